@@ -1,0 +1,179 @@
+"""The boundary between nncompare and a framework.
+
+A backend owns its loop, in its framework's own idiom; the gate owns the clock. Arrays cross the boundary in
+NumPy and in the canonical layouts of ``numerics.layout``; a backend that stores another layout converts in
+``load`` and ``params``, never in the training step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.data.base import Data
+from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.data import Signature
+from nncompare.spec.experiment import DeviceName, Experiment
+from nncompare.spec.model import Model
+
+Array = NDArray[Any]
+Params = dict[str, Array]
+"""Canonical name (``dense_1.kernel``) -> array in canonical layout, running statistics included."""
+
+EVALUATION_BATCH = 1024
+"""Examples a chunk in ``predict``, the same for every backend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One device that a framework sees.
+
+    Args:
+        kind: ``cpu``, ``gpu`` or ``tpu``.
+        id: the framework's own name, ``cuda:0``, ``/GPU:0``.
+        name: the hardware's name, as far as the framework knows it.
+    """
+
+    kind: Literal["cpu", "gpu", "tpu"]
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one worker is asked to do: the same for every runtime of a round but for the first line.
+
+    Args:
+        runtime: ``torch``, ``keras:xla``: backend and execution mode.
+        experiment: the resolved experiment.
+        signature: what the data demand of the model.
+        device: asked for.
+        threads: CPU threads for the framework.
+        seed: of this round; keys initial weights, batch order and masks.
+        dropout: ``framework``: each framework draws its own masks (fast path). ``masks``: masks come from
+            ``numerics.masks``, so that runtimes can be compared exactly; may be slow.
+        deterministic: True: the framework's deterministic kernels (for parity); False: as shipped (for speed).
+    """
+
+    runtime: str
+    experiment: Experiment
+    signature: Signature
+    device: DeviceName = "auto"
+    threads: int = 1
+    seed: int = 0
+    dropout: Literal["framework", "masks"] = "framework"
+    deterministic: bool = False
+
+    @property
+    def model(self) -> Model:
+        return self.experiment.resolve(self.signature)
+
+    @property
+    def mode(self) -> str:
+        """``torch:compile`` -> ``compile``; empty for the plain runtime."""
+        return self.runtime.partition(":")[2]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.experiment.train.dtype)
+
+
+class Piece(NamedTuple):
+    """Steps ``begin…end - 1`` of the whole training, all of one epoch."""
+
+    begin: int
+    end: int
+    epoch: int
+
+
+class Gate(Protocol):
+    """Hands out pieces of the plan and times them. The loop of every session is::
+
+        while (piece := gate.next()) is not None:
+            ...                       # run the piece's steps
+            self.synchronize()
+            gate.done(mean_loss)
+    """
+
+    def next(self) -> Piece | None:
+        """The next piece, or None when training is over (or was stopped early).
+
+        Waits for the parent's word, evaluates when an epoch has ended (it calls ``predict`` and ``params`` of the
+        session, outside the clock), and reads the clock last.
+        """
+
+    def done(self, loss: float) -> None:
+        """Ends a piece; the device must be idle. ``loss``: mean over the piece's examples of the minimized loss
+        (penalties included), each batch at the weights before its step."""
+
+
+class Session(Protocol):
+    """One built model on one device inside one worker."""
+
+    device: Device
+
+    def load(self, params: Params) -> None:
+        """Weights and running statistics := ``params``; optimizer state := fresh."""
+
+    def params(self) -> Params:
+        """Copies of all weights and running statistics."""
+
+    def predict(self, x: Array) -> Array:
+        """Logits or values ``(N, …)`` in inference mode, computed in chunks of ``EVALUATION_BATCH``."""
+
+    def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
+        """Node name -> its output in canonical layout, for one batch. ``training``: batch statistics and the
+        dropout masks of step 0 (only with ``Job.dropout == "masks"``); running statistics stay as they are."""
+
+    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
+        """Loss (penalties included) and its gradients for the training examples ``rows``, in training mode with
+        the masks of step 0, before clipping. Nothing changes: no update, no running statistics."""
+
+    def train(self, plan: BatchPlan, gate: Gate) -> None:
+        """Runs the plan from its first step, piece by piece."""
+
+    def synchronize(self) -> None:
+        """Returns when the device is idle."""
+
+    def peak_bytes(self) -> int | None:
+        """Largest device memory so far, as the framework reports it; None on CPU (the worker reads the process)."""
+
+    def settings(self) -> dict[str, str]:
+        """Effective settings that could differ between runtimes, for the ledger: name -> value."""
+
+    def close(self) -> None:
+        """Frees the device."""
+
+
+class Backend(Protocol):
+    """One framework. Importing its module imports the framework."""
+
+    def versions(self) -> dict[str, str]:
+        """``{"torch": "2.13.0", …}``: the framework and what computes for it."""
+
+    def devices(self) -> list[Device]:
+        """What the framework sees, best first."""
+
+    def why_not(self, job: Job) -> str | None:
+        """The reason why this job cannot run faithfully here, or None."""
+
+    def open(self, job: Job, data: Data) -> Session:
+        """Lowers every layer and stages the data on the device."""
+
+
+class Unsupported(Exception):  # noqa: N818 - it states a fact about a layer
+    """Raised by a lowering that a backend lacks; ``why_not`` turns it into the row's reason."""
+
+
+def choose_device(devices: list[Device], asked: DeviceName) -> Device | str:
+    """The device for a request, or the reason why there is none."""
+    if asked == "auto":
+        return devices[0]
+    for device in devices:
+        if device.kind == asked:
+            return device
+    seen = ", ".join(f"{device.kind} ({device.name})" for device in devices)
+    return f"no {asked} here: the framework sees {seen}"

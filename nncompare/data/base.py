@@ -1,0 +1,93 @@
+"""Prepared examples: what the parent makes once and every worker reads."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.spec.data import Signature
+from nncompare.spec.layers import TensorSpec
+
+Array = NDArray[Any]
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Inputs and targets of one part.
+
+    Args:
+        x: ``(N, *signature.input.shape)``, float64 or float32 numbers, int32 tokens. Images NHWC.
+        y: classification ``(N,)`` or, per step, ``(N, T)`` int32; binary ``(N, 1)`` floats of 0 and 1;
+            regression ``(N, outputs)`` floats.
+    """
+
+    x: Array
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """One data set, split and normalized.
+
+    Args:
+        train, validation, test: the parts.
+        signature: what a model must take and give.
+        digests: name -> SHA-256 of the files or of the generated arrays, for the record.
+        notes: what a reader of the result should know (for example where the files came from).
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    signature: Signature
+    digests: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def cast(self, dtype: np.dtype[Any]) -> Data:
+        """The same data with all floats in ``dtype``; integers stay int32."""
+
+        def convert(array: Array) -> Array:
+            return np.ascontiguousarray(array, dtype) if array.dtype.kind == "f" else array
+
+        parts = {part: getattr(self, part) for part in PARTS}
+        cast = {part: Split(x=convert(split.x), y=convert(split.y)) for part, split in parts.items()}
+        return Data(**cast, signature=self.signature, digests=self.digests, notes=self.notes)
+
+    def save(self, folder: Path) -> None:
+        """Writes ``train_x.npy`` … into ``folder`` for the workers of one run."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in PARTS:
+            split: Split = getattr(self, part)
+            np.save(folder / f"{part}_x.npy", split.x, allow_pickle=False)
+            np.save(folder / f"{part}_y.npy", split.y, allow_pickle=False)
+
+
+def read(folder: Path, signature: Signature) -> Data:
+    """What ``Data.save`` wrote, fully in memory."""
+
+    def split(part: str) -> Split:
+        x, y = (np.load(folder / f"{part}_{name}.npy", allow_pickle=False) for name in "xy")
+        return Split(x=x, y=y)
+
+    return Data(train=split("train"), validation=split("validation"), test=split("test"), signature=signature)
+
+
+def digest(*arrays: Array) -> str:
+    """SHA-256 over shapes, types and bytes."""
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+__all__ = ["PARTS", "Array", "Data", "Signature", "Split", "TensorSpec", "digest", "read"]

@@ -1,0 +1,133 @@
+"""Every error that nncompare raises on purpose.
+
+::
+
+    NncompareError
+    ├── UsageError              the user's input: exit code 2
+    │   ├── ConfigError         a list of problems with positions in a file or argument
+    │   ├── ShapeError          a layer cannot take its input (turned into a ConfigError with a path)
+    │   ├── DataError           a data set is missing, damaged or unknown
+    │   └── StoreError          a stored result is missing, damaged or of another version
+    └── RuntimeFailure          one runtime did not finish: exit code 3, the others go on
+        ├── Refused             it cannot run faithfully here
+        ├── Failed              it raised an error or its process died
+        ├── OutOfMemory
+        ├── TimedOut
+        ├── Diverged            loss not finite
+        └── Interrupted
+
+Errors name the key, the value, what is allowed and the fix. Only ``cli`` prints or exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class NncompareError(Exception):
+    """Base of every deliberate error."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(NncompareError):
+    """The user's input is wrong; the message says what to change."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong with a configuration.
+
+    Args:
+        path: dotted path of the key, for example ``train.optimizer.lr``; empty for the whole file.
+        message: what is wrong, what is allowed, how to mend it.
+        source: the file's name, or the command-line argument the problem comes from.
+        line, column: 1-based position in the file; None for an argument.
+        text: the source line, for the caret.
+    """
+
+    path: str
+    message: str
+    source: str = ""
+    line: int | None = None
+    column: int | None = None
+    text: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.source, self.line, self.column) if part not in ("", None))
+        head = ": ".join(part for part in (place, self.path, self.message) if part)
+        if self.text is None or self.column is None:
+            return head
+        # A tab is drawn as one space so that the caret stands under its character.
+        return f"{head}\n    {self.text.replace(chr(9), ' ')}\n    {' ' * (self.column - 1)}^"
+
+
+class ConfigError(UsageError):
+    """One or more problems in an experiment file or its overrides, all found in one pass."""
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class ShapeError(UsageError):
+    """A layer cannot be applied to its input.
+
+    Args:
+        message: what does not fit, with the sizes.
+        field: the layer's field at fault (``kernel``, ``heads``), if there is one.
+        path: dotted path of the layer in the file, filled in while the model is resolved.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, path: str = ""):
+        self.message, self.field, self.path = message, field, path
+        super().__init__(f"{path}: {message}" if path else message)
+
+
+class DataError(UsageError):
+    """A data set is missing, damaged, of the wrong kind, or unknown."""
+
+
+class StoreError(UsageError):
+    """A stored result is missing, damaged, locked, or of an unknown version."""
+
+
+class RuntimeFailure(NncompareError):
+    """One runtime did not finish. ``status`` is the word in its row."""
+
+    exit_code: ClassVar[int] = 3
+    status: ClassVar[str] = "failed"
+
+
+class Refused(RuntimeFailure):
+    """The runtime says that it cannot run this job faithfully here, and why."""
+
+    status: ClassVar[str] = "refused"
+
+
+class Failed(RuntimeFailure):
+    """The runtime raised an error, or its process died."""
+
+    status: ClassVar[str] = "failed"
+
+
+class OutOfMemory(RuntimeFailure):
+    status: ClassVar[str] = "out of memory"
+
+
+class TimedOut(RuntimeFailure):
+    status: ClassVar[str] = "timed out"
+
+
+class Diverged(RuntimeFailure):
+    """The training loss is NaN or infinite."""
+
+    status: ClassVar[str] = "diverged"
+
+
+class Interrupted(RuntimeFailure):
+    status: ClassVar[str] = "interrupted"

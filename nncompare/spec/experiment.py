@@ -1,0 +1,85 @@
+"""The whole experiment file as one frozen object."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nncompare.errors import ShapeError
+from nncompare.spec.data import AnyData, Signature, Task
+from nncompare.spec.families import AnyModel
+from nncompare.spec.frozen import Frozen
+from nncompare.spec.model import Model, resolve
+from nncompare.spec.training import Train
+
+RUNTIMES = ("torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla")
+"""The names that ``backends`` and ``-b`` take; ``backends.catalog`` says what each needs."""
+RuntimeName = Literal["torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla"]
+DeviceName = Literal["auto", "cpu", "gpu", "tpu"]
+
+
+class Measure(Frozen):
+    """How it is run and timed."""
+
+    rounds: int = Field(default=1, ge=1, le=1)
+    """Fresh processes per runtime."""
+    device: DeviceName = "auto"
+    """``auto``: the first of tpu, gpu, cpu that the runtime has."""
+    threads: Annotated[int, Field(gt=0)] | None = None
+    """CPU threads per runtime; null: all that this process may use."""
+    timeout_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Longest time that one runtime may take."""
+
+
+def _unique(value: tuple[str, ...] | list[str] | Any) -> Any:
+    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
+
+
+class Experiment(Frozen):
+    """One experiment: data, model, training, runtimes."""
+
+    name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Letters, digits, dot, dash and underscore; part of the result folder's name."""
+    task: Task = "classification"
+    data: AnyData
+    model: AnyModel
+    train: Train = Train()
+    backends: Annotated[tuple[RuntimeName, ...], BeforeValidator(_unique)] = Field(
+        default=("torch", "tensorflow", "keras"), min_length=1
+    )
+    measure: Measure = Measure()
+    tune: dict[str, Any] | None = None
+    """Read by ``nncompare tune``."""
+    sweep: dict[str, Any] | None = None
+    """Read by ``nncompare sweep``."""
+
+    def resolve(self, signature: Signature) -> Model:
+        """The model with all shapes, for the data's signature.
+
+        Raises:
+            ShapeError: with ``path`` set to the key at fault.
+        """
+        explicit = self.model.family == "layers"
+        try:
+            model = resolve(self.model.layers_for(signature), signature.input)
+        except ShapeError as error:
+            path = error.path if explicit and error.path else "model"
+            if error.field and (explicit or error.field in type(self.model).model_fields):
+                path += f".{error.field}"
+            raise ShapeError(error.message, field=error.field, path=path) from None
+        self._check_output(model, signature)
+        return model
+
+    def _check_output(self, model: Model, signature: Signature) -> None:
+        steps = signature.input.shape[:1] if signature.per_step else ()
+        wanted = (*steps, signature.outputs)
+        if model.output.shape != wanted:
+            raise ShapeError(
+                f"the last layer gives {model.output}, but task {self.task} on {self.data.name} needs {wanted}; "
+                f"end the list with {{type: dense, units: {signature.outputs}}}",
+                path="model.layers" if self.model.family == "layers" else "model",
+            )
+
+
+__all__ = ["RUNTIMES", "DeviceName", "Experiment", "Measure", "RuntimeName"]

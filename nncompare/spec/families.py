@@ -1,0 +1,267 @@
+"""From a short model config to a list of layers: one pure function a family.
+
+To add a family, write a config class and its ``layers`` method here and add it to ``AnyModel``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from nncompare.errors import ShapeError
+from nncompare.spec.data import Signature, Sizes
+from nncompare.spec.frozen import Frozen
+from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
+from nncompare.spec.layers import (
+    AnyLayer,
+    Attention,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Gelu,
+    Gru,
+    LastStep,
+    Layer,
+    LayerNorm,
+    LeakyRelu,
+    Lstm,
+    MaxPool2d,
+    MeanTime,
+    Position,
+    Relu,
+    Residual,
+    Rnn,
+    Sigmoid,
+    Tanh,
+)
+from nncompare.spec.layers.convolution import Padding, Pair
+
+ActivationName = Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh"]
+_ACTIVATIONS: dict[str, type[Layer]] = {
+    "relu": Relu,
+    "leaky_relu": LeakyRelu,
+    "gelu": Gelu,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+}
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Units = Annotated[int, Field(gt=0)]
+
+
+class Family(Frozen):
+    """Base of every model config."""
+
+    title: ClassVar[str]
+
+    def layers_for(self, signature: Signature) -> list[Layer]:
+        """The layers that lead from ``signature.input`` to logits or values of ``signature.outputs``."""
+        raise NotImplementedError
+
+
+class _Common(Family):
+    activation: ActivationName = "relu"
+    dropout: Rate = 0.0
+    initializer: InitializerField = XAVIER_UNIFORM
+
+    def act(self) -> Layer:
+        return _ACTIVATIONS[self.activation]()
+
+    def drop(self) -> list[Layer]:
+        return [Dropout(rate=self.dropout)] if self.dropout else []
+
+    def head(self, signature: Signature) -> Layer:
+        return Dense(units=signature.outputs, initializer=self.initializer)
+
+
+def _repeat(hidden: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
+    """``hidden`` as written, or its last size repeated (or cut) to ``depth`` layers."""
+    if depth is None:
+        return hidden
+    return (*hidden[:depth], *[hidden[-1]] * (depth - len(hidden)))
+
+
+class Mlp(_Common):
+    """Dense layers with an activation between them. Images are flattened; tokens need ``embedding``."""
+
+    title: ClassVar[str] = "dense layers: hidden, depth, activation, dropout, batch_norm, embedding"
+    family: Literal["mlp"]
+    hidden: Sizes = Field(default=(128,), min_length=1)
+    depth: Annotated[int, Field(gt=0)] | None = None
+    """Number of hidden layers; the last size of ``hidden`` is repeated, or the list cut."""
+    batch_norm: bool = False
+    embedding: Units | None = None
+
+    def layers_for(self, signature: Signature) -> list[Layer]:
+        found: list[Layer] = []
+        if signature.input.is_tokens:
+            if self.embedding is None:
+                raise ShapeError("the data are tokens: an mlp needs embedding: SIZE for them", field="embedding")
+            found.append(Embedding(units=self.embedding))
+        if len(signature.input.shape) > 1 or signature.input.is_tokens:
+            found += [] if signature.per_step else [Flatten()]
+        for units in _repeat(self.hidden, self.depth):
+            found.append(Dense(units=units, initializer=self.initializer, bias=not self.batch_norm))
+            found += [BatchNorm()] if self.batch_norm else []
+            found += [self.act(), *self.drop()]
+        return [*found, self.head(signature)]
+
+
+class Cnn(_Common):
+    """Blocks of convolution, activation and pooling, then dense layers."""
+
+    title: ClassVar[str] = "convolution blocks, then dense: filters, kernel, padding, pool, hidden, batch_norm, dropout"
+    family: Literal["cnn"]
+    filters: Sizes = Field(default=(16, 32), min_length=1)
+    depth: Annotated[int, Field(gt=0)] | None = None
+    """Number of blocks; the last size of ``filters`` is repeated, or the list cut."""
+    kernel: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Padding = "same"
+    pool: Pair | None = (2, 2)
+    """Window of the max pooling after each block; null: none."""
+    batch_norm: bool = False
+    hidden: Sizes = (64,)
+
+    def layers_for(self, signature: Signature) -> list[Layer]:
+        if len(signature.input.shape) != 3:
+            raise ShapeError(f"a cnn needs images (height, width, channels); the data give {signature.input}")
+        found: list[Layer] = []
+        for filters in _repeat(self.filters, self.depth):
+            found.append(
+                Conv2d(
+                    filters=filters,
+                    kernel=self.kernel,
+                    stride=self.stride,
+                    padding=self.padding,
+                    bias=not self.batch_norm,
+                    initializer=self.initializer,
+                )
+            )
+            found += [BatchNorm()] if self.batch_norm else []
+            found += [self.act()]
+            found += [MaxPool2d(pool=self.pool)] if self.pool else []
+        found.append(Flatten())
+        for units in self.hidden:
+            found += [Dense(units=units, initializer=self.initializer), self.act(), *self.drop()]
+        return [*found, self.head(signature)]
+
+
+_CELLS: dict[str, type[Rnn] | type[Lstm] | type[Gru]] = {"rnn": Rnn, "lstm": Lstm, "gru": Gru}
+
+
+def _sequence_entry(signature: Signature, embedding: int | None, initializer: Any, project: bool) -> list[Layer]:
+    """Tokens through an embedding; numbers as they are, or projected to ``embedding`` features."""
+    if signature.input.is_tokens:
+        if embedding is None:
+            raise ShapeError("the data are tokens: this model needs embedding: SIZE for them", field="embedding")
+        return [Embedding(units=embedding)]
+    if len(signature.input.shape) != 2:
+        raise ShapeError(
+            f"this family needs sequences (steps, features) or tokens; the data give {signature.input}; "
+            "mnist_rows and digits_rows give an image as a sequence of rows"
+        )
+    return [Dense(units=embedding, initializer=initializer)] if project and embedding else []
+
+
+class Recurrent(_Common):
+    """Stacked recurrent layers, then a dense head on the last step (or on every step if the data ask for it)."""
+
+    title: ClassVar[str] = "recurrent layers: cell (rnn, lstm, gru), hidden, depth, embedding, dropout"
+    family: Literal["rnn"]
+    cell: Literal["rnn", "lstm", "gru"] = "lstm"
+    hidden: Units = 64
+    depth: Annotated[int, Field(gt=0)] = 1
+    embedding: Units | None = None
+
+    def layers_for(self, signature: Signature) -> list[Layer]:
+        found = _sequence_entry(signature, self.embedding, self.initializer, project=False)
+        for level in range(self.depth):
+            every_step = signature.per_step or level < self.depth - 1
+            cell = _CELLS[self.cell]
+            found.append(cell(units=self.hidden, return_sequences=every_step, initializer=self.initializer))
+            found += self.drop()
+        return [*found, self.head(signature)]
+
+
+class AttentionFamily(_Common):
+    """Embedding, positions, self-attention blocks and a head; with ``feed_forward`` a small transformer.
+
+    Without ``feed_forward`` a block is the attention alone. With it a block is the pre-norm transformer block of
+    Xiong et al. 2020: ``x + attention(norm(x))``, then ``x + ff(norm(x))``, and a last norm before the head.
+    """
+
+    title: ClassVar[str] = "self-attention blocks: embedding, heads, depth, causal, positions, feed_forward, readout"
+    family: Literal["attention"]
+    activation: ActivationName = "gelu"
+    embedding: Units = 32
+    heads: Units = 2
+    depth: Annotated[int, Field(gt=0)] = 1
+    causal: bool = False
+    positions: bool = True
+    feed_forward: Units | None = None
+    """Width of the feed-forward part; null: attention alone."""
+    readout: Literal["last", "mean"] = "last"
+    """What the head sees when the data have one target for the whole sequence."""
+
+    def layers_for(self, signature: Signature) -> list[Layer]:
+        found = _sequence_entry(signature, self.embedding, self.initializer, project=True)
+        found += [Position()] if self.positions else []
+        found += self.drop() if self.feed_forward else []
+        for _ in range(self.depth):
+            found += self.block()
+        found += [LayerNorm()] if self.feed_forward else []
+        if not signature.per_step:
+            found.append(LastStep() if self.readout == "last" else MeanTime())
+        return [*found, self.head(signature)]
+
+    def block(self) -> list[Layer]:
+        attention = Attention(heads=self.heads, causal=self.causal, initializer=self.initializer)
+        if self.feed_forward is None:
+            return [attention, *self.drop()]
+        widen = Dense(units=self.feed_forward, initializer=self.initializer)
+        narrow = Dense(units=self.embedding, initializer=self.initializer)
+        # pydantic has checked these instances once; model_construct would skip the second check, not the first
+        mix: tuple[Any, ...] = (LayerNorm(), attention, *self.drop())
+        feed: tuple[Any, ...] = (LayerNorm(), widen, self.act(), narrow, *self.drop())
+        return [Residual(layers=mix), Residual(layers=feed)]
+
+
+class LayerList(Family):
+    """An explicit list of layers, head included: the last layer gives the logits."""
+
+    title: ClassVar[str] = "an explicit list: layers: [{type: dense, units: 64}, {type: relu}, ...], head included"
+    family: Literal["layers"] = "layers"
+    layers: tuple[AnyLayer, ...] = Field(min_length=1)
+
+    def layers_for(self, signature: Signature) -> list[Layer]:
+        return list(self.layers)
+
+
+def _which(value: Any) -> Any:
+    """``{layers: [...]}`` needs no ``family``."""
+    if isinstance(value, dict):
+        return value.get("family", "layers" if "layers" in value else None)
+    return getattr(value, "family", None)
+
+
+AnyModel = Annotated[
+    Annotated[Mlp, Tag("mlp")]
+    | Annotated[Cnn, Tag("cnn")]
+    | Annotated[Recurrent, Tag("rnn")]
+    | Annotated[AttentionFamily, Tag("attention")]
+    | Annotated[LayerList, Tag("layers")],
+    Discriminator(_which),
+]
+
+FAMILIES: dict[str, type[Family]] = {
+    "mlp": Mlp,
+    "cnn": Cnn,
+    "rnn": Recurrent,
+    "attention": AttentionFamily,
+    "layers": LayerList,
+}
+"""Every family's config class by its name."""

@@ -1,0 +1,137 @@
+"""What every layer can say of itself: its output, its parameters and its work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Literal, NoReturn
+
+from nncompare.errors import ShapeError
+from nncompare.spec.frozen import Frozen
+from nncompare.spec.initializers import Initializer
+
+Role = Literal["kernel", "recurrent", "bias", "embedding", "scale", "running"]
+"""``running`` marks statistics that training updates without a gradient (BatchNorm's mean and variance)."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """The shape of one example, without the batch axis.
+
+    Args:
+        shape: ``(features,)``, ``(height, width, channels)``, ``(steps,)`` for tokens, ``(steps, features)``.
+        vocabulary: the number of distinct tokens if the values are integer tokens, else None (floats).
+    """
+
+    shape: tuple[int, ...]
+    vocabulary: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of values in one example."""
+        return prod(self.shape)
+
+    @property
+    def is_tokens(self) -> bool:
+        return self.vocabulary is not None
+
+    def __str__(self) -> str:
+        kind = f" tokens of {self.vocabulary}" if self.is_tokens else ""
+        return f"({', '.join(map(str, self.shape))}{',' if len(self.shape) == 1 else ''}){kind}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One array of a layer, in its canonical layout (see ``numerics.layout``).
+
+    Args:
+        name: the name inside its layer, ``kernel``; the canonical name is ``dense_1.kernel``.
+        shape: canonical shape.
+        role: what it is for. Only ``kernel`` and ``recurrent`` are penalized by L1 and L2.
+        initializer: how it starts.
+        fan_in, fan_out: the fans of the Xavier and Kaiming formulas, of one gate.
+        gates: the last axis holds this many blocks side by side, each initialized by itself.
+        row_axes: the leading axes that form the rows of the matrix that ``orthogonal`` draws.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    initializer: Initializer
+    fan_in: int = 1
+    fan_out: int = 1
+    gates: int = 1
+    row_axes: int = 1
+
+    @property
+    def trainable(self) -> bool:
+        return self.role != "running"
+
+    @property
+    def penalized(self) -> bool:
+        return self.role in ("kernel", "recurrent")
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+
+class Layer(Frozen):
+    """One frozen, framework-free description of a layer.
+
+    A subclass sets ``type`` (its name in YAML), its fields, and answers three questions about an input
+    without the batch axis. To add a layer see ``docs/add-a-layer.md``.
+    """
+
+    title: ClassVar[str]
+    """One line for ``nncompare list``."""
+
+    type: str
+
+    def output(self, x: TensorSpec) -> TensorSpec:
+        """Shape of the output for input ``x``.
+
+        Raises:
+            ShapeError: the layer cannot take this input.
+        """
+        raise NotImplementedError
+
+    def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
+        """Parameters and running statistics, in the order in which they are reported."""
+        return ()
+
+    def flops(self, x: TensorSpec) -> int:
+        """Forward floating-point operations for one example.
+
+        A multiplication and an addition count as two, every other elementary function as one.
+        """
+        return 0
+
+    def label(self) -> str:
+        """The fields that are not at their defaults, for ``nncompare show``."""
+        fields = {
+            name: value
+            for name, value in self.model_dump(exclude_defaults=True, exclude={"type", "layers", "shortcut"}).items()
+        }
+        return ", ".join(f"{name}={_short(value)}" for name, value in fields.items())
+
+    def refuse(self, message: str, field: str | None = None) -> NoReturn:
+        raise ShapeError(f"{self.type}: {message}", field=field)
+
+    def need_floats(self, x: TensorSpec) -> None:
+        if x.is_tokens:
+            self.refuse(f"needs numbers, but its input is {x}; put an embedding before it")
+
+    def need_rank(self, x: TensorSpec, rank: int, what: str) -> None:
+        self.need_floats(x)
+        if len(x.shape) != rank:
+            self.refuse(f"needs {what}, but its input has shape {x}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        inner = [str(item) for item in value.values() if item is not None]
+        return "/".join(inner)
+    if isinstance(value, (tuple, list)):
+        return "x".join(map(_short, value))
+    return str(value)

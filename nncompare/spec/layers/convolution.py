@@ -1,0 +1,144 @@
+"""Two-dimensional convolution and pooling on images ``(height, width, channels)``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nncompare.spec.initializers import XAVIER_UNIFORM, ZEROS, InitializerField
+from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
+
+
+def _pair(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    return value
+
+
+Size = Annotated[int, Field(gt=0)]
+Amount = Annotated[int, Field(ge=0)]
+Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
+"""Two sizes, vertical and horizontal; in YAML one number means both."""
+Padding = Literal["valid", "same"] | Annotated[tuple[Amount, Amount], BeforeValidator(_pair)]
+"""``valid`` (none), ``same`` (see ``pad_amounts``), or explicit: the zeros on each side, vertical and horizontal."""
+
+
+def pad_amounts(size: int, window: int, stride: int, padding: str | int) -> tuple[int, int]:
+    """Zeros before and after one axis.
+
+    ``same`` gives ``ceil(size / stride)`` outputs; an odd total puts the extra zero *after*, the definition of
+    Abadi et al. (TensorFlow) that Keras shares. Every backend takes the amounts from here.
+    """
+    if padding == "valid":
+        return (0, 0)
+    if padding == "same":
+        outputs = -(-size // stride)
+        total = max((outputs - 1) * stride + window - size, 0)
+        return (total // 2, total - total // 2)
+    return (int(padding), int(padding))
+
+
+class _Window(Layer):
+    """A window that slides over an image."""
+
+    def window(self) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def strides(self) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def pads(self, x: TensorSpec) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Zeros (top, bottom), (left, right) for this input."""
+        padding: Any = getattr(self, "padding")  # noqa: B009 - each subclass has its own kinds of padding
+        per_axis = (padding, padding) if isinstance(padding, str) else padding
+        height, width = (
+            pad_amounts(size, window, stride, pad)
+            for size, window, stride, pad in zip(x.shape[:2], self.window(), self.strides(), per_axis, strict=True)
+        )
+        return height, width
+
+    def output_size(self, x: TensorSpec, field: str) -> tuple[int, int]:
+        self.need_rank(x, 3, "an image (height, width, channels)")
+        sizes = []
+        for axis, size, window, stride, pad in zip(
+            ("high", "wide"), x.shape[:2], self.window(), self.strides(), self.pads(x), strict=True
+        ):
+            padded = size + sum(pad)
+            if window > padded:
+                self.refuse(f"{field} of {window} is larger than its padded input, {padded} {axis}", field)
+            sizes.append((padded - window) // stride + 1)
+        return sizes[0], sizes[1]
+
+
+class Conv2d(_Window):
+    """Cross-correlation with ``filters`` kernels plus a bias (LeCun et al. 1998). ``(H, W, C) -> (H', W', filters)``."""
+
+    title: ClassVar[str] = "two-dimensional convolution"
+    type: Literal["conv2d"] = "conv2d"
+    filters: int = Field(gt=0)
+    kernel: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Padding = "valid"
+    bias: bool = True
+    initializer: InitializerField = XAVIER_UNIFORM
+
+    def window(self) -> tuple[int, int]:
+        return self.kernel
+
+    def strides(self) -> tuple[int, int]:
+        return self.stride
+
+    def output(self, x: TensorSpec) -> TensorSpec:
+        return TensorSpec((*self.output_size(x, "kernel"), self.filters))
+
+    def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
+        channels, field = x.shape[-1], self.kernel[0] * self.kernel[1]
+        kernel = Parameter(
+            name="kernel",
+            shape=(*self.kernel, channels, self.filters),
+            role="kernel",
+            initializer=self.initializer,
+            fan_in=field * channels,
+            fan_out=field * self.filters,
+            row_axes=3,
+        )
+        bias = Parameter(name="bias", shape=(self.filters,), role="bias", initializer=ZEROS)
+        return (kernel, bias) if self.bias else (kernel,)
+
+    def flops(self, x: TensorSpec) -> int:
+        per_output = 2 * self.kernel[0] * self.kernel[1] * x.shape[-1] + (1 if self.bias else 0)
+        return self.output(x).size * per_output
+
+
+class _Pool(_Window):
+    pool: Pair = (2, 2)
+    stride: Pair | None = None
+    """Default: the window's own size."""
+    padding: Literal["valid", "same"] = "valid"
+
+    def window(self) -> tuple[int, int]:
+        return self.pool
+
+    def strides(self) -> tuple[int, int]:
+        return self.stride or self.pool
+
+    def output(self, x: TensorSpec) -> TensorSpec:
+        return TensorSpec((*self.output_size(x, "pool"), x.shape[-1]))
+
+    def flops(self, x: TensorSpec) -> int:
+        return self.output(x).size * self.pool[0] * self.pool[1]
+
+
+class MaxPool2d(_Pool):
+    """Largest value of each window; padding never wins. ``(H, W, C) -> (H', W', C)``."""
+
+    title: ClassVar[str] = "largest value of each window"
+    type: Literal["max_pool2d"] = "max_pool2d"
+
+
+class AvgPool2d(_Pool):
+    """Mean of each window over the real values only; padding is not counted. ``(H, W, C) -> (H', W', C)``."""
+
+    title: ClassVar[str] = "mean of each window"
+    type: Literal["avg_pool2d"] = "avg_pool2d"

@@ -1,0 +1,116 @@
+"""A model: a list of layers with every name and shape resolved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nncompare.errors import ShapeError
+from nncompare.spec.layers import Layer, Parameter, Residual, TensorSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One layer at its place.
+
+    Args:
+        name: ``dense_1``, unique in the model; parameters are called ``dense_1.kernel``.
+        layer: its description.
+        input, output: shapes without the batch axis.
+        parameters: of this layer alone, not of its children.
+        children, shortcut: the layers inside a ``residual``, else empty.
+    """
+
+    name: str
+    layer: Layer
+    input: TensorSpec
+    output: TensorSpec
+    parameters: tuple[Parameter, ...] = ()
+    children: tuple[Node, ...] = ()
+    shortcut: tuple[Node, ...] = ()
+
+    def walk(self) -> Iterator[Node]:
+        """This node, then every node inside it, in order of computation."""
+        yield self
+        for child in (*self.children, *self.shortcut):
+            yield from child.walk()
+
+    @property
+    def flops(self) -> int:
+        """Forward FLOPs for one example, with the layers inside."""
+        if self.children:
+            return self.output.size + sum(node.flops for node in (*self.children, *self.shortcut))
+        return self.layer.flops(self.input)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A chain of nodes from ``input`` to ``output``."""
+
+    nodes: tuple[Node, ...]
+    input: TensorSpec
+    output: TensorSpec
+
+    def walk(self) -> Iterator[Node]:
+        for node in self.nodes:
+            yield from node.walk()
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Canonical name -> parameter, running statistics included."""
+        return {f"{node.name}.{item.name}": item for node in self.walk() for item in node.parameters}
+
+    @property
+    def trainable_count(self) -> int:
+        """Number of trained numbers."""
+        return sum(item.size for item in self.parameters.values() if item.trainable)
+
+    @property
+    def flops(self) -> int:
+        """Forward FLOPs for one example."""
+        return sum(node.flops for node in self.nodes)
+
+    def training_flops(self, examples: int) -> int:
+        """FLOPs of forward and backward for ``examples`` examples.
+
+        The backward pass is counted as twice the forward pass: one product for the inputs' gradients, one for
+        the weights'. An estimate, and said to be one wherever it is printed.
+        """
+        return 3 * self.flops * examples
+
+
+def resolve(layers: Sequence[Layer], x: TensorSpec, path: str = "model.layers") -> Model:
+    """Gives every layer its name and shapes.
+
+    Raises:
+        ShapeError: a layer cannot take its input; ``path`` says which.
+    """
+    nodes = _chain(layers, x, path, Counter())
+    return Model(nodes=nodes, input=x, output=nodes[-1].output if nodes else x)
+
+
+def _chain(layers: Sequence[Layer], x: TensorSpec, path: str, seen: Counter[str]) -> tuple[Node, ...]:
+    nodes: list[Node] = []
+    for index, layer in enumerate(layers):
+        node = _node(layer, nodes[-1].output if nodes else x, f"{path}.{index}", seen)
+        nodes.append(node)
+    return tuple(nodes)
+
+
+def _node(layer: Layer, x: TensorSpec, path: str, seen: Counter[str]) -> Node:
+    seen[layer.type] += 1
+    name = f"{layer.type}_{seen[layer.type]}"
+    if isinstance(layer, Residual):
+        children = _chain(layer.layers, x, f"{path}.layers", seen)
+        shortcut = _chain(layer.shortcut, x, f"{path}.shortcut", seen)
+        inner, outer = children[-1].output, shortcut[-1].output if shortcut else x
+        if inner != outer:
+            way = "the shortcut gives" if shortcut else "its input has"
+            message = f"residual: the layers inside give {inner}, but {way} {outer}; the two are added and must agree"
+            raise ShapeError(message, path=path)
+        return Node(name=name, layer=layer, input=x, output=inner, children=children, shortcut=shortcut)
+    try:
+        return Node(name=name, layer=layer, input=x, output=layer.output(x), parameters=layer.parameters(x))
+    except ShapeError as error:
+        raise ShapeError(error.message, field=error.field, path=path) from None

@@ -1,0 +1,132 @@
+"""How the network is trained: optimizer, schedule, penalties, stopping."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from nncompare.spec.frozen import Frozen
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Sgd(Frozen):
+    """``m = momentum m + g``; ``w -= lr m``, or with Nesterov ``w -= lr (g + momentum m)`` (Sutskever et al. 2013,
+    in the form in which the current learning rate scales the whole buffer)."""
+
+    title: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov momentum"
+    name: Literal["sgd"]
+    lr: Positive = 1e-2
+    momentum: Beta = 0.0
+    nesterov: bool = False
+
+
+class Adam(Frozen):
+    """Kingma and Ba 2015, Algorithm 1: epsilon is added after bias correction."""
+
+    title: ClassVar[str] = "adaptive moments (Kingma and Ba 2015)"
+    name: Literal["adam"]
+    lr: Positive = 1e-3
+    beta1: Beta = 0.9
+    beta2: Beta = 0.999
+    epsilon: Positive = 1e-8
+
+
+class AdamW(Frozen):
+    """Adam with decoupled decay ``w *= 1 - lr weight_decay`` first, on every parameter (Loshchilov, Hutter 2019)."""
+
+    title: ClassVar[str] = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
+    name: Literal["adamw"]
+    lr: Positive = 1e-3
+    beta1: Beta = 0.9
+    beta2: Beta = 0.999
+    epsilon: Positive = 1e-8
+    weight_decay: NonNegative = 1e-2
+
+
+class RmsProp(Frozen):
+    """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton 2012).
+
+    With momentum ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``.
+    """
+
+    title: ClassVar[str] = "gradient over its running root mean square (Tieleman and Hinton 2012)"
+    name: Literal["rmsprop"]
+    lr: Positive = 1e-3
+    rho: Beta = 0.99
+    epsilon: Positive = 1e-8
+    momentum: Beta = 0.0
+
+
+AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
+OPTIMIZERS: dict[str, type[Frozen]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
+
+
+class Penalty(Frozen):
+    """Added to the loss over all kernels (not biases, scales or embeddings): ``l1 sum|w| + l2 sum w^2``."""
+
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+
+
+class Constant(Frozen):
+    title: ClassVar[str] = "the optimizer's lr throughout"
+    name: Literal["constant"] = "constant"
+
+
+class Step(Frozen):
+    title: ClassVar[str] = "times factor after every so many epochs"
+    name: Literal["step"]
+    every: int = Field(gt=0)
+    """Epochs."""
+    factor: float = Field(default=0.1, gt=0, le=1)
+
+
+class Exponential(Frozen):
+    title: ClassVar[str] = "times factor after every epoch"
+    name: Literal["exponential"]
+    factor: float = Field(gt=0, le=1)
+
+
+class Cosine(Frozen):
+    title: ClassVar[str] = "half a cosine from lr to minimum over all steps (Loshchilov and Hutter 2017)"
+    name: Literal["cosine"]
+    minimum: NonNegative = 0.0
+
+
+AnySchedule = Annotated[Constant | Step | Exponential | Cosine, Field(discriminator="name")]
+SCHEDULES: dict[str, type[Frozen]] = {
+    "constant": Constant,
+    "step": Step,
+    "exponential": Exponential,
+    "cosine": Cosine,
+}
+
+
+class EarlyStopping(Frozen):
+    """Stop when a validation metric has not improved for ``patience`` epochs; the best weights are restored."""
+
+    metric: Literal["val_loss", "val_accuracy"] = "val_loss"
+    patience: int = Field(default=3, gt=0)
+    min_delta: NonNegative = 0.0
+
+
+class Train(Frozen):
+    epochs: int = Field(default=3, gt=0)
+    batch_size: int = Field(default=128, gt=0)
+    """Examples a step; the last step of an epoch takes what is left."""
+    optimizer: AnyOptimizer = Adam(name="adam")
+    schedule: AnySchedule = Constant()
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises linearly from zero, before the schedule takes over."""
+    penalty: Penalty = Penalty()
+    clip_norm: Positive | None = None
+    """Largest global norm of the gradient (Pascanu et al. 2013)."""
+    early_stopping: EarlyStopping | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    dtype: Literal["float32", "float64"] = "float32"
+    convention: Literal["aligned"] = "aligned"
+    """All runtimes compute the same function."""
