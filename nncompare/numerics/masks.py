@@ -1,0 +1,35 @@
+"""Dropout masks from a counter, so that every backend drops the same values and any step can be made alone."""
+
+from __future__ import annotations
+
+import hashlib
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def keep_mask(seed: int, node: str, step: int, shape: tuple[int, ...], rate: float) -> NDArray[np.bool_]:
+    """Which values dropout keeps: True with probability ``1 - rate`` (Srivastava et al. 2014).
+
+    The output of dropout in training is ``x * mask / (1 - rate)``. The bits come from Philox (Salmon et al. 2011)
+    with a key made of ``seed`` and ``node`` and a counter whose upper half is ``step``, so that no two steps share
+    a block and none needs those before it. A value is dropped if its 32 bits, as a fraction of 2**32, are
+    below ``rate``; the probability is exact to 2**-33.
+
+    Args:
+        seed: of the job.
+        node: name of the dropout's node, ``dropout_1``.
+        step: of the whole training, from 0.
+        shape: of the value, batch included, in canonical layout.
+        rate: probability of dropping, 0 <= rate < 1.
+
+    Returns:
+        Booleans of ``shape``.
+    """
+    digest = hashlib.blake2b(f"{seed}/mask/{node}".encode(), digest_size=16).digest()
+    philox = np.random.Philox(key=int.from_bytes(digest, "little"), counter=step << 128)
+    values = prod(shape)
+    bits = philox.random_raw(-(-values // 2)).view(np.uint32)[:values]
+    threshold = min(round(rate * 2**32), 2**32 - 1)
+    return np.asarray(bits >= np.uint32(threshold)).reshape(shape)

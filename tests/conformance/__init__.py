@@ -1,0 +1,1 @@
+"""One suite that every backend must pass, against the float64 formulas of ``nncompare.numerics``."""

@@ -1,0 +1,410 @@
+"""What the suite runs: small float64 models over every layer, optimizer, schedule, loss and feature.
+
+``CASES`` is enumerated: ``test_suite.py`` fails if a layer of ``LAYERS``, an optimizer of ``OPTIMIZERS`` or a
+schedule of ``SCHEDULES`` has no case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from nncompare.backends.base import Array, Job, Params
+from nncompare.data.base import Data, Split
+from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.keys import generator
+from nncompare.numerics.schedules import make_plan
+from nncompare.spec.data import Signature, Task
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.layers import TensorSpec
+from nncompare.spec.model import Model
+
+SEED = 7
+Layers = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One model, its data and its training.
+
+    Args:
+        name: unique; ``group/what``.
+        layers: as in YAML, head included.
+        input: one example.
+        outputs: classes, or values.
+        task, per_step: as in the experiment and its signature.
+        train: keys of the file's ``train`` section that differ from plain SGD with lr 0.1.
+        examples, batch_size, epochs: of training; the last batch is partial if they do not divide.
+        predicted: examples in the test part, for ``predict``.
+        offset: added to every input number.
+        check: more to check: ``pieces`` (whole epochs give what single steps give), ``stop`` (the gate may end
+            training early).
+    """
+
+    name: str
+    layers: Layers
+    input: TensorSpec
+    outputs: int = 3
+    task: Task = "classification"
+    per_step: bool = False
+    train: dict[str, Any] = field(default_factory=dict)
+    examples: int = 8
+    batch_size: int = 4
+    epochs: int = 1
+    predicted: int = 5
+    offset: float = 0.0
+    check: tuple[Literal["pieces", "stop"], ...] = ()
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        described = {"name": "random", "shape": self.input.shape, "outputs": self.outputs, "examples": 100}
+        if self.input.is_tokens:
+            described["vocabulary"] = self.input.vocabulary
+        train = {
+            "optimizer": {"name": "sgd", "lr": 0.1},
+            "batch_size": self.batch_size,
+            "epochs": self.epochs,
+            "seed": SEED,
+            "dtype": "float64",
+            **self.train,
+        }
+        values = {"task": self.task, "data": described, "model": {"layers": self.layers}, "train": train}
+        return Experiment.model_validate(values)
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(input=self.input, outputs=self.outputs, per_step=self.per_step)
+
+    @cached_property
+    def model(self) -> Model:
+        return self.experiment.resolve(self.signature)
+
+    @cached_property
+    def has_dropout(self) -> bool:
+        return any(getattr(node.layer, "rate", 0) > 0 for node in self.model.walk())
+
+    @property
+    def plan(self) -> BatchPlan:
+        return make_plan(self.experiment.train, self.examples, SEED)
+
+    def job(self, runtime: str) -> Job:
+        return Job(
+            runtime=runtime,
+            experiment=self.experiment,
+            signature=self.signature,
+            device="cpu",
+            threads=1,
+            seed=SEED,
+            dropout="masks",
+            deterministic=True,
+        )
+
+    @cached_property
+    def data(self) -> Data:
+        parts = {
+            part: self._split(part, size)
+            for part, size in (("train", self.examples), ("validation", 3), ("test", self.predicted))
+        }
+        return Data(**parts, signature=self.signature)
+
+    def _split(self, part: str, size: int) -> Split:
+        stream = generator(SEED, f"conformance/{self.name}/{part}")
+        shape = (size, *self.input.shape)
+        x: Array
+        if self.input.vocabulary is not None:
+            x = stream.integers(0, self.input.vocabulary, shape).astype(np.int32)
+        else:
+            x = stream.normal(size=shape) + self.offset
+        steps = self.input.shape[:1] if self.per_step else ()
+        if self.task == "classification":
+            return Split(x=x, y=stream.integers(0, self.outputs, (size, *steps)).astype(np.int32))
+        if self.task == "binary":
+            return Split(x=x, y=stream.integers(0, 2, (size, 1)).astype(np.float64))
+        return Split(x=x, y=stream.normal(size=(size, self.outputs)))
+
+    @property
+    def params(self) -> Params:
+        """Fresh weights, none of them zero or one, so that a swapped or forgotten parameter shows."""
+        return {name: self._draw(name) for name in self.model.parameters}
+
+    def _draw(self, name: str) -> Array:
+        parameter = self.model.parameters[name]
+        values = generator(SEED, f"conformance/{self.name}/{name}").normal(size=parameter.shape)
+        if name.endswith("running_variance"):
+            return np.asarray(0.5 + np.abs(values))
+        if parameter.role == "scale":
+            return np.asarray(1 + 0.3 * values)
+        if parameter.penalized:
+            return np.asarray(values / np.sqrt(parameter.fan_in))
+        return np.asarray(0.5 * values)
+
+
+def layer(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, **fields}
+
+
+def dense(units: int, **fields: Any) -> dict[str, Any]:
+    return layer("dense", units=units, **fields)
+
+
+def table(*features: int) -> TensorSpec:
+    return TensorSpec(features or (6,))
+
+
+def tokens(steps: int = 6, vocabulary: int = 4) -> TensorSpec:
+    return TensorSpec((steps,), vocabulary)
+
+
+FLAT_HEAD = [layer("flatten"), dense(3)]
+TABLE, IMAGE, SEQUENCE = table(6), table(6, 5, 2), table(5, 4)
+
+
+def _layer_case(name: str, layers: Layers, x: TensorSpec, **more: Any) -> Case:
+    return Case(name=f"layer/{name}", layers=layers, input=x, **more)
+
+
+def _linear() -> list[Case]:
+    act = layer("tanh")
+    return [
+        _layer_case("dense", [dense(5), act, dense(3)], TABLE),
+        _layer_case("dense_no_bias", [dense(5, bias=False), act, dense(3, bias=False)], TABLE),
+        _layer_case("dense_on_channels", [dense(4), act, *FLAT_HEAD], IMAGE),
+        _layer_case("dense_on_sequence", [dense(4), act, layer("mean_time"), dense(3)], SEQUENCE),
+        _layer_case("embedding", [layer("embedding", units=3), *FLAT_HEAD], tokens()),
+        _layer_case("embedding_mean", [layer("embedding", units=3), layer("mean_time"), dense(3)], tokens()),
+        _layer_case("position", [layer("embedding", units=3), layer("position"), act, *FLAT_HEAD], tokens()),
+        _layer_case("position_on_numbers", [layer("position"), act, *FLAT_HEAD], SEQUENCE),
+    ]
+
+
+def _convolution() -> list[Case]:
+    def conv(name: str, x: TensorSpec = IMAGE, **fields: Any) -> Case:
+        return _layer_case(name, [layer("conv2d", filters=3, **fields), layer("tanh"), *FLAT_HEAD], x)
+
+    def pool(name: str, kind: str, x: TensorSpec = IMAGE, offset: float = 0.0, **fields: Any) -> Case:
+        return _layer_case(name, [layer(kind, **fields), *FLAT_HEAD], x, offset=offset)
+
+    found = [
+        conv("conv2d"),
+        conv("conv2d_same", padding="same"),
+        conv("conv2d_same_even_stride_2", table(6, 8, 2), padding="same", stride=2),
+        conv("conv2d_same_even_kernel", kernel=(4, 2), padding="same"),
+        conv("conv2d_explicit", table(5, 7, 2), kernel=(3, 2), stride=(2, 1), padding=(1, 2), bias=False),
+        conv("conv2d_pointwise_stride_2", kernel=1, stride=2),
+        conv("conv2d_one_channel", table(5, 6, 1), kernel=(2, 3), padding=1),
+    ]
+    for kind in ("max_pool2d", "avg_pool2d"):
+        found += [
+            pool(kind, kind),
+            # an odd total of padding goes after; all numbers negative, so that a padded zero would win the maximum
+            pool(f"{kind}_same", kind, table(6, 7, 2), offset=-4.0, pool=(3, 2), stride=2, padding="same"),
+            pool(f"{kind}_same_stride_1", kind, pool=(2, 3), stride=1, padding="same", offset=-4.0),
+            pool(f"{kind}_overlapping", kind, pool=(3, 2), stride=(1, 2)),
+        ]
+    return found
+
+
+def _recurrent() -> list[Case]:
+    found = []
+    for kind in ("rnn", "lstm", "gru"):
+        every = layer(kind, units=3, return_sequences=True)
+        found += [
+            _layer_case(kind, [layer(kind, units=4), dense(3)], SEQUENCE),
+            _layer_case(f"{kind}_stacked", [every, layer(kind, units=2), dense(3)], SEQUENCE),
+            _layer_case(f"{kind}_sequences", [every, dense(3)], SEQUENCE, per_step=True),
+            _layer_case(f"{kind}_one_step", [layer(kind, units=3), dense(3)], table(1, 4)),
+        ]
+    return found
+
+
+def _attention() -> list[Case]:
+    def attend(**fields: Any) -> dict[str, Any]:
+        return layer("attention", **fields)
+
+    mean = [layer("mean_time"), dense(3)]
+    image = [layer("conv2d", filters=4), layer("reshape", shape=[-1, 4]), attend(heads=2), *mean]
+    return [
+        _layer_case("attention", [attend(heads=2), *mean], SEQUENCE),
+        _layer_case("attention_one_head", [attend(heads=1), *mean], SEQUENCE),
+        _layer_case("attention_causal", [attend(heads=2, causal=True), dense(3)], SEQUENCE, per_step=True),
+        _layer_case("attention_causal_last", [attend(heads=4, causal=True), layer("last_step"), dense(3)], SEQUENCE),
+        _layer_case("attention_after_convolution", image, IMAGE),
+    ]
+
+
+def _normalization() -> list[Case]:
+    norm, batch = layer("layer_norm", epsilon=1e-2), layer("batch_norm", epsilon=1e-2, momentum=0.3)
+    conv, act = layer("conv2d", filters=3, bias=False), layer("tanh")
+    flat = [conv, layer("flatten")]
+    drop = layer("dropout", rate=0.4)
+    every = layer("gru", units=3, return_sequences=True)
+    return [
+        _layer_case("layer_norm", [dense(5), norm, act, dense(3)], TABLE),
+        _layer_case("layer_norm_defaults", [layer("layer_norm"), dense(3)], TABLE),
+        _layer_case("layer_norm_after_convolution", [conv, norm, act, *FLAT_HEAD], IMAGE),
+        _layer_case("layer_norm_on_sequence", [every, norm, layer("last_step"), dense(3)], SEQUENCE),
+        _layer_case("layer_norm_after_flatten", [*flat, norm, dense(3)], IMAGE),
+        _layer_case("batch_norm", [dense(5, bias=False), batch, act, dense(3)], TABLE),
+        _layer_case("batch_norm_defaults", [layer("batch_norm"), dense(3)], TABLE, examples=10),
+        _layer_case("batch_norm_on_image", [conv, batch, act, *FLAT_HEAD], IMAGE),
+        _layer_case("batch_norm_on_sequence", [every, batch, layer("last_step"), dense(3)], SEQUENCE),
+        _layer_case("batch_norm_after_flatten", [*flat, batch, act, dense(3)], IMAGE),
+        _layer_case("dropout", [dense(6), act, drop, dense(3)], TABLE),
+        _layer_case("dropout_on_image", [conv, drop, act, *FLAT_HEAD], IMAGE),
+        _layer_case("dropout_on_sequence", [every, drop, layer("last_step"), dense(3)], SEQUENCE),
+        _layer_case("dropout_after_flatten", [*flat, layer("relu"), drop, dense(3)], IMAGE),
+        _layer_case("dropout_of_nothing", [dense(6), layer("dropout", rate=0.0), dense(3)], TABLE),
+    ]
+
+
+def _activation() -> list[Case]:
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("relu", layer("relu")),
+        ("leaky_relu", layer("leaky_relu")),
+        ("leaky_relu_slope", layer("leaky_relu", slope=0.3)),
+        ("gelu", layer("gelu")),
+        ("gelu_tanh", layer("gelu", approximate=True)),
+        ("sigmoid", layer("sigmoid")),
+        ("tanh", layer("tanh")),
+        ("softmax", layer("softmax")),
+    ]
+    found = [_layer_case(name, [dense(5), kind, dense(3)], TABLE) for name, kind in kinds]
+    channels = [layer("conv2d", filters=3), layer("softmax"), *FLAT_HEAD]
+    return [*found, _layer_case("softmax_over_channels", channels, IMAGE)]
+
+
+def _structure() -> list[Case]:
+    conv, act = layer("conv2d", filters=3, padding="same"), layer("tanh")
+    strided = layer("conv2d", filters=4, kernel=1, stride=2, bias=False)
+    inner = [layer("conv2d", filters=4, stride=2, padding="same"), layer("batch_norm"), act]
+    dropped = [dense(6), act, layer("dropout", rate=0.3)]
+    nested = [dense(6), layer("residual", layers=[dense(6), act])]
+    return [
+        _layer_case("flatten", [layer("flatten"), dense(4), act, dense(3)], IMAGE),
+        _layer_case("flatten_twice", [conv, layer("flatten"), act, *FLAT_HEAD], IMAGE),
+        _layer_case("flatten_sequence", [dense(2), *FLAT_HEAD], SEQUENCE),
+        _layer_case("flatten_last", [layer("conv2d", filters=1, kernel=(5, 3)), layer("flatten")], IMAGE, outputs=6),
+        _layer_case("reshape_to_sequence", [conv, layer("reshape", shape=[6, -1]), act, *FLAT_HEAD], IMAGE),
+        _layer_case("reshape_to_image", [dense(12), layer("reshape", shape=[3, 2, 2]), conv, *FLAT_HEAD], TABLE),
+        _layer_case(
+            "reshape_after_flatten", [conv, layer("flatten"), layer("reshape", shape=[9, 10]), *FLAT_HEAD], IMAGE
+        ),
+        _layer_case("residual", [layer("residual", layers=[dense(6), act]), dense(3)], TABLE),
+        _layer_case("residual_dropout", [layer("residual", layers=dropped), dense(3)], TABLE),
+        _layer_case("residual_shortcut", [layer("residual", layers=inner, shortcut=[strided]), *FLAT_HEAD], IMAGE),
+        _layer_case("residual_nested", [layer("residual", layers=nested), act, dense(3)], TABLE),
+        _layer_case("residual_after_flatten", [*FLAT_RESIDUAL, dense(3)], IMAGE),
+        _layer_case("last_step", [dense(3), act, layer("last_step"), dense(3)], SEQUENCE),
+        _layer_case("mean_time", [dense(3), act, layer("mean_time"), dense(3)], SEQUENCE),
+        _layer_case("lstm_last", [layer("lstm", units=3)], SEQUENCE),
+    ]
+
+
+FLAT_RESIDUAL = [
+    layer("conv2d", filters=2, kernel=(4, 3)),
+    layer("flatten"),
+    layer("residual", layers=[dense(18), layer("tanh")]),
+]
+
+SMALL = [dense(4), layer("tanh"), dense(3)]
+WORDS = [layer("embedding", units=3), layer("gru", units=3), dense(3)]
+
+
+def _train_case(name: str, layers: Layers = SMALL, x: TensorSpec = TABLE, **more: Any) -> Case:
+    """Two epochs of 4 + 4 + 2 examples."""
+    return Case(**{"name": name, "layers": layers, "input": x, "examples": 10, "epochs": 2, **more})
+
+
+def _optimizers() -> list[Case]:
+    decaying = {"schedule": {"name": "exponential", "factor": 0.5}}
+    kinds: dict[str, dict[str, Any]] = {
+        "sgd": {"name": "sgd", "lr": 0.2},
+        "sgd_momentum": {"name": "sgd", "lr": 0.2, "momentum": 0.8},
+        "sgd_nesterov": {"name": "sgd", "lr": 0.2, "momentum": 0.8, "nesterov": True},
+        "adam": {"name": "adam", "lr": 0.02, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3},
+        "adamw": {"name": "adamw", "lr": 0.02, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3, "weight_decay": 0.1},
+        "rmsprop": {"name": "rmsprop", "lr": 0.02, "rho": 0.8, "epsilon": 1e-3},
+        "rmsprop_momentum": {"name": "rmsprop", "lr": 0.02, "rho": 0.8, "epsilon": 1e-3, "momentum": 0.7},
+    }
+    found = [
+        _train_case(f"optimizer/{name}", train={"optimizer": kind, **decaying}, check=("pieces",))
+        for name, kind in kinds.items()
+    ]
+    # Tokens repeat within a batch and are missing from others: gradients of the table must be summed and dense.
+    words = tokens(5, 9)
+    found += [
+        _train_case(f"tokens/{name}", WORDS, words, train={"optimizer": kinds[name]}, batch_size=2, examples=6)
+        for name in ("sgd_momentum", "adam", "adamw", "rmsprop")
+    ]
+    default = {"optimizer": {"name": "adam"}}
+    return [*found, _train_case("optimizer/adam_defaults", train=default)]
+
+
+def _features() -> list[Case]:
+    conv = [layer("conv2d", filters=2), layer("batch_norm"), *FLAT_HEAD]
+    both = {"penalty": {"l1": 0.03, "l2": 0.05}}
+    sgd = {"name": "sgd", "lr": 0.2, "momentum": 0.5}
+    step = {"name": "step", "every": 1, "factor": 0.3}
+    drop = [dense(6), layer("tanh"), layer("dropout", rate=0.4), dense(3)]
+    normed = [dense(4), layer("batch_norm"), layer("tanh"), dense(3)]
+    return [
+        _train_case("penalty/l1", train={"penalty": {"l1": 0.05}}),
+        _train_case("penalty/l2", train={"penalty": {"l2": 0.05}}),
+        _train_case("penalty/convolution", conv, IMAGE, train=both),
+        _train_case("penalty/recurrent", WORDS, tokens(), train=both),
+        _train_case("penalty/attention", [layer("attention", heads=2), *FLAT_HEAD], SEQUENCE, train=both),
+        _train_case("clip/active", train={"clip_norm": 0.05, "optimizer": sgd}),
+        _train_case("clip/inactive", train={"clip_norm": 1e3}),
+        _train_case("clip/penalty", train={"clip_norm": 0.1, **both, "optimizer": {"name": "adam", "lr": 0.02}}),
+        _train_case("schedule/constant", train={"schedule": {"name": "constant"}, "optimizer": sgd}),
+        _train_case("schedule/step", train={"schedule": step, "optimizer": sgd}),
+        _train_case("schedule/exponential", train={"schedule": {"name": "exponential", "factor": 0.7}}),
+        _train_case("schedule/cosine", train={"schedule": {"name": "cosine", "minimum": 0.01}, "warmup_steps": 3}),
+        _train_case("train/stop", train={"optimizer": sgd}, check=("stop",), epochs=3),
+        _train_case("train/dropout", drop, check=("pieces",)),
+        _train_case("train/batch_norm", normed, check=("pieces",), predicted=2051),
+        _train_case("train/one_batch", batch_size=64, train={"optimizer": sgd}),
+    ]
+
+
+def _tasks() -> list[Case]:
+    binary = [dense(4), layer("tanh"), dense(1)]
+    per_step = [layer("embedding", units=3), layer("lstm", units=3, return_sequences=True), dense(4)]
+    adam = {"optimizer": {"name": "adam", "lr": 0.02}}
+    extreme = [dense(3)]
+    return [
+        _train_case("task/classification", train=adam),
+        _train_case("task/per_step", per_step, tokens(), outputs=4, per_step=True, train=adam, check=("pieces",)),
+        _train_case("task/binary", binary, outputs=1, task="binary"),
+        _train_case("task/regression", [dense(4), layer("tanh"), dense(2)], outputs=2, task="regression"),
+        _train_case("task/large_logits", extreme, offset=800.0, train={"optimizer": {"name": "sgd", "lr": 1e-6}}),
+        _train_case(
+            "task/large_binary_logits",
+            [dense(1)],
+            outputs=1,
+            task="binary",
+            offset=800.0,
+            train={"optimizer": {"name": "sgd", "lr": 1e-6}},
+        ),
+    ]
+
+
+CASES: dict[str, Case] = {
+    case.name: case
+    for part in (
+        _linear,
+        _convolution,
+        _recurrent,
+        _attention,
+        _normalization,
+        _activation,
+        _structure,
+        _optimizers,
+        _features,
+        _tasks,
+    )
+    for case in part()
+}

@@ -1,0 +1,55 @@
+"""A gate without a clock: the pieces are given in advance. For tests of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nncompare.backends.base import Piece
+from nncompare.numerics.batches import BatchPlan
+
+
+class FixedGate:
+    """Hands out ``pieces`` in order, then None.
+
+    Args:
+        pieces: what to hand out.
+        before: called at every ``next``, before its piece (or None at the end) is handed out; the place to read
+            ``params`` of the session.
+
+    Attributes:
+        losses: what ``done`` was given, one a piece.
+        ended: True once None was handed out.
+    """
+
+    def __init__(self, pieces: Iterable[Piece], before: Callable[[Piece | None], None] | None = None):
+        self._pieces = list(pieces)
+        self._given = 0
+        self._before = before
+        self.losses: list[float] = []
+        self.ended = False
+
+    def next(self) -> Piece | None:
+        assert not self.ended, "next() after the end of training"
+        assert len(self.losses) == self._given, "next() before done() of the piece handed out last"
+        piece = self._pieces[self._given] if self._given < len(self._pieces) else None
+        if self._before is not None:
+            self._before(piece)
+        if piece is None:
+            self.ended = True
+        else:
+            self._given += 1
+        return piece
+
+    def done(self, loss: float) -> None:
+        assert len(self.losses) == self._given - 1, "done() without a piece"
+        self.losses.append(float(loss))
+
+
+def pieces_of(plan: BatchPlan, length: int | None = None, epochs: int | None = None) -> list[Piece]:
+    """The plan cut into pieces of ``length`` steps (None: whole epochs), each within one epoch."""
+    found = []
+    for epoch in range(plan.epochs if epochs is None else epochs):
+        first, last = epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch
+        width = length or plan.steps_per_epoch
+        found += [Piece(begin, min(begin + width, last), epoch) for begin in range(first, last, width)]
+    return found
