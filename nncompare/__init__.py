@@ -1,0 +1,37 @@
+"""Is it the same network, and which is faster here? PyTorch, TensorFlow and Keras on one experiment.
+
+The public Python API::
+
+    import nncompare
+
+    experiment = nncompare.load("configs/digits_mlp.yaml", "train.epochs=5")
+    run = nncompare.run(experiment)              # or nncompare.run("configs/digits_mlp.yaml", "train.epochs=5")
+    run["torch"].final.test_accuracy             # the figures of ``result.json``
+    run                                          # the tables, in a terminal and in a notebook
+    nncompare.read("results/…")                  # a stored run
+
+Names are imported when they are first used, so that ``import nncompare`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["NncompareError", "Run", "__version__", "load", "read", "run"]
+
+if TYPE_CHECKING:
+    from nncompare.api import Run, load, read, run
+    from nncompare.errors import NncompareError
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nncompare' has no attribute {name!r}")
+    from nncompare import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

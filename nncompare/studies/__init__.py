@@ -1,0 +1,1 @@
+"""What nncompare does with an experiment: plan jobs, launch them, gather results."""

@@ -1,0 +1,106 @@
+"""The functions that ``import nncompare`` offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nncompare.data import signature
+from nncompare.errors import NncompareError
+from nncompare.report.html import to_html, to_text
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.load import load as _load
+from nncompare.store.folder import read as _read
+from nncompare.store.result import RunResult, RuntimeResult
+from nncompare.studies.run import run as _run
+
+
+class Run:
+    """A finished run: the figures of ``result.json`` as attributes, its tables as its picture.
+
+    Args:
+        result: the document.
+        folder: where it is stored, or None.
+    """
+
+    def __init__(self, result: RunResult, folder: Path | None = None):
+        self.result, self.folder = result, folder
+
+    @property
+    def runtimes(self) -> tuple[RuntimeResult, ...]:
+        """One row a runtime, in the order of the experiment."""
+        return self.result.runtimes
+
+    @property
+    def complete(self) -> bool:
+        """True if every runtime finished."""
+        return self.result.complete
+
+    def __getitem__(self, runtime: str) -> RuntimeResult:
+        for row in self.runtimes:
+            if row.runtime == runtime:
+                return row
+        raise KeyError(f"no runtime {runtime!r} in this run; it has {', '.join(row.runtime for row in self.runtimes)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that ``--json`` prints."""
+        return self.result.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        return to_text(self.result, width=120)
+
+    def _repr_html_(self) -> str:
+        return to_html(self.result)
+
+
+def load(path: str | Path, *overrides: str) -> Experiment:
+    """Reads and checks an experiment file.
+
+    Args:
+        path: a YAML file.
+        overrides: ``"train.optimizer.lr=3e-4"``, as on the command line.
+
+    Raises:
+        ConfigError: with every problem and its position.
+    """
+    return _load(path, overrides, signature_of=signature)
+
+
+def run(
+    experiment: str | Path | Experiment,
+    *overrides: str,
+    output: str | Path | None = "results",
+    save_weights: bool = False,
+) -> Run:
+    """Trains an experiment on every runtime and returns figures and tables.
+
+    Args:
+        experiment: a YAML file, or what ``load`` gave.
+        overrides: only with a file.
+        output: where the result folder is made; None: nothing is stored.
+        save_weights: keep each runtime's final weights as safetensors.
+
+    Raises:
+        ConfigError, DataError, StoreError: nothing has been trained.
+        TypeError: overrides for an experiment that is already loaded.
+    """
+    if isinstance(experiment, Experiment):
+        if overrides:
+            raise TypeError("overrides belong to load() when the experiment is already loaded")
+    else:
+        experiment = load(experiment, *overrides)
+    finished = _run(experiment, output=Path(output) if output is not None else None, save_weights=save_weights)
+    return Run(finished.result, finished.folder)
+
+
+def read(path: str | Path) -> Run:
+    """A stored run, from its folder or its ``result.json``.
+
+    Raises:
+        StoreError: it is missing, damaged, or of another version.
+    """
+    path = Path(path)
+    return Run(_read(path), path if path.is_dir() else path.parent)
+
+
+__all__ = ["NncompareError", "Run", "load", "read", "run"]

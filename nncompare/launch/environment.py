@@ -1,0 +1,67 @@
+"""The environment of a worker, complete before it starts: frameworks read it while they are imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from nncompare.backends.catalog import CATALOG
+from nncompare.spec.experiment import DeviceName
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+
+
+def worker_environment(
+    runtime: str,
+    *,
+    threads: int,
+    device: DeviceName,
+    deterministic: bool,
+    home: Path,
+    inherited: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Variables for one worker.
+
+    Args:
+        runtime: a name of the catalog.
+        threads: CPU threads.
+        device: ``cpu`` hides every GPU, so that none is initialized for nothing.
+        deterministic: oneDNN off in TensorFlow, since it reorders sums.
+        home: a folder of this run, for what frameworks write to the user's home.
+        inherited: what the parent's process has.
+    """
+    own: dict[str, str] = {name: str(threads) for name in _THREAD_VARIABLES}
+    own |= {
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OMP_DYNAMIC": "FALSE",
+        "MKL_DYNAMIC": "FALSE",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "KERAS_HOME": str(home / "keras"),
+        "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor"),
+    }
+    own |= CATALOG[runtime].environment
+    if device == "cpu":
+        own |= {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
+    if deterministic:
+        own |= {"TF_ENABLE_ONEDNN_OPTS": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    # The worker must find the same packages as the parent, wherever the parent was started from.
+    paths = [str(Path(__file__).resolve().parents[2]), inherited.get("PYTHONPATH", "")]
+    own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    # -P keeps a file named torch.py in the current folder from shadowing the framework; kept for older shells too
+    own["PYTHONSAFEPATH"] = "1"
+    return {**inherited, **own}
+
+
+def worker_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "nncompare.worker", *arguments]

@@ -1,0 +1,115 @@
+"""One worker process: start, talk, pause, end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import psutil
+
+from nncompare.errors import Failed, OutOfMemory, TimedOut
+from nncompare.launch.resources import killed_for_memory
+from nncompare.worker.wire import Message, pair
+
+TERMINATE_S = 5.0
+"""Between the polite signal and the other one."""
+LOG_TAIL_LINES = 25
+
+
+class WorkerProcess:
+    """A worker in its own process group, its output in a log, its messages on a wire.
+
+    Args:
+        command: from ``environment.worker_command``, without ``--wire``.
+        environment: complete.
+        log: the file that takes stdout and stderr.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path):
+        self.log = log
+        self._oom_kills = killed_for_memory()
+        self._wire, theirs = pair()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with theirs, log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*command, "--wire", str(theirs.fileno()), "--parent", str(os.getpid())],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                # Its own group: Ctrl-C in the terminal reaches the parent alone, and one signal reaches all of it.
+                start_new_session=True,
+            )
+
+    def go(self, slices: int | None = None) -> None:
+        """Leave to run so many slices; None: all."""
+        with suppress(OSError):
+            self._wire.send("go", slices=slices)
+
+    def messages(self, timeout_s: float) -> Iterator[Message]:
+        """Everything the worker says, until its last word ``end``.
+
+        Raises:
+            TimedOut: nothing final came within ``timeout_s``.
+            Failed, OutOfMemory: the process died without a last word.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not wait([self._wire.connection], left):
+                raise TimedOut(f"no result within {timeout_s:g} s (measure.timeout_s)")
+            try:
+                message = self._wire.receive()
+            except (EOFError, OSError):
+                raise self._death() from None
+            yield message
+            if message["kind"] == "end":
+                return
+
+    def _death(self) -> Failed | OutOfMemory:
+        code = self.process.wait()
+        if code == -signal.SIGKILL and killed_for_memory() > self._oom_kills:
+            return OutOfMemory("the kernel killed the process for memory")
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+            hint = "; the kernel does this when memory runs out" if code == -signal.SIGKILL else ""
+            return Failed(f"crashed (signal {-code}, {name}){hint}")
+        return Failed(f"the process ended with code {code} before its result")
+
+    def suspend(self) -> None:
+        """Stops the process group's threads until ``resume``."""
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(self.process.pid).suspend()
+
+    def resume(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(self.process.pid).resume()
+
+    def close(self) -> None:
+        """Ends the process if it still runs: TERM, ``TERMINATE_S``, KILL of the whole group. Frees the wire."""
+        if self.process.poll() is None:
+            self.resume()
+            try:
+                self._signal(signal.SIGTERM)
+                self.process.wait(TERMINATE_S)
+            except subprocess.TimeoutExpired:
+                pass
+        self._signal(signal.SIGKILL)  # also what the worker itself started
+        self.process.wait()
+        self._wire.close()
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+    def tail(self) -> str:
+        """The last lines of the log."""
+        text = self.log.read_bytes()[-20_000:].decode(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])

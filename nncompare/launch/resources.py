@@ -1,0 +1,48 @@
+"""What this process may use: processors and their quota."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def cpu_quota(root: Path = CGROUP) -> float | None:
+    """Processors that the control group grants (version 2, then 1), or None if there is no limit."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        quota_us = int((root / "cpu/cpu.cfs_quota_us").read_text())
+        period_us = int((root / "cpu/cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return quota_us / period_us if quota_us > 0 else None
+
+
+def usable_threads(asked: int | None = None, *, root: Path = CGROUP) -> int:
+    """Threads for one worker: the smallest of affinity, whole processors of the quota, and what was asked; >= 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [affinity]
+    quota = cpu_quota(root)
+    if quota is not None:
+        limits.append(math.floor(quota))
+    if asked is not None:
+        limits.append(asked)
+    return max(1, min(limits))
+
+
+def killed_for_memory(root: Path = CGROUP) -> int:
+    """How many processes of this control group the kernel has killed for memory so far."""
+    try:
+        for line in (root / "memory.events").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    except (OSError, ValueError):
+        pass
+    return 0

@@ -1,0 +1,177 @@
+"""``run``: trains one experiment on every runtime and compares time and loss."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from nncompare.backends.base import Job
+from nncompare.backends.catalog import CATALOG
+from nncompare.data import prepare, signature
+from nncompare.data.base import Data
+from nncompare.launch import collect
+from nncompare.launch.collect import Listener, Outcome
+from nncompare.launch.resources import usable_threads
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.load import dump
+from nncompare.stats.relative import relative
+from nncompare.store.folder import ResultFolder, create
+from nncompare.store.result import Comparison, RunResult, RuntimeResult
+from nncompare.studies.environment import describe_environment
+from nncompare.studies.ledger import ledger
+from nncompare.studies.rows import runtime_row
+from nncompare.worker import jobs
+
+
+class Watcher(Listener, Protocol):
+    """The progress display: a listener that is also told when a runtime starts and ends."""
+
+    def started(self, runtime: str) -> None: ...
+
+    def finished(self, runtime: str, row: RuntimeResult) -> None: ...
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def started(self, runtime: str) -> None:
+        pass
+
+    def message(self, runtime: str, message: Mapping[str, object]) -> None:
+        pass
+
+    def finished(self, runtime: str, row: RuntimeResult) -> None:
+        pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A result, and where it is stored (None if it is not)."""
+
+    result: RunResult
+    folder: Path | None
+
+
+def plan_jobs(experiment: Experiment) -> list[Job]:
+    """One job a runtime: the same but for the runtime's name."""
+    needs = signature(experiment.data, experiment.task)
+    threads = usable_threads(experiment.measure.threads)
+    return [
+        Job(
+            runtime=runtime,
+            experiment=experiment,
+            signature=needs,
+            device=experiment.measure.device,
+            threads=threads,
+            seed=experiment.train.seed,
+        )
+        for runtime in experiment.backends
+    ]
+
+
+def run(
+    experiment: Experiment,
+    *,
+    output: Path | None = Path("results"),
+    watcher: Watcher | None = None,
+    save_weights: bool = False,
+) -> Finished:
+    """Trains the experiment on every runtime, one fresh process each, one after the other.
+
+    Args:
+        experiment: from ``spec.load``.
+        output: where the result folder is made; None: nothing is stored.
+        watcher: told of everything as it happens.
+        save_weights: keep each runtime's final weights as safetensors.
+
+    Raises:
+        DataError: the data cannot be had; nothing has been written.
+        StoreError: the result cannot be written.
+    """
+    watcher = watcher or Silent()
+    jobs_ = plan_jobs(experiment)
+    data = prepare(
+        experiment.data, experiment.task, seed=experiment.train.seed, dtype=np.dtype(experiment.train.dtype)
+    )
+    created = datetime.now().astimezone()
+    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
+        work = Path(scratch)
+        data.save(work / "data")
+        outcomes = _train_all(jobs_, work, watcher, save_weights)
+        rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
+        folder = create(output, experiment.name, created=created) if output is not None else None
+        result = _document(experiment, data, rows, created, folder)
+        if folder is not None:
+            _store(folder, experiment, result, list(outcomes.values()), work)
+    return Finished(result=result, folder=folder.path if folder else None)
+
+
+def _train_all(jobs_: Sequence[Job], work: Path, watcher: Watcher, save_weights: bool) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    for job in jobs_:
+        watcher.started(job.runtime)
+        outcome = _train_one(job, work, watcher, save_weights)
+        outcomes[job.runtime] = outcome
+        watcher.finished(job.runtime, runtime_row(job, outcome, job.experiment.train.batch_size))
+        if outcome.status == "interrupted":
+            break
+    return outcomes
+
+
+def _train_one(job: Job, work: Path, watcher: Watcher, save_weights: bool) -> Outcome:
+    missing = CATALOG[job.runtime].missing()
+    if missing is not None:
+        return Outcome(runtime=job.runtime, status="refused", reason=missing)
+    folder = work / job.runtime.replace(":", "-")
+    jobs.write(folder, job, data=work / "data", save_weights=save_weights)
+    return collect.train(
+        job,
+        folder,
+        log=folder / "worker.log",
+        timeout_s=job.experiment.measure.timeout_s,
+        listener=watcher,
+    )
+
+
+def _document(
+    experiment: Experiment,
+    data: Data,
+    rows: tuple[RuntimeResult, ...],
+    created: datetime,
+    folder: ResultFolder | None,
+) -> RunResult:
+    steps = {row.runtime: row.timing.step_s.median for row in rows if row.status == "ok" and row.timing.step_s}
+    return RunResult(
+        id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
+        name=experiment.name,
+        created=created.isoformat(timespec="seconds"),
+        experiment=experiment.model_dump(mode="json", exclude_none=True),
+        environment=describe_environment(data),
+        runtimes=rows,
+        ledger=ledger(rows),
+        comparison=Comparison(rounds=experiment.measure.rounds, relative=relative(steps)),
+    )
+
+
+def _store(
+    folder: ResultFolder, experiment: Experiment, result: RunResult, outcomes: Sequence[Outcome], work: Path
+) -> None:
+    folder.write_experiment(dump(experiment))
+    for outcome in outcomes:
+        folder.append_slices(outcome.runtime, outcome.slices)
+        name = outcome.runtime.replace(":", "-")
+        log, weights = work / name / "worker.log", work / name / jobs.WEIGHTS_FILE
+        if log.exists():
+            folder.add_log(outcome.runtime, log)
+        if weights.exists():
+            shutil.copyfile(weights, folder.weights_path(outcome.runtime))
+    folder.write_history(result)
+    folder.write_result(result)
+    folder.publish()

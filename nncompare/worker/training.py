@@ -1,0 +1,181 @@
+"""One training run inside a worker: import, build, train through the gate, evaluate, report."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nncompare.backends.base import Backend, Job, Params, Session
+from nncompare.backends.catalog import CATALOG
+from nncompare.data.base import Data
+from nncompare.data.base import read as read_data
+from nncompare.errors import Diverged, Interrupted, Refused
+from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.initializers import initial_params
+from nncompare.numerics.metrics import evaluate
+from nncompare.numerics.schedules import make_plan
+from nncompare.worker.gate import Slice, TrainingGate
+from nncompare.worker.jobs import WEIGHTS_FILE
+from nncompare.worker.probes import peak_resident_bytes
+
+Send = Callable[..., None]
+REPORT_S = 0.5
+"""Slices are reported together, at most this often, so that the parent sleeps while a slice runs."""
+
+
+def load_backend(runtime: str) -> Backend:
+    """Imports the runtime's framework."""
+    backend: Backend = importlib.import_module(CATALOG[runtime].module).BACKEND
+    return backend
+
+
+class TrainingRun:
+    """Trains one job and sends what ``worker.wire`` lists."""
+
+    def __init__(self, job: Job, data_folder: Path, send: Send, permit: Callable[[], bool], folder: Path, save: bool):
+        self.job, self.data_folder, self.send, self.permit = job, data_folder, send, permit
+        self.folder, self.save = folder, save
+        self.clock = time.perf_counter
+        self.evaluate_s = 0.0
+        self.history: list[dict[str, Any]] = []
+        self.best: tuple[float, int, Params] | None = None
+        self._unsent: list[Slice] = []
+        self._sent_at = 0.0
+        self.session: Session
+        self.data: Data
+        self.plan: BatchPlan
+
+    def run(self) -> None:
+        """The whole job.
+
+        Raises:
+            Refused, Diverged, Interrupted: with the reason; anything else is a failure.
+        """
+        begun = self.clock()
+        backend = load_backend(self.job.runtime)
+        import_s = self.clock() - begun
+        self.send("imported", versions=backend.versions(), import_s=import_s)
+        reason = backend.why_not(self.job)
+        if reason is not None:
+            raise Refused(reason)
+        self.data = read_data(self.data_folder, self.job.signature)
+        self.plan = make_plan(self.job.experiment.train, len(self.data.train), self.job.seed)
+        build_s = self._build(backend)
+        gate = self._train()
+        if gate.diverged_at is not None:
+            where = gate.diverged_at
+            raise Diverged(f"loss is {where.loss} in steps {where.begin + 1} to {where.end} (epoch {where.epoch + 1})")
+        if gate.interrupted:
+            raise Interrupted("stopped by the parent")
+        self._finish(gate, import_s=import_s, build_s=build_s, begun=begun)
+
+    def _build(self, backend: Backend) -> float:
+        begun = self.clock()
+        self.session = backend.open(self.job, self.data)
+        self.session.load(initial_params(self.job.model, self.job.seed))
+        self.session.synchronize()
+        build_s = self.clock() - begun
+        self.send(
+            "built",
+            build_s=build_s,
+            device=self.session.device.kind,
+            device_name=f"{self.session.device.id} ({self.session.device.name})",
+            parameters=self.job.model.trainable_count,
+            settings=self.session.settings(),
+            steps=self.plan.steps,
+        )
+        return build_s
+
+    def _train(self) -> TrainingGate:
+        gate = TrainingGate(
+            self.plan, clock=self.clock, permit=self.permit, on_slice=self._on_slice, on_epoch=self._on_epoch
+        )
+        gc.collect()
+        gc.freeze()  # what exists now is never scanned again, so a collection inside a slice is short
+        self.session.train(self.plan, gate)
+        self._flush()
+        return gate
+
+    def _on_slice(self, sample: Slice) -> None:
+        self._unsent.append(sample)
+        if self.clock() - self._sent_at >= REPORT_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unsent:
+            steps = sum(sample.end - sample.begin for sample in self._unsent)
+            seconds = sum(sample.seconds for sample in self._unsent)
+            rate = steps / seconds if seconds else None
+            self.send("slices", rows=self._unsent, step=self._unsent[-1].end, steps_per_s=rate)
+        self._unsent, self._sent_at = [], self.clock()
+
+    def _metrics(self, part: str) -> dict[str, float | None]:
+        split = getattr(self.data, part)
+        found: dict[str, float | None] = evaluate(self.job.experiment.task, self.session.predict(split.x), split.y)
+        return found
+
+    def _on_epoch(self, epoch: int, train_loss: float, seconds: float) -> bool:
+        begun = self.clock()
+        metrics = self._metrics("validation")
+        self.evaluate_s += self.clock() - begun
+        row = {
+            "epoch": epoch + 1,
+            "train_loss": train_loss,
+            "val_loss": metrics["loss"],
+            "val_accuracy": metrics.get("accuracy"),
+            "learning_rate": float(self.plan.learning_rate[(epoch + 1) * self.plan.steps_per_epoch - 1]),
+            "seconds": seconds,
+        }
+        self.history.append(row)
+        self.send("epoch", **row)
+        return self._stop_early(epoch + 1, row)
+
+    def _stop_early(self, epoch: int, row: dict[str, Any]) -> bool:
+        rule = self.job.experiment.train.early_stopping
+        if rule is None:
+            return False
+        value = row[rule.metric]
+        value = np.inf if value is None else value if rule.metric == "val_loss" else -value
+        if self.best is None or value < self.best[0] - rule.min_delta:
+            self.best = (value, epoch, self.session.params())
+        return epoch - self.best[1] >= rule.patience
+
+    def _finish(self, gate: TrainingGate, *, import_s: float, build_s: float, begun: float) -> None:
+        # before the passes below, so that they do not count as training's memory
+        device_peak, process_peak = self.session.peak_bytes(), peak_resident_bytes()
+        if self.best is not None:
+            self.session.load(self.best[2])
+        final: dict[str, Any] = {"best_epoch": self.best[1] if self.best else None}
+        for part, short in (("train", "train"), ("validation", "val"), ("test", "test")):
+            final |= {f"{short}_{name}": value for name, value in self._metrics(part).items()}
+        if self.save:
+            self._save_weights()
+        self.session.close()
+        self.send(
+            "result",
+            final=final,
+            timing={
+                "import_s": import_s,
+                "build_s": build_s,
+                "first_step_s": gate.slices[0].seconds,
+                "train_s": sum(sample.seconds for sample in gate.slices),
+                "evaluate_s": self.evaluate_s,
+                "total_s": self.clock() - begun,
+            },
+            memory={
+                "peak_bytes": device_peak if device_peak is not None else process_peak,
+                "source": "device" if device_peak is not None else "process",
+            },
+        )
+
+    def _save_weights(self) -> None:
+        from safetensors.numpy import save_file
+
+        params = {name: np.ascontiguousarray(array) for name, array in self.session.params().items()}
+        save_file(params, self.folder / WEIGHTS_FILE)
