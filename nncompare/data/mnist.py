@@ -1,0 +1,201 @@
+"""``mnist`` and ``mnist_rows``: 60,000 + 10,000 handwritten digits 28x28 (LeCun, Cortes and Burges 1998).
+
+The four IDX files are looked for in ``data.path``; in ``NNCOMPARE_DATA_DIR`` and its folder ``mnist``; in the cache;
+and are downloaded into the cache otherwise. The published digests are demanded of the cache and of downloads; files
+that a user points at are checked for structure, and their digests are recorded.
+"""
+
+# ruff: noqa: ARG001 - the functions of every data set take the same arguments
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.data.base import Data, Signature
+from nncompare.data.download import download
+from nncompare.data.idx import read_idx
+from nncompare.data.images import CLASSES, images_data, images_signature
+from nncompare.data.lookup import VARIABLE, cache_folder, check_cached, data_folder, read_bytes, sha256
+from nncompare.data.splits import hold_back, order
+from nncompare.errors import DataError
+from nncompare.spec.data import Mnist, MnistRows, Task
+
+Report = Callable[[str], None]
+SIDE = 28
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+PUBLISHED = {
+    "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+"""SHA-256 of the ``.gz`` files."""
+PUBLISHED_COUNTS = {"train": 60_000, "t10k": 10_000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The four files: name without ``.gz`` -> path. ``cached``: their digests must be the published ones."""
+
+    folder: Path
+    paths: dict[str, Path]
+    cached: bool
+
+
+def signature(spec: Mnist | MnistRows, task: Task) -> Signature:
+    """``(28, 28, 1)`` or, as rows, ``(28, 28)``; 10 classes."""
+    return images_signature(SIDE, rows=isinstance(spec, MnistRows))
+
+
+def ensure(spec: Mnist, report: Report) -> Files:
+    """Finds the files, or downloads them.
+
+    Raises:
+        DataError: files are missing where the user points, or no mirror has them.
+    """
+    files = _of_user(spec)
+    if files is not None:
+        return files
+    folder = cache_folder() / "mnist"
+    for name, published in PUBLISHED.items():
+        target = folder / f"{name}.gz"
+        if not target.exists():
+            urls = [f"{mirror}{target.name}" for mirror in MIRRORS]
+            download(urls, target, sha256=published, advice=_advice(folder), report=report)
+    return Files(folder=folder, paths={name: folder / f"{name}.gz" for name in PUBLISHED}, cached=True)
+
+
+def prepare(spec: Mnist, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
+    """MNIST's own test set; stratified training and validation parts.
+
+    Raises:
+        DataError: files are missing or damaged.
+    """
+    files = ensure(spec, lambda _: None)
+    (images, labels, digests), (test_images, test_labels, more) = _pair(files, "train"), _pair(files, "t10k")
+    train, held = hold_back(order(len(labels), seed, labels), validation=spec.validation, limit=spec.limit)
+    return images_data(
+        {
+            "train": (images[train], labels[train]),
+            "validation": (images[held], labels[held]),
+            "test": (test_images, test_labels),
+        },
+        levels=256,
+        normalize=spec.normalize,
+        signature=signature(spec, task),
+        dtype=dtype,
+        digests=digests | more,
+        notes=(f"{spec.name}: from {files.folder}", *_remarks(digests | more, len(labels), len(test_labels))),
+    )
+
+
+def fetch(report: Report) -> Path:
+    """Downloads what is missing or damaged, and reads all of it once.
+
+    Returns:
+        The folder.
+    """
+    spec = Mnist(name="mnist")
+    if _of_user(spec) is None:
+        folder = cache_folder() / "mnist"
+        for name, published in PUBLISHED.items():
+            path = folder / f"{name}.gz"
+            if path.exists() and sha256(read_bytes(path)) != published:
+                report(f"{path.name}: the digest in the cache is not the published one; fetching it again")
+                urls = [f"{mirror}{path.name}" for mirror in MIRRORS]
+                download(urls, path, sha256=published, advice=_advice(folder), report=report)
+    files = ensure(spec, report)
+    counts = [len(_pair(files, part)[1]) for part in PUBLISHED_COUNTS]
+    report(f"mnist: {counts[0]:,} training and {counts[1]:,} test images checked in {files.folder}")
+    return files.folder
+
+
+def _of_user(spec: Mnist) -> Files | None:
+    """The files where the user points: ``data.path``, else ``NNCOMPARE_DATA_DIR`` if it has any of them."""
+    if spec.path is not None:
+        folder = Path(spec.path).expanduser()
+        if not folder.is_dir():
+            raise DataError(f"data.path: {spec.path} is not a folder (looked for {folder.absolute()})")
+        return _complete(folder, _present(folder), "data.path")
+    root = data_folder()
+    for folder in () if root is None else (root, root / "mnist"):
+        present = _present(folder)
+        if present:
+            return _complete(folder, present, VARIABLE)
+    return None
+
+
+def _present(folder: Path) -> dict[str, Path]:
+    """Those of the four files that are in a folder, gzipped or plain, also as ``train-images.idx3-ubyte``."""
+    found: dict[str, Path] = {}
+    for name in PUBLISHED:
+        dotted = name.replace("-idx", ".idx")
+        candidates = (folder / file for file in (f"{name}.gz", name, f"{dotted}.gz", dotted))
+        path = next((file for file in candidates if file.is_file()), None)
+        if path is not None:
+            found[name] = path
+    return found
+
+
+def _complete(folder: Path, present: dict[str, Path], key: str) -> Files:
+    missing = [f"{name}[.gz]" for name in PUBLISHED if name not in present]
+    if missing:
+        raise DataError(
+            f"{key}: {folder} has {len(present)} of the four MNIST files; missing: {', '.join(missing)}; "
+            "put them there, or take the key away to use the cache or a download"
+        )
+    return Files(folder=folder, paths=present, cached=False)
+
+
+def _pair(files: Files, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, str]]:
+    """Images ``(N, 28, 28)``, labels ``(N,)`` and digests of ``train`` or ``t10k``."""
+    digests: dict[str, str] = {}
+    arrays: list[NDArray[np.uint8]] = []
+    for name, shape in ((f"{part}-images-idx3-ubyte", (SIDE, SIDE)), (f"{part}-labels-idx1-ubyte", ())):
+        path = files.paths[name]
+        content = read_bytes(path)
+        digests[path.name] = sha256(content)
+        if files.cached:
+            check_cached(path, digests[path.name], PUBLISHED[name], "mnist")
+        arrays.append(read_idx(content, path, shape))
+    images, labels = arrays
+    where = files.paths[f"{part}-labels-idx1-ubyte"]
+    if len(images) != len(labels):
+        raise DataError(
+            f"{where} has {len(labels)} labels, but {files.paths[f'{part}-images-idx3-ubyte'].name} beside it has "
+            f"{len(images)} images; they must be as many"
+        )
+    if labels.max() >= CLASSES:
+        row = int(np.argmax(labels >= CLASSES))
+        raise DataError(f"{where}: label {labels[row]} of example {row}, expected 0 to {CLASSES - 1}")
+    return images, labels, digests
+
+
+def _remarks(digests: dict[str, str], train: int, test: int) -> list[str]:
+    """What a reader should know of files that are not the published ones."""
+    published = {f"{name}.gz": digest for name, digest in PUBLISHED.items()}
+    other = [name for name, digest in digests.items() if name in published and digest != published[name]]
+    plain = [name for name in digests if not name.endswith(".gz")]
+    remarks = [f"SHA-256 is not the published one: {', '.join(other)}"] if other else []
+    if plain:
+        remarks.append(f"not gzipped, so not compared with the published SHA-256: {', '.join(plain)}")
+    if (train, test) != tuple(PUBLISHED_COUNTS.values()):
+        remarks.append(f"{train:,} training and {test:,} test images where MNIST has 60,000 and 10,000")
+    return remarks
+
+
+def _advice(folder: Path) -> str:
+    return (
+        f"Looked before in {VARIABLE} (and its folder mnist) and in the cache {folder}. Without a network: use "
+        f"data.name=digits (bundled with scikit-learn), or put the four files into a folder and set {VARIABLE} or "
+        "data.path to it."
+    )

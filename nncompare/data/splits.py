@@ -1,0 +1,76 @@
+"""Which examples belong to which part. Everything is decided by the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.errors import DataError
+from nncompare.numerics.keys import generator
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Row numbers of each part; no row is in two of them."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def order(count: int, seed: int, labels: NDArray[Any] | None = None) -> Rows:
+    """A random order of ``count`` rows, ``(count,)`` int64.
+
+    With ``labels`` ``(count,)`` it is stratified: the members of each class are spread evenly over the whole
+    order, so that every contiguous stretch holds the classes in nearly the proportions of the whole.
+    """
+    shuffled = generator(seed, "split").permutation(count)
+    if labels is None:
+        return shuffled
+    place = np.empty(count)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels[shuffled] == label)
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(place, kind="stable")]
+
+
+def cut(rows: Rows, *, test: float, validation: float, limit: int | None) -> Parts:
+    """Cuts an order into test, then (after ``limit``) validation and training.
+
+    Args:
+        rows: all rows in the order of ``order``.
+        test: share of all rows.
+        validation: share of the rows that are left.
+        limit: use only so many of the rows that are left.
+
+    Raises:
+        DataError: a part is empty.
+    """
+    tested = round(len(rows) * test)
+    if tested == 0:
+        raise DataError(f"data.test: {test} of {len(rows)} examples is none; raise it or take more examples")
+    train, held = hold_back(rows[tested:], validation=validation, limit=limit)
+    return Parts(train=train, validation=held, test=rows[:tested])
+
+
+def hold_back(rows: Rows, *, validation: float, limit: int | None) -> tuple[Rows, Rows]:
+    """Training and validation rows.
+
+    Raises:
+        DataError: one of them is empty.
+    """
+    pool = rows[:limit]
+    held = round(len(pool) * validation)
+    key = "raise data.limit" if limit is not None and limit <= len(rows) else "take more examples"
+    if held == 0:
+        raise DataError(f"data.validation: {validation} of {len(pool)} examples is none; raise it or {key}")
+    if held == len(pool):
+        raise DataError(
+            f"data.validation: {validation} of {len(pool)} examples leaves none for training; lower it or {key}"
+        )
+    return pool[held:], pool[:held]
