@@ -1,0 +1,114 @@
+"""Losses in float64, computed from logits, and their gradients.
+
+Reduction: the mean over examples and, where there is a target per step, over steps; mean squared error also over
+outputs. Shapes: see ``data.base.Split``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.spec.data import Task
+from nncompare.spec.model import Model
+
+Array = NDArray[Any]
+Params = dict[str, Array]
+
+
+def log_softmax(logits: Array) -> Array:
+    """``x - log sum exp(x)`` over the last axis, shifted by the maximum so that nothing overflows."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def sigmoid(x: Array) -> Array:
+    """``1 / (1 + exp(-x))``, with an exponent that is never positive."""
+    small = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1.0, small) / (1 + small))
+
+
+def softmax_cross_entropy(logits: Array, targets: Array) -> float:
+    """Mean of ``-log softmax(logits)[target]`` (Bridle 1990). Logits ``(…, classes)``, targets ``(…)`` integers."""
+    picked = np.take_along_axis(log_softmax(_float(logits)), targets[..., None].astype(np.int64), axis=-1)
+    return float(-picked.mean())
+
+
+def softmax_cross_entropy_gradient(logits: Array, targets: Array) -> Array:
+    """``(softmax(logits) - onehot(target)) / number of targets``, ``(…, classes)``."""
+    logits = _float(logits)
+    return np.asarray((np.exp(log_softmax(logits)) - np.eye(logits.shape[-1])[targets]) / targets.size)
+
+
+def sigmoid_cross_entropy(logits: Array, targets: Array) -> float:
+    """Mean of ``-y log s(x) - (1 - y) log(1 - s(x))``, written ``max(x, 0) - x y + log(1 + exp(-|x|))``.
+
+    Logits and targets ``(N, 1)``, targets 0 or 1.
+    """
+    x = _float(logits)
+    return float((np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))).mean())
+
+
+def sigmoid_cross_entropy_gradient(logits: Array, targets: Array) -> Array:
+    """``(s(x) - y) / size``."""
+    return np.asarray((sigmoid(_float(logits)) - targets) / logits.size)
+
+
+def mean_squared_error(outputs: Array, targets: Array) -> float:
+    """Mean of ``(output - target)^2`` over examples and outputs."""
+    return float(((_float(outputs) - _float(targets)) ** 2).mean())
+
+
+def mean_squared_error_gradient(outputs: Array, targets: Array) -> Array:
+    """``2 (output - target) / size``."""
+    return np.asarray(2 * (_float(outputs) - _float(targets)) / outputs.size)
+
+
+def data_loss(task: Task, outputs: Array, targets: Array) -> float:
+    """The loss of a task, without penalties."""
+    if task == "classification":
+        return softmax_cross_entropy(outputs, targets)
+    _same_shape(outputs, targets)
+    return sigmoid_cross_entropy(outputs, targets) if task == "binary" else mean_squared_error(outputs, targets)
+
+
+def data_loss_gradient(task: Task, outputs: Array, targets: Array) -> Array:
+    """Gradient of ``data_loss`` with respect to ``outputs``."""
+    if task == "classification":
+        return softmax_cross_entropy_gradient(outputs, targets)
+    _same_shape(outputs, targets)
+    if task == "binary":
+        return sigmoid_cross_entropy_gradient(outputs, targets)
+    return mean_squared_error_gradient(outputs, targets)
+
+
+def penalty(params: Params, model: Model, l1: float, l2: float) -> float:
+    """``l1 sum|w| + l2 sum w^2`` over kernels and recurrent kernels (Tibshirani 1996; Hoerl and Kennard 1970)."""
+    total = 0.0
+    for name, parameter in model.parameters.items():
+        if parameter.penalized:
+            w = _float(params[name])
+            total += l1 * float(np.abs(w).sum()) + l2 * float((w**2).sum())
+    return total
+
+
+def penalty_gradients(params: Params, model: Model, l1: float, l2: float) -> Params:
+    """``l1 sign(w) + 2 l2 w`` for penalized parameters and zeros for the other trainable ones; sign(0) = 0."""
+    found: Params = {}
+    for name, parameter in model.parameters.items():
+        if parameter.trainable:
+            w = _float(params[name])
+            found[name] = l1 * np.sign(w) + 2 * l2 * w if parameter.penalized else np.zeros_like(w)
+    return found
+
+
+def _same_shape(outputs: Array, targets: Array) -> None:
+    # (N, 1) against (N,) would broadcast to (N, N) and give a plausible number
+    if outputs.shape != targets.shape:
+        raise ValueError(f"outputs {outputs.shape} and targets {targets.shape} must have the same shape")
+
+
+def _float(array: Array) -> Array:
+    return np.asarray(array, np.float64)

@@ -1,0 +1,111 @@
+"""Forward formulas of every layer in NumPy float64: the judge of all backends.
+
+One file mirrors each file of ``spec.layers``. ``FORWARD`` maps a layer's ``type`` to its formula.
+"""
+
+from __future__ import annotations
+
+from nncompare.numerics import losses
+from nncompare.numerics.reference.activation import gelu, leaky_relu, relu, sigmoid, softmax, tanh
+from nncompare.numerics.reference.attention import attention
+from nncompare.numerics.reference.convolution import avg_pool2d, conv2d, max_pool2d
+from nncompare.numerics.reference.linear import dense, embedding, position
+from nncompare.numerics.reference.normalization import batch_norm, dropout, layer_norm
+from nncompare.numerics.reference.recurrent import gru, lstm, rnn
+from nncompare.numerics.reference.run import Array, Forward, Masks, Params, Run
+from nncompare.numerics.reference.structure import flatten, last_step, mean_time, reshape, residual
+from nncompare.spec.data import Task
+from nncompare.spec.layers import BatchNorm
+from nncompare.spec.model import Model
+from nncompare.spec.training import Penalty
+
+FORWARD: dict[str, Forward] = {
+    "dense": dense,
+    "conv2d": conv2d,
+    "max_pool2d": max_pool2d,
+    "avg_pool2d": avg_pool2d,
+    "flatten": flatten,
+    "reshape": reshape,
+    "embedding": embedding,
+    "position": position,
+    "rnn": rnn,
+    "lstm": lstm,
+    "gru": gru,
+    "attention": attention,
+    "layer_norm": layer_norm,
+    "batch_norm": batch_norm,
+    "dropout": dropout,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "gelu": gelu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softmax": softmax,
+    "residual": residual,
+    "last_step": last_step,
+    "mean_time": mean_time,
+}
+"""Layer type -> its formula, for the same types as ``spec.layers.LAYERS``."""
+
+
+def outputs(
+    model: Model, params: Params, x: Array, *, training: bool = False, masks: Masks | None = None
+) -> dict[str, Array]:
+    """The output of every node, in order of computation.
+
+    Args:
+        model: resolved layers.
+        params: canonical parameters, running statistics included.
+        x: ``(N, *model.input.shape)``, numbers or integer tokens.
+        training: batch statistics in BatchNorm, masks in dropout; running statistics stay as they are.
+        masks: ``masks(node, shape)`` gives the values that the dropout ``node`` keeps; needed for dropout in training.
+
+    Returns:
+        Node name -> ``(N, *node.output.shape)`` float64. The layers inside a residual come before it, those of
+        the shortcut after those around which it leads.
+    """
+    return _run(model, params, x, training, masks).outputs
+
+
+def forward(model: Model, params: Params, x: Array, *, training: bool = False, masks: Masks | None = None) -> Array:
+    """The model's output: logits or values, ``(N, *model.output.shape)``."""
+    return outputs(model, params, x, training=training, masks=masks)[model.nodes[-1].name]
+
+
+def loss(
+    model: Model,
+    task: Task,
+    params: Params,
+    x: Array,
+    y: Array,
+    *,
+    penalty: Penalty | None = None,
+    training: bool = True,
+    masks: Masks | None = None,
+) -> float:
+    """The minimized loss of one batch: data loss plus penalties."""
+    value = losses.data_loss(task, forward(model, params, x, training=training, masks=masks), y)
+    return value + (losses.penalty(params, model, penalty.l1, penalty.l2) if penalty else 0.0)
+
+
+def new_running(model: Model, params: Params, x: Array, masks: Masks | None = None) -> Params:
+    """Running statistics after training on the batch ``x``: ``running = (1 - momentum) running + momentum batch``
+    with the unbiased batch variance (Ioffe and Szegedy 2015, Algorithm 2)."""
+    run = _run(model, params, x, True, masks)
+    found: Params = {}
+    for node in model.walk():
+        if isinstance(node.layer, BatchNorm):
+            momentum = node.layer.momentum
+            for kind, batch in zip(("running_mean", "running_variance"), run.statistics[node.name], strict=True):
+                name = f"{node.name}.{kind}"
+                found[name] = (1 - momentum) * params[name] + momentum * batch
+    return found
+
+
+def _run(model: Model, params: Params, x: Array, training: bool, masks: Masks | None) -> Run:
+    run = Run(params=params, forward=FORWARD, training=training, masks=masks)
+    run.chain(model.nodes, x)
+    return run
+
+
+__all__ = ["FORWARD", "Array", "Forward", "Masks", "Params", "Run", "forward", "loss", "new_running", "outputs"]

@@ -1,0 +1,47 @@
+"""Elementwise activations, and softmax over the last axis."""
+
+# ruff: noqa: ARG001 - every formula has the signature of run.Forward
+
+from __future__ import annotations
+
+import numpy as np
+
+from nncompare.numerics import losses
+from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.spec.layers import Gelu, LeakyRelu
+from nncompare.spec.model import Node
+
+
+def relu(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``max(x, 0)`` (Nair and Hinton 2010)."""
+    return np.maximum(x, 0.0)
+
+
+def leaky_relu(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``x`` where positive, else ``slope x`` (Maas et al. 2013)."""
+    assert isinstance(node.layer, LeakyRelu)
+    return np.where(x > 0, x, node.layer.slope * x)
+
+
+def gelu(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``x Phi(x)``, or ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`` (Hendrycks and Gimpel 2016)."""
+    assert isinstance(node.layer, Gelu)
+    if node.layer.approximate:
+        return np.asarray(x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+    from scipy.special import erf  # scikit-learn's own dependency; slow to import, and only this formula needs it
+
+    return np.asarray(x / 2 * (1 + erf(x / np.sqrt(2))))
+
+
+def sigmoid(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``1 / (1 + exp(-x))``."""
+    return losses.sigmoid(x)
+
+
+def tanh(node: Node, p: Params, x: Array, run: Run) -> Array:
+    return np.asarray(np.tanh(x))
+
+
+def softmax(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``exp(x_i) / sum_j exp(x_j)`` over the last axis (Bridle 1990)."""
+    return np.asarray(np.exp(losses.log_softmax(x)))

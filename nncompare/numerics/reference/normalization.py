@@ -1,0 +1,45 @@
+"""Layer normalization, batch normalization, dropout."""
+
+# ruff: noqa: ARG001 - every formula has the signature of run.Forward
+
+from __future__ import annotations
+
+import numpy as np
+
+from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
+from nncompare.spec.model import Node
+
+
+def layer_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba et al. 2016)."""
+    assert isinstance(node.layer, LayerNorm)
+    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
+
+
+def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """Ioffe and Szegedy 2015, Algorithm 1, over the batch and all axes but the last.
+
+    Training normalizes with the batch's mean and biased variance and leaves the mean and the *unbiased* variance in
+    ``run.statistics``; evaluation normalizes with the running statistics. Of a single value per channel the unbiased
+    variance does not exist; it counts as 0.
+    """
+    assert isinstance(node.layer, BatchNorm)
+    mean, variance = p["running_mean"], p["running_variance"]
+    if run.training:
+        axes = tuple(range(x.ndim - 1))
+        mean, variance = x.mean(axis=axes), x.var(axis=axes)
+        values = x.size // x.shape[-1]
+        run.statistics[node.name] = (mean, variance * values / max(values - 1, 1))
+    return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
+
+
+def dropout(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in evaluation."""
+    assert isinstance(node.layer, Dropout)
+    if not run.training or node.layer.rate == 0:
+        return x
+    if run.masks is None:
+        raise ValueError(f"{node.name}: dropout in training needs masks; pass masks=(node, shape) -> booleans")
+    return np.asarray(x * run.masks(node.name, x.shape) / (1 - node.layer.rate))

@@ -1,0 +1,36 @@
+"""Layers that move or combine values."""
+
+# ruff: noqa: ARG001 - every formula has the signature of run.Forward
+
+from __future__ import annotations
+
+import numpy as np
+
+from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.spec.model import Node
+
+
+def flatten(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``(N, H, W, C) -> (N, H W C)``, channel fastest."""
+    return x.reshape(len(x), -1)
+
+
+def reshape(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """Another shape for the same values, last axis fastest."""
+    return x.reshape(len(x), *node.output.shape)
+
+
+def last_step(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``(N, T, F) -> (N, F)``."""
+    return x[:, -1]
+
+
+def mean_time(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``(N, T, F) -> (N, F)``."""
+    return np.asarray(x.mean(axis=1))
+
+
+def residual(node: Node, p: Params, x: Array, run: Run) -> Array:
+    """``shortcut(x) + layers(x)`` (He et al. 2016, equation 1); without a shortcut ``x + layers(x)``."""
+    inner = run.chain(node.children, x)
+    return inner + run.chain(node.shortcut, x)
