@@ -1,0 +1,1 @@
+"""Benchmarks of nncompare itself: what its harness costs."""
