@@ -1,0 +1,29 @@
+"""Self-attention as a Keras layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from nncompare.spec.model import Node
+
+if TYPE_CHECKING:
+    from nncompare.backends.keras.layers import Lowering
+
+
+def attention(node: Node, x: Any, into: Lowering) -> Any:
+    """``keras.layers.MultiHeadAttention`` of a sequence with itself. ``(N, T, E) -> (N, T, E)``."""
+    spec: Any = node.layer
+    head_dim = node.input.shape[-1] // spec.heads
+    layer = keras.layers.MultiHeadAttention(
+        num_heads=spec.heads, key_dim=head_dim, kernel_regularizer=into.regularizer, name=node.name
+    )
+    # Keras casts the factor, and a Python float would pass through float32.
+    layer._inverse_sqrt_key_dim = np.float64(1 / np.sqrt(head_dim))
+    y = layer(x, x, use_causal_mask=spec.causal)
+    for name in ("query", "key", "value", "output"):
+        dense = getattr(layer, f"{name}_dense")
+        into.bind(node, **{f"{name}_kernel": dense.kernel, f"{name}_bias": dense.bias})
+    return y

@@ -1,0 +1,41 @@
+"""The training batches of a plan as one ``tf.data`` pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from nncompare.backends.base import Array
+from nncompare.numerics.batches import BatchPlan
+
+_ROWS = 1 << 20
+"""Row numbers that are drawn at once, so that many short epochs cost one call of NumPy and long runs little memory."""
+
+
+def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
+    """Every batch ``(x[rows], y[rows])`` of the whole plan in its order, gathered ahead of the training step.
+
+    Args:
+        x, y: the training examples as tensors, ``(examples, …)``.
+    """
+    block = max(1, _ROWS // plan.examples)
+
+    def draw(first: Array) -> Array:
+        return np.concatenate([plan.order(epoch) for epoch in range(first, min(first + block, plan.epochs))])
+
+    def steps(first: Any) -> tf.data.Dataset:
+        order = tf.numpy_function(draw, [first], tf.int32, stateful=False)
+        order.set_shape([None])
+
+        def batch(step: Any) -> tuple[Any, Any]:
+            start = step // plan.steps_per_epoch * plan.examples
+            begin = start + step % plan.steps_per_epoch * plan.batch_size
+            rows = order[begin : tf.minimum(begin + plan.batch_size, start + plan.examples)]
+            return tf.gather(x, rows), tf.gather(y, rows)
+
+        count = tf.minimum(plan.epochs - first, block) * plan.steps_per_epoch
+        return tf.data.Dataset.range(count).map(batch)
+
+    return tf.data.Dataset.range(0, plan.epochs, block).flat_map(steps).prefetch(tf.data.AUTOTUNE)
