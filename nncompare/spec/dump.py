@@ -1,0 +1,54 @@
+"""A resolved experiment as YAML that ``load`` reads back to an equal experiment."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.schema import tag
+
+
+def to_mapping(experiment: Experiment) -> dict[str, Any]:
+    """The experiment with every default written out, as JSON and YAML know it.
+
+    A key is left out where it is null and null is its default, so that nothing is lost: ``pool: null`` stays.
+    """
+    return _mapping(experiment)
+
+
+def _mapping(model: BaseModel) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    chosen = tag(type(model))
+    # what a mapping is stands first in it: name, family or type
+    names = sorted(type(model).model_fields, key=lambda name: chosen is None or name != chosen[0])
+    for name in names:
+        field = type(model).model_fields[name]
+        value = getattr(model, name)
+        if value is None and not field.is_required() and field.default is None:
+            continue
+        found[name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _mapping(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def dump(experiment: Experiment) -> str:
+    """YAML with every default written out. Collections of plain values stand on one line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 110
+    yaml.allow_unicode = True
+    stream = StringIO()
+    yaml.dump(to_mapping(experiment), stream)
+    return stream.getvalue()
