@@ -1,0 +1,98 @@
+"""Small plots as text: values in, lines of text out. Nothing here knows about a terminal.
+
+A curve is drawn in braille cells, which are two dots wide and four high, or, where only ASCII is at hand, with ``o``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Series = Sequence[float | None]
+
+LOG_FROM = 20.0
+"""A range this many times its smallest value is drawn on a logarithmic axis."""
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""Bit of each dot of a braille cell, by row and column (Unicode 15, section 21.1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """Smallest and largest value; ``log``: positions are those of the logarithms."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def position(self, value: float) -> float | None:
+        """0 at the lower end, 1 at the upper one, values beyond are held at the ends; None: cannot be drawn."""
+        if not math.isfinite(value) or (self.log and value <= 0):
+            return None
+        if self.high == self.low:
+            return 0.5
+        low, high, at = self.low, self.high, value
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(value)
+        scale = max(abs(low), abs(high))  # keeps the difference finite at the ends of the range of floats
+        return min(1.0, max(0.0, (at / scale - low / scale) / (high / scale - low / scale)))
+
+
+def choose_axis(series: Iterable[Series]) -> Axis | None:
+    """One axis for all series; None if there is no finite value."""
+    values = [value for one in series for value in one if value is not None and math.isfinite(value)]
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    return Axis(low=low, high=high, log=low > 0 and high / low >= LOG_FROM)
+
+
+def curve(
+    values: Series, *, axis: Axis, width: int, height: int, length: int | None = None, ascii: bool = False
+) -> list[str]:
+    """A curve through the values, with gaps where a value is missing.
+
+    Args:
+        values: one for each epoch; None, NaN and infinity are gaps.
+        width, height: cells.
+        length: epochs of the whole x axis, if this curve may be shorter than others; default: ``len(values)``.
+
+    Returns:
+        ``height`` lines of exactly ``width`` characters, top first.
+    """
+    wide, high = (width, height) if ascii else (2 * width, 4 * height)
+    dots: set[tuple[int, int]] = set()
+    before: tuple[int, int] | None = None
+    for index, value in enumerate(values):
+        point = _point(index, value, axis, wide, high, length or len(values))
+        if point is not None:
+            dots.update(_line(before or point, point))
+        before = point
+    cell = _ascii_cell if ascii else _braille_cell
+    return ["".join(cell(dots, column, row) for column in range(width)) for row in range(height)]
+
+
+def _point(index: int, value: float | None, axis: Axis, wide: int, high: int, length: int) -> tuple[int, int] | None:
+    position = None if value is None else axis.position(value)
+    if position is None:
+        return None
+    x = round(index * (wide - 1) / (length - 1)) if length > 1 else 0
+    return min(x, wide - 1), round((1 - position) * (high - 1))
+
+
+def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+    """Dots between two points."""
+    (x0, y0), (x1, y1) = start, end
+    steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+    return [(round(x0 + (x1 - x0) * i / steps), round(y0 + (y1 - y0) * i / steps)) for i in range(steps + 1)]
+
+
+def _braille_cell(dots: set[tuple[int, int]], column: int, row: int) -> str:
+    bits = sum(
+        bit for y, pair in enumerate(_DOTS) for x, bit in enumerate(pair) if (2 * column + x, 4 * row + y) in dots
+    )
+    return chr(0x2800 + bits) if bits else " "
+
+
+def _ascii_cell(dots: set[tuple[int, int]], column: int, row: int) -> str:
+    return "o" if (column, row) in dots else " "

@@ -1,0 +1,73 @@
+"""Writing that is whole or not there, and errors of the file system in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nncompare.errors import StoreError
+
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_NOT_A_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+
+
+def explain(error: OSError, path: Path) -> StoreError:
+    """The error with the path and the fix."""
+    if error.errno in _DENIED:
+        fix = "no permission to write there; make the folder writable, or choose another one with --output DIR"
+    elif error.errno in _FULL:
+        fix = "the disk is full; free some space, or choose another disk with --output DIR"
+    elif error.errno in _NOT_A_FOLDER:
+        fix = "a file stands where a folder is needed; move it, or choose another folder with --output DIR"
+    else:
+        fix = f"{error.strerror or error}; choose another folder with --output DIR"
+    return StoreError(f"cannot write {path}: {fix}")
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns an ``OSError`` inside into a ``StoreError`` that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file so that a reader sees the old one or the new one, never a part.
+
+    Raises:
+        StoreError: it cannot be written; the old file is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with explained(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """``write_bytes`` in UTF-8 with Unix line ends."""
+    write_bytes(path, text.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename last through a power cut, where the system can do that."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, some file systems sync none: nothing is lost by it
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
