@@ -97,7 +97,7 @@ def _retrieve(url: str, place: Path, sha256: str, progress: _Progress) -> None:
     """Downloads ``url`` to ``place`` and checks its digest."""
     import pooch
 
-    logging.getLogger(pooch.get_logger().name).setLevel(logging.WARNING)
+    pooch.get_logger().setLevel(logging.WARNING)
     downloader = pooch.HTTPDownloader(timeout=(ANSWER_S, STALL_S), progressbar=progress)
     pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=place.name, path=place.parent, downloader=downloader)
 
@@ -105,7 +105,7 @@ def _retrieve(url: str, place: Path, sha256: str, progress: _Progress) -> None:
 def _brief(error: Exception) -> str:
     """An error in one line, without the layers that requests wraps around it."""
     text = " ".join(str(error).split())
-    mismatch = re.search(r"expected (\w{64}) but got (\w{64})", text)
+    mismatch = re.search(r"expected (?:sha256:)?(\w{64}) but got (\w{64})", text)
     if mismatch:
         return f"wrong content: SHA-256 {mismatch[2]}, but {mismatch[1]} was published"
     inner = re.search(r"Caused by \w+\((.*)\)\)$", text)
