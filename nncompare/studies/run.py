@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -101,12 +102,13 @@ def run(
         experiment.data, experiment.task, seed=experiment.train.seed, dtype=np.dtype(experiment.train.dtype)
     )
     created = datetime.now().astimezone()
-    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
-        work = Path(scratch)
+    with ExitStack() as stack:
+        # before the training, so that a folder that cannot be written shows at once
+        folder = stack.enter_context(create(output, experiment.name, created=created)) if output is not None else None
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         data.save(work / "data")
         outcomes = _train_all(jobs_, work, watcher, save_weights)
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
-        folder = create(output, experiment.name, created=created) if output is not None else None
         result = _document(experiment, data, rows, created, folder)
         if folder is not None:
             _store(folder, experiment, result, list(outcomes.values()), work)
