@@ -63,10 +63,10 @@ def seconds(values: Values) -> Formatted:
     return _scaled(values, _SECONDS, smallest=0.1, units=("min", 10.0))
 
 
-def rate(values: Values, of: str) -> Formatted:
-    """Things per second: ``k samples/s``."""
+def rate(values: Values) -> Formatted:
+    """Things per second: unit ``1/s``, ``k/s``, ``M/s``."""
     formatted = _scaled(values, _THOUSANDS, smallest=10.0)
-    return Formatted(unit=f"{formatted.unit} {of}/s".strip(), texts=formatted.texts)
+    return Formatted(unit=f"{formatted.unit or 1}/s", texts=formatted.texts)
 
 
 def memory(values: Values) -> Formatted:

@@ -1,0 +1,120 @@
+"""The sentences at the top of a report: what was run, who was fastest, how equal the losses are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nncompare.report import numbers
+from nncompare.store.result import RunResult, RuntimeResult
+
+
+def summary(result: RunResult) -> str:
+    """The experiment in one line: data, model, optimizer, batch, epochs, type, seed."""
+    experiment = result.experiment
+    data, model, train = (_part(experiment, name) for name in ("data", "model", "train"))
+    optimizer = _part(train, "optimizer")
+    parts = [
+        data.get("name"),
+        _model(model, result),
+        f"{optimizer['name']} lr {optimizer['lr']:g}" if {"name", "lr"} <= optimizer.keys() else optimizer.get("name"),
+        f"batch {train['batch_size']}" if "batch_size" in train else None,
+        _plural(train["epochs"], "epoch") if isinstance(train.get("epochs"), int) else None,
+        train.get("dtype"),
+        train.get("convention"),
+        f"seed {train['seed']}" if "seed" in train else None,
+    ]
+    return " · ".join(str(part) for part in parts if part)
+
+
+def fastest(result: RunResult) -> str:
+    """Who took the shortest steps, and how much longer the others take."""
+    finished, relative = result.finished, result.comparison.relative
+    if not finished:
+        return "No runtime finished."
+    timed = _timed(finished, relative)
+    if not timed:
+        return "No step times: training ended before the first slice after warm-up."
+    first = timed[0]
+    assert first.timing.step_s is not None
+    step = numbers.duration(first.timing.step_s.median)
+    if len(timed) == 1:
+        return f"{first.runtime}: {step} a step (median). No other runtime to compare it with."
+    second, *others = (f"{row.runtime} takes {relative[row.runtime]:.2f} times as long" for row in timed[1:])
+    rest = "".join(f", {other.replace('takes ', '').replace(' as long', '')}" for other in others)
+    return f"Fastest: {first.runtime}, {step} a step (median); {second}{rest}."
+
+
+def standing(result: RunResult) -> str | None:
+    """What the figures can bear; None if there is nothing to compare."""
+    rounds = result.comparison.rounds
+    if len(_timed(result.finished, result.comparison.relative)) < 2:
+        return None
+    if rounds == 1:
+        return "Descriptive: one round. Noise between launches can be larger than such differences, so no verdict."
+    if not result.comparison.pairs:
+        return f"Descriptive: {rounds} rounds without intervals, so no verdict."
+    return None
+
+
+def agreement(result: RunResult) -> str | None:
+    """How far the training losses lie apart, relative to the largest; None with fewer than two curves."""
+    curves = [[epoch.train_loss for epoch in row.history] for row in result.finished if row.history]
+    if len(curves) < 2:
+        return None
+    spreads = [_spread(values) for values in zip(*curves, strict=False)]
+    known = [spread for spread in spreads if spread is not None]
+    if not known or spreads[0] is None:
+        return None
+    later = f", {numbers.two(max(known))} over {len(spreads)} epochs" if len(spreads) > 1 else ""
+    return f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1{later}."
+
+
+def parity(result: RunResult) -> str:
+    """What is known about sameness."""
+    known = {
+        "certified": "Parity: certified, the runtimes compute the same function",
+        "failed": "Parity: FAILED, the runtimes do not compute the same function",
+        "not_run": "Parity: not checked in this run",
+    }
+    reason = f": {result.parity.reason}" if result.parity.reason else ""
+    return f"{known[result.parity.status]}{reason}."
+
+
+def missing(result: RunResult) -> str | None:
+    """Which runtimes did not finish."""
+    absent = [row for row in result.runtimes if row.status != "ok"]
+    if not absent:
+        return None
+    names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)
+    return f"Did not finish, {len(absent)} of {len(result.runtimes)}: {names}."
+
+
+def _timed(rows: tuple[RuntimeResult, ...], relative: dict[str, float]) -> list[RuntimeResult]:
+    """Rows with a step time, fastest first."""
+    timed = [row for row in rows if row.runtime in relative and row.timing.step_s is not None]
+    return sorted(timed, key=lambda row: relative[row.runtime])
+
+
+def _spread(values: tuple[float | None, ...]) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return None
+    largest = max(abs(value) for value in known)
+    return (max(known) - min(known)) / largest if largest else 0.0
+
+
+def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    part = whole.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _model(model: dict[str, Any], result: RunResult) -> str:
+    counts = {row.parameters for row in result.runtimes if row.parameters is not None}
+    size = f" ({counts.pop():,} parameters)" if len(counts) == 1 else ""
+    hidden = model.get("hidden")
+    widths = " " + "-".join(map(str, hidden)) if isinstance(hidden, (list, tuple)) and hidden else ""
+    return f"{model.get('family', 'model')}{widths}{size}"
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,113 @@
+"""The report of a run: a result in, something that rich can print out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nncompare.report import headline, numbers
+from nncompare.report.curves import Curves
+from nncompare.report.sheet import section
+from nncompare.report.tables import learning_sheet, ledger_sheet, time_sheet
+from nncompare.store.result import RunResult, RuntimeResult
+
+
+def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableType:
+    """Everything about a run, from the one glance down to the notes.
+
+    Args:
+        folder: where it is stored, for the last line.
+    """
+    parts: list[RenderableType] = [_head(result), learning_sheet(result)]
+    if any(
+        epoch.train_loss is not None or epoch.val_loss is not None for row in result.runtimes for epoch in row.history
+    ):
+        parts.append(Curves(result.runtimes))
+    parts.append(time_sheet(result))
+    absent = [row for row in result.runtimes if row.status != "ok"]
+    if absent:
+        parts.append(Group(section("Did not finish"), *(part for row in absent for part in _absent(row))))
+    if len(result.finished) > 1:
+        parts.append(ledger_sheet(result) or Text("Settings that differ: none of those recorded."))
+    parts.append(_notes(result, folder))
+    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
+    return Group(*spaced[:-1])
+
+
+def _head(result: RunResult) -> Group:
+    name = Text(result.name, style="bold")
+    name.append(f"  {headline.summary(result)}", style="not bold")
+    lines = [name, Text(), Text(headline.fastest(result), style="bold")]
+    lines += [
+        Text(line)
+        for line in (
+            headline.standing(result),
+            headline.agreement(result),
+            headline.parity(result),
+            headline.missing(result),
+        )
+        if line
+    ]
+    for line in lines:
+        line.overflow = "fold"
+    return Group(*lines)
+
+
+def _absent(row: RuntimeResult) -> Iterator[RenderableType]:
+    """Status, reason and the log's tail."""
+    text = Text("  ")
+    text.append(row.runtime, style="bold")
+    text.append(f"  {row.status}: {row.reason or 'no reason was given'}")
+    text.overflow = "fold"
+    yield text
+    if row.log and row.log.strip():
+        yield Text(f"  last lines of the log of {row.runtime}:")
+        lines = row.log.rstrip().splitlines()
+        yield Padding(Text("\n".join(f"| {line}" for line in lines), style="dim", overflow="fold"), (0, 0, 0, 4))
+
+
+def notes(result: RunResult) -> list[tuple[str, str]]:
+    """What a reader should know, as (title, text): machine, data, id."""
+    environment = result.environment
+    found = [("machine", machine(environment))]
+    data = environment.get("data")
+    data = data if isinstance(data, dict) else {}
+    examples = data.get("examples")
+    if isinstance(examples, dict) and examples:
+        found.append(("examples", ", ".join(f"{part} {number:,}" for part, number in examples.items())))
+    found += [("data", str(note)) for note in data.get("notes") or ()]
+    threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
+    if threads:
+        found.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))
+    found.append(("created", result.created))
+    return [(title, text) for title, text in found if text]
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """Processor, cores, memory, system, Python, nncompare, as far as they are recorded."""
+    cores, memory = environment.get("logical_cores"), environment.get("memory_bytes")
+    size = numbers.memory([memory]) if isinstance(memory, (int, float)) else None
+    parts = [
+        environment.get("processor"),
+        f"{cores} logical cores" if cores else None,
+        f"{size.texts[0]} {size.unit}" if size else None,
+        environment.get("system"),
+        f"Python {environment['python']}" if "python" in environment else None,
+        f"nncompare {environment['nncompare']}" if "nncompare" in environment else None,
+    ]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _notes(result: RunResult, folder: Path | None) -> Group:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for title, text in (*notes(result), ("stored in" if folder else "id", str(folder or result.id))):
+        grid.add_row(Text(f"  {title}", style="dim"), Text(text))
+    return Group(section("Notes"), grid)
