@@ -105,6 +105,7 @@ def _train(session: Session, case: Case, pieces: list[Piece]) -> tuple[list[Para
     session.train(case.plan, gate)
     assert gate.ended, "train returned before the gate had said None"
     assert len(gate.losses) == len(pieces), f"{len(pieces)} pieces, but done() was called {len(gate.losses)} times"
+    weights[-1] = session.params()  # nothing may move after the gate has ended
     return weights, gate.losses
 
 

@@ -1,0 +1,146 @@
+"""A backend in NumPy, slow and plain, to test the suite itself. Its gradients are central differences of its own loss.
+
+Every method that an error is planted in (``broken.py``) is small and stands by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params
+from nncompare.data.base import Data
+from nncompare.numerics import differences, losses, updates
+from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.masks import keep_mask
+from nncompare.numerics.reference import FORWARD, Forward, Run
+from nncompare.spec.layers import BatchNorm, Dropout
+
+
+class NumpySession:
+    """See ``backends.base.Session``."""
+
+    def __init__(self, job: Job, data: Data):
+        self.job, self.data, self.model = job, data, job.model
+        self.device = Device(kind="cpu", id="cpu", name="NumPy")
+        self.rates = {node.name: node.layer.rate for node in self.model.walk() if isinstance(node.layer, Dropout)}
+        self.trainable = [name for name, parameter in self.model.parameters.items() if parameter.trainable]
+        self.weights: Params = {}
+        self.state = updates.State()
+
+    def load(self, params: Params) -> None:
+        self.weights = {name: array.copy() for name, array in params.items()}
+        self.state = updates.State()
+
+    def params(self) -> Params:
+        return {name: array.copy() for name, array in self.weights.items()}
+
+    def predict(self, x: Array) -> Array:
+        chunks = [x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)]
+        return np.concatenate([self.pass_through(self.weights, chunk).outputs[self.last] for chunk in chunks])
+
+    def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
+        return self.pass_through(self.weights, x, training=training).outputs
+
+    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
+        return self.minimized(self.weights, rows, 0), self.slope(rows, 0)
+
+    def train(self, plan: BatchPlan, gate: Gate) -> None:
+        while (piece := gate.next()) is not None:
+            found = [self.train_step(plan, step) for step in range(piece.begin, piece.end)]
+            gate.done(self.piece_loss(plan, piece.begin, piece.end, np.asarray(found)))
+
+    def synchronize(self) -> None: ...
+
+    def peak_bytes(self) -> int | None:
+        return None
+
+    def settings(self) -> dict[str, str]:
+        return {}
+
+    def close(self) -> None: ...
+
+    @property
+    def last(self) -> str:
+        return self.model.nodes[-1].name
+
+    def train_step(self, plan: BatchPlan, step: int) -> float:
+        rows = self.rows(plan, step)
+        loss = self.minimized(self.weights, rows, step)
+        updated = self.update(self.slope(rows, step), plan.learning_rate[step])
+        self.weights = {**updated, **self.running(rows, step)}
+        return loss
+
+    def formulas(self) -> Mapping[str, Forward]:
+        return FORWARD
+
+    def pass_through(self, params: Params, x: Array, *, training: bool = False, step: int = 0) -> Run:
+        def keep(node: str, shape: tuple[int, ...]) -> Array:
+            return self.mask(node, step, shape)
+
+        run = Run(params=params, forward=self.formulas(), training=training, masks=keep)
+        run.chain(self.model.nodes, x)
+        return run
+
+    def mask(self, node: str, step: int, shape: tuple[int, ...]) -> Array:
+        return keep_mask(self.job.seed, node, step, shape, self.rates[node])
+
+    def rows(self, plan: BatchPlan, step: int) -> Array:
+        return plan.rows(step)
+
+    def minimized(self, params: Params, rows: Array, step: int) -> float:
+        run = self.pass_through(params, self.data.train.x[rows], training=True, step=step)
+        return self.data_loss(run.outputs[self.last], self.data.train.y[rows]) + self.penalty(params)
+
+    def data_loss(self, outputs: Array, targets: Array) -> float:
+        return losses.data_loss(self.job.experiment.task, outputs, targets)
+
+    def penalty(self, params: Params) -> float:
+        asked = self.job.experiment.train.penalty
+        return losses.penalty(params, self.model, asked.l1, asked.l2)
+
+    def slope(self, rows: Array, step: int) -> Params:
+        return differences.gradient(lambda p: self.minimized(p, rows, step), self.weights, self.trainable)
+
+    def update(self, gradients: Params, rate: float) -> Params:
+        train = self.job.experiment.train
+        updated, self.state = updates.step(
+            train.optimizer, self.state, self.weights, gradients, float(rate), train.clip_norm
+        )
+        return updated
+
+    def running(self, rows: Array, step: int) -> Params:
+        run = self.pass_through(self.weights, self.data.train.x[rows], training=True, step=step)
+        found: Params = {}
+        for node in self.model.walk():
+            if isinstance(node.layer, BatchNorm):
+                for kind, batch in zip(("mean", "variance"), run.statistics[node.name], strict=True):
+                    name = f"{node.name}.running_{kind}"
+                    found[name] = self.blend(self.weights[name], batch, node.layer.momentum, kind, len(rows))
+        return found
+
+    def blend(self, old: Array, batch: Array, momentum: float, kind: str, examples: int) -> Array:
+        return (1 - momentum) * old + momentum * batch
+
+    def piece_loss(self, plan: BatchPlan, begin: int, end: int, found: Array) -> float:
+        return plan.mean_loss(begin, end, found)
+
+
+class NumpyBackend:
+    """See ``backends.base.Backend``. ``session``: the class that ``open`` makes."""
+
+    def __init__(self, session: type[NumpySession] = NumpySession):
+        self.session = session
+
+    def versions(self) -> dict[str, str]:
+        return {"numpy": np.__version__}
+
+    def devices(self) -> list[Device]:
+        return [Device(kind="cpu", id="cpu", name="NumPy")]
+
+    def why_not(self, job: Job) -> str | None:
+        return None
+
+    def open(self, job: Job, data: Data) -> NumpySession:
+        return self.session(job, data)
