@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -36,6 +37,8 @@ def download(urls: Sequence[str], target: Path, *, sha256: str, advice: str, rep
     Raises:
         DataError: no mirror gave the file; names each mirror and its error. Or the cache cannot be written.
     """
+    for module in ("pooch", "requests"):
+        import_module(module)  # not on the first mirror's time
     failures: list[str] = []
     for url in urls:
         report(f"{target.name}: from {url}")
