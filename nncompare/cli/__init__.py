@@ -1,0 +1,136 @@
+"""The ``nncompare`` command. A command's module is imported when the command is invoked, and not before."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+COMMANDS = {
+    "run": "Train an experiment on every runtime; compare time and loss.",
+    "validate": "Check experiment files; every problem with its position.",
+    "show": "Print the resolved experiment, its layers, shapes and FLOPs.",
+    "doctor": "Frameworks, devices, threads, data: what works, what to mend.",
+    "list": "Families, layers, data sets, optimizers, initializers, runtimes.",
+    "init": "Write a commented experiment file to start from.",
+    "schema": "Print the JSON Schema of experiment files, for editors.",
+    "data": "Download and check data sets ahead of time.",
+}
+"""Every command with its line in the help, in the order of the help. ``list`` lives in ``list_``."""
+
+_CLICK_ERROR: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+"""What a shell reports for a program that a closed pipe has ended."""
+
+
+def _wants_rich() -> bool:
+    """Boxes and colours in the help only where a terminal shows them."""
+    return bool(sys.stdout and sys.stdout.isatty()) or bool(os.environ.get("FORCE_COLOR"))
+
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # the reader has gone (`nncompare list | head`); what is still buffered must not complain at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_BROKEN_PIPE) from None
+
+
+class _Lazy(TyperCommand):
+    """Stands for a command in the help; becomes the real one when it is invoked."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return _load(str(self.name)).make_context(info_name, args, parent=parent, **extra)
+
+
+def _app(**settings: Any) -> typer.Typer:
+    return typer.Typer(
+        rich_markup_mode="rich" if _wants_rich() else None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
+
+
+def _load(name: str) -> Any:
+    """The command itself: a module's function of the same name, or its ``app`` if it has subcommands."""
+    word = f"{name}_" if name == "list" else name
+    module = import_module(f"nncompare.cli.{word}")
+    if hasattr(module, "app"):
+        module.app.rich_markup_mode = "rich" if _wants_rich() else None
+        return get_command(module.app)
+    app = _app(add_completion=False)
+    app.command(name)(getattr(module, word))
+    return get_command(app)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from nncompare import __version__
+
+        typer.echo(f"nncompare {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Is it the same network, and which is faster here? PyTorch, TensorFlow and Keras on one experiment."""
+    if ctx.invoked_subcommand is None and not version:
+        typer.echo(ctx.get_help())
+
+
+def build() -> Any:
+    """The command with its subcommands."""
+    app = _app(cls=_Group, invoke_without_command=True)
+    app.callback()(_root)
+    group: Any = get_command(app)
+    for name, line in COMMANDS.items():
+        group.add_command(_Lazy(name=name, help=line), name)
+    return group
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code. A user's mistake is a message on stderr, no traceback."""
+    from nncompare.errors import NncompareError
+
+    try:
+        code = build().main(list(arguments), prog_name="nncompare", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except _CLICK_ERROR as error:
+        error.show()
+        return int(error.exit_code)
+    except NncompareError as error:
+        from nncompare.cli.console import report_error
+
+        report_error(error)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def main() -> None:
+    """Entry point of the ``nncompare`` script."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # an ASCII terminal gets a question mark for a character it lacks, not a traceback
+            reconfigure(errors="replace")
+    sys.exit(call(sys.argv[1:]))

@@ -50,7 +50,7 @@ def load(
     """
     path = Path(path)
     document = parse(read_file(path), str(path))
-    return _checked(document, _stem(path), str(path), overrides, backends, signature_of)
+    return _checked(document, name_from(path), str(path), overrides, backends, signature_of)
 
 
 def load_mapping(
@@ -69,8 +69,8 @@ def load_mapping(
     return _checked(document, "experiment", "", overrides, backends, signature_of)
 
 
-def _stem(path: Path) -> str:
-    """The file's name as an experiment's name."""
+def name_from(path: Path) -> str:
+    """A file's name as the name of its experiment."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
     return name[:64] or "experiment"
 
@@ -186,4 +186,4 @@ def _wrong_shapes(
     return []
 
 
-__all__ = ["Override", "SignatureOf", "dump", "load", "load_mapping", "to_mapping"]
+__all__ = ["Override", "SignatureOf", "dump", "load", "load_mapping", "name_from", "to_mapping"]

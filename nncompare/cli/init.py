@@ -1,0 +1,132 @@
+"""``nncompare init``: an experiment file to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nncompare.errors import UsageError
+
+_TEMPLATE = """\
+# An experiment for nncompare: {title}.
+#
+#   {run}  train it on every runtime and compare
+#   {show}  layers, shapes, parameters
+#   {list}  what else can stand here
+#
+# Any value can be changed from the command line: nncompare run {file} train.optimizer.lr=3e-4
+
+name: {name}
+task: {task:<30}# {tasks}
+
+data:
+  name: {data}
+  validation: 0.2                   # share of the training examples held back
+
+{model}
+train:
+  epochs: {epochs}
+  batch_size: {batch}
+  optimizer: {{name: adam, lr: {lr}}} # sgd, adam, adamw, rmsprop
+  # schedule: {{name: cosine}}        # constant, step, exponential, cosine
+  # early_stopping: {{metric: val_loss, patience: 3}}
+  seed: 0                           # keys weights, batch order and splits
+  dtype: float32                    # float64: the runtimes agree to about 1e-12
+
+# Leave out what is not installed: such a row says how to install it.
+backends: [torch, tensorflow, keras]
+"""
+_DENSE = """\
+model:
+  family: mlp                       # mlp, cnn, rnn, attention, or layers: an explicit list
+  hidden: [64, 32]                  # one size a layer
+  activation: relu                  # relu, leaky_relu, gelu, sigmoid, tanh
+  # dropout: 0.2
+  initializer: kaiming_normal       # nncompare list initializers
+"""
+_RECURRENT = """\
+model:
+  family: rnn                       # mlp, cnn, rnn, attention, or layers: an explicit list
+  cell: lstm                        # rnn, lstm, gru
+  hidden: 32
+  depth: 1                          # recurrent layers
+  # dropout: 0.2
+"""
+_TOKENS = """\
+model:
+  family: rnn                       # mlp, cnn, rnn, attention, or layers: an explicit list
+  cell: lstm                        # rnn, lstm, gru
+  embedding: 16                     # numbers a token
+  hidden: 32
+  depth: 1                          # recurrent layers
+  # dropout: 0.2
+"""
+_MODELS = {
+    "mnist_rows": _RECURRENT,
+    "digits_rows": _RECURRENT,
+    "adding": _RECURRENT,
+    "pattern": _TOKENS,
+    "text": _TOKENS,
+}
+
+
+def text(name: str, data: str, file: str) -> str:
+    """A commented experiment file for a data set."""
+    from nncompare.spec.data import DATA
+
+    known = DATA[data]
+    width = len(f"nncompare show {file}")
+    small = data in ("pattern", "breast_cancer", "diabetes")
+    return _TEMPLATE.format(
+        title=known.title,
+        file=file,
+        run=f"nncompare run {file}".ljust(width),
+        show=f"nncompare show {file}".ljust(width),
+        list="nncompare list".ljust(width),
+        name=name,
+        task=known.tasks[0],
+        tasks=" | ".join(known.tasks) if len(known.tasks) > 1 else "the only task of this data set",
+        data=data,
+        model=_MODELS.get(data, _DENSE),
+        epochs=20 if small else 5,
+        batch=32 if small else 128,
+        lr="1e-2" if data == "pattern" else "1e-3",
+    )
+
+
+def init(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The file's name; .yaml is added.")] = "experiment",
+    data: Annotated[str, typer.Option("--data", metavar="NAME", help="Data set; digits needs no download.")] = "digits",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a commented experiment file to start from. It runs offline."""
+    from nncompare.cli.console import out
+    from nncompare.spec.load import name_from
+
+    _check_data(data)
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
+    content = text(name_from(path), data, str(path))
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already; choose another name, or --force to replace it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{path} cannot be written: {reason}") from None
+    console = out()
+    console.print(f"wrote {path}", markup=False, soft_wrap=True)
+    console.print(f"next: nncompare run {path}", markup=False, soft_wrap=True)
+
+
+def _check_data(data: str) -> None:
+    from difflib import get_close_matches
+
+    from nncompare.spec.data import DATA
+
+    if data not in DATA:
+        near = get_close_matches(data, DATA, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UsageError(f"there is no data set {data!r}{hint} Allowed: {', '.join(DATA)}")

@@ -1,0 +1,102 @@
+"""``nncompare list``: what experiments can be made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nncompare.cli import options
+from nncompare.errors import UsageError
+
+INITIALIZERS = {
+    "uniform": "uniform in ±scale (0.05)",
+    "normal": "normal with standard deviation scale (0.05)",
+    "xavier_uniform": "uniform, variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010)",
+    "xavier_normal": "normal, variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010)",
+    "kaiming_uniform": "uniform, variance 2 / fan_in (He et al. 2015)",
+    "kaiming_normal": "normal, variance 2 / fan_in (He et al. 2015)",
+    "orthogonal": "a random orthogonal matrix (Saxe et al. 2014)",
+    "zeros": "all 0",
+    "ones": "all 1",
+    "forget_gate": "zeros, with scale on the LSTM's forget gate (Jozefowicz et al. 2015)",
+}
+
+
+def list_(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KIND]",
+            help="Only families, layers, data, optimizers, schedules, initializers or runtimes.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """List families, layers, data sets, optimizers, schedules, initializers and runtimes."""
+    from nncompare.cli.console import out, print_json
+
+    found = catalog()
+    if kind is not None:
+        found = {kind: found[kind]} if kind in found else _unknown(kind, found)
+    if as_json:
+        print_json({"schema_version": 1, "kind": "list", **found})
+        return
+    console = out()
+    for index, (name, rows) in enumerate(found.items()):
+        if index:
+            console.print()
+        console.print(_table(name, rows))
+
+
+def catalog() -> dict[str, list[dict[str, Any]]]:
+    """Every kind with its entries, each a name and a title; runtimes also say what is missing."""
+    from nncompare.backends.catalog import CATALOG
+    from nncompare.spec.data import DATA
+    from nncompare.spec.families import FAMILIES
+    from nncompare.spec.layers import LAYERS
+    from nncompare.spec.training import OPTIMIZERS, SCHEDULES
+
+    def titled(classes: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"name": name, "title": cls.title} for name, cls in classes.items()]
+
+    data = [{**row, "tasks": list(DATA[row["name"]].tasks)} for row in titled(dict(DATA))]
+    runtimes = [
+        {"name": name, "title": entry.title, "installed": (missing := entry.missing()) is None, "missing": missing}
+        for name, entry in CATALOG.items()
+    ]
+    return {
+        "families": titled(dict(FAMILIES)),
+        "layers": titled(dict(LAYERS)),
+        "data": data,
+        "optimizers": titled(dict(OPTIMIZERS)),
+        "schedules": titled(dict(SCHEDULES)),
+        "initializers": [{"name": name, "title": title} for name, title in INITIALIZERS.items()],
+        "runtimes": runtimes,
+    }
+
+
+def _unknown(kind: str, known: dict[str, Any]) -> Any:
+    from difflib import get_close_matches
+
+    near = get_close_matches(kind, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise UsageError(f"there is nothing of kind {kind!r} to list{hint} Allowed: {', '.join(known)}")
+
+
+def _table(kind: str, rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, title=kind, title_style="bold", title_justify="left", show_header=False, padding=(0, 2))
+    table.add_column(no_wrap=True, style="cyan", min_width=16)
+    table.add_column(overflow="fold")
+    for row in rows:
+        text = Text(row["title"])
+        if row.get("missing"):
+            text.append(f"\n{row['missing']}", "yellow")
+        if "tasks" in row:
+            text.append(f" [{', '.join(row['tasks'])}]", "dim")
+        table.add_row(row["name"], text)
+    return table

@@ -1,0 +1,68 @@
+"""``nncompare validate``: checks experiment files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nncompare.cli import options
+from nncompare.errors import ConfigError, UsageError
+
+
+def validate(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG",
+            help="Experiment files; overrides are applied to each of them.",
+            show_default=False,
+        ),
+    ],
+    backend: options.Backends = None,
+    as_json: options.Json = False,
+) -> None:
+    """Check experiment files; every problem with its position.
+
+    Data set, model and training are checked, and every layer's shape. Exit code 2 if a file has a problem.
+    """
+    from nncompare.cli.console import human, print_json
+
+    overrides = [item for item in files if options.is_override(item)]
+    paths = [item for item in files if item not in overrides]
+    if not paths:
+        raise UsageError(f"no experiment file is named, only {' '.join(overrides)}")
+    rows = [_check(path, overrides, backend) for path in paths]
+    if as_json:
+        print_json({"schema_version": 1, "kind": "validate", "files": rows})
+    good = [row for row in rows if row["ok"]]
+    width = max((len(row["file"]) for row in good), default=0)
+    console = human(as_json)
+    for row in good:
+        line = f"ok  {row['file']:{width}}  {row['family']}, {row['parameters']:,} parameters"
+        console.print(line, markup=False, soft_wrap=True)
+    if len(good) < len(rows):
+        raise typer.Exit(2)
+
+
+def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[str, Any]:
+    from nncompare.cli.console import report_error
+    from nncompare.data import signature
+
+    try:
+        experiment = options.load_experiment(Path(path), overrides, backends=backend)
+    except ConfigError as error:
+        report_error(error)
+        return {"file": path, "ok": False, "error": str(error), "problems": [vars(item) for item in error.problems]}
+    except UsageError as error:
+        report_error(UsageError(f"{path}: {error}"))
+        return {"file": path, "ok": False, "error": str(error), "problems": []}
+    model = experiment.resolve(signature(experiment.data, experiment.task))
+    return {
+        "file": path,
+        "ok": True,
+        "name": experiment.name,
+        "family": experiment.model.family,
+        "parameters": model.trainable_count,
+    }
