@@ -18,7 +18,7 @@ HEIGHT = 4
 """Lines of one plot."""
 _LEAST, _MOST = 18, 34
 """Width of one plot."""
-_PARTS = (("train", "train_loss"), ("validation", "val_loss"))
+PARTS = (("train", "train_loss"), ("validation", "val_loss"))
 
 NOTE = (
     "Train: mean over the epoch's steps, penalties and dropout included. "
@@ -30,6 +30,8 @@ NOTE = (
 class Curves:
     """Training and validation loss over epochs, one plot a runtime.
 
+    Only runtimes that finished are drawn: a loss that ran away would flatten all others. The rest is told in words.
+
     Args:
         rows: of a result; those without a loss are left out.
     """
@@ -37,17 +39,20 @@ class Curves:
     rows: tuple[RuntimeResult, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        drawn = [row for row in self.rows if choose_axis([series(row, name) for _, name in _PARTS])]
-        axis = choose_axis([series(row, name) for row in drawn for _, name in _PARTS])
-        if axis is None:
+        known = [row for row in self.rows if choose_axis([series(row, name) for _, name in PARTS])]
+        drawn = [row for row in known if row.status == "ok"]
+        told = [row for row in known if row.status != "ok"]
+        axis = choose_axis([series(row, name) for row in drawn for _, name in PARTS])
+        epochs = max((len(row.history) for row in drawn), default=0)
+        if not known:
             return
-        epochs = max(len(row.history) for row in drawn)
-        if epochs == 1:
-            yield section("Loss in the one epoch")
-            yield from _one_epoch(drawn)
+        if axis is None or epochs == 1:
+            yield section("Loss by epoch")
+            told = known
         else:
             yield section(f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots")
             yield from self._plots(drawn, axis, epochs, options)
+        yield from _in_words(told)
         yield remark(NOTE)
 
     def _plots(
@@ -74,7 +79,7 @@ class _Panel:
 
     def lines(self, rows: Sequence[RuntimeResult]) -> Iterator[Text]:
         yield self._line("", [Text(f"  {row.runtime}", style="bold") for row in rows])
-        for title, name in _PARTS:
+        for title, name in PARTS:
             values = [series(row, name) for row in rows]
             if not choose_axis(values):
                 continue
@@ -117,8 +122,10 @@ def first_and_last(values: Series) -> str:
     return f"{numbers.short(known[0])} → {numbers.short(known[-1])}"
 
 
-def _one_epoch(rows: Sequence[RuntimeResult]) -> Iterator[Text]:
-    names = max(len(row.runtime) for row in rows)
+def _in_words(rows: Sequence[RuntimeResult]) -> Iterator[Text]:
+    names = max((len(row.runtime) for row in rows), default=0)
     for row in rows:
-        parts = "   ".join(f"{title} {first_and_last(series(row, name))}" for title, name in _PARTS)
-        yield Text(f"  {row.runtime.ljust(names)}   {parts}")
+        parts = "   ".join(f"{title} {first_and_last(series(row, name))}" for title, name in PARTS)
+        epochs = f"{len(row.history):,} epoch{'' if len(row.history) == 1 else 's'}"
+        how = "" if row.status == "ok" else f", {row.status}"
+        yield Text(f"  {row.runtime.ljust(names)}   {parts}   ({epochs}{how})", overflow="fold")

@@ -13,10 +13,12 @@ def summary(result: RunResult) -> str:
     experiment = result.experiment
     data, model, train = (_part(experiment, name) for name in ("data", "model", "train"))
     optimizer = _part(train, "optimizer")
+    lr = optimizer.get("lr")
     parts = [
         data.get("name"),
         _model(model, result),
-        f"{optimizer['name']} lr {optimizer['lr']:g}" if {"name", "lr"} <= optimizer.keys() else optimizer.get("name"),
+        optimizer.get("name"),
+        f"lr {lr:g}" if isinstance(lr, (int, float)) else None,
         f"batch {train['batch_size']}" if "batch_size" in train else None,
         _plural(train["epochs"], "epoch") if isinstance(train.get("epochs"), int) else None,
         train.get("dtype"),
@@ -39,12 +41,19 @@ def fastest(result: RunResult) -> str:
     step = numbers.duration(first.timing.step_s.median)
     if len(timed) == 1:
         return f"{first.runtime}: {step} a step (median). No other runtime to compare it with."
-    second, *others = (f"{row.runtime} takes {relative[row.runtime]:.2f} times as long" for row in timed[1:])
-    rest = "".join(f", {other.replace('takes ', '').replace(' as long', '')}" for other in others)
-    return f"Fastest: {first.runtime}, {step} a step (median); {second}{rest}."
+    second, *rest = timed[1:]
+    others = "".join(f", {row.runtime} {relative[row.runtime]:.2f} times" for row in rest)
+    slower = f"{second.runtime} takes {relative[second.runtime]:.2f} times as long{others}"
+    return f"Fastest: {first.runtime}, {step} a step (median); {slower}."
 
 
-def standing(result: RunResult) -> str | None:
+def details(result: RunResult) -> list[str]:
+    """The sentences under the first one: what the figures can bear, sameness, who did not finish."""
+    lines = (_standing(result), _agreement(result), _parity(result), _missing(result))
+    return [line for line in lines if line]
+
+
+def _standing(result: RunResult) -> str | None:
     """What the figures can bear; None if there is nothing to compare."""
     rounds = result.comparison.rounds
     if len(_timed(result.finished, result.comparison.relative)) < 2:
@@ -56,7 +65,7 @@ def standing(result: RunResult) -> str | None:
     return None
 
 
-def agreement(result: RunResult) -> str | None:
+def _agreement(result: RunResult) -> str | None:
     """How far the training losses lie apart, relative to the largest; None with fewer than two curves."""
     curves = [[epoch.train_loss for epoch in row.history] for row in result.finished if row.history]
     if len(curves) < 2:
@@ -65,11 +74,12 @@ def agreement(result: RunResult) -> str | None:
     known = [spread for spread in spreads if spread is not None]
     if not known or spreads[0] is None:
         return None
-    later = f", {numbers.two(max(known))} over {len(spreads)} epochs" if len(spreads) > 1 else ""
+    common = f"{len(spreads)} epochs" if len({len(curve) for curve in curves}) == 1 else f"{len(spreads)} common epochs"
+    later = f", {numbers.two(max(known))} over {common}" if len(spreads) > 1 else ""
     return f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1{later}."
 
 
-def parity(result: RunResult) -> str:
+def _parity(result: RunResult) -> str:
     """What is known about sameness."""
     known = {
         "certified": "Parity: certified, the runtimes compute the same function",
@@ -80,7 +90,7 @@ def parity(result: RunResult) -> str:
     return f"{known[result.parity.status]}{reason}."
 
 
-def missing(result: RunResult) -> str | None:
+def _missing(result: RunResult) -> str | None:
     """Which runtimes did not finish."""
     absent = [row for row in result.runtimes if row.status != "ok"]
     if not absent:

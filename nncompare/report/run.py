@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nncompare.report import headline, numbers
+from nncompare.report import headline
 from nncompare.report.curves import Curves
 from nncompare.report.sheet import section
 from nncompare.report.tables import learning_sheet, ledger_sheet, time_sheet
@@ -32,7 +32,7 @@ def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableTy
     parts.append(time_sheet(result))
     absent = [row for row in result.runtimes if row.status != "ok"]
     if absent:
-        parts.append(Group(section("Did not finish"), *(part for row in absent for part in _absent(row))))
+        parts.append(_did_not_finish(absent))
     if len(result.finished) > 1:
         parts.append(ledger_sheet(result) or Text("Settings that differ: none of those recorded."))
     parts.append(_notes(result, folder))
@@ -43,33 +43,24 @@ def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableTy
 def _head(result: RunResult) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {headline.summary(result)}", style="not bold")
-    lines = [name, Text(), Text(headline.fastest(result), style="bold")]
-    lines += [
-        Text(line)
-        for line in (
-            headline.standing(result),
-            headline.agreement(result),
-            headline.parity(result),
-            headline.missing(result),
-        )
-        if line
-    ]
+    lines = [name, Text(), Text(headline.fastest(result), style="bold"), *map(Text, headline.details(result))]
     for line in lines:
         line.overflow = "fold"
     return Group(*lines)
 
 
-def _absent(row: RuntimeResult) -> Iterator[RenderableType]:
-    """Status, reason and the log's tail."""
-    text = Text("  ")
-    text.append(row.runtime, style="bold")
-    text.append(f"  {row.status}: {row.reason or 'no reason was given'}")
-    text.overflow = "fold"
-    yield text
-    if row.log and row.log.strip():
-        yield Text(f"  last lines of the log of {row.runtime}:")
-        lines = row.log.rstrip().splitlines()
-        yield Padding(Text("\n".join(f"| {line}" for line in lines), style="dim", overflow="fold"), (0, 0, 0, 4))
+def _did_not_finish(rows: Sequence[RuntimeResult]) -> Group:
+    """Status and reason of each, then the ends of their logs."""
+    grid = _grid()
+    for row in rows:
+        grid.add_row(Text(f"  {row.runtime}"), Text(f"{row.status}: {row.reason or 'no reason was given'}"))
+    logs: list[RenderableType] = []
+    for row in rows:
+        if row.log and row.log.strip():
+            logs.append(Text(f"  last lines of the log of {row.runtime}:"))
+            lines = "\n".join(f"| {line}" for line in row.log.rstrip().splitlines())
+            logs.append(Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False))
+    return Group(section("Did not finish"), grid, *logs)
 
 
 def notes(result: RunResult) -> list[tuple[str, str]]:
@@ -92,11 +83,10 @@ def notes(result: RunResult) -> list[tuple[str, str]]:
 def machine(environment: dict[str, Any]) -> str:
     """Processor, cores, memory, system, Python, nncompare, as far as they are recorded."""
     cores, memory = environment.get("logical_cores"), environment.get("memory_bytes")
-    size = numbers.memory([memory]) if isinstance(memory, (int, float)) else None
     parts = [
         environment.get("processor"),
         f"{cores} logical cores" if cores else None,
-        f"{size.texts[0]} {size.unit}" if size else None,
+        f"{memory / 2**30:.1f} GiB memory" if isinstance(memory, (int, float)) else None,
         environment.get("system"),
         f"Python {environment['python']}" if "python" in environment else None,
         f"nncompare {environment['nncompare']}" if "nncompare" in environment else None,
@@ -105,9 +95,15 @@ def machine(environment: dict[str, Any]) -> str:
 
 
 def _notes(result: RunResult, folder: Path | None) -> Group:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid = _grid()
     for title, text in (*notes(result), ("stored in" if folder else "id", str(folder or result.id))):
         grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return Group(section("Notes"), grid)
+
+
+def _grid() -> Table:
+    """Names, and texts that wrap beside them."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid

@@ -68,7 +68,7 @@ def time_sheet(result: RunResult) -> Sheet:
         notes.append(f"Step: mean step of each slice after warm-up; slices: {', '.join(counts)}.")
     notes += _memory_note(rows)
     if any(row.status == "ok" and row.timing.step_s is None for row in rows):
-        notes.append("n/a step: training ended before a slice after warm-up; train.epochs or more data make it longer.")
+        notes.append("n/a step times: training ended before the first slice after warm-up; more epochs give one.")
     return _with_notes(sheet, result, notes)
 
 
@@ -124,12 +124,24 @@ def _memory_note(rows: Sequence[RuntimeResult]) -> list[str]:
 
 
 def _with_notes(sheet: Sheet, result: RunResult, notes: list[str]) -> Sheet:
-    marked = ["* best of its column; equal figures share it."] if sheet.marked else []
+    """Adds what the mark means and why figures are missing."""
+    marked = ["* best; equal figures share it."] if sheet.marked else []
     absent = [row for row in result.runtimes if row.status != "ok"]
+    silent: dict[str, list[str]] = {}
+    for column in sheet.columns:
+        for row, text in zip(result.runtimes, column.texts, strict=True):
+            if text is None and row.status == "ok" and not _follows_from_step(column, row):
+                silent.setdefault(column.head, []).append(row.runtime)
+    notes = [*notes, *(f"n/a {head}: not reported by {', '.join(names)}." for head, names in silent.items())]
     if absent:
         names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)
-        notes = [*notes, f'n/a: {names}; the reason stands under "Did not finish".']
+        notes.append(f'n/a: {names}; the reason stands under "Did not finish".')
     return Sheet(title=sheet.title, labels=sheet.labels, columns=sheet.columns, notes=(*marked, *notes))
+
+
+def _follows_from_step(column: Column, row: RuntimeResult) -> bool:
+    """Figures that a row without a step time cannot have; one note tells of all."""
+    return row.timing.step_s is None and column.head in ("step median", "step p95", "relative", "samples", "GFLOP/s")
 
 
 def _labels(rows: Sequence[RuntimeResult]) -> tuple[str, ...]:
