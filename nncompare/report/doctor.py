@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nncompare.report.sheet import section
+from nncompare.report.words import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ def _framework(framework: Framework) -> list[tuple[str, str]]:
         rows.append(("device", "n/a: the framework reports none"))
     rows += _trouble(framework.problem, framework.fix)
     if framework.log and framework.log.strip():
-        rows.append(("log", framework.log.rstrip()))
+        rows.append(("log", printable(framework.log).rstrip()))
     return rows
 
 
@@ -151,7 +152,7 @@ def _data(data: DataCache) -> list[tuple[str, str]]:
 def _trouble(problem: str | None, fix: str | None) -> list[tuple[str, str]]:
     if problem is None:
         return []
-    return [("PROBLEM", problem), *([("fix", fix)] if fix else [])]
+    return [("PROBLEM", printable(problem)), *([("fix", fix)] if fix else [])]
 
 
 def _rows(rows: Sequence[tuple[str, str]], *, indent: int = 2) -> Table:

@@ -11,9 +11,10 @@ from rich.console import Console
 from nncompare.report import headline
 from nncompare.report.curves import NOTE, PARTS, first_and_last, series
 from nncompare.report.plots import Axis, Series, choose_axis
-from nncompare.report.run import notes, run_report
+from nncompare.report.run import notes, reason, run_report
 from nncompare.report.sheet import BEST, UNKNOWN, Sheet
 from nncompare.report.tables import learning_sheet, ledger_sheet, time_sheet
+from nncompare.report.words import printable
 from nncompare.store.result import RunResult, RuntimeResult
 
 _WIDTH, _HEIGHT = 240, 90
@@ -123,9 +124,9 @@ def _kind(number: bool) -> str:
 
 
 def _absent(row: RuntimeResult) -> str:
-    text = f"<p><b>{escape(row.runtime)}</b> {escape(row.status)}: {escape(row.reason or 'no reason was given')}</p>"
+    text = f"<p><b>{escape(row.runtime)}</b> {escape(row.status)}: {escape(reason(row))}</p>"
     if row.log and row.log.strip():
-        text += f"<pre>{escape(row.log.rstrip())}</pre>"
+        text += f"<pre>{escape(printable(row.log).rstrip())}</pre>"
     return text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -16,10 +17,23 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from nncompare.report import numbers
+from nncompare.report.words import printable
 from nncompare.store.result import RuntimeResult
 
 EVERY_S = 2.0
 """Shortest time between two lines about epochs on a pipe."""
+_WIDE = 100
+"""Columns from which loss and elapsed time have room beside the bar."""
+
+
+@dataclass
+class _State:
+    """One runtime. ``waiting``: the line about its last epoch, if it was too soon to say it."""
+
+    task: TaskID | None = None
+    rate: str | None = None
+    said: float | None = None
+    waiting: str | None = None
 
 
 class RunProgress:
@@ -47,10 +61,7 @@ class RunProgress:
         self._console, self._runtimes, self._total, self._epochs = console, tuple(runtimes), total_steps, epochs
         self._quiet, self._clock = quiet, clock
         self._live = None if quiet or not console.is_terminal else _bars(console, clock)
-        self._task: TaskID | None = None
-        self._said: float | None = None
-        self._waiting: str | None = None
-        self._epoch_text, self._loss_text, self._rate_text = "", "", ""
+        self._states: dict[str, _State] = {}
 
     def __enter__(self) -> RunProgress:
         if self._live is not None:
@@ -64,32 +75,34 @@ class RunProgress:
             self._live.stop()
 
     def runtime_started(self, runtime: str) -> None:
-        self._said, self._waiting = None, None
-        self._epoch_text = self._loss_text = self._rate_text = ""
+        state = self._states[runtime] = _State()
         if self._live is not None:
             width = max(len(name) for name in (*self._runtimes, runtime))
-            self._task = self._live.add_task(
-                f"{runtime.ljust(width)} {self._place(runtime)}", total=None, text="starts"
-            )
+            head = f"{runtime.ljust(width)} {self._place(runtime)}".rstrip()
+            state.task = self._live.add_task(head, total=None, text="starts")
         else:
-            self._line(f"{runtime} {self._place(runtime)}: starts")
+            self._line(f"{runtime} {self._place(runtime)}".rstrip() + ": starts")
 
     def phase(self, runtime: str, text: str) -> None:
         """What happens before training: "builds the network"."""
         if self._live is not None:
-            self._show(text)
+            self._show(runtime, text)
         else:
             self._line(f"{runtime}: {text}")
 
     def steps(self, runtime: str, done: int, epoch: int | None, loss: float | None, steps_per_s: float | None) -> None:
         """Training has come to step ``done`` (from 1) of ``epoch`` (from 1). A pipe is told of epochs only."""
-        if epoch is not None:
-            self._epoch_text = f"epoch {epoch}" + (f"/{self._epochs}" if self._epochs else "")
-        self._loss_text = "" if loss is None else f"loss {numbers.short(loss)}"
-        self._rate_text = "" if steps_per_s is None else f"{numbers.short(steps_per_s)} steps/s"
-        if self._live is not None and self._task is not None:
-            self._live.update(self._task, completed=done, total=self._total)
-            self._show("  ".join(part for part in (self._epoch_text, self._rate_text, self._loss_text) if part))
+        state = self._state(runtime)
+        state.rate = None if steps_per_s is None else f"{numbers.short(steps_per_s)} steps/s"
+        if self._live is None or state.task is None:
+            return
+        parts = [
+            None if epoch is None else f"epoch {epoch}" + (f"/{self._epochs}" if self._epochs else ""),
+            state.rate,
+            None if loss is None or self._console.width < _WIDE else f"loss {numbers.short(loss)}",
+        ]
+        self._live.update(state.task, completed=done, total=self._total)
+        self._show(runtime, "  ".join(part for part in parts if part))
 
     def epoch(
         self,
@@ -106,25 +119,26 @@ class RunProgress:
         figures = [f"train loss {_figure(train_loss)}", f"validation loss {_figure(val_loss)}"]
         if val_accuracy is not None:
             figures.append(f"validation accuracy {100 * val_accuracy:.2f} %")
-        if self._rate_text:
-            figures.append(self._rate_text)
+        state = self._state(runtime)
+        if state.rate:
+            figures.append(state.rate)
         text = f"{runtime}: epoch {epoch}{f'/{epochs}' if epochs else ''}: {', '.join(figures)}"
         now = self._clock()
-        if self._said is None or now - self._said >= EVERY_S or epoch == epochs:
-            self._said, self._waiting = now, None
+        if state.said is None or now - state.said >= EVERY_S or epoch == epochs:
+            state.said, state.waiting = now, None
             self._line(text)
         else:
-            self._waiting = text  # the last word before the end must not be lost, whenever training stops
+            state.waiting = text  # the last word before the end must not be lost, whenever training stops
 
     def runtime_finished(self, runtime: str, status: str, text: str = "") -> None:
         """Training has ended, well or not."""
-        if self._waiting is not None:
-            self._line(self._waiting)
-            self._waiting = None
-        if self._live is not None and self._task is not None:
-            self._live.remove_task(self._task)
-            self._task = None
+        state = self._state(runtime)
+        if state.waiting is not None:
+            self._line(state.waiting)
+        if self._live is not None and state.task is not None:
+            self._live.remove_task(state.task)
         self._line(f"{runtime}: {status}" + (f", {text}" if text else ""))
+        del self._states[runtime]
 
     def started(self, runtime: str) -> None:
         self.runtime_started(runtime)
@@ -156,25 +170,30 @@ class RunProgress:
             return ""
         return f"({self._runtimes.index(runtime) + 1} of {len(self._runtimes)})"
 
-    def _show(self, text: str) -> None:
-        if self._live is not None and self._task is not None:
-            self._live.update(self._task, text=text)
+    def _state(self, runtime: str) -> _State:
+        return self._states.setdefault(runtime, _State())
+
+    def _show(self, runtime: str, text: str) -> None:
+        task = self._state(runtime).task
+        if self._live is not None and task is not None:
+            self._live.update(task, text=text)
 
     def _line(self, text: str) -> None:
         """One line; on a pipe it is one whatever its length."""
         if not self._quiet:
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
 
 
 def _bars(console: Console, clock: Callable[[], float]) -> Progress:
     """Gone when the run has ended: what stays is one line a runtime."""
+    wide = console.width >= _WIDE
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=20 if wide else 8),
         TextColumn("{task.fields[text]}", markup=False),
-        TimeElapsedColumn(),
-        TextColumn("left"),
+        *([TimeElapsedColumn()] if wide else []),
         TimeRemainingColumn(compact=True),
+        TextColumn("left"),
         console=console,
         get_time=clock,
         transient=True,

@@ -15,6 +15,7 @@ from nncompare.report import headline
 from nncompare.report.curves import Curves
 from nncompare.report.sheet import section
 from nncompare.report.tables import learning_sheet, ledger_sheet, time_sheet
+from nncompare.report.words import printable
 from nncompare.store.result import RunResult, RuntimeResult
 
 
@@ -49,16 +50,21 @@ def _head(result: RunResult) -> Group:
     return Group(*lines)
 
 
+def reason(row: RuntimeResult) -> str:
+    """Why a runtime did not finish."""
+    return printable(row.reason or "no reason was given")
+
+
 def _did_not_finish(rows: Sequence[RuntimeResult]) -> Group:
     """Status and reason of each, then the ends of their logs."""
     grid = _grid()
     for row in rows:
-        grid.add_row(Text(f"  {row.runtime}"), Text(f"{row.status}: {row.reason or 'no reason was given'}"))
+        grid.add_row(Text(f"  {row.runtime}"), Text(f"{row.status}: {reason(row)}"))
     logs: list[RenderableType] = []
     for row in rows:
         if row.log and row.log.strip():
             logs.append(Text(f"  last lines of the log of {row.runtime}:"))
-            lines = "\n".join(f"| {line}" for line in row.log.rstrip().splitlines())
+            lines = "\n".join(f"| {line}" for line in printable(row.log).rstrip().splitlines())
             logs.append(Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False))
     return Group(section("Did not finish"), grid, *logs)
 
@@ -72,7 +78,7 @@ def notes(result: RunResult) -> list[tuple[str, str]]:
     examples = data.get("examples")
     if isinstance(examples, dict) and examples:
         found.append(("examples", ", ".join(f"{part} {number:,}" for part, number in examples.items())))
-    found += [("data", str(note)) for note in data.get("notes") or ()]
+    found += [("data", printable(str(note))) for note in data.get("notes") or ()]
     threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
     if threads:
         found.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))

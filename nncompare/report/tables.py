@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from nncompare.report import numbers
 from nncompare.report.sheet import Column, Sheet, best
+from nncompare.report.words import printable
 from nncompare.store.result import RunResult, RuntimeResult
 
 Get = Callable[[RuntimeResult], float | None]
@@ -80,7 +81,7 @@ def ledger_sheet(result: RunResult) -> Sheet | None:
     columns = tuple(
         Column(
             head=entry.setting,
-            texts=tuple(entry.values.get(runtime) or "not applicable" for runtime in runtimes),
+            texts=tuple(printable(entry.values.get(runtime) or "not applicable") for runtime in runtimes),
             number=False,
         )
         for entry in result.ledger

