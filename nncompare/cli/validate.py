@@ -32,7 +32,7 @@ def validate(
     overrides = [item for item in files if options.is_override(item)]
     paths = [item for item in files if item not in overrides]
     if not paths:
-        raise UsageError(f"no experiment file is named, only {' '.join(overrides)}")
+        raise UsageError(f"{overrides[0]} is an override; name the experiment file too")
     rows = [_check(path, overrides, backend) for path in paths]
     if as_json:
         print_json({"schema_version": 1, "kind": "validate", "files": rows})
