@@ -52,7 +52,7 @@ class Curves:
         else:
             yield section(f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots")
             yield from self._plots(drawn, axis, epochs, options)
-        yield from _in_words(told)
+        yield from _in_words(told, ascii=options.ascii_only)
         yield remark(NOTE)
 
     def _plots(
@@ -83,7 +83,7 @@ class _Panel:
             values = [series(row, name) for row in rows]
             if not choose_axis(values):
                 continue
-            yield self._line(title, [Text("  " + first_and_last(one)) for one in values])
+            yield self._line(title, [Text("  " + first_and_last(one, ascii=self.ascii)) for one in values])
             plots = [
                 curve(one, axis=self.axis, width=self.width, height=HEIGHT, length=self.epochs, ascii=self.ascii)
                 for one in values
@@ -112,20 +112,20 @@ def series(row: RuntimeResult, name: str) -> Series:
     return [getattr(epoch, name) for epoch in row.history]
 
 
-def first_and_last(values: Series) -> str:
-    """``2.301 → 0.07123``, of the values that are known."""
+def first_and_last(values: Series, *, ascii: bool = False) -> str:
+    """``2.301 → 0.07123`` (``->`` in ASCII), of the values that are known."""
     known = [value for value in values if value is not None]
     if not known:
         return "n/a"
     if len(known) == 1:
         return numbers.short(known[0])
-    return f"{numbers.short(known[0])} → {numbers.short(known[-1])}"
+    return f"{numbers.short(known[0])} {'->' if ascii else '→'} {numbers.short(known[-1])}"
 
 
-def _in_words(rows: Sequence[RuntimeResult]) -> Iterator[Text]:
+def _in_words(rows: Sequence[RuntimeResult], *, ascii: bool) -> Iterator[Text]:
     names = max((len(row.runtime) for row in rows), default=0)
     for row in rows:
-        parts = "   ".join(f"{title} {first_and_last(series(row, name))}" for title, name in PARTS)
+        parts = "   ".join(f"{title} {first_and_last(series(row, name), ascii=ascii)}" for title, name in PARTS)
         epochs = f"{len(row.history):,} epoch{'' if len(row.history) == 1 else 's'}"
         how = "" if row.status == "ok" else f", {row.status}"
         yield Text(f"  {row.runtime.ljust(names)}   {parts}   ({epochs}{how})", overflow="fold")
