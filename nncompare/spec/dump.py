@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import Any
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
 
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.schema import tag
+
+_WORD = re.compile(r"[A-Za-z0-9_./]([\w ./:+-]*[\w./+-])?", re.ASCII)
 
 
 def to_mapping(experiment: Experiment) -> dict[str, Any]:
@@ -42,9 +46,22 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+class _Representer(SafeRepresenter):
+    """Puts quotes around text that is not a plain word."""
+
+    def represent_text(self, value: str) -> Any:
+        # in a flow mapping a key such as ?x is written bare by the emitter and read as something else
+        style = None if _WORD.fullmatch(value) else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Representer.add_representer(str, _Representer.represent_text)
+
+
 def dump(experiment: Experiment) -> str:
     """YAML with every default written out. Collections of plain values stand on one line."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 110
