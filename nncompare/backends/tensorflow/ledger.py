@@ -1,0 +1,43 @@
+"""What the ledger says of a raw TensorFlow session."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from nncompare.backends.base import Job
+from nncompare.backends.tensorflow.device import Placement, onednn
+from nncompare.backends.tensorflow.optimizers import Optimizer
+from nncompare.backends.tensorflow.recurrent import longest_unrolled
+
+
+def describe(job: Job, placement: Placement, optimizer: Optimizer) -> dict[str, str]:
+    """Effective settings: name -> value, under names that all backends share."""
+    compiled = job.mode == "xla"
+    types = {node.layer.type for node in job.model.walk()}
+    found = {
+        "engine": "TensorFlow",
+        "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
+        "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
+        "compiled": "XLA" if compiled else "tf.function",
+        "memory format": "NHWC",
+        "optimizer implementation": optimizer.implementation,
+        "flush denormals": "yes" if placement.flushes_denormals else "no",
+        "deterministic kernels": "yes" if job.deterministic else "no",
+        "onednn": onednn(),
+    }
+    if "dropout" in types:
+        found["dropout masks from"] = "the framework" if job.dropout == "framework" else "nncompare"
+    if types & {"rnn", "lstm", "gru"}:
+        found["recurrent kernel"] = _recurrent_kernel(job, compiled)
+    if "attention" in types:
+        found["attention kernel"] = "matmul, softmax, matmul"
+    if optimizer.epsilon_placement:
+        found["epsilon placement"] = optimizer.epsilon_placement
+    return found
+
+
+def _recurrent_kernel(job: Job, compiled: bool) -> str:
+    limit = longest_unrolled(compiled)
+    lengths = [n.input.shape[0] for n in job.model.walk() if n.layer.type in ("rnn", "lstm", "gru")]
+    kinds = dict.fromkeys("steps written out" if steps <= limit else "a loop over the steps" for steps in lengths)
+    return " and ".join(kinds)
