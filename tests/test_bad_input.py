@@ -195,6 +195,15 @@ def test_bad_arguments(arguments: list[str], words: list[str], capsys: pytest.Ca
         assert word in message
 
 
+def test_messages_hold_no_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    text = GOOD + '"\\e[31mkey": 1\ntrain: {dtype: "\\e[2J\\nfloat"}\n'
+    Path("bad.yaml").write_text(text, encoding="utf-8")
+    message = refused(capsys, "show", "bad.yaml", "train.epochs=a\n\x1b[31m")
+    assert "\x1b" not in message
+    assert "\\x1b[31mkey" in message
+    assert len(message.splitlines()) == 3 + 3 + 1 + 1  # two in the file with their lines, the argument, the count
+
+
 def test_errors_of_json_commands_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.yaml").write_text(GOOD + "epochs: 3\n", encoding="utf-8")
     assert "did you mean train.epochs?" in refused(capsys, "show", "bad.yaml", "--json")

@@ -14,9 +14,10 @@ from ruamel.yaml import YAML
 from nncompare import __version__, cli
 from nncompare.backends.catalog import CATALOG
 from nncompare.cli import COMMANDS, call
+from nncompare.cli.console import _fitted
 from nncompare.cli.list_ import INITIALIZERS
 from nncompare.data import signature
-from nncompare.errors import Failed, NncompareError, UsageError
+from nncompare.errors import Failed, NncompareError, Problem, UsageError
 from nncompare.spec.data import DATA
 from nncompare.spec.families import FAMILIES
 from nncompare.spec.initializers import InitializerName
@@ -176,6 +177,16 @@ def test_colour_can_be_forced_and_refused(capsys: pytest.CaptureFixture[str], mo
     assert "\x1b[36m" in stdout_of(capsys, "list", "layers")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[36m" not in stdout_of(capsys, "list", "layers")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("column", [5, 30, 60, 79, 80, 81, 150])
+def test_a_caret_stays_under_its_character_on_a_narrow_terminal(width: int, column: int) -> None:
+    text = "".join(chr(0x4E00 + n) if n != column - 1 else "!" for n in range(160))
+    line, caret = str(Problem(path="a", message="b", line=1, column=column, text=text)).split("\n")[1:]
+    line, caret = _fitted(line, caret, width)
+    assert max(len(line), len(caret)) < width
+    assert line[caret.index("^")] == "!"
 
 
 def test_show_prints_a_runnable_experiment(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,17 +50,29 @@ def print_json(document: Any) -> None:
 
 
 def report_error(error: NncompareError) -> None:
-    """Says on stderr what is wrong. Lines are never wrapped, so that carets stay under their characters."""
+    """Says on stderr what is wrong: on a terminal fitted to its width, on a pipe one line a problem and its caret."""
     console = err()
+    soft = not console.is_terminal
     if not isinstance(error, ConfigError):
-        console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=soft)
         return
     for problem in error.problems:
         head, *below = str(problem).split("\n")
         place, found, message = head.partition(f": {problem.path}: ") if problem.path else ("", "", head)
-        line = Text.assemble((place, "bold"), ": " if found else "", (problem.path if found else "", "cyan"))
-        console.print(Text.assemble(line, ": " if found else "", message), soft_wrap=True)
-        for text, style in zip(below, ("dim", "bold red"), strict=False):
-            console.print(Text(text, style), soft_wrap=True)
+        path = (problem.path, "cyan") if found else ""
+        parts = ((place, "bold"), ": ", path, ": ", message) if found else (message,)
+        console.print(Text.assemble(*parts), soft_wrap=soft)
+        if below:
+            line, caret = below if soft else _fitted(below[0], below[1], console.width)
+            console.print(Text(line, "dim"), soft_wrap=True)
+            console.print(Text(caret, "bold red"), soft_wrap=True)
     if len(error.problems) > 1:
-        console.print(Text(f"{len(error.problems)} problems", "bold"), soft_wrap=True)
+        console.print(Text(f"{len(error.problems)} problems", "bold"), soft_wrap=soft)
+
+
+def _fitted(line: str, caret: str, width: int) -> tuple[str, str]:
+    """A source line and its caret cut to the terminal, with the caret in view."""
+    begin = max(len(caret) - width * 2 // 3, 0) if len(line) >= width else 0
+    if begin:
+        line, caret = "    …" + line[begin + 5 :], caret[begin:]
+    return (line[: width - 2] + "…" if len(line) >= width else line), caret

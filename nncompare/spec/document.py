@@ -80,7 +80,7 @@ def read_file(path: Path) -> str:
     source = str(path)
 
     def refuse(message: str) -> ConfigError:
-        return ConfigError([Problem(path="", message=message, source=source)])
+        return ConfigError([Origin(source).problem((), message)])
 
     try:
         if path.is_dir():
@@ -105,13 +105,13 @@ def _decode(data: bytes, source: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
         message = f"not a text file in UTF-8: byte 0x{data[error.start]:02x}"
-        raise ConfigError([Problem(path="", message=message, source=source, line=line, column=column)]) from None
+        raise ConfigError([Origin(source, line, column).problem((), message)]) from None
     strange = _NOT_TEXT.search(text)
     if strange:
         line = text.count("\n", 0, strange.start()) + 1
         column = strange.start() - text.rfind("\n", 0, strange.start())
         message = f"not a text file: it holds the control character U+{ord(strange.group()):04X}"
-        raise ConfigError([Problem(path="", message=message, source=source, line=line, column=column)])
+        raise ConfigError([Origin(source, line, column).problem((), message)])
     return text
 
 

@@ -19,6 +19,11 @@ def dotted(path: Sequence[Part]) -> str:
     return ".".join(str(part) for part in path)
 
 
+def _printable(text: str) -> str:
+    """Escapes what could move a terminal's cursor or break a message's line."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where something was written: a place in a file, or a command-line argument (then without a line).
@@ -40,7 +45,12 @@ class Origin:
             # a caret far to the right helps nobody; the column is in the message
             text = text[:_LONGEST_LINE] + "…" if (self.column or 0) <= _LONGEST_LINE else None
         return Problem(
-            path=dotted(path), message=message, source=self.source, line=self.line, column=self.column, text=text
+            path=_printable(dotted(path)),
+            message=_printable(message),
+            source=_printable(self.source),
+            line=self.line,
+            column=self.column,
+            text=text,
         )
 
 
