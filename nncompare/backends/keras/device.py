@@ -41,6 +41,7 @@ def configure(job: Job, device: Device) -> None:
     _threads(job.threads)
     gpus = tf.config.list_physical_devices("GPU")
     _show(gpus if device.kind == "gpu" else [])
+    tf.get_logger().setLevel("ERROR")  # it warns of the few retracings that other batch sizes need
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if job.deterministic:
         tf.config.experimental.enable_op_determinism()
