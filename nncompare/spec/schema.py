@@ -66,7 +66,7 @@ def choose(classes: Sequence[type[BaseModel]], node: Node | None) -> type[BaseMo
             return cls
     implied = [cls for cls in classes if (found := tag(cls)) and found[0] not in given and _optional(cls, found[0])]
     wanted = [cls for cls in implied if any(key in cls.model_fields for key in given)]
-    return wanted[0] if len(wanted) == 1 and wanted[0].__name__ == "LayerList" else None
+    return wanted[0] if len(wanted) == 1 else None
 
 
 def _optional(cls: type[BaseModel], name: str) -> bool:
