@@ -27,36 +27,34 @@ def validate(
 
     Data set, model and training are checked, and every layer's shape. Exit code 2 if a file has a problem.
     """
-    from nncompare.cli.console import human, print_json
-
     overrides = [item for item in files if options.is_override(item)]
     paths = [item for item in files if item not in overrides]
     if not paths:
         raise UsageError(f"{overrides[0]} is an override; name the experiment file too")
     rows = [_check(path, overrides, backend) for path in paths]
     if as_json:
+        from nncompare.cli.console import print_json
+
         print_json({"schema_version": 1, "kind": "validate", "files": rows})
     good = [row for row in rows if row["ok"]]
     width = max((len(row["file"]) for row in good), default=0)
-    console = human(as_json)
     for row in good:
         line = f"ok  {row['file']:{width}}  {row['family']}, {row['parameters']:,} parameters"
-        console.print(line, markup=False, soft_wrap=True)
+        typer.echo(line, err=as_json)
     if len(good) < len(rows):
         raise typer.Exit(2)
 
 
 def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[str, Any]:
-    from nncompare.cli.console import report_error
     from nncompare.data import signature
 
     try:
         experiment = options.load_experiment(Path(path), overrides, backends=backend)
     except ConfigError as error:
-        report_error(error)
+        _report(error)
         return {"file": path, "ok": False, "error": str(error), "problems": [vars(item) for item in error.problems]}
     except UsageError as error:
-        report_error(UsageError(f"{path}: {error}"))
+        _report(UsageError(f"{path}: {error}"))
         return {"file": path, "ok": False, "error": str(error), "problems": []}
     model = experiment.resolve(signature(experiment.data, experiment.task))
     return {
@@ -66,3 +64,9 @@ def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[s
         "family": experiment.model.family,
         "parameters": model.trainable_count,
     }
+
+
+def _report(error: UsageError) -> None:
+    from nncompare.cli.console import report_error
+
+    report_error(error)
