@@ -1,6 +1,7 @@
 """The four cases in plain Keras 3 on its TensorFlow engine: ``compile`` and one ``fit``.
 
-The input is a ``tf.data`` pipeline, which was found as fast as arrays with ``shuffle=True`` or a few per cent faster.
+The input is a ``tf.data`` pipeline that gathers whole batches, which was found to be at least as fast as arrays with
+``shuffle=True`` and as ``Dataset.shuffle``, which handles every example by itself.
 ``steps_per_execution`` keeps its default on both sides, since a session must be able to stop after any step.
 """
 
@@ -77,6 +78,19 @@ def attention() -> keras.Model:
 MODELS = {"mlp": mlp, "cnn": cnn, "lstm": lstm, "attention": attention}
 
 
+def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Batches in a fresh order every epoch; the batch size divides the number of examples."""
+    x, y = tf.constant(x), tf.constant(y)
+
+    def order(_: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.random.shuffle(tf.range(len(x)))
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, [-1, batch_size]))
+
+    batches = tf.data.Dataset.range(1).flat_map(order).map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows)))
+    counted = batches.apply(tf.data.experimental.assert_cardinality(len(x) // batch_size))
+    return counted.prefetch(tf.data.AUTOTUNE)
+
+
 class Stopwatch(keras.callbacks.Callback):
     """When each epoch of one ``fit`` ended, and its mean loss."""
 
@@ -92,9 +106,8 @@ class Stopwatch(keras.callbacks.Callback):
 
 class Loop:
     def __init__(self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float) -> None:
-        examples = tf.data.Dataset.from_tensor_slices((x, y))
-        self.training = examples.shuffle(len(x)).batch(batch_size).prefetch(tf.data.AUTOTUNE)
-        self.evaluation = examples.batch(EVALUATION_BATCH)
+        self.training = shuffled(x, y, batch_size)
+        self.evaluation = tf.data.Dataset.from_tensor_slices((x, y)).batch(EVALUATION_BATCH)
         self.model = MODELS[case]()
         self.model.compile(
             optimizer=keras.optimizers.Adam(learning_rate),
