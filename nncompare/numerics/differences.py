@@ -13,10 +13,11 @@ Params = dict[str, Array]
 
 
 def directional_derivative(f: Callable[[Params], float], params: Params, direction: Params, h: float = 1e-5) -> float:
-    """``(f(p + h d) - f(p - h d)) / 2h``, off by ``O(h^2)`` and by rounding of about ``1e-16 |f| / h``.
+    """``(8 (f(p + h d) - f(p - h d)) - (f(p + 2h d) - f(p - 2h d))) / 12h``: the central difference over five points
+    (Fornberg 1988, table 1), off by ``O(h^4)`` and by rounding of about ``1e-16 |f| / h``.
 
     Args:
-        f: a function of all parameters, smooth within ``h`` of ``params``.
+        f: a function of all parameters, smooth within ``2h`` of ``params``.
         params: where, float64.
         direction: ``d``; parameters that it does not name stay as they are.
         h: the step.
@@ -25,11 +26,11 @@ def directional_derivative(f: Callable[[Params], float], params: Params, directi
     def at(t: float) -> float:
         return f({**params, **{name: params[name] + t * d for name, d in direction.items()}})
 
-    return (at(h) - at(-h)) / (2 * h)
+    return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
 
 
 def gradient(f: Callable[[Params], float], params: Params, names: Iterable[str], h: float = 1e-5) -> Params:
-    """The gradient with respect to ``names``, one central difference per number: for tiny models only."""
+    """The gradient with respect to ``names``, one difference per number: for tiny models only."""
     found: Params = {}
     for name in names:
         values = np.zeros_like(params[name], np.float64)

@@ -21,7 +21,7 @@ from tests.conformance.observe import Observation
 
 FORWARD_GATE = 1e-12
 LOSS_GATE = 1e-12
-GRADIENT_GATE = 1e-7
+GRADIENT_GATE = 1e-9
 UPDATE_GATE = 1e-11
 DIRECTIONS = 3
 
