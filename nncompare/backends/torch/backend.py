@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -68,25 +70,25 @@ def _search(pattern: str, text: str) -> str | None:
 
 
 def _why_not_compile(device: Device) -> str | None:
-    """What ``torch.compile`` needs: a C++ compiler and Python's headers on CPU, Triton on a GPU."""
+    """What ``torch.compile`` needs: a C++ compiler and Python's headers on CPU, Triton on a CUDA or ROCm GPU."""
     if device.kind == "tpu":
         return "torch_xla compiles by itself on a TPU; use the runtime torch"
-    if device.id.startswith("cuda"):
-        missing = "" if torch.utils._triton.has_triton() else "Triton, which is not installed or too old for this GPU"
-        return f"torch.compile needs {missing}; pip install triton, or use the runtime torch" if missing else None
     if device.id == "mps":
         return None
-    if _cpp_compiler() is None:
-        return "torch.compile needs a C++ compiler, and neither CXX, g++, clang++, c++ nor cl is here; install g++"
+    if device.kind == "gpu":
+        if importlib.util.find_spec("triton"):
+            return None
+        return "torch.compile needs Triton on a GPU; pip install triton, or use the runtime torch"
+    # the one that TorchInductor starts (torch._inductor.cpp_builder.get_cpp_compiler)
+    compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    if shutil.which(compiler) is None:
+        return (
+            f"torch.compile needs a C++ compiler, and {compiler} is not on the PATH; install it, or set CXX to another"
+        )
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         folder = sysconfig.get_path("include")
         return f"torch.compile needs Python's headers, and {folder}/Python.h is not here; install python3-dev"
     return None
-
-
-def _cpp_compiler() -> str | None:
-    names = (os.environ.get("CXX"), "g++", "clang++", "c++", "cl")
-    return next((path for path in map(shutil.which, filter(None, names)) if path), None)
 
 
 def _why_not_data(job: Job, data: Data) -> str | None:

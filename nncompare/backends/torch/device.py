@@ -13,13 +13,17 @@ from nncompare.backends.base import Device
 
 
 def devices() -> list[Device]:
-    """TPU, then GPUs, then the CPU."""
-    return [*_tpus(), *_gpus(), Device(kind="cpu", id="cpu", name=platform.processor() or platform.machine())]
+    """TPU, then GPUs, then the CPU. Only the CPU path has been run; the others follow PyTorch's documentation."""
+    return [*_tpus(), *_gpus(), _cpu()]
+
+
+def _cpu() -> Device:
+    """Named after the instruction set that PyTorch's kernels use, ``x86_64, AVX512``."""
+    return Device(kind="cpu", id="cpu", name=f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}")
 
 
 def _gpus() -> list[Device]:
-    """CUDA, ROCm (which PyTorch also calls ``cuda``) and Apple's MPS. Written to the documentation; ROCm and MPS were
-    never run."""
+    """CUDA, ROCm (which PyTorch also calls ``cuda``) and Apple's MPS. Never run on the hardware."""
     if torch.cuda.is_available():
         rocm = f", ROCm {torch.version.hip}" if torch.version.hip else ""
         count = torch.cuda.device_count()
