@@ -7,8 +7,8 @@ from typing import Any
 
 from nncompare.spec.experiment import Experiment
 
-EXAMPLES = 8192
-"""Training examples: a whole number of batches, so that no side can win at the ragged end of an epoch."""
+STEPS_PER_EPOCH = 64
+"""Whole batches, so that no side can win at the ragged end of an epoch: 8192 training examples, or 2048 at batch 32."""
 LEARNING_RATE = 1e-3
 
 
@@ -76,7 +76,7 @@ CASES: dict[str, Case] = {
 def experiment(name: str) -> Experiment:
     """The case as an experiment; ``random`` holds back a fifth for the test and a fifth of the rest for validation."""
     case = CASES[name]
-    examples = EXAMPLES * 25 // 16
+    examples = STEPS_PER_EPOCH * case.batch_size * 25 // 16
     return Experiment.model_validate(
         {
             "name": f"bench-{name}",
