@@ -273,7 +273,9 @@ def check_images_stay_in_channels_last_memory() -> None:
     """A copy in another layout would be right and slow."""
     import torch
 
-    session = opened(make_job(IMAGE, (6, 6, 1)))
+    session = opened(make_job(IMAGE, (6, 6, 2)))
+    weight = session._build.modules["conv2d_1"].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
     seen: dict[str, bool] = {}
     for name in ("conv2d_1", "batch_norm_1", "relu_1", "max_pool2d_1"):
         session._build.modules[name].register_forward_hook(
