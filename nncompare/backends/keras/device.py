@@ -43,7 +43,8 @@ def configure(job: Job, device: Device) -> None:
     _show(gpus if device.kind == "gpu" else [])
     tf.get_logger().setLevel("ERROR")  # it warns of the few retracings that other batch sizes need
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    if job.deterministic:
+    # Keras leaves XLA out, silently, where this is on; XLA's own kernels on the CPU are deterministic.
+    if job.deterministic and job.mode != "xla":
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(job.seed % 2**32)
     # The policy is read by every layer, loss and metric when it is made.
@@ -99,6 +100,13 @@ def peak_bytes(device: Device) -> int | None:
     if device.kind != "gpu":
         return None
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def deterministic(job: Job, device: Device) -> bool:
+    """Whether the kernels of this job repeat bit for bit."""
+    if job.mode == "xla":
+        return device.kind == "cpu" or "xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", "")
+    return job.deterministic
 
 
 def onednn() -> str:

@@ -17,11 +17,16 @@ from nncompare.backends.keras.losses import loss
 from nncompare.backends.keras.optimizers import Table, optimizer
 from nncompare.backends.keras.pipeline import batches
 from nncompare.data.base import Data
+from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
 
 
 class KerasSession:
-    """A compiled functional model with its data (see ``backends.base.Session``)."""
+    """A compiled functional model with its data (see ``backends.base.Session``).
+
+    Raises:
+        Refused: XLA was asked for, and Keras would train without it.
+    """
 
     def __init__(self, job: Job, data: Data, device: Device):
         self.device = device
@@ -36,6 +41,8 @@ class KerasSession:
             self._optimizer = optimizer(train.optimizer, train.clip_norm, self._rates)
             self._optimizer.build(model.trainable_variables)
             model.compile(self._optimizer, loss(job.experiment.task), jit_compile=self._compiled)
+            if self._compiled and not model.jit_compile:
+                raise Refused("Keras leaves XLA out here: a layer's kernel, or deterministic operations, exclude it")
             self._probe = keras.Model(model.inputs, lowering.outputs, name="outputs")
         self._model = model
         self._bindings = lowering.bindings
@@ -135,7 +142,7 @@ class KerasSession:
             "memory format": "NHWC",
             "optimizer implementation": "one update per variable, unfused",
             "flush denormals": "yes",
-            "deterministic kernels": "yes" if job.deterministic else "no",
+            "deterministic kernels": "yes" if devices.deterministic(job, self.device) else "no",
             "onednn": devices.onednn(),
         }
         if "dropout" in types:
