@@ -7,7 +7,7 @@ import pytest
 from nncompare.backends.catalog import CATALOG
 from tests.conformance.cases import CASES
 from tests.conformance.checks import quantities
-from tests.conformance.conftest import BACKENDS, Suite
+from tests.conformance.conftest import BACKENDS, TIMEOUT_S, Suite
 
 ALL = [
     pytest.param(backend, case.name, quantity, marks=getattr(pytest.mark, f"needs_{backend}"))
@@ -17,6 +17,7 @@ ALL = [
 ]
 
 
+@pytest.mark.timeout(TIMEOUT_S + 60)  # the first test of a backend waits for its worker
 @pytest.mark.parametrize(("backend", "case", "quantity"), ALL)
 def test_backend_agrees_with_numpy(suite: Suite, backend: str, case: str, quantity: str) -> None:
     if reason := CATALOG[backend].missing():
