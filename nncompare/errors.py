@@ -96,7 +96,7 @@ class StoreError(UsageError):
     """A stored result is missing, damaged, locked, or of an unknown version."""
 
 
-class RuntimeFailure(NncompareError):
+class RuntimeFailure(NncompareError):  # noqa: N818 - the base of refusals and interruptions too
     """One runtime did not finish. ``status`` is the word in its row."""
 
     exit_code: ClassVar[int] = 3

@@ -24,9 +24,7 @@ class FakeClock:
 
 def make_plan(examples: int = 1000, batch_size: int = 10, epochs: int = 2) -> BatchPlan:
     steps = epochs * -(-examples // batch_size)
-    return BatchPlan(
-        examples=examples, batch_size=batch_size, epochs=epochs, seed=0, learning_rate=np.full(steps, 0.1)
-    )
+    return BatchPlan(examples=examples, batch_size=batch_size, epochs=epochs, seed=0, learning_rate=np.full(steps, 0.1))
 
 
 class Run:

@@ -154,13 +154,15 @@ def test_a_suspended_worker_uses_no_processor_and_goes_on(tmp_path):
 @pytest.mark.parametrize("suspended", [False, True])
 def test_a_dead_parent_leaves_no_worker(tmp_path, suspended):
     script = tmp_path / "worker.py"
-    script.write_text(PRELUDE + "die_with_parent(asked.parent); Inbox(wire); wire.send('up', pid=os.getpid())\n"
-                      "while True: time.sleep(1)\n")
+    script.write_text(
+        PRELUDE + "die_with_parent(asked.parent); Inbox(wire); wire.send('up', pid=os.getpid())\n"
+        "while True: time.sleep(1)\n"
+    )
     parent = f"""
 import os, sys, time
 from pathlib import Path
 from nncompare.launch.process import WorkerProcess
-worker = WorkerProcess([sys.executable, {str(script)!r}], dict(os.environ), Path({str(tmp_path / 'log')!r}))
+worker = WorkerProcess([sys.executable, {str(script)!r}], dict(os.environ), Path({str(tmp_path / "log")!r}))
 print(next(worker.messages(30))["pid"], flush=True)
 {"worker.suspend()" if suspended else ""}
 os.kill(os.getpid(), 9)

@@ -92,10 +92,10 @@ class Piece(NamedTuple):
 class Gate(Protocol):
     """Hands out pieces of the plan and times them. The loop of every session is::
 
-        while (piece := gate.next()) is not None:
-            ...                       # run the piece's steps
-            self.synchronize()
-            gate.done(mean_loss)
+    while (piece := gate.next()) is not None:
+        ...                       # run the piece's steps
+        self.synchronize()
+        gate.done(mean_loss)
     """
 
     def next(self) -> Piece | None:

@@ -82,7 +82,7 @@ def _load(name: str) -> Any:
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        from nncompare import __version__
+        from nncompare.version import __version__
 
         typer.echo(f"nncompare {__version__}")
         raise typer.Exit

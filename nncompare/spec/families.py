@@ -5,6 +5,7 @@ To add a family, write a config class and its ``layers`` method here and add it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -41,7 +42,7 @@ from nncompare.spec.layers import (
 from nncompare.spec.layers.convolution import Padding, Pair
 
 ActivationName = Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh"]
-_ACTIVATIONS: dict[str, type[Layer]] = {
+_ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     "relu": Relu,
     "leaky_relu": LeakyRelu,
     "gelu": Gelu,

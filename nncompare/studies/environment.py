@@ -10,6 +10,7 @@ import psutil
 
 from nncompare.data.base import Data
 from nncompare.launch.resources import cpu_quota, usable_threads
+from nncompare.version import __version__
 
 
 def processor() -> str:
@@ -28,8 +29,6 @@ def processor() -> str:
 
 def describe_system() -> dict[str, Any]:
     """System, processor, cores, memory, Python, nncompare."""
-    from nncompare import __version__
-
     return {
         "nncompare": __version__,
         "python": platform.python_version(),

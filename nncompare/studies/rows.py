@@ -26,7 +26,7 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResu
         timing["first_step_s"] = outcome.slices[0][3]
     return RuntimeResult(
         runtime=job.runtime,
-        status=outcome.status,  # type: ignore[arg-type]  # pydantic checks the word
+        status=outcome.status,  # pydantic checks the word
         reason=outcome.reason,
         log=outcome.log,
         versions=outcome.imported.get("versions", {}),

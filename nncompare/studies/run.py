@@ -98,9 +98,7 @@ def run(
     """
     watcher = watcher or Silent()
     jobs_ = plan_jobs(experiment)
-    data = prepare(
-        experiment.data, experiment.task, seed=experiment.train.seed, dtype=np.dtype(experiment.train.dtype)
-    )
+    data = prepare(experiment.data, experiment.task, seed=experiment.train.seed, dtype=np.dtype(experiment.train.dtype))
     created = datetime.now().astimezone()
     with ExitStack() as stack:
         # before the training, so that a folder that cannot be written shows at once

@@ -348,6 +348,7 @@ def _features() -> list[Case]:
         _train_case("train/stop", train={"optimizer": sgd}, check=("stop",), epochs=3),
         _train_case("train/dropout", drop, check=("pieces",)),
         _train_case("train/batch_norm", normed, check=("pieces",), predicted=2051),
+        _train_case("train/last_batch_of_one", examples=9, check=("pieces",)),
         _train_case("train/one_batch", batch_size=64, train={"optimizer": sgd}),
     ]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from nncompare.backends.catalog import CATALOG
 from tests.conformance.cases import CASES
 from tests.conformance.checks import quantities
-from tests.conformance.conftest import BACKENDS, TIMEOUT_S, Suite
+from tests.conformance.conftest import BACKENDS, ROOT, TIMEOUT_S, Suite
 
 ALL = [
     pytest.param(backend, case.name, quantity, marks=getattr(pytest.mark, f"needs_{backend}"))
@@ -33,3 +36,16 @@ def test_backend_agrees_with_numpy(suite: Suite, backend: str, case: str, quanti
         if not check["passed"]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize("runtime", [name for name in CATALOG if name not in BACKENDS])
+def test_other_modes_agree_with_numpy(runtime: str) -> None:
+    """A few cases of every kind: the layers are those of the plain runtime, only the compiler differs."""
+    if reason := CATALOG[runtime].missing():
+        pytest.skip(reason)
+    only = ["layer/dense_on_channels", "layer/conv2d_explicit", "layer/gru", "optimizer/adam_defaults", "train/"]
+    command = [sys.executable, "-m", "tests.conformance.worker", runtime, "--only", *only]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

@@ -8,7 +8,7 @@ folds all shape arithmetic; the smaller last batch of an epoch has a trace of it
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -173,24 +173,21 @@ class TensorflowSession:
         """Sums over examples of the losses; one tensor a run of equal batches."""
         order = self._order(plan, piece.epoch)
         first = piece.epoch * plan.steps_per_epoch
+        found = []
+        for begin, count, size in self._runs(plan, piece):
+            numbers = (tf.constant(n, tf.int32) for n in (begin, count, (begin - first) * plan.batch_size))
+            found.append(self.placement.run(self._loop(size), order, table, *numbers, self._masks(begin, size)))
+        return found
+
+    def _runs(self, plan: BatchPlan, piece: Piece) -> list[tuple[int, int, int]]:
+        """First step, number of steps, examples a step: the full batches, then the smaller last batch of an epoch.
+        With shared masks, which are made on the host, every step by itself."""
         sizes = plan.sizes(piece.begin, piece.end)
-        full = piece.begin + int(np.count_nonzero(sizes == plan.batch_size))
-        runs = [(piece.begin, full, plan.batch_size), (full, piece.end, int(sizes[-1]))]
         if self._dropouts and self.job.dropout == "masks":
-            runs = [
-                (step, step + 1, int(size)) for step, size in zip(range(piece.begin, piece.end), sizes, strict=True)
-            ]
-        return [
-            self.placement.run(
-                self._loop(size),
-                order,
-                table,
-                *(tf.constant(number, tf.int32) for number in (begin, end, first, plan.batch_size)),
-                self._masks(begin, size),
-            )
-            for begin, end, size in runs
-            if begin < end
-        ]
+            return [(piece.begin + k, 1, int(size)) for k, size in enumerate(sizes)]
+        full = int(np.count_nonzero(sizes == plan.batch_size))
+        runs = [(piece.begin, full, plan.batch_size), (piece.begin + full, len(sizes) - full, int(sizes[-1]))]
+        return [run for run in runs if run[1]]
 
     def _order(self, plan: BatchPlan, epoch: int) -> Tensor:
         """Row numbers of one epoch on the device, uploaded once."""
@@ -200,30 +197,29 @@ class TensorflowSession:
         return self._epoch_order[1]
 
     def _loop(self, size: int) -> Callable[..., Tensor]:
-        """Runs steps of ``size`` examples each; traced once per size."""
+        """Runs ``count`` steps of ``size`` examples each, from step ``begin`` and place ``start`` of the epoch's order;
+        traced once per size. Gives the sum over examples of the losses, float64."""
         if size not in self._loops:
+            step = tf.function(self._step, jit_compile=True) if self.compiled else self._step
 
-            def step(order: Tensor, table: Tensor, k: Tensor, start: Tensor, masks: Masks) -> Tensor:
-                return self._step(tf.slice(order, [start], [size]), tf.unstack(table[k], num=table.shape[1]), k, masks)
-
-            inner = tf.function(step, jit_compile=True) if self.compiled else step
-
-            def loop(
-                order: Tensor, table: Tensor, begin: Tensor, end: Tensor, first: Tensor, batch: Tensor, masks: Masks
-            ) -> Tensor:
+            def loop(order: Tensor, table: Tensor, begin: Tensor, count: Tensor, start: Tensor, masks: Masks) -> Tensor:
+                rows = tf.reshape(tf.slice(order, [start], [count * size]), (-1, size))
+                scalars = tf.slice(table, [begin, 0], [count, table.shape[1]])
                 total = tf.zeros([], tf.float64)
-                for k in tf.range(begin, end):
-                    total += tf.cast(inner(order, table, k, (k - first) * batch, masks), tf.float64)
+                for k in tf.range(count):
+                    loss = step(tf.gather(rows, k), tf.gather(scalars, k), begin + k, masks)
+                    total += tf.cast(loss, tf.float64)
                 return total * size
 
             self._loops[size] = tf.function(loop)
         return self._loops[size]
 
-    def _step(self, rows: Tensor, scalars: Sequence[Tensor], k: Tensor, masks: Masks) -> Tensor:
+    def _step(self, rows: Tensor, scalars: Tensor, step: Tensor, masks: Masks) -> Tensor:
         """One training step; its loss at the weights before it."""
-        run = self._pass(True, k, masks)
+        run = self._pass(True, step, masks)
         loss, gradients = self._gradients(rows, run)
-        self.optimizer.apply(losses.clip(gradients, self._train_spec.clip_norm), scalars)
+        gradients = losses.clip(gradients, self._train_spec.clip_norm)
+        self.optimizer.apply(gradients, tf.unstack(scalars, num=scalars.shape[0]))
         for running, value in run.updates:
             running.assign(value)
         return loss

@@ -71,9 +71,9 @@ OPTIMIZERS: dict[str, Callable[[Any, Sequence[Tensor]], torch.optim.Optimizer]] 
 """Optimizer name -> builder of (its spec, the trained parameters)."""
 
 EPSILON_PLACEMENT = {
-    "adam": "after bias correction",
-    "adamw": "after bias correction",
-    "rmsprop": "outside the square root",
+    "adam": "after the root, after bias correction",
+    "adamw": "after the root, after bias correction",
+    "rmsprop": "after the root",
 }
 
 

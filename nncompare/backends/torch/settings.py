@@ -35,33 +35,34 @@ def apply(job: Job) -> bool:
 
 
 def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
-    """Effective settings, by the names that all backends share."""
+    """Effective settings, by the names and words that all backends share, so that the ledger shows real differences."""
     layers = {node.layer.type for node in job.model.walk()}
     optimizer = job.experiment.train.optimizer.name
+    tf32 = torch.get_float32_matmul_precision() != "highest" or torch.backends.cudnn.allow_tf32
     found = {
+        "engine": "PyTorch",
         "threads": str(torch.get_num_threads()),
-        "inter-op threads": str(torch.get_num_interop_threads()),
+        "tf32": "on" if tf32 else "off",
+        "compiled": _compiled(job, layers, device),
+        "memory format": "NHWC",  # of images: channels_last
+        "optimizer implementation": f"torch.optim, {implementation(optimizer, device)}",
         "flush denormals": _yes(flush),
         "deterministic kernels": _yes(torch.are_deterministic_algorithms_enabled()),
-        "compiled": _compiled(job, layers, device),
-        "optimizer implementation": f"torch.optim, {implementation(optimizer, device)}",
+        "onednn": "on" if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled else "off",
     }
-    if device.type == "cuda":
-        tf32 = torch.get_float32_matmul_precision() != "highest" or torch.backends.cudnn.allow_tf32
-        found["tf32"] = "on" if tf32 else "off"
-        found["cudnn benchmark"] = _yes(torch.backends.cudnn.benchmark)
-    else:
-        found["tf32"] = "off"
+    # the other backends have no such setting: reported only where it is not the usual one
+    if torch.get_num_interop_threads() != 1:
+        found["inter-op threads"] = str(torch.get_num_interop_threads())
+    if device.type == "cuda" and torch.backends.cudnn.benchmark:
+        found["cudnn benchmark"] = "yes"
     if optimizer in EPSILON_PLACEMENT:
         found["epsilon placement"] = EPSILON_PLACEMENT[optimizer]
-    if layers & {"conv2d", "max_pool2d", "avg_pool2d"}:
-        found["memory format"] = "NHWC (channels_last)"
     if "dropout" in layers:
-        found["dropout masks from"] = "PyTorch" if job.dropout == "framework" else "nncompare (shared)"
+        found["dropout masks from"] = "the framework" if job.dropout == "framework" else "nncompare"
     for kind in sorted(layers & {"rnn", "lstm", "gru"}):
         found["recurrent kernel"] = _recurrent_kernel(kind, job, device)
     if "attention" in layers:
-        found["attention kernel"] = "fused (F.scaled_dot_product_attention)"
+        found["attention kernel"] = "fused (scaled_dot_product_attention)"
     return found
 
 
@@ -84,6 +85,6 @@ def _recurrent_kernel(kind: str, job: Job, device: torch.device) -> str:
     if device.type == "cuda":
         return f"{name}, {'MIOpen' if torch.version.hip else 'cuDNN'}"
     if device.type == "cpu":
-        one_dnn = kind == "lstm" and job.dtype == "float32" and torch.backends.mkldnn.is_available()
+        one_dnn = kind == "lstm" and job.dtype == "float32" and torch.backends.mkldnn.enabled
         return f"{name}, {'oneDNN' if one_dnn else 'ATen'}"
     return name

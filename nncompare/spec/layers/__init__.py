@@ -58,9 +58,7 @@ AnyLayer = Annotated[
 ]
 Residual.model_rebuild()
 
-LAYERS: dict[str, type[Layer]] = {
-    cls.model_fields["type"].default: cls for cls in get_args(get_args(AnyLayer)[0])
-}
+LAYERS: dict[str, type[Layer]] = {cls.model_fields["type"].default: cls for cls in get_args(get_args(AnyLayer)[0])}
 """Every layer class by its ``type``, in the order of ``nncompare list``."""
 
 __all__ = [

@@ -109,10 +109,7 @@ class Layer(Frozen):
 
     def label(self) -> str:
         """The fields that are not at their defaults, for ``nncompare show``."""
-        fields = {
-            name: value
-            for name, value in self.model_dump(exclude_defaults=True, exclude={"type", "layers", "shortcut"}).items()
-        }
+        fields = self.model_dump(exclude_defaults=True, exclude={"type", "layers", "shortcut"})
         return ", ".join(f"{name}={_short(value)}" for name, value in fields.items())
 
     def refuse(self, message: str, field: str | None = None) -> NoReturn:

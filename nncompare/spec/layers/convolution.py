@@ -72,7 +72,10 @@ class _Window(Layer):
 
 
 class Conv2d(_Window):
-    """Cross-correlation with ``filters`` kernels plus a bias (LeCun et al. 1998). ``(H, W, C) -> (H', W', filters)``."""
+    """Cross-correlation with ``filters`` kernels and a bias (LeCun et al. 1998).
+
+    ``(H, W, C) -> (H', W', filters)``.
+    """
 
     title: ClassVar[str] = "two-dimensional convolution"
     type: Literal["conv2d"] = "conv2d"
