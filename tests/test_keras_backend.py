@@ -24,8 +24,8 @@ from nncompare.backends.catalog import CATALOG
 from nncompare.numerics import reference, updates
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.layers import LAYERS, TensorSpec
+from nncompare.worker.pieces import FixedGate, pieces_of
 from tests.conformance.cases import Case
-from tests.conformance.gate import FixedGate, pieces_of
 
 pytestmark = [pytest.mark.needs_keras]
 

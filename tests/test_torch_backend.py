@@ -32,7 +32,7 @@ from nncompare.numerics.schedules import make_plan
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.layers import TensorSpec
-from tests.conformance.gate import FixedGate, pieces_of
+from nncompare.worker.pieces import FixedGate, pieces_of
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = 20

@@ -128,9 +128,9 @@ class Session(Protocol):
         """Node name -> its output in canonical layout, for one batch. ``training``: batch statistics and the
         dropout masks of step 0 (only with ``Job.dropout == "masks"``); running statistics stay as they are."""
 
-    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
+    def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
         """Loss (penalties included) and its gradients for the training examples ``rows``, in training mode with
-        the masks of step 0, before clipping. Nothing changes: no update, no running statistics."""
+        the masks of ``step``, before clipping. Nothing changes: no update, no running statistics."""
 
     def train(self, plan: BatchPlan, gate: Gate) -> None:
         """Runs the plan from its first step, piece by piece."""

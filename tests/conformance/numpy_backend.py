@@ -43,8 +43,8 @@ class NumpySession:
     def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
         return self.pass_through(self.weights, x, training=training).outputs
 
-    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
-        return self.minimized(self.weights, rows, 0), self.slope(rows, 0)
+    def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
+        return self.minimized(self.weights, rows, step), self.slope(rows, step)
 
     def train(self, plan: BatchPlan, gate: Gate) -> None:
         while (piece := gate.next()) is not None:

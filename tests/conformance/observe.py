@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nncompare.backends.base import Array, Backend, Params, Piece, Session
+from nncompare.worker.pieces import FixedGate, pieces_of
 from tests.conformance.cases import Case
-from tests.conformance.gate import FixedGate, pieces_of
 
 
 @dataclass(frozen=True, kw_only=True)

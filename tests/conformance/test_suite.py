@@ -13,10 +13,10 @@ from nncompare.backends.base import Piece
 from nncompare.numerics.reference import FORWARD
 from nncompare.spec.layers import LAYERS
 from nncompare.spec.training import OPTIMIZERS, SCHEDULES
+from nncompare.worker.pieces import FixedGate, pieces_of
 from tests.conformance.broken import ERRORS, Error
 from tests.conformance.cases import CASES
 from tests.conformance.checks import Check, quantities
-from tests.conformance.gate import FixedGate, pieces_of
 from tests.conformance.numpy_backend import NumpyBackend, NumpySession
 from tests.conformance.worker import run_case
 

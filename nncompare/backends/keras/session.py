@@ -76,10 +76,10 @@ class KerasSession:
             found = self._outputs(tf.constant(np.asarray(x, self._train.x.dtype)), training=training)
             return {name: value.numpy() for name, value in found.items()}
 
-    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
+    def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
         """Loss with penalties and its gradients for the training examples ``rows``; nothing changes."""
         with self._unchanged():
-            self._draw(0, len(rows))
+            self._draw(step, len(rows))
             value, gradients = self._gradients(tf.constant(self._train.x[rows]), tf.constant(self._train.y[rows]))
         found = {id(v): g.numpy() for v, g in zip(self._model.trainable_variables, gradients, strict=True)}
         bound = {name: b for name, b in self._bindings.items() if id(b.variable) in found}

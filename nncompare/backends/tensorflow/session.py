@@ -152,9 +152,9 @@ class TensorflowSession:
     def _loss_of_rows(self, rows: Tensor, masks: Masks) -> tuple[Tensor, list[Tensor]]:
         return self._gradients(rows, self._pass(True, 0, masks))
 
-    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
+    def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
         """Loss and its gradients for training examples, before clipping. Changes nothing."""
-        loss, found = self.placement.run(self._differentiate, self._staged(rows), self._masks(0, len(rows)))
+        loss, found = self.placement.run(self._differentiate, self._staged(rows), self._masks(step, len(rows)))
         return float(loss), {name: g.numpy() for name, g in zip(self.trained, found, strict=True)}
 
     # -- training -------------------------------------------------------------------------------------------------

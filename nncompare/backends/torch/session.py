@@ -121,8 +121,8 @@ class TorchSession:
                 hook.remove()
         return {node.name: found[node.name] for node in self.model.walk()}
 
-    def loss_and_gradients(self, rows: Array) -> tuple[float, Params]:
-        with self._undisturbed(training=True):
+    def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
+        with self._undisturbed(training=True, step=step):
             loss, gradients = self._differentiate(torch.tensor(rows, dtype=torch.int64, device=self._device))
         of = {id(weight): gradient for weight, gradient in zip(self._trained, gradients, strict=True)}
         return loss.item(), {
@@ -136,21 +136,21 @@ class TorchSession:
         return loss.detach(), torch.autograd.grad(loss, self._trained, materialize_grads=True)
 
     @contextmanager
-    def _undisturbed(self, training: bool) -> Iterator[None]:
-        """Training or inference mode with the masks of step 0; running statistics, mode, step and random numbers are
+    def _undisturbed(self, training: bool, step: int = 0) -> Iterator[None]:
+        """Training or inference mode with the masks of ``step``; running statistics, mode, step and random numbers are
         put back at the end."""
         mode, masks = self._module.training, self._build.masks
-        step = masks.step if masks else 0
+        before = masks.step if masks else 0
         buffers = [(buffer, buffer.clone()) for buffer in self._module.buffers()] if training else []
         cuda = [self._device.index or 0] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cuda):
-            self._at_step(0)
+            self._at_step(step)
             self._module.train(training)
             try:
                 yield
             finally:
                 self._module.train(mode)
-                self._at_step(step)
+                self._at_step(before)
                 for buffer, kept in buffers:
                     buffer.copy_(kept)
 

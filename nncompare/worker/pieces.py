@@ -1,4 +1,4 @@
-"""A gate without a clock: the pieces are given in advance. For tests of sessions."""
+"""A gate without a clock: the pieces are given in advance. For parity checks, which time nothing."""
 
 from __future__ import annotations
 

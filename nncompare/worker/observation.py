@@ -1,0 +1,66 @@
+"""What a parity check sees of one runtime, and its form on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nncompare.backends.base import Array, Params
+
+OBSERVATION_FILE = "observation.npz"
+
+
+@dataclass(kw_only=True)
+class Observation:
+    """What one session gave, in canonical layouts. Lists run over steps.
+
+    Args:
+        loaded: ``params`` right after the probe weights were loaded.
+        outputs, training_outputs: every node's, at the probe weights, for the examples ``forward_rows``.
+        gradients: at the probe weights for ``gradient_rows``; ``loss``: its loss, ``{"": scalar}``.
+        update_weights: before each of the checked updates, and after the last.
+        update_gradients: at each of them; ``update_losses``: ``{"": (updates,)}``, as the training loop gave them.
+        losses: of every step of the trajectory, ``{"": (steps,)}``.
+        checkpoints: weights after so many steps of the trajectory.
+        logits: of the evaluation examples at the trajectory's last weights, ``{"": (N, …)}``.
+        whole: weights after the trajectory's first epochs, trained again in pieces of whole epochs.
+    """
+
+    loaded: Params = field(default_factory=dict)
+    outputs: Params = field(default_factory=dict)
+    training_outputs: Params = field(default_factory=dict)
+    loss: Params = field(default_factory=dict)
+    gradients: Params = field(default_factory=dict)
+    update_weights: dict[int, Params] = field(default_factory=dict)
+    update_gradients: dict[int, Params] = field(default_factory=dict)
+    update_losses: Params = field(default_factory=dict)
+    losses: Params = field(default_factory=dict)
+    checkpoints: dict[int, Params] = field(default_factory=dict)
+    logits: Params = field(default_factory=dict)
+    whole: Params = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Writes one file of plain arrays, named ``field|step|name``."""
+        arrays: dict[str, Array] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            steps = value.items() if item.name in _STEPPED else [("", value)]
+            arrays |= {f"{item.name}|{step}|{name}": array for step, group in steps for name, array in group.items()}
+        np.savez(folder / OBSERVATION_FILE, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+_STEPPED = ("update_weights", "update_gradients", "checkpoints")
+
+
+def read(folder: Path) -> Observation:
+    """What ``Observation.save`` wrote."""
+    found: dict[str, Any] = {item.name: {} for item in fields(Observation)}
+    with np.load(folder / OBSERVATION_FILE, allow_pickle=False) as file:
+        for key in file.files:
+            kind, step, name = key.split("|")
+            group = found[kind].setdefault(int(step), {}) if step else found[kind]
+            group[name] = file[key]
+    return Observation(**found)

@@ -1,0 +1,124 @@
+"""Puts one session through a parity check and writes down what it does. The parent judges it.
+
+Quantities, in order: every layer's output and the gradient at the probe weights; a few updates; the trajectory; its
+first epochs once more in long pieces, as they are trained in a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nncompare.backends.base import Array, Job, Params, Piece, Session
+from nncompare.data.base import Data
+from nncompare.data.base import read as read_data
+from nncompare.errors import Refused
+from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.initializers import initial_params
+from nncompare.numerics.parity import ParityPlan, parity_plan, probe_params
+from nncompare.worker.observation import Observation
+from nncompare.worker.pieces import FixedGate, pieces_of
+
+Send = Callable[..., None]
+
+
+def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> None:
+    """The job of a ``verify`` worker: imports, builds, observes, saves into ``folder``.
+
+    Raises:
+        Refused: with the reason.
+    """
+    from nncompare.worker.training import load_backend
+
+    backend = load_backend(job.runtime)
+    send("imported", versions=backend.versions())
+    if reason := backend.why_not(job):
+        raise Refused(reason)
+    data = read_data(data_folder, job.signature)
+    session = backend.open(job, data)
+    try:
+        device = session.device
+        send("built", device=device.kind, device_name=f"{device.id} ({device.name})", settings=session.settings())
+        plan = parity_plan(job.experiment.train, len(data.train), job.seed, steps)
+        observe(session, job, data, plan, send).save(folder)
+    finally:
+        session.close()
+    send("result", observed=True)
+
+
+def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send) -> Observation:
+    """Everything that a full check looks at; ``send("progress", …)`` says how far it is."""
+    seen = Observation()
+    send("progress", what="layers and gradients", done=0, of=plan.steps)
+    look(session, job, data, plan, seen)
+    send("progress", what="updates", done=0, of=plan.steps)
+    _updates(session, job, plan, seen)
+    _trajectory(session, job, data, plan, seen, send)
+    send("progress", what="whole epochs", done=plan.steps, of=plan.steps)
+    _whole(session, job, plan, seen)
+    return seen
+
+
+def look(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation) -> None:
+    """Forward pass and gradient at the probe weights; nothing is trained."""
+    session.load(as_dtype(probe_params(job.model, job.seed), job))
+    seen.loaded = session.params()
+    x = data.train.x[plan.forward_rows]
+    seen.outputs = session.outputs(x)
+    seen.training_outputs = session.outputs(x, training=True)
+    loss, seen.gradients = session.loss_and_gradients(plan.gradient_rows)
+    seen.loss = {"": np.float64(loss)}
+
+
+def as_dtype(params: Params, job: Job) -> Params:
+    return {name: value.astype(job.dtype) for name, value in params.items()}
+
+
+def _updates(session: Session, job: Job, plan: ParityPlan, seen: Observation) -> None:
+    session.load(as_dtype(probe_params(job.model, job.seed), job))
+    pieces = pieces_of(plan.updates, 1)[: plan.update_steps]
+    weights: list[Params] = []
+    losses = _train(session, plan.updates, pieces, lambda _: weights.append(session.params()))
+    seen.update_weights = dict(enumerate(weights))
+    seen.update_losses = {"": np.array(losses)}
+    for step in range(plan.update_steps):
+        session.load(weights[step])
+        _, seen.update_gradients[step] = session.loss_and_gradients(plan.updates.rows(step), step=step)
+
+
+def _trajectory(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation, send: Send) -> None:
+    session.load(as_dtype(initial_params(job.model, job.seed), job))
+    marks = set(plan.checkpoints)
+
+    def keep(piece: Piece | None) -> None:
+        done = plan.steps if piece is None else piece.begin
+        if done in marks:
+            seen.checkpoints[done] = session.params()
+        if done % 10 == 0:
+            send("progress", what="trajectory", done=done, of=plan.steps)
+
+    pieces = pieces_of(plan.trajectory, 1)[: plan.steps]
+    seen.losses = {"": np.array(_train(session, plan.trajectory, pieces, keep))}
+    seen.logits = {"": session.predict(data.test.x)}
+
+
+def _whole(session: Session, job: Job, plan: ParityPlan, seen: Observation) -> None:
+    if plan.whole_epochs:
+        session.load(as_dtype(initial_params(job.model, job.seed), job))
+        _train(session, plan.trajectory, pieces_of(plan.trajectory, epochs=plan.whole_epochs), lambda _: None)
+        seen.whole = session.params()
+
+
+def _train(
+    session: Session, plan: BatchPlan, pieces: list[Piece], before: Callable[[Piece | None], None]
+) -> list[float]:
+    gate = FixedGate(pieces, before)
+    session.train(plan, gate)
+    if not gate.ended or len(gate.losses) != len(pieces):
+        raise RuntimeError(f"the training loop did {len(gate.losses)} of {len(pieces)} pieces and then returned")
+    return gate.losses
+
+
+__all__ = ["Array", "as_dtype", "check", "look", "observe"]
