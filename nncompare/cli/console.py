@@ -40,6 +40,11 @@ def human(as_json: bool) -> Console:
     return err() if as_json else out()
 
 
+def is_live(console: Console) -> bool:
+    """Whether a display that redraws itself can be shown: a real terminal, whatever FORCE_COLOR says."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
 def print_json(document: Any) -> None:
     """One JSON document on stdout, nothing else. NaN is refused: unknown figures are null.
 

@@ -35,6 +35,9 @@ _MODULES = {
     "adding": "adding",
     "random": "random",
 }
+DOWNLOADED = {"mnist": "mnist", "mnist_rows": "mnist", "text": "text"}
+"""The data sets that are files from the network or of the user -> the name to fetch; all others are bundled or
+generated."""
 assert _MODULES.keys() == DATA.keys(), "every data set of spec.data has a module"
 
 
@@ -78,6 +81,15 @@ def _quiet(message: str) -> None:
     """Says nothing."""
 
 
+def at_hand(spec: AnyData) -> Path | None:
+    """Where the files of a data set are that has files of its own (``DOWNLOADED``); None: ``prepare`` would download.
+
+    Raises:
+        DataError: ``data.path`` or the user's data folder is wrong or incomplete.
+    """
+    return cast("Path | None", _module(spec.name).at_hand(spec))
+
+
 def fetch(name: str, *, report: Report | None = None) -> Path | None:
     """Downloads and checks a data set ahead of time.
 
@@ -112,4 +124,4 @@ def _check_task(spec: AnyData, task: Task) -> None:
         raise DataError(f"task: {task} does not fit data {spec.name}, whose task is {' or '.join(spec.tasks)}")
 
 
-__all__ = ["fetch", "prepare", "signature"]
+__all__ = ["DOWNLOADED", "at_hand", "fetch", "prepare", "signature"]

@@ -52,6 +52,11 @@ class Data:
     digests: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def examples(self) -> dict[str, int]:
+        """Part -> number of its examples."""
+        return {part: len(getattr(self, part)) for part in PARTS}
+
     def cast(self, dtype: np.dtype[Any]) -> Data:
         """The same data with all floats in ``dtype``; integers stay int32."""
 

@@ -74,6 +74,19 @@ def ensure(spec: Mnist, report: Report) -> Files:
     return Files(folder=folder, paths={name: folder / f"{name}.gz" for name in PUBLISHED}, cached=True)
 
 
+def at_hand(spec: Mnist) -> Path | None:
+    """The folder of the four files, None if some would have to be downloaded.
+
+    Raises:
+        DataError: files are missing where the user points.
+    """
+    files = _of_user(spec)
+    if files is not None:
+        return files.folder
+    folder = cache_folder() / "mnist"
+    return folder if all((folder / f"{name}.gz").exists() for name in PUBLISHED) else None
+
+
 def prepare(spec: Mnist, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
     """MNIST's own test set; stratified training and validation parts.
 

@@ -90,6 +90,15 @@ def ensure(spec: Text, report: Report) -> Path:
     return locate(spec)
 
 
+def at_hand(spec: Text) -> Path | None:
+    """The file, None if it would have to be downloaded.
+
+    Raises:
+        DataError: ``data.path`` is not a file.
+    """
+    return next(iter(_candidates(spec)), None)
+
+
 def fetch(report: Report) -> Path:
     """Downloads tinyshakespeare if it is missing or damaged.
 

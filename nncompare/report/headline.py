@@ -9,14 +9,19 @@ from nncompare.store.result import RunResult, RuntimeResult
 
 
 def summary(result: RunResult) -> str:
-    """The experiment in one line: data, model, optimizer, batch, epochs, type, seed."""
-    experiment = result.experiment
+    """The experiment of a result in one line."""
+    counts = {row.parameters for row in result.runtimes if row.parameters is not None}
+    return describe(result.experiment, parameters=counts.pop() if len(counts) == 1 else None)
+
+
+def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
+    """An experiment in one line: data, model, optimizer, batch, epochs, type, seed."""
     data, model, train = (_part(experiment, name) for name in ("data", "model", "train"))
     optimizer = _part(train, "optimizer")
     lr = optimizer.get("lr")
     parts = [
         data.get("name"),
-        _model(model, result),
+        _model(model, parameters),
         optimizer.get("name"),
         f"lr {lr:g}" if isinstance(lr, (int, float)) else None,
         f"batch {train['batch_size']}" if "batch_size" in train else None,
@@ -118,9 +123,8 @@ def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _model(model: dict[str, Any], result: RunResult) -> str:
-    counts = {row.parameters for row in result.runtimes if row.parameters is not None}
-    size = f" ({counts.pop():,} parameters)" if len(counts) == 1 else ""
+def _model(model: dict[str, Any], parameters: int | None) -> str:
+    size = "" if parameters is None else f" ({parameters:,} parameters)"
     hidden = model.get("hidden")
     widths = " " + "-".join(map(str, hidden)) if isinstance(hidden, (list, tuple)) and hidden else ""
     return f"{model.get('family', 'model')}{widths}{size}"

@@ -45,6 +45,8 @@ class RunProgress:
         total_steps: of one runtime; None until a worker says it.
         epochs: of one runtime, if known.
         quiet: say nothing.
+        verbose: say every epoch.
+        live: draw bars; default: on a terminal.
         clock: monotonic seconds.
     """
 
@@ -56,11 +58,14 @@ class RunProgress:
         quiet: bool = False,
         *,
         epochs: int | None = None,
+        verbose: bool = False,
+        live: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._console, self._runtimes, self._total, self._epochs = console, tuple(runtimes), total_steps, epochs
-        self._quiet, self._clock = quiet, clock
-        self._live = None if quiet or not console.is_terminal else _bars(console, clock)
+        self._quiet, self._verbose, self._clock = quiet, verbose, clock
+        live = console.is_terminal if live is None else live
+        self._live = _bars(console, clock) if live and not quiet else None
         self._states: dict[str, _State] = {}
 
     def __enter__(self) -> RunProgress:
@@ -114,7 +119,9 @@ class RunProgress:
         val_accuracy: float | None,
     ) -> None:
         """An epoch (from 1) has ended."""
-        if self._live is not None:
+        if self._live is not None and epoch == epochs:
+            self._show(runtime, "evaluates")
+        if self._live is not None and not self._verbose:
             return
         figures = [f"train loss {_figure(train_loss)}", f"validation loss {_figure(val_loss)}"]
         if val_accuracy is not None:
@@ -124,7 +131,7 @@ class RunProgress:
             figures.append(state.rate)
         text = f"{runtime}: epoch {epoch}{f'/{epochs}' if epochs else ''}: {', '.join(figures)}"
         now = self._clock()
-        if state.said is None or now - state.said >= EVERY_S or epoch == epochs:
+        if self._verbose or state.said is None or now - state.said >= EVERY_S or epoch == epochs:
             state.said, state.waiting = now, None
             self._line(text)
         else:
@@ -140,6 +147,9 @@ class RunProgress:
         self._line(f"{runtime}: {status}" + (f", {text}" if text else ""))
         del self._states[runtime]
 
+    def prepares(self, text: str) -> None:
+        self._line(text)
+
     def started(self, runtime: str) -> None:
         self.runtime_started(runtime)
 
@@ -153,7 +163,7 @@ class RunProgress:
             self.phase(runtime, f"built on {message.get('device') or 'an unknown device'}; trains")
         elif kind == "slices" and message["rows"]:
             epoch, _, _, _, loss, _ = message["rows"][-1]
-            self.steps(runtime, message["step"], epoch + 1, loss, message.get("steps_per_s"))
+            self.steps(runtime, message["step"], epoch + 1, loss, _rate(message["rows"]))
         elif kind == "epoch":
             figures = (message.get(name) for name in ("train_loss", "val_loss", "val_accuracy"))
             self.epoch(runtime, message["epoch"], self._epochs, *figures)
@@ -200,6 +210,14 @@ def _bars(console: Console, clock: Callable[[], float]) -> Progress:
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+def _rate(rows: Sequence[Sequence[Any]]) -> float | None:
+    """Steps per second of raw slices; None if they hold the first step, which mostly traces and compiles."""
+    seconds = sum(row[3] for row in rows)
+    if seconds <= 0 or any(row[5] == "first" for row in rows):
+        return None
+    return float(sum(row[2] - row[1] for row in rows) / seconds)
 
 
 def _figure(value: float | None) -> str:

@@ -8,12 +8,11 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from nncompare.report import headline
 from nncompare.report.curves import Curves
-from nncompare.report.sheet import section
+from nncompare.report.sheet import grid_of_texts, section
 from nncompare.report.tables import learning_sheet, ledger_sheet, time_sheet
 from nncompare.report.words import printable
 from nncompare.store.result import RunResult, RuntimeResult
@@ -57,7 +56,7 @@ def reason(row: RuntimeResult) -> str:
 
 def _did_not_finish(rows: Sequence[RuntimeResult]) -> Group:
     """Status and reason of each, then the ends of their logs."""
-    grid = _grid()
+    grid = grid_of_texts()
     for row in rows:
         grid.add_row(Text(f"  {row.runtime}"), Text(f"{row.status}: {reason(row)}"))
     logs: list[RenderableType] = []
@@ -101,15 +100,7 @@ def machine(environment: dict[str, Any]) -> str:
 
 
 def _notes(result: RunResult, folder: Path | None) -> Group:
-    grid = _grid()
+    grid = grid_of_texts()
     for title, text in (*notes(result), ("stored in" if folder else "id", str(folder or result.id))):
         grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return Group(section("Notes"), grid)
-
-
-def _grid() -> Table:
-    """Names, and texts that wrap beside them."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid

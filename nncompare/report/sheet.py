@@ -142,6 +142,14 @@ def section(title: str) -> Text:
     return Text(title, style="bold")
 
 
+def grid_of_texts() -> Table:
+    """Names, and texts that wrap beside them."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
 def remark(text: str) -> Padding:
     """A sentence under a table."""
     return Padding(Text(text, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import hashlib
 import os
 import shutil
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from nncompare.errors import StoreError
 from nncompare.store import tables
-from nncompare.store.atomic import explained, sync_folder, write_bytes, write_text
+from nncompare.store.atomic import explain, explained, sync_folder, write_bytes, write_text
 from nncompare.store.codec import from_json, to_json
 from nncompare.store.result import RunResult
 from nncompare.store.tables import Sample, read_slices
@@ -152,6 +153,21 @@ def create(output: Path, name: str, *, created: datetime | None = None, identity
             return folder
 
 
+def check_place(output: Path) -> None:
+    """Whether ``create`` could make a folder there, without making one.
+
+    Raises:
+        StoreError: a file is in the way, or there is no permission.
+    """
+    place = output.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise explain(NotADirectoryError(errno.ENOTDIR, "not a folder"), output)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise explain(PermissionError(errno.EACCES, "no permission"), output)
+
+
 def read(path: Path) -> RunResult:
     """A stored run.
 
@@ -224,4 +240,4 @@ def _file_name(runtime: str) -> str:
     return runtime.replace(":", "-")
 
 
-__all__ = ["ResultFolder", "Sample", "Stored", "create", "read", "read_slices", "runs"]
+__all__ = ["ResultFolder", "Sample", "Stored", "check_place", "create", "read", "read_slices", "runs"]

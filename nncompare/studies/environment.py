@@ -49,6 +49,6 @@ def describe_environment(data: Data) -> dict[str, Any]:
         "data": {
             "digests": data.digests,
             "notes": list(data.notes),
-            "examples": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+            "examples": data.examples,
         },
     }

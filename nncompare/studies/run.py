@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +32,10 @@ from nncompare.worker import jobs
 
 
 class Watcher(Listener, Protocol):
-    """The progress display: a listener that is also told when a runtime starts and ends."""
+    """The progress display: a listener that is also told of downloads, and when a runtime starts and ends."""
+
+    def prepares(self, text: str) -> None:
+        """A step of what comes before the first runtime, in one line."""
 
     def started(self, runtime: str) -> None: ...
 
@@ -41,6 +44,9 @@ class Watcher(Listener, Protocol):
 
 class Silent:
     """A watcher that says nothing."""
+
+    def prepares(self, text: str) -> None:
+        pass
 
     def started(self, runtime: str) -> None:
         pass
@@ -86,6 +92,8 @@ def run(
 ) -> Finished:
     """Trains the experiment on every runtime, one fresh process each, one after the other.
 
+    Ctrl-C during the training ends it, and what is finished is stored and returned.
+
     Args:
         experiment: from ``spec.load``.
         output: where the result folder is made; None: nothing is stored.
@@ -98,7 +106,13 @@ def run(
     """
     watcher = watcher or Silent()
     jobs_ = plan_jobs(experiment)
-    data = prepare(experiment.data, experiment.task, seed=experiment.train.seed, dtype=np.dtype(experiment.train.dtype))
+    data = prepare(
+        experiment.data,
+        experiment.task,
+        seed=experiment.train.seed,
+        dtype=np.dtype(experiment.train.dtype),
+        report=watcher.prepares,
+    )
     created = datetime.now().astimezone()
     with ExitStack() as stack:
         # before the training, so that a folder that cannot be written shows at once
@@ -115,13 +129,14 @@ def run(
 
 def _train_all(jobs_: Sequence[Job], work: Path, watcher: Watcher, save_weights: bool) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    for job in jobs_:
-        watcher.started(job.runtime)
-        outcome = _train_one(job, work, watcher, save_weights)
-        outcomes[job.runtime] = outcome
-        watcher.finished(job.runtime, runtime_row(job, outcome, job.experiment.train.batch_size))
-        if outcome.status == "interrupted":
-            break
+    with suppress(KeyboardInterrupt):  # between two workers; during one, ``collect.train`` tells of it
+        for job in jobs_:
+            watcher.started(job.runtime)
+            outcome = _train_one(job, work, watcher, save_weights)
+            outcomes[job.runtime] = outcome
+            watcher.finished(job.runtime, runtime_row(job, outcome, job.experiment.train.batch_size))
+            if outcome.status == "interrupted":
+                break
     return outcomes
 
 
