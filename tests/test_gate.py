@@ -82,6 +82,14 @@ def test_steady_slices_fill_a_fifth_of_a_second():
     assert steady[0].seconds == pytest.approx(0.2)
 
 
+def test_the_first_smaller_batch_is_no_steady_slice():
+    # 36 steps an epoch, the last one with 30 examples: a new shape, which may be traced when it first comes
+    slices = Run(make_plan(examples=1150, batch_size=32)).train()
+    pieces = [(piece.begin, piece.end, piece.phase) for piece in slices]
+    assert pieces[3:5] == [(21, 35, "steady"), (35, 36, "warmup")]
+    assert pieces[5:] == [(36, 72, "steady")]
+
+
 def test_evaluation_is_outside_the_clock():
     run = Run(make_plan())
     slices = run.train()

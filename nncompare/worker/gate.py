@@ -1,7 +1,8 @@
 """The gate: hands out the slices of a training run, owns the clock, evaluates between epochs.
 
 A slice never crosses the end of an epoch, since evaluation stands there. The first slice is one step (tracing,
-compilation), the next ones are warm-up, and the rest are as many steps as fill ``SLICE_S``.
+compilation), the next ones are warm-up, and the rest are as many steps as fill ``SLICE_S``. Where the
+last batch of an epoch is smaller, its first occurrence is a slice of its own, and warm-up.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ class TrainingGate:
         self._begun = 0.0
         self._epoch = _Epoch()
         self._over = False
+        ragged = plan.examples % plan.batch_size != 0
+        # a smaller last batch is a new shape, which some frameworks trace or compile when they first meet it
+        self._new_shape = plan.steps_per_epoch - 1 if ragged else None
 
     def next(self) -> Piece | None:
         if not self._over and self._step > 0 and self._step % self.plan.steps_per_epoch == 0:
@@ -80,8 +84,10 @@ class TrainingGate:
             self.interrupted = True
             return None
         epoch = self._step // self.plan.steps_per_epoch
-        end_of_epoch = (epoch + 1) * self.plan.steps_per_epoch
-        self._piece = Piece(self._step, min(self._step + self._length(), end_of_epoch), epoch)
+        border = (epoch + 1) * self.plan.steps_per_epoch
+        if self._new_shape is not None and self._step < self._new_shape:
+            border = self._new_shape
+        self._piece = Piece(self._step, min(self._step + self._length(), border), epoch)
         self._begun = self.clock()
         return self._piece
 
@@ -89,7 +95,7 @@ class TrainingGate:
         seconds = self.clock() - self._begun
         piece = self._piece
         assert piece is not None, "done() follows next()"
-        sample = Slice(piece.epoch, piece.begin, piece.end, seconds, loss, self._phase(piece.begin))
+        sample = Slice(piece.epoch, piece.begin, piece.end, seconds, loss, self._phase(piece))
         self._piece, self._step = None, piece.end
         examples = int(self.plan.sizes(piece.begin, piece.end).sum())
         self._epoch.loss += loss * examples
@@ -105,11 +111,10 @@ class TrainingGate:
         epoch = self._step // self.plan.steps_per_epoch - 1
         self._over = self.on_epoch(epoch, done.loss / done.examples, done.seconds) or self._step >= self.plan.steps
 
-    @staticmethod
-    def _phase(begin: int) -> Phase:
-        if begin == 0:
+    def _phase(self, piece: Piece) -> Phase:
+        if piece.begin == 0:
             return "first"
-        return "warmup" if begin <= WARMUP_STEPS else "steady"
+        return "warmup" if piece.begin <= WARMUP_STEPS or piece.begin == self._new_shape else "steady"
 
     def _length(self) -> int:
         """Steps of the next slice: one, then warm-up, then enough for ``SLICE_S`` at the last slice's speed."""
