@@ -21,6 +21,7 @@ from nncompare.spec.families import FAMILIES
 from nncompare.spec.initializers import Initializer
 from nncompare.spec.layers import LAYERS
 from nncompare.spec.training import OPTIMIZERS, SCHEDULES, EarlyStopping, Penalty, Train
+from nncompare.spec.tune import PRUNERS, Confirm, Goal, Parameter, Tune
 
 PAGE = Path(__file__).with_name("configuration.md")
 
@@ -33,7 +34,7 @@ MEANINGS = {
     "Experiment.backends": "The runtimes to compare, in the order of the tables.",
     "Experiment.measure": "See [measure](#measure).",
     "Experiment.sweep": "Read by `nncompare sweep`, which does not exist yet.",
-    "Experiment.tune": "Read by `nncompare tune`, which does not exist yet.",
+    "Experiment.tune": "Read by `nncompare tune`; see [tune](#tune).",
     "Adam.beta1": "Decay of the mean of the gradients.",
     "Adam.beta2": "Decay of the mean of their squares.",
     "Adam.epsilon": "Added to the root, after bias correction.",
@@ -126,6 +127,11 @@ def sections() -> list[tuple[int, str, str, Mapping[str, type[BaseModel]]]]:
         (3, "penalty", inspect.cleandoc(Penalty.__doc__ or ""), {"": Penalty}),
         (3, "early_stopping", inspect.cleandoc(EarlyStopping.__doc__ or ""), {"": EarlyStopping}),
         (2, "measure", inspect.cleandoc(Measure.__doc__ or ""), {"": Measure}),
+        (2, "tune", inspect.cleandoc(Tune.__doc__ or ""), {"": Tune}),
+        (3, "metric", inspect.cleandoc(Goal.__doc__ or ""), {"": Goal}),
+        (3, "pruners", "`tune.pruner`: a name, or `{name: …}` with these keys.", PRUNERS),
+        (3, "parameters", inspect.cleandoc(Parameter.__doc__ or ""), {"": Parameter}),
+        (3, "confirm", inspect.cleandoc(Confirm.__doc__ or ""), {"": Confirm}),
     ]
 
 

@@ -12,6 +12,7 @@ from nncompare.spec.families import AnyModel
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.model import Model, resolve
 from nncompare.spec.training import Train
+from nncompare.spec.tune import Tune
 
 RUNTIMES = ("torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla")
 """The names that ``backends`` and ``-b`` take; ``backends.catalog`` says what each needs."""
@@ -49,7 +50,7 @@ class Experiment(Frozen):
         default=("torch", "tensorflow", "keras"), min_length=1
     )
     measure: Measure = Measure()
-    tune: dict[str, Any] | None = None
+    tune: Tune | None = None
     """Read by ``nncompare tune``."""
     sweep: dict[str, Any] | None = None
     """Read by ``nncompare sweep``."""

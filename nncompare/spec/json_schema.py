@@ -8,8 +8,13 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.initializers import InitializerName
+from nncompare.spec.tune import PRUNERS, MetricName
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_METRIC = {"enum": list(get_args(MetricName)), "type": "string"}
+_PRUNER = {"enum": list(PRUNERS), "type": "string"}
 
 
 class _WithShorthands(GenerateJsonSchema):
@@ -23,10 +28,18 @@ class _WithShorthands(GenerateJsonSchema):
         inner = schema["schema"]
         while "schema" in inner and inner["type"] != "model":
             inner = inner["schema"]
-        is_outer = getattr(schema["function"]["function"], "__name__", "") == "_from_name"
+        validator = getattr(schema["function"]["function"], "__name__", "")
+        is_outer = validator == "_from_name"
         if is_outer:
             # a name for an initializer without settings
             return {"anyOf": [{"enum": list(get_args(InitializerName)), "type": "string"}, found]}
+        if validator == "_named":
+            return {"anyOf": [_PRUNER, found]}
+        if validator == "_choices":
+            return {"anyOf": [{"type": "array", "minItems": 1}, found]}
+        if validator == "_several":
+            one = {"anyOf": [_METRIC, found["items"]]}
+            return {"anyOf": [*one["anyOf"], {**found, "items": one}]}
         return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from nncompare.errors import ConfigError, DataError, Problem, ShapeError
-from nncompare.spec import messages
+from nncompare.spec import messages, space
 from nncompare.spec.data import DATA, AnyData, Signature, Task
 from nncompare.spec.document import Document, parse, read_file
 from nncompare.spec.dump import dump, to_mapping
@@ -95,9 +95,20 @@ def _checked(
     problems += _wrong_task(root)
     if signature_of is not None:
         problems += _wrong_shapes(root, experiment, problems, signature_of)
+    if experiment is not None and not problems:
+        problems += space.problems(root, experiment, lambda changed: _of_candidate(changed, signature_of))
     if problems or experiment is None:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_position))
     return experiment
+
+
+def _of_candidate(root: Node, signature_of: SignatureOf | None) -> list[Problem]:
+    """What is wrong with the experiment at one point of a search."""
+    experiment, problems = _validated(root)
+    problems = [*problems, *_wrong_task(root)]
+    if signature_of is not None:
+        problems += _wrong_shapes(root, experiment, problems, signature_of)
+    return problems
 
 
 def _position(problem: Problem) -> tuple[bool, int, int]:

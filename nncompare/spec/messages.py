@@ -93,9 +93,13 @@ def _finding(error: Mapping[str, Any], root: Node) -> _Finding:
         if node.is_mapping:
             chosen = schema.tag(schema.models(place.annotation)[0])
             path = (*path, chosen[0] if chosen else "name")
-        else:
+        elif kind == "union_tag_not_found":
             kind = "model_type"
     node, depth = root.find(path)
+    if depth < len(path) and node.is_mapping and path[depth] == 0:
+        # one goal stands for a list of one
+        path = (*path[:depth], *path[depth + 1 :])
+        node, depth = root.find(path)
     if depth < len(path) and not node.is_mapping:
         # pydantic looked inside a value that the user wrote as a whole: a name for an initializer, 3 for (3, 3)
         if isinstance(path[depth], int) and kind == "missing":

@@ -39,6 +39,14 @@ def element(annotation: Any) -> Any:
     return None
 
 
+def entry(annotation: Any) -> Any:
+    """What the values of a mapping with free keys are; None if the annotation is no such mapping."""
+    for item in alternatives(annotation):
+        if get_origin(item) is dict:
+            return get_args(item)[1]
+    return None
+
+
 def literals(annotation: Any) -> list[str]:
     """The words that are allowed."""
     return [str(word) for item in alternatives(annotation) if get_origin(item) is Literal for word in get_args(item)]
@@ -121,6 +129,9 @@ def follow(root: type[BaseModel], loc: Sequence[Part]) -> Place:
         elif isinstance(part, int):
             path.append(part)
             annotation = element(annotation)
+        elif entry(annotation) is not None:
+            path.append(part)
+            annotation = entry(annotation)
         elif annotation is None:
             path.append(part)
         position += 1
