@@ -159,9 +159,8 @@ def test_points_become_settings_outer_paths_first():
 
 
 def test_a_grid_is_every_point_once():
-    section = {
-        "parameters": {"model.dropout": {"min": 0.0, "max": 0.3, "step": 0.1}, "model.depth": {"min": 1, "max": 2}}
-    }
+    dropout, depth = {"min": 0.0, "max": 0.3, "step": 0.1}, {"min": 1, "max": 2}
+    section = {"parameters": {"model.dropout": dropout, "model.depth": depth}}
     experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section})
     points = list(space.grid(experiment.tune))
     assert len(points) == len({tuple(point.values()) for point in points}) == 8

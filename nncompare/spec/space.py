@@ -109,9 +109,7 @@ def _goals(experiment: Experiment, tune: Tune, section: Node) -> Iterator[Proble
         path += ["name"] if depth == len(path) + 1 else []
         allowed = _OF_TASK.get(goal.name)
         if allowed is not None and experiment.task not in allowed:
-            have = [
-                name for name in ("val_loss", *_OF_TASK) if experiment.task in _OF_TASK.get(name, (experiment.task,))
-            ]
+            have = ["val_loss", *(name for name, tasks in _OF_TASK.items() if experiment.task in tasks)]
             message = f"task {experiment.task} has no {goal.name}. It has: {', '.join(have)}"
             yield _problem(section, path, message)
         if names.index(goal.name) < index:
@@ -176,9 +174,7 @@ def _form(tune: Tune, name: str, section: Node) -> Iterator[Problem]:
 def _choices_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterator[Problem]:
     for key in ("min", "max", "log", "step"):
         if getattr(parameter, key) not in (None, False):
-            yield _problem(
-                section, [*place, key], "choices are a list of their own; min, max, log and step are for ranges"
-            )
+            yield _problem(section, [*place, key], f"choices are a list of their own; {key} is for ranges")
     seen: list[Any] = []
     for index, choice in enumerate(parameter.choices or ()):
         if label(choice) in seen:
@@ -192,9 +188,8 @@ def _range_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterat
         message = f"a log range cannot start at {low:g}: it must lie above zero; raise min or leave log out"
         yield _problem(section, [*place, "min"], message)
     if parameter.log and step is not None:
-        yield _problem(
-            section, [*place, "step"], "a log range has no even steps; leave log or step out, or list choices"
-        )
+        message = "a log range has no even steps; leave log or step out, or list choices"
+        yield _problem(section, [*place, "step"], message)
     elif step is not None:
         whole = (high - low) / step
         if abs(whole - round(whole)) > 1e-9 * max(1.0, whole) or whole < 1 - 1e-9:
@@ -209,14 +204,16 @@ def _candidates(tune: Tune, name: str, section: Node, bare: Node, check: Check) 
     if parameter.choices is not None:
         # a list is short for choices
         _, depth = section.find(["parameters", name, "choices"])
-        keys = ["choices"] if depth == 3 else []
-        tried = [([*keys, index], choice) for index, choice in enumerate(parameter.choices)]
+        keys: list[Part] = ["choices"] if depth == 3 else []
+        tried: list[tuple[list[Part], Any]] = [
+            ([*keys, index], choice) for index, choice in enumerate(parameter.choices)
+        ]
     else:
         tried = [(["min"], parameter.min), (["max"], parameter.max)]
     found: list[Problem] = []
     for context, said in _contexts(tune, name, bare):
-        for keys, value in tried:
-            place = ["parameters", name, *keys]
+        for inside, value in tried:
+            place: list[Part] = ["parameters", name, *inside]
             try:
                 changed = apply(context, Override.of(name, value, name))
             except OverrideError as error:
@@ -226,12 +223,10 @@ def _candidates(tune: Tune, name: str, section: Node, bare: Node, check: Check) 
             if unknown:
                 return [_problem(section, ["parameters", name], unknown[0].message + said)]
             for item in wrong:
-                inside = item.path == name or item.path.startswith(f"{name}.")
-                where = item.path.removeprefix(name).lstrip(".") if inside else item.path
-                message = (
-                    f"{_short(value)} gives no valid experiment{said}: {f'{where}: ' if where else ''}{item.message}"
-                )
-                found.append(_problem(section, place, message))
+                within = item.path == name or item.path.startswith(f"{name}.")
+                where = item.path.removeprefix(name).lstrip(".") if within else item.path
+                why = f"{where}: {item.message}" if where else item.message
+                found.append(_problem(section, place, f"{_short(value)} gives no valid experiment{said}: {why}"))
     return list(dict.fromkeys(found))
 
 
