@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,33 @@ def directional_derivative(f: Callable[[Params], float], params: Params, directi
         return f({**params, **{name: params[name] + t * d for name, d in direction.items()}})
 
     return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+
+
+def refined_derivative(
+    f: Callable[[Params], float],
+    params: Params,
+    direction: Params,
+    steps: Iterable[float] = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
+) -> tuple[float, float]:
+    """The five-point derivative with the step that suits ``f`` best, and an estimate of its error.
+
+    A long step loses to curvature and kinks, a short one to rounding. Between neighbouring steps the derivative moves
+    by about the error of the worse of the two; the step before which it moves least is taken (the stopping rule
+    of Ridders 1982). Nothing but ``f`` decides it, so it favours no gradient that is judged by it.
+
+    Args:
+        direction: of length one; ``steps`` are distances along it.
+
+    Returns:
+        Derivative, and the larger of its last movement and the rounding of ``f``.
+    """
+    lengths = list(steps)
+    found = [directional_derivative(f, params, direction, h) for h in lengths]
+    moved = [abs(after - before) for before, after in pairwise(found)]
+    best = int(np.argmin(moved))
+    # of two steps that agree, the shorter is freer of kinks and the longer of rounding: the longer decides
+    rounding = 4 * np.finfo(np.float64).eps * abs(f(params)) / lengths[best]
+    return found[best], max(moved[best], rounding)
 
 
 def gradient(f: Callable[[Params], float], params: Params, names: Iterable[str], h: float = 1e-5) -> Params:

@@ -49,7 +49,7 @@ class Observation:
             value = getattr(self, item.name)
             steps = value.items() if item.name in _STEPPED else [("", value)]
             arrays |= {f"{item.name}|{step}|{name}": array for step, group in steps for name, array in group.items()}
-        np.savez(folder / OBSERVATION_FILE, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(folder / OBSERVATION_FILE, allow_pickle=False, **arrays)
 
 
 _STEPPED = ("update_weights", "update_gradients", "checkpoints")

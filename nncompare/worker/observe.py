@@ -69,7 +69,7 @@ def look(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observa
     seen.outputs = session.outputs(x)
     seen.training_outputs = session.outputs(x, training=True)
     loss, seen.gradients = session.loss_and_gradients(plan.gradient_rows)
-    seen.loss = {"": np.float64(loss)}
+    seen.loss = {"": np.array(loss, np.float64)}
 
 
 def as_dtype(params: Params, job: Job) -> Params:

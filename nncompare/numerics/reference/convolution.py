@@ -13,7 +13,7 @@ from nncompare.numerics.reference.run import Array, Params, Run
 from nncompare.spec.model import Node
 
 
-def _windows(node: Node, x: Array, fill: float) -> Array:
+def windows(node: Node, x: Array, fill: float) -> Array:
     """``(N, H, W, C) -> (N, H', W', C, window height, window width)``, padded with ``fill``."""
     layer: Any = node.layer  # conv2d or a pool: both have window, strides and pads
     (down, across), (top_bottom, left_right) = layer.strides(), layer.pads(node.input)
@@ -23,16 +23,16 @@ def _windows(node: Node, x: Array, fill: float) -> Array:
 
 def conv2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Cross-correlation with HWIO kernels plus bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H', W', filters)``."""
-    y = np.tensordot(_windows(node, x, 0.0), p["kernel"], axes=((4, 5, 3), (0, 1, 2)))
+    y = np.tensordot(windows(node, x, 0.0), p["kernel"], axes=((4, 5, 3), (0, 1, 2)))
     return y + p["bias"] if "bias" in p else y
 
 
 def max_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Largest value of each window; padding never wins."""
-    return np.asarray(_windows(node, x, -np.inf).max(axis=(4, 5)))
+    return np.asarray(windows(node, x, -np.inf).max(axis=(4, 5)))
 
 
 def avg_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Mean of each window over its real values; padding is not counted."""
-    counts = _windows(node, np.ones((1, *node.input.shape)), 0.0).sum(axis=(4, 5))
-    return np.asarray(_windows(node, x, 0.0).sum(axis=(4, 5)) / counts)
+    counts = windows(node, np.ones((1, *node.input.shape)), 0.0).sum(axis=(4, 5))
+    return np.asarray(windows(node, x, 0.0).sum(axis=(4, 5)) / counts)

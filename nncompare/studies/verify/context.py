@@ -1,0 +1,128 @@
+"""What every judge needs: the experiment, the examples of the check, the steps; and the formulas at these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nncompare.backends.base import Array, Job, Params
+from nncompare.data.base import Data
+from nncompare.numerics import differences, reference
+from nncompare.numerics.masks import keep_mask
+from nncompare.numerics.parity import ParityPlan, directions, parity_plan, probe_params
+from nncompare.spec.layers import Dropout
+from nncompare.spec.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slope:
+    """A directional derivative of the reference loss, and how far off the differences themselves may be."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Context:
+    """One check in one dtype.
+
+    Args:
+        job: of any of its runtimes; seed, model and training are the same for all.
+        data: the examples of the check in the job's dtype.
+        steps: of the trajectory.
+    """
+
+    job: Job
+    data: Data
+    steps: int
+
+    @cached_property
+    def model(self) -> Model:
+        return self.job.model
+
+    @cached_property
+    def plan(self) -> ParityPlan:
+        return parity_plan(self.job.experiment.train, len(self.data.train), self.job.seed, self.steps)
+
+    @property
+    def dtype(self) -> str:
+        return self.job.dtype.name
+
+    @cached_property
+    def probe(self) -> Params:
+        return probe_params(self.model, self.job.seed)
+
+    @cached_property
+    def trained(self) -> list[str]:
+        """Canonical names of the trained parameters, in order of the model."""
+        return [name for name, parameter in self.model.parameters.items() if parameter.trainable]
+
+    @cached_property
+    def running(self) -> list[str]:
+        return [name for name, parameter in self.model.parameters.items() if not parameter.trainable]
+
+    @cached_property
+    def directions(self) -> dict[str, Params]:
+        return directions(self.model, self.job.seed)
+
+    def masks(self, step: int) -> Callable[[str, tuple[int, ...]], Array]:
+        """What dropout keeps at a step."""
+        rates = {node.name: node.layer.rate for node in self.model.walk() if isinstance(node.layer, Dropout)}
+        return lambda node, shape: keep_mask(self.job.seed, node, step, shape, rates[node])
+
+    @cached_property
+    def x(self) -> Array:
+        """The examples whose layers are compared."""
+        return self.data.train.x[self.plan.forward_rows]
+
+    def outputs(self, *, training: bool) -> dict[str, Array]:
+        """Every node by the formulas, at the probe weights."""
+        masks = self.masks(0) if training else None
+        return reference.outputs(self.model, self.probe, self.x, training=training, masks=masks)
+
+    def evaluated(self, params: Params) -> Array:
+        """The evaluation examples' logits by the formulas, in inference mode."""
+        return reference.forward(self.model, params, self.data.test.x)
+
+    def loss(self, params: Params, rows: Array, step: int) -> float:
+        """The minimized loss of training examples, with the masks of a step."""
+        train, split = self.job.experiment.train, self.data.train
+        task, masks = self.job.experiment.task, self.masks(step)
+        x, y = split.x[rows], split.y[rows]
+        return reference.loss(self.model, task, params, x, y, penalty=train.penalty, masks=masks)
+
+    def new_running(self, params: Params, step: int) -> Params:
+        """Running statistics after the checked update ``step`` from ``params``."""
+        x = self.data.train.x[self.plan.updates.rows(step)]
+        return reference.new_running(self.model, params, x, self.masks(step))
+
+    @cached_property
+    def slopes(self) -> dict[str, Slope]:
+        """The reference loss along every direction, at the probe weights."""
+        rows = self.plan.gradient_rows
+
+        def f(params: Params) -> float:
+            return self.loss(params, rows, 0)
+
+        return {
+            label: Slope(value=value, error=error)
+            for label, direction in self.directions.items()
+            for value, error in [differences.refined_derivative(f, self.probe, direction)]
+        }
+
+    @cached_property
+    def probe_loss(self) -> float:
+        return self.loss(self.probe, self.plan.gradient_rows, 0)
+
+
+def dead_tensors(context: Context, gradients: list[Params], share: float) -> frozenset[str]:
+    """Trained parameters whose gradient is nothing but rounding in all of ``gradients``: a bias before BatchNorm, the
+    key bias of attention. Their entries are below ``share`` of the largest entry of the gradient."""
+    alive: set[str] = set()
+    for gradient in gradients:
+        largest = max((float(np.abs(value).max(initial=0.0)) for value in gradient.values()), default=0.0)
+        alive |= {name for name, value in gradient.items() if float(np.abs(value).max(initial=0.0)) > share * largest}
+    return frozenset(context.trained) - alive

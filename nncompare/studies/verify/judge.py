@@ -1,0 +1,213 @@
+"""Judges what runtimes did: each by the formulas in NumPy, and all against each other.
+
+The order of the checks is the order of cause and effect, so that the first one that fails says where to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from nncompare.backends.base import Array, Params
+from nncompare.numerics import updates
+from nncompare.studies.verify import gates
+from nncompare.studies.verify.context import Context
+from nncompare.studies.verify.gates import Check, Distance, absolute, relative
+from nncompare.worker.observation import Observation
+
+
+class Judge:
+    """All checks of one dtype.
+
+    Args:
+        context: experiment, examples, steps.
+        dead: names of the tensors without a gradient.
+    """
+
+    def __init__(self, context: Context, dead: frozenset[str] = frozenset()):
+        self.context, self.dead, self.dtype = context, dead, context.dtype
+
+    def _check(self, runtime: str, against: str, quantity: str, layer: str | None, worst: float, gate: float) -> Check:
+        return Check(
+            runtime=runtime,
+            against=against,
+            quantity=quantity,
+            layer=layer,
+            dtype=self.dtype,
+            worst=float(worst),
+            gate=gate,
+        )
+
+    # -- against the formulas ---------------------------------------------------------------------------------------
+
+    def by_formula(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """One runtime against NumPy: loading, every layer, loss, gradient; in float64 updates too."""
+        probe = {name: value.astype(self.context.job.dtype) for name, value in self.context.probe.items()}
+        yield from self._each(runtime, "itself", "round trip", seen.loaded, probe, absolute, 0.0)
+        yield from self.layers(runtime, seen)
+        given, expected = seen.loss[""], np.float64(self.context.probe_loss)
+        worst = relative(np.asarray(given), np.asarray(expected))
+        yield self._check(runtime, "formula", "loss", None, worst, gates.LOSS[self.dtype])
+        if self.dtype == "float64":
+            yield from self.slopes(runtime, seen)
+            yield from self.updates(runtime, seen)
+            yield from self.running(runtime, seen)
+            yield from self.logits(runtime, seen)
+            yield from self.pieces(runtime, seen)
+
+    def layers(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Every node's output, in the order of computation."""
+        gate = gates.FORWARD[self.dtype]
+        for quantity, training in (("forward", False), ("forward, training", True)):
+            found = seen.training_outputs if training else seen.outputs
+            expected = self.context.outputs(training=training)
+            yield from self._each(runtime, "formula", quantity, found, expected, relative, gate)
+
+    def slopes(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """The gradient along directions, against differences of the reference loss."""
+        whole = _typical(seen.gradients.values())
+        for label, slope in self.context.slopes.items():
+            direction = self.context.directions[label]
+            missing = [name for name in direction if name not in seen.gradients]
+            given = np.inf if missing else sum(float((seen.gradients[n] * d).sum()) for n, d in direction.items())
+            # a random direction of length one sees about one typical entry of the gradient
+            size = max(_typical(seen.gradients[n] for n in direction if n not in missing), 1e-3 * whole) or 1.0
+            gate = gates.SLOPE + 10 * slope.error / size
+            yield self._check(runtime, "differences", "gradient", label, abs(given - slope.value) / size, gate)
+
+    def updates(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Every checked update: the optimizer's formula on the runtime's own gradient, and the loss that it gave."""
+        train, plan, state = self.context.job.experiment.train, self.context.plan, updates.State()
+        for step in range(plan.update_steps):
+            before, slope = seen.update_weights[step], seen.update_gradients[step]
+            expected_loss = self.context.loss(before, plan.updates.rows(step), step)
+            worst = relative(np.asarray(seen.update_losses[""][step]), np.asarray(expected_loss))
+            yield self._at(step, self._check(runtime, "formula", "loss", None, worst, gates.LOSS[self.dtype]))
+            rate = float(plan.updates.learning_rate[step])
+            expected, state = updates.step(train.optimizer, state, before, slope, rate, train.clip_norm)
+            after = seen.update_weights[step + 1]
+            chosen = {name: expected[name] for name in self.context.trained}
+            given = {name: value for name, value in after.items() if name in chosen}
+            for check in self._each(runtime, "formula", "update", given, chosen, absolute, gates.UPDATE):
+                yield self._at(step, check)
+
+    def running(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Running statistics after every checked update."""
+        if not self.context.running:
+            return
+        for step in range(self.context.plan.update_steps):
+            expected = self.context.new_running(seen.update_weights[step], step)
+            given = {name: value for name, value in seen.update_weights[step + 1].items() if name in expected}
+            gate = gates.RUNNING
+            for check in self._each(runtime, "formula", "running statistics", given, expected, relative, gate):
+                yield self._at(step, check)
+
+    def logits(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Evaluation after the trajectory: the formulas at the runtime's own last weights."""
+        if self.dtype == "float64":
+            weights = seen.checkpoints[self.context.plan.checkpoints[-1]]
+            worst = relative(seen.logits[""], self.context.evaluated(weights))
+            last = self.context.model.nodes[-1].name
+            check = self._check(runtime, "formula", "logits", last, worst, gates.FORWARD[self.dtype])
+            yield self._at(self.context.steps - 1, check)
+
+    def pieces(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Whole epochs in one piece give what single steps gave."""
+        steps = self.context.plan.whole_steps
+        if not steps:
+            return
+        expected = seen.checkpoints[steps]
+        for check in self._each(runtime, "itself", "long pieces", seen.whole, expected, absolute, gates.WEIGHTS):
+            yield self._at(steps - 1, check)
+
+    # -- between runtimes -------------------------------------------------------------------------------------------
+
+    def between(self, runtime: str, against: str, a: Observation, b: Observation) -> Iterator[Check]:
+        """Two runtimes in float64: gradient, every loss, weights, running statistics, logits."""
+        yield from self.gradients(runtime, against, a.gradients, b.gradients)
+        first = gates.UPDATE
+        yield from self.weights(runtime, against, "weights after step 1", 1, a, b, first)
+        yield from self.losses(runtime, against, a, b)
+        yield from self.weights(runtime, against, "weights", self.context.steps, a, b, gates.WEIGHTS)
+        gate = gates.DEAD if self.dead else gates.LOGITS
+        worst = relative(a.logits[""], b.logits[""])
+        check = self._check(runtime, against, "logits", self.context.model.nodes[-1].name, worst, gate)
+        yield self._at(self.context.steps - 1, check)
+
+    def gradients(self, runtime: str, against: str, a: Params, b: Params) -> Iterator[Check]:
+        """Every parameter's gradient; of dead tensors relative to the whole gradient."""
+        largest = max((gates.scale(value) for value in b.values() if value.size), default=1.0)
+        for name in self.context.trained:
+            size = largest if name in self.dead else gates.scale(b.get(name, np.zeros(0)))
+            worst = absolute(a.get(name), b[name]) / size if name in b else np.inf
+            yield self._check(runtime, against, "gradient", name, worst, gates.GRADIENT)
+
+    def losses(self, runtime: str, against: str, a: Observation, b: Observation) -> Iterator[Check]:
+        """The loss of every step, each a check; relative to its size, but never to less than a thousandth of the first
+        loss, since a net that has learned its few examples by heart has no digits left to compare."""
+        first, second = a.losses[""], b.losses[""]
+        floor = 1e-3 * abs(float(second[0])) if len(second) else 0.0
+        for step, (x, y) in enumerate(zip(first, second, strict=True)):
+            if not (np.isfinite(x) and np.isfinite(y)):
+                worst = 0.0 if np.isfinite(x) == np.isfinite(y) else np.inf
+            else:
+                worst = abs(x - y) / (max(abs(y), floor) or 1.0)
+            yield self._at(step, self._check(runtime, against, "loss, every step", None, worst, gates.TRAJECTORY_LOSS))
+
+    def weights(
+        self, runtime: str, against: str, quantity: str, steps: int, a: Observation, b: Observation, gate: float
+    ) -> Iterator[Check]:
+        """All parameters at checkpoints up to ``steps``: live ones, dead ones and running statistics apart."""
+        for mark in [mark for mark in self.context.plan.checkpoints if (mark == 1) == (steps == 1) and mark <= steps]:
+            for name in self.context.model.parameters:
+                x, y = a.checkpoints[mark].get(name), b.checkpoints[mark][name]
+                if name in self.context.running:
+                    check = self._check(runtime, against, "final running statistics", name, relative(x, y), gates.DEAD)
+                elif name in self.dead:
+                    check = self._check(runtime, against, "dead weights", name, absolute(x, y), gates.DEAD)
+                else:
+                    check = self._check(runtime, against, quantity, name, absolute(x, y), gate)
+                yield self._at(mark - 1, check)
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _at(step: int, check: Check) -> Check:
+        return Check(**{**vars(check), "step": step + 1})
+
+    def _each(
+        self,
+        runtime: str,
+        against: str,
+        quantity: str,
+        given: Mapping[str, Array],
+        expected: Mapping[str, Array],
+        distance: Distance,
+        gate: float,
+    ) -> Iterator[Check]:
+        """One check a name, in the order of ``expected``; a name that only one side has cannot be compared."""
+        for name, values in expected.items():
+            yield self._check(runtime, against, quantity, name, distance(given.get(name), values), gate)
+        for name in given:
+            if name not in expected:
+                yield self._check(runtime, against, quantity, name, np.inf, gate)
+
+
+def _typical(arrays: Iterable[Array]) -> float:
+    """Root mean square over all entries."""
+    squares = entries = 0.0
+    for array in arrays:
+        squares, entries = squares + float((array**2).sum()), entries + array.size
+    return float(np.sqrt(squares / entries)) if entries else 0.0
+
+
+def summarize(checks: Sequence[Check]) -> list[Check]:
+    """One check for every (runtime, against, quantity, dtype): the first that failed, else the closest to its gate."""
+    groups: dict[tuple[str, str, str, str], Check] = {}
+    for check in checks:
+        key = (check.runtime, check.against, check.quantity, check.dtype)
+        best = groups.get(key)
+        if best is None or (best.passed and (not check.passed or check.severity > best.severity)):
+            groups[key] = check
+    return list(groups.values())

@@ -1,0 +1,147 @@
+"""Suspects of layers on sequences: embedding, positions, recurrent layers, attention, reading out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import permutations
+
+import numpy as np
+
+from nncompare.backends.base import Array, Params
+from nncompare.numerics.layout import GRU_GATES, LSTM_GATES, reorder_gates
+from nncompare.numerics.losses import sigmoid
+from nncompare.studies.verify.suspects.scene import Scene, Suspect
+
+
+def _recurrent(s: Scene) -> Iterator[Suspect]:
+    order = {"lstm": LSTM_GATES, "gru": GRU_GATES}.get(s.layer.type, "h")
+    for other in ("".join(p) for p in permutations(order) if "".join(p) != order):
+        label = f"gate order {', '.join(other)} in place of {', '.join(order)}"
+        yield label, s.formula({name: reorder_gates(value, other, order) for name, value in s.p.items()})
+        for name in s.p:
+            yield f"{label} in {name}", s.formula({name: reorder_gates(s.p[name], other, order)})
+    yield "the sequence is read backwards", s.formula(x=s.x[:, ::-1])
+    yield "the recurrent kernel is transposed", s.formula({"recurrent_kernel": _transposed_gates(s)})
+    if s.layer.type == "gru":
+        yield "the reset gate stands before the product (reset_after=False)", _reset_before(s)
+        yield "z and 1 - z are exchanged", _flipped_update(s)
+        swapped = {"bias": s.p["recurrent_bias"], "recurrent_bias": s.p["bias"]}
+        yield "bias and recurrent_bias are exchanged", s.formula(swapped)
+    if s.layer.type == "lstm":
+        forget = np.zeros_like(s.p["bias"])
+        forget[s.layer.units : 2 * s.layer.units] = 1.0
+        yield "1 is added to the forget gate's bias", s.formula({"bias": s.p["bias"] + forget})
+    if not s.layer.return_sequences:
+        whole = {"return_sequences": True}
+        yield "the first step in place of the last", s.formula(fields=whole)[:, 0]
+
+
+def _transposed_gates(s: Scene) -> Array:
+    blocks = np.split(s.p["recurrent_kernel"], s.layer.gates, axis=-1)
+    return np.concatenate([block.T for block in blocks], axis=-1)
+
+
+def _reset_before(s: Scene) -> Array:
+    p, units = s.p, s.layer.units
+    h, states = np.zeros((len(s.x), units)), []
+    for step in range(s.x.shape[1]):
+        x = s.x[:, step] @ p["kernel"] + p["bias"]
+        u = h @ p["recurrent_kernel"] + p["recurrent_bias"]
+        r, z = sigmoid(x[:, :units] + u[:, :units]), sigmoid(x[:, units : 2 * units] + u[:, units : 2 * units])
+        inner = (r * h) @ p["recurrent_kernel"][:, 2 * units :] + p["recurrent_bias"][2 * units :]
+        h = (1 - z) * np.tanh(x[:, 2 * units :] + inner) + z * h
+        states.append(h)
+    return np.stack(states, axis=1) if s.layer.return_sequences else h
+
+
+def _flipped_update(s: Scene) -> Array:
+    """``sigmoid(-a) = 1 - sigmoid(a)``: the update gate with the other sign."""
+    units = s.layer.units
+    sign = np.ones(3 * units)
+    sign[units : 2 * units] = -1.0
+    return s.formula({name: value * sign for name, value in s.p.items()})
+
+
+def _attention(s: Scene) -> Iterator[Suspect]:
+    p, heads = s.p, s.layer.heads
+    depth = p["query_kernel"].shape[-1]
+    scaled = {name: p[name] * np.sqrt(depth) for name in ("query_kernel", "query_bias")}
+    yield "scores are not divided by sqrt(head_dim)", s.formula(scaled)
+    whole = {name: p[name] / np.sqrt(heads) for name in ("query_kernel", "query_bias")}
+    yield "scores are divided by the root of all features, not of one head's", s.formula(whole)
+    again = {name: p[name] / np.sqrt(depth) for name in ("query_kernel", "query_bias")}
+    yield "scores are divided by head_dim, not by its root", s.formula(again)
+    causal = s.layer.causal
+    yield f"the causal mask is {'missing' if causal else 'added'}", s.formula(fields={"causal": not causal})
+    yield "the mask's sense is turned round: True means the other", _turned_mask(s)
+    for a, b in (("query", "key"), ("query", "value"), ("key", "value")):
+        swapped = {f"{x}_{kind}": p[f"{y}_{kind}"] for x, y in ((a, b), (b, a)) for kind in ("kernel", "bias")}
+        yield f"{a} and {b} are exchanged", s.formula(swapped)
+    for name in ("query", "key", "value", "output"):
+        bias = f"{name}_bias"
+        yield f"{bias} is not added", s.formula({bias: np.zeros_like(p[bias])})
+        yield f"the heads of {name}_kernel are transposed", s.formula(_transposed_heads(p, name))
+    for group in (("query", "key", "value"), ("value",), ("query", "key", "value", "output")):
+        changed = {k: v for name in group for k, v in _transposed_heads(p, name).items()}
+        yield f"the heads of {', '.join(group)} are transposed", s.formula(changed)
+
+
+def _transposed_heads(p: Params, name: str) -> Params:
+    """The projection as if its memory held (head_dim, heads) where it holds (heads, head_dim)."""
+    kernel = p[f"{name}_kernel"]
+    if name == "output":
+        return {"output_kernel": kernel.swapaxes(0, 1).reshape(kernel.shape)}
+    heads, depth = kernel.shape[1:]
+    found: Params = {f"{name}_kernel": kernel.swapaxes(1, 2).reshape(-1, heads, depth)}
+    if f"{name}_bias" in p:
+        found[f"{name}_bias"] = p[f"{name}_bias"].T.reshape(heads, depth)
+    return found
+
+
+def _turned_mask(s: Scene) -> Array:
+    p = s.p
+    q, k, v = (np.einsum("nte,ehd->nthd", s.x, p[f"{n}_kernel"]) + p[f"{n}_bias"] for n in ("query", "key", "value"))
+    scores = np.einsum("nthd,nshd->nhts", q, k) / np.sqrt(q.shape[-1])
+    steps = s.x.shape[1]
+    scores = np.where(np.tril(np.ones((steps, steps), bool)), -np.inf, scores)
+    weights = np.exp(scores - np.where(np.isfinite(m := scores.max(-1, keepdims=True)), m, 0.0))
+    weights = np.nan_to_num(weights / weights.sum(-1, keepdims=True))
+    mixed = np.einsum("nhts,nshd->nthd", weights, v)
+    # rows that see nothing differ from framework to framework: only the others can be compared
+    made = np.asarray(np.einsum("nthd,hde->nte", mixed, p["output_kernel"]) + p["output_bias"])
+    made[:, -1] = s.given[:, -1]
+    return made
+
+
+def _over_time(s: Scene) -> Iterator[Suspect]:
+    yield "the first step in place of the last", s.x[:, 0]
+    yield "the last step in place of the mean", s.x[:, -1]
+    yield "the sum in place of the mean", s.x.sum(axis=1)
+    yield "the mean in place of the last step", s.x.mean(axis=1)
+    yield "the largest value over time", s.x.max(axis=1)
+
+
+def _embedding(s: Scene) -> Iterator[Suspect]:
+    table = s.p["table"]
+    yield "tokens are off by one", table[(s.x + 1) % len(table)]
+    yield "tokens are off by minus one", table[s.x - 1]
+    yield "the vectors are multiplied by the root of their length", table[s.x] * np.sqrt(table.shape[-1])
+
+
+def _position(s: Scene) -> Iterator[Suspect]:
+    table = s.p["table"]
+    yield "positions are off by one", s.x + np.roll(table, 1, axis=0)
+    yield "positions are reversed", s.x + table[::-1]
+
+
+SUSPECTS: dict[str, Callable[[Scene], Iterator[Suspect]]] = {
+    "embedding": _embedding,
+    "position": _position,
+    "rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "attention": _attention,
+    "last_step": _over_time,
+    "mean_time": _over_time,
+}
+"""Layer type -> its suspects, the likeliest first."""
