@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def run(
         save_weights: keep each runtime's final weights as safetensors.
 
     Raises:
-        ConfigError, DataError, StoreError: nothing has been trained.
+        ConfigError, DataError, StoreError: nothing has been trained. (A result that cannot be stored after the
+            training is a warning, and ``folder`` is None.)
         TypeError: overrides for an experiment that is already loaded.
     """
     if isinstance(experiment, Experiment):
@@ -90,6 +92,8 @@ def run(
     else:
         experiment = load(experiment, *overrides)
     finished = _run(experiment, output=Path(output) if output is not None else None, save_weights=save_weights)
+    if finished.problem is not None:
+        warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=2)
     return Run(finished.result, finished.folder)
 
 

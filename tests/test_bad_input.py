@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from nncompare.cli import call
 
 DATA = "data: {name: digits}\n"
 GOOD = DATA + "model: {family: mlp}\n"
-COMMANDS = ["validate", "show"] + (["run"] if find_spec("nncompare.cli.run") else [])
+COMMANDS = ["validate", "show", "run"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_bad_file(bad: Bad, capsys: pytest.CaptureFixture[str]) -> None:
     content = bad.text if isinstance(bad.text, bytes) else bad.text.encode()
     Path("bad.yaml").write_bytes(content)
-    message = refused(capsys, "show", "bad.yaml")
+    message = refused(capsys, "run", "bad.yaml")
+    assert refused(capsys, "show", "bad.yaml") == message
     assert f"bad.yaml:{bad.place}: " in message if bad.place else "bad.yaml: " in message
     for word in bad.words:
         assert word in message

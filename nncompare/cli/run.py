@@ -48,6 +48,8 @@ def run(
         return
     finished = _train(experiment, output, save_weights, verbose=verbose > 0, quiet=quiet)
     _print(finished, as_json=as_json, verbose=verbose > 0)
+    if finished.problem is not None:
+        raise finished.problem
     code = exit_code(finished.result)
     if code:
         raise typer.Exit(code)

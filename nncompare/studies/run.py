@@ -17,6 +17,7 @@ from nncompare.backends.base import Job
 from nncompare.backends.catalog import CATALOG
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data
+from nncompare.errors import StoreError
 from nncompare.launch import collect
 from nncompare.launch.collect import Listener, Outcome
 from nncompare.launch.resources import usable_threads
@@ -60,10 +61,15 @@ class Silent:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A result, and where it is stored (None if it is not)."""
+    """A result, and where it is stored (None if it is not).
+
+    Args:
+        problem: why it could not be stored after the training; the figures are too dear to be lost with it.
+    """
 
     result: RunResult
     folder: Path | None
+    problem: StoreError | None = None
 
 
 def plan_jobs(experiment: Experiment) -> list[Job]:
@@ -102,7 +108,7 @@ def run(
 
     Raises:
         DataError: the data cannot be had; nothing has been written.
-        StoreError: the result cannot be written.
+        StoreError: no result folder can be made; nothing has been trained.
     """
     watcher = watcher or Silent()
     jobs_ = plan_jobs(experiment)
@@ -122,9 +128,13 @@ def run(
         outcomes = _train_all(jobs_, work, watcher, save_weights)
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
         result = _document(experiment, data, rows, created, folder)
-        if folder is not None:
+        if folder is None:
+            return Finished(result=result, folder=None)
+        try:
             _store(folder, experiment, result, list(outcomes.values()), work)
-    return Finished(result=result, folder=folder.path if folder else None)
+        except StoreError as problem:
+            return Finished(result=result, folder=None, problem=problem)
+    return Finished(result=result, folder=folder.path)
 
 
 def _train_all(jobs_: Sequence[Job], work: Path, watcher: Watcher, save_weights: bool) -> dict[str, Outcome]:
