@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -19,9 +20,24 @@ _WORD = re.compile(r"[A-Za-z0-9_./]([\w ./:+-]*[\w./+-])?", re.ASCII)
 def to_mapping(experiment: Experiment) -> dict[str, Any]:
     """The experiment with every default written out, as JSON and YAML know it.
 
-    A key is left out where it is null and null is its default, so that nothing is lost: ``pool: null`` stays.
+    A key is left out where it is null and null is its default, so that nothing is lost: ``pool: null`` stays. In the
+    native convention model and optimizer keep open what the file leaves open: there a default that is written out
+    would win over the framework's own.
     """
-    return _mapping(experiment)
+    found = _mapping(experiment)
+    if experiment.train.convention == "native":
+        found["model"] = as_given(experiment.model)
+        found["train"]["optimizer"] = as_given(experiment.train.optimizer)
+    return found
+
+
+def as_given(model: BaseModel) -> dict[str, Any]:
+    """Only what was given, null included, and the words that choose between classes; reading it back gives an equal
+    object that leaves the same open."""
+    chosen = tag(type(model))
+    first = [chosen[0]] if chosen else []
+    given = [name for name in type(model).model_fields if name in model.model_fields_set and name not in first]
+    return {name: _plain(getattr(model, name), as_given) for name in (*first, *given)}
 
 
 def _mapping(model: BaseModel) -> dict[str, Any]:
@@ -34,16 +50,16 @@ def _mapping(model: BaseModel) -> dict[str, Any]:
         value = getattr(model, name)
         if value is None and not field.is_required() and field.default is None:
             continue
-        found[name] = _plain(value)
+        found[name] = _plain(value, _mapping)
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, inside: Callable[[BaseModel], dict[str, Any]]) -> Any:
     if isinstance(value, BaseModel):
-        return _mapping(value)
+        return inside(value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _plain(item, inside) for key, item in value.items()}
+    return [_plain(item, inside) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 class _Representer(SafeRepresenter):

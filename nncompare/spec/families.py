@@ -74,8 +74,12 @@ class _Common(Family):
     def drop(self) -> list[Layer]:
         return [Dropout(rate=self.dropout)] if self.dropout else []
 
+    def start(self) -> dict[str, Any]:
+        """How the layers' kernels start, if the file says it: what it leaves open stays open in the layers."""
+        return {} if self.leaves_open("initializer") else {"initializer": self.initializer}
+
     def head(self, signature: Signature) -> Layer:
-        return Dense(units=signature.outputs, initializer=self.initializer)
+        return Dense(units=signature.outputs, **self.start())
 
 
 def _repeat(hidden: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
@@ -105,7 +109,7 @@ class Mlp(_Common):
         if len(signature.input.shape) > 1 or signature.input.is_tokens:
             found += [] if signature.per_step else [Flatten()]
         for units in _repeat(self.hidden, self.depth):
-            found.append(Dense(units=units, initializer=self.initializer, bias=not self.batch_norm))
+            found.append(Dense(units=units, bias=not self.batch_norm, **self.start()))
             found += [BatchNorm()] if self.batch_norm else []
             found += [self.act(), *self.drop()]
         return [*found, self.head(signature)]
@@ -139,7 +143,7 @@ class Cnn(_Common):
                     stride=self.stride,
                     padding=self.padding,
                     bias=not self.batch_norm,
-                    initializer=self.initializer,
+                    **self.start(),
                 )
             )
             found += [BatchNorm()] if self.batch_norm else []
@@ -147,14 +151,14 @@ class Cnn(_Common):
             found += [MaxPool2d(pool=self.pool)] if self.pool else []
         found.append(Flatten())
         for units in self.hidden:
-            found += [Dense(units=units, initializer=self.initializer), self.act(), *self.drop()]
+            found += [Dense(units=units, **self.start()), self.act(), *self.drop()]
         return [*found, self.head(signature)]
 
 
 _CELLS: dict[str, type[Rnn] | type[Lstm] | type[Gru]] = {"rnn": Rnn, "lstm": Lstm, "gru": Gru}
 
 
-def _sequence_entry(signature: Signature, embedding: int | None, initializer: Any, project: bool) -> list[Layer]:
+def _sequence_entry(signature: Signature, embedding: int | None, start: dict[str, Any], project: bool) -> list[Layer]:
     """Tokens through an embedding; numbers as they are, or projected to ``embedding`` features."""
     if signature.input.is_tokens:
         if embedding is None:
@@ -165,7 +169,7 @@ def _sequence_entry(signature: Signature, embedding: int | None, initializer: An
             f"this family needs sequences (steps, features) or tokens; the data give {signature.input}; "
             "mnist_rows and digits_rows give an image as a sequence of rows"
         )
-    return [Dense(units=embedding, initializer=initializer)] if project and embedding else []
+    return [Dense(units=embedding, **start)] if project and embedding else []
 
 
 class Recurrent(_Common):
@@ -179,11 +183,11 @@ class Recurrent(_Common):
     embedding: Units | None = None
 
     def layers_for(self, signature: Signature) -> list[Layer]:
-        found = _sequence_entry(signature, self.embedding, self.initializer, project=False)
+        found = _sequence_entry(signature, self.embedding, self.start(), project=False)
         for level in range(self.depth):
             every_step = signature.per_step or level < self.depth - 1
             cell = _CELLS[self.cell]
-            found.append(cell(units=self.hidden, return_sequences=every_step, initializer=self.initializer))
+            found.append(cell(units=self.hidden, return_sequences=every_step, **self.start()))
             found += self.drop()
         return [*found, self.head(signature)]
 
@@ -209,7 +213,7 @@ class AttentionFamily(_Common):
     """What the head sees when the data have one target for the whole sequence."""
 
     def layers_for(self, signature: Signature) -> list[Layer]:
-        found = _sequence_entry(signature, self.embedding, self.initializer, project=True)
+        found = _sequence_entry(signature, self.embedding, self.start(), project=True)
         found += [Position()] if self.positions else []
         found += self.drop() if self.feed_forward else []
         for _ in range(self.depth):
@@ -220,11 +224,11 @@ class AttentionFamily(_Common):
         return [*found, self.head(signature)]
 
     def block(self) -> list[Layer]:
-        attention = Attention(heads=self.heads, causal=self.causal, initializer=self.initializer)
+        attention = Attention(heads=self.heads, causal=self.causal, **self.start())
         if self.feed_forward is None:
             return [attention, *self.drop()]
-        widen = Dense(units=self.feed_forward, initializer=self.initializer)
-        narrow = Dense(units=self.embedding, initializer=self.initializer)
+        widen = Dense(units=self.feed_forward, **self.start())
+        narrow = Dense(units=self.embedding, **self.start())
         # pydantic has checked these instances once; model_construct would skip the second check, not the first
         mix: tuple[Any, ...] = (LayerNorm(), attention, *self.drop())
         feed: tuple[Any, ...] = (LayerNorm(), widen, self.act(), narrow, *self.drop())

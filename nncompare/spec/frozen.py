@@ -26,3 +26,8 @@ class Frozen(BaseModel):
         if isinstance(value, dict):
             return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
         return value
+
+    def leaves_open(self, field: str) -> bool:
+        """Whether the file says nothing of ``field``, so that its value is a default: nncompare's own, or in the
+        native convention the framework's."""
+        return field not in self.model_fields_set

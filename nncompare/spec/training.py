@@ -128,5 +128,6 @@ class Train(Frozen):
     early_stopping: EarlyStopping | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     dtype: Literal["float32", "float64"] = "float32"
-    convention: Literal["aligned"] = "aligned"
-    """All runtimes compute the same function."""
+    convention: Literal["aligned", "native"] = "aligned"
+    """``aligned``: all runtimes compute the same function. ``native``: every layer and optimizer as its framework
+    ships it, with the framework's own default for every value that the file leaves open."""

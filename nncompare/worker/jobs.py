@@ -8,6 +8,7 @@ from typing import Any
 
 from nncompare.backends.base import Job
 from nncompare.spec.data import Signature
+from nncompare.spec.dump import as_given
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.layers import TensorSpec
 
@@ -20,7 +21,7 @@ def write(folder: Path, job: Job, *, data: Path, save_weights: bool = False) -> 
     folder.mkdir(parents=True, exist_ok=True)
     text: dict[str, Any] = {
         "runtime": job.runtime,
-        "experiment": job.experiment.model_dump(mode="json"),
+        "experiment": as_given(job.experiment),  # a default that is written out would be no default in the worker
         "signature": {
             "shape": job.signature.input.shape,
             "vocabulary": job.signature.input.vocabulary,

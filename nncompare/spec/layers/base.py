@@ -12,6 +12,12 @@ from nncompare.spec.initializers import Initializer
 
 Role = Literal["kernel", "recurrent", "bias", "embedding", "scale", "running"]
 """``running`` marks statistics that training updates without a gradient (BatchNorm's mean and variance)."""
+START_FIELDS: dict[Role, str] = {
+    "kernel": "initializer",
+    "embedding": "initializer",
+    "recurrent": "recurrent_initializer",
+}
+"""The layer's field that says how the parameters of a role start; the other roles have none."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,8 @@ class Layer(Frozen):
     title: ClassVar[str]
     """One line for ``nncompare list``."""
 
+    start_fields: ClassVar[dict[Role, str]] = START_FIELDS
+
     type: str
 
     def output(self, x: TensorSpec) -> TensorSpec:
@@ -99,6 +107,11 @@ class Layer(Frozen):
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
         """Parameters and running statistics, in the order in which they are reported."""
         return ()
+
+    def gives_start(self, parameter: Parameter) -> bool:
+        """Whether the file says how this parameter starts; if not, a framework's own start is native."""
+        field = self.start_fields.get(parameter.role)
+        return field is not None and not self.leaves_open(field)
 
     def flops(self, x: TensorSpec) -> int:
         """Forward floating-point operations for one example.

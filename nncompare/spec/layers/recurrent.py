@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from nncompare.spec.initializers import ORTHOGONAL, XAVIER_UNIFORM, ZEROS, Initializer, InitializerField
-from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
+from nncompare.spec.layers.base import START_FIELDS, Layer, Parameter, Role, TensorSpec
 
 
 class _Recurrent(Layer):
@@ -77,6 +77,7 @@ class Lstm(_Recurrent):
     title: ClassVar[str] = "long short-term memory"
     gates: ClassVar[int] = 4
     pointwise: ClassVar[int] = 9
+    start_fields: ClassVar[dict[Role, str]] = {**START_FIELDS, "bias": "forget_bias"}
     type: Literal["lstm"] = "lstm"
     forget_bias: float = Field(default=1.0, ge=0)
     """Start of the forget gate's bias (Jozefowicz, Zaremba and Sutskever 2015)."""
