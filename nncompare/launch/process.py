@@ -8,8 +8,9 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -53,6 +54,27 @@ class WorkerProcess:
         with suppress(OSError):
             self._wire.send("go", slices=slices)
 
+    @property
+    def connection(self) -> Connection[Any, Any]:
+        """For ``multiprocessing.connection.wait`` over several workers."""
+        return self._wire.connection
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Says something to the worker; that it has died is found when it is next heard."""
+        with suppress(OSError):
+            self._wire.send(kind, **fields)
+
+    def receive(self) -> Message:
+        """The next message; blocks.
+
+        Raises:
+            Failed, OutOfMemory: the process died.
+        """
+        try:
+            return self._wire.receive()
+        except (EOFError, OSError):
+            raise self._death() from None
+
     def messages(self, timeout_s: float) -> Iterator[Message]:
         """Everything the worker says, until its last word ``end``.
 
@@ -65,10 +87,7 @@ class WorkerProcess:
             left = deadline - time.monotonic()
             if left <= 0 or not wait([self._wire.connection], left):
                 raise TimedOut(f"no result within {timeout_s:g} s (measure.timeout_s)")
-            try:
-                message = self._wire.receive()
-            except (EOFError, OSError):
-                raise self._death() from None
+            message = self.receive()
             yield message
             if message["kind"] == "end":
                 return
@@ -104,6 +123,11 @@ class WorkerProcess:
         self._signal(signal.SIGKILL)  # also what the worker itself started
         self.process.wait()
         self._wire.close()
+
+    def kill(self) -> None:
+        """Ends the process group at once; ``close`` is still owed."""
+        if self.process.poll() is None:
+            self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):

@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from nncompare.errors import StoreError
-from nncompare.store.result import SCHEMA_VERSION, RunResult
+from nncompare.store.result import SCHEMA_VERSION, Document, RunResult
 
 _SHOWN = 5
 """Problems of a damaged file that an error lists."""
 
 
-def to_json(result: RunResult) -> str:
+def to_json(result: Document) -> str:
     """The text of ``result.json`` and of ``--json``, with a line end. A figure that is not finite becomes ``null``."""
     return json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -32,7 +32,7 @@ from nncompare.errors import StoreError
 from nncompare.store import tables
 from nncompare.store.atomic import explain, explained, sync_folder, write_bytes, write_text
 from nncompare.store.codec import from_json, to_json
-from nncompare.store.result import RunResult
+from nncompare.store.result import Document, RunResult
 from nncompare.store.tables import Sample, read_slices
 
 RESULT_FILE = "result.json"
@@ -65,7 +65,7 @@ class ResultFolder:
         """``experiment.yaml``: a file that ``nncompare run`` takes as it is."""
         write_text(self._root / "experiment.yaml", text)
 
-    def write_result(self, result: RunResult) -> None:
+    def write_result(self, result: Document) -> None:
         """``result.json``, strict JSON, replaced as a whole."""
         write_text(self._root / RESULT_FILE, to_json(result))
 

@@ -1,7 +1,8 @@
 """``python -m nncompare.worker FOLDER``: runs the job in a folder, or answers what a framework sees.
 
 With ``--wire N`` the messages go to descriptor N; without it they are printed, so that a job can be replayed by
-hand. ``--probe RUNTIME`` imports the runtime's framework and reports versions and devices.
+hand. ``--trials RUNTIME`` serves one trial of a search after the other. ``--check STEPS`` puts the job through a parity check of so many steps. ``--probe RUNTIME`` imports the runtime's
+framework and reports versions and devices.
 """
 
 from __future__ import annotations
@@ -69,15 +70,40 @@ def _train(folder: Path, send: Callable[..., None], permit: Callable[[], bool]) 
     TrainingRun(job, data, send, permit, folder, save).run()
 
 
+def _check(folder: Path, steps: int, send: Callable[..., None]) -> None:
+    from nncompare.worker.jobs import read
+    from nncompare.worker.observe import check
+
+    job, data, _ = read(folder)
+    check(job, data, steps, folder, send)
+
+
+def _derive(folder: Path, send: Callable[..., None]) -> None:
+    from nncompare.worker.derivatives import answer, read
+
+    answer(read(folder), send)
+
+
+def _serve(runtime: str, send: Callable[..., None], inbox: Inbox) -> None:
+    from nncompare.worker.trials import TrialServer
+
+    TrialServer(runtime, send, inbox).serve()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m nncompare.worker", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--probe", metavar="RUNTIME")
+    parser.add_argument("--trials", metavar="RUNTIME")
+    parser.add_argument("--check", type=int, metavar="STEPS")
+    parser.add_argument("--derive", action="store_true")
     parser.add_argument("--wire", type=int, metavar="N")
     parser.add_argument("--parent", type=int, metavar="PID")
     asked = parser.parse_args(arguments)
-    if (asked.folder is None) == (asked.probe is None):
-        parser.error("give a job folder or --probe RUNTIME")
+    if sum(item is not None for item in (asked.folder, asked.probe, asked.trials)) != 1:
+        parser.error("give a job folder, --probe RUNTIME or --trials RUNTIME")
+    if asked.trials is not None and asked.wire is None:
+        parser.error("--trials needs --wire: the trials come from the parent; one of them is replayed by its folder")
     send: Callable[..., None]
     permit: Callable[[], bool]
     if asked.wire is None:
@@ -91,9 +117,16 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.parent is not None:
             die_with_parent(asked.parent)
         wire = Wire.from_descriptor(asked.wire)
-        send, permit = wire.send, Inbox(wire).permit
+        inbox = Inbox(wire)
+        send, permit = wire.send, inbox.permit
+        if asked.trials is not None:
+            return _guarded(lambda: _serve(asked.trials, send, inbox), send)
     if asked.probe is not None:
         return _guarded(lambda: _probe(asked.probe, send), send)
+    if asked.check is not None:
+        return _guarded(lambda: _check(asked.folder, asked.check, send), send)
+    if asked.derive:
+        return _guarded(lambda: _derive(asked.folder, send), send)
     return _guarded(lambda: _train(asked.folder, send, permit), send)
 
 

@@ -8,6 +8,7 @@ for all of them) and ``stop``; a worker says, in this order:
 ``built``       ``build_s``, ``device``, ``device_name``, ``parameters``, ``settings``
 ``slices``      ``rows``: list of ``[epoch, begin, end, seconds, loss, phase]``; ``step``, ``steps_per_s``
 ``epoch``       one row of the history
+``progress``    ``what``, ``done``, ``of``: of a parity check
 ``result``      ``final``, ``timing``, ``memory``
 ``end``         ``status``, ``reason``: the last word
 ==============  ==========================================================================================
@@ -84,6 +85,8 @@ class Inbox:
         self._credits: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._unlimited = False
         self.stopped = False
+        self.words: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        """What is neither ``go`` nor ``stop``, for a worker that serves one request after the other."""
         threading.Thread(target=self._read, daemon=True, name="wire").start()
 
     def _read(self) -> None:
@@ -97,6 +100,8 @@ class Inbox:
                 self._credits.put(0)
             elif message["kind"] == "go":
                 self._credits.put(message.get("slices"))
+            else:
+                self.words.put(message)
 
     def permit(self) -> bool:
         """Waits for the parent's leave to run one slice; False: stop."""

@@ -1,0 +1,15 @@
+"""``verify``: proves that the runtimes compute the same function, or says where they part.
+
+========================  =====================================================================================
+``study``                 jobs, examples, workers, judges; ``verify`` is here
+``context``               one experiment in one dtype, and the formulas at its examples
+``judge``, ``floor``      the checks: by formula and between runtimes; float32 by its rounding floor
+``gates``                 how far apart is too far
+``explain``, ``suspects``  the first cause of a failed check, and the known mistake that it looks like
+``document``              the certificate
+========================  =====================================================================================
+"""
+
+from nncompare.studies.verify.study import DTYPES, STEPS, Silent, Verified, Watcher, verify
+
+__all__ = ["DTYPES", "STEPS", "Silent", "Verified", "Watcher", "verify"]

@@ -1,0 +1,111 @@
+"""From evidence to the certificate."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from nncompare.data.base import digest
+from nncompare.launch.collect import Outcome
+from nncompare.numerics.initializers import initial_params
+from nncompare.store.result import RuntimeResult
+from nncompare.store.verify import CheckResult, Finding, Hashes, VerifiedRuntime, VerifyResult
+from nncompare.studies.environment import describe_environment
+from nncompare.studies.ledger import ledger
+from nncompare.studies.verify.gates import UNITS, Check
+from nncompare.studies.verify.judge import summarize
+
+if TYPE_CHECKING:
+    from nncompare.studies.verify.study import Evidence, Parity
+
+Status = Literal["certified", "failed", "not_comparable"]
+
+
+def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, seconds: float) -> VerifyResult:
+    """The document of a check."""
+    rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
+    checks = [check for dtype in parity.dtypes for check in summarize(evidence.checks[dtype])]
+    status, reason = verdict(rows, checks)
+    return VerifyResult(
+        id=id,
+        name=parity.experiment.name,
+        created=created.isoformat(timespec="seconds"),
+        experiment=parity.experiment.model_dump(mode="json", exclude_none=True),
+        environment=describe_environment(parity.data),
+        status=status,
+        reason=reason,
+        steps=parity.steps,
+        seconds=seconds,
+        runtimes=rows,
+        checks=tuple(map(as_result, checks)),
+        findings=tuple(parity.findings(evidence)),
+        dead=tuple(sorted(parity.dead)),
+        hashes=_hashes(parity),
+        ledger=ledger([_for_ledger(row) for row in rows]),
+    )
+
+
+def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Status, str | None]:
+    """``failed`` if any check failed; ``not_comparable`` if a runtime is missing, since a certificate speaks of all."""
+    wrong = [check for check in checks if not check.passed]
+    if wrong:
+        return "failed", None
+    absent = [row for row in rows if row.status != "ok"]
+    if absent:
+        names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)
+        return "not_comparable", f"not all runtimes could be checked: {names}"
+    if not checks:
+        return "not_comparable", "nothing was checked"
+    return "certified", None
+
+
+def as_result(check: Check) -> CheckResult:
+    return CheckResult(
+        runtime=check.runtime,
+        against=check.against,
+        quantity=check.quantity,
+        layer=check.layer,
+        dtype=check.dtype,
+        worst=check.worst if np.isfinite(check.worst) else None,
+        gate=check.gate,
+        passed=check.passed,
+        step=check.step,
+        unit="absolute" if check.dtype == "float32" and check.against not in _JUDGES else UNITS[check.quantity],
+    )
+
+
+_JUDGES = ("formula", "differences", "itself")
+
+
+def _row(parity: Parity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
+    """Of both dtypes' workers, the one that ended worse."""
+    outcomes = [evidence.outcomes[dtype, runtime] for dtype in parity.dtypes]
+    worse: Outcome = next((outcome for outcome in outcomes if outcome.status != "ok"), outcomes[0])
+    return VerifiedRuntime(
+        runtime=runtime,
+        status=worse.status,  # pydantic checks the word
+        reason=worse.reason,
+        log=worse.log,
+        versions=outcomes[0].imported.get("versions", {}),
+        device=outcomes[0].built.get("device_name"),
+        settings=outcomes[0].built.get("settings", {}),
+    )
+
+
+def _for_ledger(row: VerifiedRuntime) -> RuntimeResult:
+    return RuntimeResult(runtime=row.runtime, status=row.status, versions=row.versions, settings=row.settings)
+
+
+def _hashes(parity: Parity) -> Hashes:
+    context = parity.contexts[parity.dtypes[0]]
+    plan = context.plan.trajectory
+    weights = initial_params(context.model, parity.experiment.train.seed)
+    return Hashes(
+        weights=digest(*(weights[name] for name in context.model.parameters)),
+        order=digest(*(plan.order(epoch) for epoch in range(plan.epochs))),
+    )
+
+
+__all__ = ["Finding", "as_result", "build", "verdict"]
