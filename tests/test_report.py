@@ -133,6 +133,11 @@ class TestTables:
         ]
         assert "softmax cross-entropy in nats" in text
 
+    @pytest.mark.parametrize("result", [examples.all_ok(), examples.regression()])
+    def test_no_runtime_is_the_best_learner(self, result):
+        text = to_text(result, 120)
+        assert "*" not in text[text.index("Learning") : text.index("Loss by epoch")]
+
     def test_what_looks_equal_shares_the_mark_and_all_equal_has_none(self):
         assert best(("1.0", "1.0", "2.0"), (1.01, 0.99, 2.0)) == {0, 1}
         assert best(("1.0", "1.0"), (1.01, 0.99)) == frozenset()

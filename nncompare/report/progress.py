@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from nncompare.report import numbers
@@ -194,6 +194,19 @@ class RunProgress:
             self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
 
 
+class _Left(ProgressColumn):
+    """``00:07 left``; nothing while that is not known."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        if task.total is None or task.time_remaining is None:
+            return Text()
+        minutes, seconds = divmod(int(task.time_remaining), 60)
+        hours, minutes = divmod(minutes, 60)
+        return Text(f"{f'{hours}:' if hours else ''}{minutes:02d}:{seconds:02d} left")
+
+
 def _bars(console: Console, clock: Callable[[], float]) -> Progress:
     """Gone when the run has ended: what stays is one line a runtime."""
     wide = console.width >= _WIDE
@@ -202,8 +215,7 @@ def _bars(console: Console, clock: Callable[[], float]) -> Progress:
         BarColumn(bar_width=20 if wide else 8),
         TextColumn("{task.fields[text]}", markup=False),
         *([TimeElapsedColumn()] if wide else []),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
+        _Left(),
         console=console,
         get_time=clock,
         transient=True,

@@ -23,7 +23,10 @@ def task_of(result: RunResult) -> str:
 
 
 def learning_sheet(result: RunResult) -> Sheet:
-    """Losses and accuracies (regression: MAE and R²) with the final weights."""
+    """Losses and accuracies (regression: MAE and R²) with the final weights.
+
+    None is marked as the best: runtimes that compute the same differ by rounding, which is no merit.
+    """
     rows, regression = result.runtimes, task_of(result) == "regression"
     columns = [*_status(result), _words("device", rows, lambda row: row.device)]
     columns.append(Column(head="parameters", texts=numbers.count([row.parameters for row in rows])))
@@ -35,7 +38,7 @@ def learning_sheet(result: RunResult) -> Sheet:
             columns.append(_accuracy(f"{head} accuracy", rows, f"{part}_accuracy"))
     if regression:
         columns.append(_loss("test MAE", rows, "test_mae"))
-        columns.append(_loss("test R²", rows, "test_r2", largest=True))
+        columns.append(_loss("test R²", rows, "test_r2"))
     sheet = Sheet(title="Learning", labels=_labels(rows), columns=tuple(columns))
     notes = [f"Loss: {LOSS.get(task_of(result), 'as trained')}; all with the final weights, in inference mode."]
     if any(row.final.best_epoch is not None for row in rows):
@@ -67,6 +70,7 @@ def time_sheet(result: RunResult) -> Sheet:
     notes = ["Relative: median step over the fastest's, 1.00 = fastest. Train: all steps, the first one included."]
     if counts:
         notes.append(f"Step: mean step of each slice after warm-up; slices: {', '.join(counts)}.")
+        notes.append("Samples: over all of these slices together, slow ones included, so not batch size over median.")
     notes += _memory_note(rows)
     if any(row.status == "ok" and row.timing.step_s is None for row in rows):
         notes.append("n/a step times: training ended before the first slice after warm-up; more epochs give one.")
@@ -169,17 +173,12 @@ def _seconds(head: str, rows: Sequence[RuntimeResult], get: Get, *, mark: bool =
     return Column(head=head, unit=formatted.unit, texts=formatted.texts, best=marked)
 
 
-def _loss(head: str, rows: Sequence[RuntimeResult], name: str, *, largest: bool = False) -> Column:
-    values: list[float | None] = [getattr(row.final, name) for row in rows]
-    texts = numbers.plain(values)
-    return Column(head=head, texts=texts, best=best(texts, _of_finished(rows, values), largest=largest))
+def _loss(head: str, rows: Sequence[RuntimeResult], name: str) -> Column:
+    return Column(head=head, texts=numbers.plain([getattr(row.final, name) for row in rows]))
 
 
 def _accuracy(head: str, rows: Sequence[RuntimeResult], name: str) -> Column:
-    values: list[float | None] = [getattr(row.final, name) for row in rows]
-    formatted = numbers.percent(values)
-    marked = best(formatted.texts, _of_finished(rows, values), largest=True)
-    return Column(head=head, unit=formatted.unit, texts=formatted.texts, best=marked)
+    return _formatted(head, numbers.percent([getattr(row.final, name) for row in rows]))
 
 
 def _of_finished(rows: Sequence[RuntimeResult], values: Sequence[float | None]) -> list[float | None]:
