@@ -163,6 +163,14 @@ class TestTables:
         assert cells(text, "GFLOP/s, est.") == ["378.4", "341.6", "152.7"]
         assert cells(text, "peak memory, MiB") == ["393.2*", "697.4", "733.4"]
 
+    def test_a_noisy_machine_is_told(self):
+        calm, busy = examples.row("torch"), examples.row("keras")
+        assert "Noisy" not in to_text(examples.run(calm, busy), 80)
+        step = busy.timing.step_s.model_copy(update={"p95": 4.2 * busy.timing.step_s.median})
+        busy = busy.model_copy(update={"timing": busy.timing.model_copy(update={"step_s": step})})
+        text = flat(to_text(examples.run(calm, busy), 80))
+        assert "Noisy: p95 over median is keras 4.2 times; repeat this on a quiet machine." in text
+
     def test_a_missing_figure_says_why(self):
         text = flat(to_text(examples.too_short(), 80))
         assert "n/a step times: training ended before the first slice after warm-up" in text

@@ -18,6 +18,10 @@ LOSS = {
 }
 
 
+_NOISY = 3.0
+"""95th percentile over median from which a note says so; a quiet machine stays below 2."""
+
+
 def task_of(result: RunResult) -> str:
     return str(result.experiment.get("task", "classification"))
 
@@ -71,7 +75,7 @@ def time_sheet(result: RunResult) -> Sheet:
     if counts:
         notes.append(f"Step: mean step of each slice after warm-up; slices: {', '.join(counts)}.")
         notes.append("Samples: over all of these slices together, slow ones included, so not batch size over median.")
-    notes += _memory_note(rows)
+    notes += [*_noise_note(rows), *_memory_note(rows)]
     if any(row.status == "ok" and row.timing.step_s is None for row in rows):
         notes.append("n/a step times: training ended before the first slice after warm-up; more epochs give one.")
     return _with_notes(sheet, result, notes)
@@ -113,6 +117,13 @@ def _peak(rows: Sequence[RuntimeResult]) -> Column:
         return column
     peaks = _of_finished(rows, [row.memory.peak_bytes for row in rows])
     return Column(head=column.head, unit=column.unit, texts=column.texts, best=best(column.texts, peaks))
+
+
+def _noise_note(rows: Sequence[RuntimeResult]) -> list[str]:
+    """Whose slow steps are far from its median: something else used the machine."""
+    ratios = {row.runtime: row.timing.step_s.p95 / row.timing.step_s.median for row in rows if row.timing.step_s}
+    noisy = [f"{runtime} {ratio:.1f} times" for runtime, ratio in ratios.items() if ratio >= _NOISY]
+    return [f"Noisy: p95 over median is {', '.join(noisy)}; repeat this on a quiet machine."] if noisy else []
 
 
 def _memory_note(rows: Sequence[RuntimeResult]) -> list[str]:
