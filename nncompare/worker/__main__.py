@@ -1,8 +1,8 @@
 """``python -m nncompare.worker FOLDER``: runs the job in a folder, or answers what a framework sees.
 
 With ``--wire N`` the messages go to descriptor N; without it they are printed, so that a job can be replayed by
-hand. ``--trials RUNTIME`` serves one trial of a search after the other. ``--check STEPS`` puts the job through a parity check of so many steps. ``--probe RUNTIME`` imports the runtime's
-framework and reports versions and devices.
+hand. ``--trials RUNTIME`` serves one trial of a search after the other. ``--check STEPS`` puts the job through a parity
+check of so many steps. ``--probe RUNTIME`` imports the runtime's framework and reports versions and devices.
 """
 
 from __future__ import annotations

@@ -1,0 +1,105 @@
+"""Derivatives of a formula by PyTorch's automatic differentiation."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+
+from nncompare.backends.derivatives import Array, Mode
+from nncompare.spec.expression import Expression, evaluate
+
+Function = Callable[[torch.Tensor], torch.Tensor]
+
+_NAMED = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid")
+
+
+class Tensors:
+    """PyTorch tensors as an arithmetic."""
+
+    functions = {
+        **{name: getattr(torch, name) for name in (*_NAMED, "relu", "abs", "negative", "sign")},
+        "softplus": F.softplus,
+        "silu": F.silu,
+        "gelu": F.gelu,
+        "step": lambda u: torch.heaviside(u, torch.zeros_like(u)),
+    }
+    operators = {
+        "+": operator.add,
+        "-": operator.sub,
+        "*": operator.mul,
+        "/": operator.truediv,
+        "**": torch.pow,
+    }
+
+    def __init__(self, dtype: torch.dtype):
+        self.dtype = dtype
+
+    def number(self, value: Fraction) -> torch.Tensor:
+        return torch.tensor(float(value), dtype=self.dtype)
+
+    def constant(self, name: str) -> torch.Tensor:
+        return torch.tensor(math.pi if name == "pi" else math.e, dtype=self.dtype)
+
+
+class TorchDerivatives:
+    """``torch`` and ``torch:compile`` (see ``backends.derivatives.Derivatives``)."""
+
+    how = {"value": "PyTorch operations", "reverse": "torch.autograd.grad", "forward": "torch.func.jvp"}
+    notes = {"softplus": "softplus: PyTorch returns its argument above 20 (threshold), off by up to 2e-9"}
+
+    def __init__(self) -> None:
+        self.compiled = False
+
+    def configure(self, mode: str, threads: int) -> None:
+        self.compiled = mode == "compile"
+        torch.set_num_threads(threads)
+
+    def why_not(self, mode: Mode, order: int) -> str | None:
+        if self.compiled and mode == "reverse" and order > 1:
+            return "torch.compile has no second derivative by reverse mode"
+        return None
+
+    def value(self, expression: Expression, x: Array) -> Array:
+        with torch.no_grad():
+            return self._compile(_function(expression))(torch.tensor(x)).numpy()
+
+    def reverse(self, expression: Expression, x: Array, order: int) -> Array:
+        at = torch.tensor(x, requires_grad=True)
+        result = self._compile(_function(expression))(at)
+        for _ in range(order):
+            if not result.requires_grad:  # a constant
+                return torch.zeros_like(at).numpy()
+            (slope,) = torch.autograd.grad(result.sum(), at, create_graph=True, allow_unused=True)
+            result = torch.zeros_like(at) if slope is None else slope
+        return result.detach().numpy()
+
+    def forward(self, expression: Expression, x: Array, order: int) -> Array:
+        function = _function(expression)
+        for _ in range(order):
+            function = _pushed(function)
+        return self._compile(function)(torch.tensor(x)).numpy()
+
+    def _compile(self, function: Function) -> Function:
+        return torch.compile(function) if self.compiled else function
+
+
+def _function(expression: Expression) -> Function:
+    """The formula as a function of a tensor ``(N,)``."""
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return evaluate(expression, x, Tensors(x.dtype)).expand(x.shape)
+
+    return function
+
+
+def _pushed(function: Function) -> Function:
+    """The derivative of a function of each element, by forward mode."""
+    return lambda x: torch.func.jvp(function, (x,), (torch.ones_like(x),))[1]
+
+
+DERIVATIVES = TorchDerivatives()

@@ -1,0 +1,157 @@
+"""A formula of one variable as a small frozen tree. Knows no framework, no NumPy, no SymPy.
+
+``evaluate`` walks the tree with an arithmetic: NumPy arrays, numbers of high precision, SymPy expressions and each
+framework's tensors all go through this one walk, so that a formula means the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol, TypeVar
+
+OPERATORS = ("+", "-", "*", "/", "**")
+CONSTANTS = ("pi", "e")
+FUNCTIONS = {
+    "exp": "exponential",
+    "log": "natural logarithm",
+    "sqrt": "square root",
+    "sin": "sine",
+    "cos": "cosine",
+    "tan": "tangent",
+    "asin": "inverse sine",
+    "acos": "inverse cosine",
+    "atan": "inverse tangent",
+    "sinh": "hyperbolic sine",
+    "cosh": "hyperbolic cosine",
+    "tanh": "hyperbolic tangent",
+    "erf": "error function",
+    "sigmoid": "1 / (1 + exp(-u))",
+    "softplus": "log(1 + exp(u))",
+    "silu": "u * sigmoid(u)",
+    "gelu": "u * (1 + erf(u / sqrt(2))) / 2",
+    "relu": "the larger of u and 0",
+    "abs": "size without sign",
+}
+"""Functions of a formula, each with its meaning; every backend has all of them."""
+DERIVED = ("negative", "sign", "step")
+"""Further functions that a tree may hold: unary minus, and the derivatives of ``abs`` and ``relu``."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """``x``"""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it was written, exactly: ``0.1`` is one tenth, not the binary number next to it."""
+
+    value: Fraction
+
+
+@dataclass(frozen=True)
+class Constant:
+    """``pi`` or ``e``"""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function of one argument; one of ``FUNCTIONS`` or ``DERIVED``."""
+
+    function: str
+    argument: Expression
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One of ``OPERATORS`` between two expressions."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+Expression = Variable | Number | Constant | Call | Binary
+
+
+class Arithmetic(Protocol[T]):
+    """How to compute with ``T``: the primitives that an evaluation needs."""
+
+    @property
+    def functions(self) -> Mapping[str, Callable[[T], T]]:
+        """By name, all of ``FUNCTIONS`` and ``DERIVED``."""
+
+    @property
+    def operators(self) -> Mapping[str, Callable[[T, T], T]]:
+        """By sign, all of ``OPERATORS``."""
+
+    def number(self, value: Fraction) -> T:
+        """A number."""
+
+    def constant(self, name: str) -> T:
+        """``pi`` or ``e``."""
+
+
+def evaluate(expression: Expression, x: T, arithmetic: Arithmetic[T]) -> T:
+    """The expression's value at ``x``, with this arithmetic."""
+    if isinstance(expression, Variable):
+        return x
+    if isinstance(expression, Number):
+        return arithmetic.number(expression.value)
+    if isinstance(expression, Constant):
+        return arithmetic.constant(expression.name)
+    if isinstance(expression, Call):
+        return arithmetic.functions[expression.function](evaluate(expression.argument, x, arithmetic))
+    left = evaluate(expression.left, x, arithmetic)
+    return arithmetic.operators[expression.operator](left, evaluate(expression.right, x, arithmetic))
+
+
+def nodes(expression: Expression) -> Iterator[Expression]:
+    """Every node, the root first."""
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, Call):
+            waiting.append(node.argument)
+        elif isinstance(node, Binary):
+            waiting += [node.left, node.right]
+
+
+def to_data(expression: Expression) -> list[Any]:
+    """The tree as nested lists for JSON: ``["*", ["number", "2"], ["x"]]``."""
+    if isinstance(expression, Variable):
+        return ["x"]
+    if isinstance(expression, Number):
+        return ["number", str(expression.value)]
+    if isinstance(expression, Constant):
+        return ["constant", expression.name]
+    if isinstance(expression, Call):
+        return ["call", expression.function, to_data(expression.argument)]
+    return [expression.operator, to_data(expression.left), to_data(expression.right)]
+
+
+def from_data(data: list[Any]) -> Expression:
+    """The tree that ``to_data`` wrote.
+
+    Raises:
+        ValueError: something else.
+    """
+    kind, *rest = data
+    if kind == "x":
+        return Variable()
+    if kind == "number":
+        return Number(Fraction(rest[0]))
+    if kind == "constant" and rest[0] in CONSTANTS:
+        return Constant(rest[0])
+    if kind == "call" and (rest[0] in FUNCTIONS or rest[0] in DERIVED):
+        return Call(rest[0], from_data(rest[1]))
+    if kind in OPERATORS:
+        return Binary(kind, from_data(rest[0]), from_data(rest[1]))
+    raise ValueError(f"not a node of an expression: {kind!r}")

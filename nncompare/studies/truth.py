@@ -1,0 +1,166 @@
+"""What is true of a formula at some points: its exact values, its exact derivative, and where it has none.
+
+SymPy and mpmath are imported when a truth is established, and not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.errors import UsageError
+from nncompare.numerics.formula import compute
+from nncompare.numerics.stencils import NAMES, STENCILS
+from nncompare.spec.expression import Expression
+from nncompare.spec.formula import Formula, parse
+from nncompare.spec.points import parse_points
+from nncompare.stats.accuracy import Accuracy, Gate, make_gate, measure
+from nncompare.store.gradcheck import Method, Points, Values
+
+Array = NDArray[Any]
+DTYPES = ("float64", "float32")
+ORDERS = (1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """A checked question with its exact answer; no framework has been started.
+
+    Args:
+        derivative: the symbolic derivative as a tree; ``text``: as SymPy writes it.
+        x: ``(N,)``, in the dtype.
+        exact_value, exact_derivative: ``(N,)`` in float64, NaN at points that take no part.
+        owed: ``(N,)``, the points where a framework owes a finite number: the formula can be computed in the dtype.
+        gates: for ``value`` and ``derivative``.
+    """
+
+    formula: Formula
+    order: int
+    derivative: Expression
+    text: str
+    x: Array
+    points: Points
+    exact_value: Array
+    exact_derivative: Array
+    owed: Array
+    gates: dict[str, Gate]
+
+    def gate(self, method: Method) -> Gate:
+        return self.gates["value" if method == "value" else "derivative"]
+
+    def measure(self, method: Method, values: Array) -> Accuracy:
+        """The errors of a method's values ``(N,)``."""
+        exact = self.exact_value if method == "value" else self.exact_derivative
+        return measure(values, exact, self.gate(method))
+
+    def neighbours(self) -> Array:
+        """All points of all stencils ``(S, N)``."""
+        stencils = [STENCILS[name, self.order] for name in NAMES]
+        return np.concatenate([stencil.neighbours(self.x, stencil.step(self.x)) for stencil in stencils])
+
+    def differences(self, values: Array) -> dict[Method, Array]:
+        """The finite differences from the formula's values ``(S, N)`` at ``neighbours()``."""
+        found: dict[Method, Array] = {}
+        begin = 0
+        for name in NAMES:
+            stencil = STENCILS[name, self.order]
+            end = begin + len(stencil.offsets)
+            found[name] = stencil.derivative(values[begin:end], stencil.step(self.x))
+            begin = end
+        return found
+
+
+def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
+    """Reads the question and finds the exact answer.
+
+    Raises:
+        UsageError: the formula, the points, the order or the dtype is not allowed.
+    """
+    read = parse(formula)
+    if order not in ORDERS:
+        raise UsageError(f"the order is {order}. Allowed: 1 or 2")
+    if dtype not in DTYPES:
+        near = get_close_matches(dtype, DTYPES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UsageError(f"the dtype is {dtype!r}{hint} Allowed: {', '.join(DTYPES)}")
+    x = _points(at, np.dtype(dtype))
+    from nncompare.numerics.exact import exact
+    from nncompare.numerics.symbolic import differentiate
+
+    largest = float(np.finfo(x.dtype).max)
+    value = exact(read.expression, x.tolist(), largest=largest)
+    # a second derivative needs a first one
+    derivatives = [differentiate(read.expression, n) for n in range(1, order + 1)]
+    slopes = [exact(tree, x.tolist(), largest=largest) for tree, _ in derivatives]
+    reasons = [_first(found) for found in zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)]
+    takes_part = np.array([reason is None for reason in reasons])
+    exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
+    exact_value = np.where(takes_part, value.values, np.nan)
+    derivative, text = derivatives[-1]
+    return Truth(
+        formula=read,
+        order=order,
+        derivative=derivative,
+        text=text,
+        x=x,
+        points=_document(x, value.values, exact_derivative, reasons),
+        exact_value=exact_value,
+        exact_derivative=exact_derivative,
+        owed=takes_part & np.isfinite(compute(read.expression, x)),
+        gates={
+            "value": make_gate(exact_value, _rounding(read.expression, x), x.dtype),
+            "derivative": make_gate(exact_derivative, _rounding(derivative, x), x.dtype),
+        },
+    )
+
+
+def _points(at: str, dtype: np.dtype[Any]) -> Array:
+    asked = np.array(parse_points(at))
+    if np.abs(asked).max() > np.finfo(dtype).max:
+        raise UsageError(f"--at {at}: {np.abs(asked).max():g} is beyond the range of {dtype}")
+    return asked.astype(dtype)
+
+
+def _first(reasons: tuple[str | None, ...]) -> str | None:
+    """Why a point takes no part: the formula's reason, else that of a derivative."""
+    value, *slopes = reasons
+    if value is not None:
+        return value
+    for reason in slopes:
+        if reason is not None:
+            return "no derivative" if reason in ("outside", "kink") else reason
+    return None
+
+
+def _document(x: Array, value: Array, derivative: Array, reasons: list[str | None]) -> Points:
+    def where(*wanted: str) -> tuple[int, ...]:
+        return tuple(index for index, reason in enumerate(reasons) if reason in wanted)
+
+    return Points(
+        dtype=x.dtype.name,
+        x=tuple(x.tolist()),
+        value=_values(value),
+        derivative=_values(derivative),
+        outside=where("outside", "kink"),
+        no_derivative=where("no derivative"),
+        too_large=where("too large"),
+        unknown=where("unknown"),
+    )
+
+
+def _values(found: Array) -> Values:
+    return tuple(float(value) if np.isfinite(value) else None for value in found)
+
+
+def _rounding(expression: Expression, x: Array) -> Array:
+    """Size of the rounding error at each point ``(N,)``: against a wider dtype, 0 where the machine has none."""
+    wider: np.dtype[Any] = np.dtype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    if np.finfo(wider).eps >= np.finfo(x.dtype).eps:
+        return np.zeros(len(x))
+    with np.errstate(all="ignore"):
+        difference = compute(expression, x).astype(wider) - compute(expression, x.astype(wider))
+        return np.asarray(np.abs(difference), np.float64)
