@@ -14,6 +14,7 @@ from typer.main import get_command
 
 COMMANDS = {
     "run": "Train an experiment on every runtime; compare time and loss.",
+    "verify": "Prove that the runtimes compute the same function.",
     "validate": "Check experiment files; every problem with its position.",
     "show": "Print the resolved experiment, its layers, shapes and FLOPs.",
     "doctor": "Frameworks, devices, threads, data: what works, what to mend.",

@@ -26,7 +26,12 @@ Status = Literal["certified", "failed", "not_comparable"]
 def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, seconds: float) -> VerifyResult:
     """The document of a check."""
     rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
-    checks = [check for dtype in parity.dtypes for check in summarize(evidence.checks[dtype])]
+    order = list(parity.experiment.backends)
+    checks = [
+        check
+        for dtype in parity.dtypes
+        for check in sorted(summarize(evidence.checks[dtype]), key=lambda check: order.index(check.runtime))
+    ]
     status, reason = verdict(rows, checks)
     return VerifyResult(
         id=id,

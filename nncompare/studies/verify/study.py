@@ -251,7 +251,8 @@ class Parity:
             count = self.contexts[self.dtypes[0]].model.trainable_count
             raise UsageError(
                 f"the check of a model with {count:,} parameters in float64 needs about {need / 2**30:.1f} GiB of "
-                f"memory, and {free / 2**30:.1f} GiB are free; make the model or train.batch_size smaller, or free memory"
+                f"memory, and {free / 2**30:.1f} GiB are free; make the model or train.batch_size smaller, or free "
+                "memory"
             )
         return max(1, min(usable_threads(self.experiment.measure.threads), int(0.8 * free / need)))
 
