@@ -72,6 +72,11 @@ class Job:
         return self.experiment.resolve(self.signature)
 
     @property
+    def native(self) -> bool:
+        """Every layer and optimizer as its framework ships it (``train.convention``)."""
+        return self.experiment.train.convention == "native"
+
+    @property
     def mode(self) -> str:
         """``torch:compile`` -> ``compile``; empty for the plain runtime."""
         return self.runtime.partition(":")[2]
@@ -116,10 +121,16 @@ class Session(Protocol):
     device: Device
 
     def load(self, params: Params) -> None:
-        """Weights and running statistics := ``params``; optimizer state := fresh."""
+        """Weights and running statistics := ``params``; optimizer state := fresh.
+
+        Aligned: ``params`` names every parameter. Native: those that it leaves out keep their values, which in a new
+        session are the framework's own start, so that ``load(native.start(job))`` starts a training in both
+        conventions. A parameter that only the framework has (``lstm_1.recurrent_bias`` of PyTorch) becomes 0 if its
+        canonical partner (``lstm_1.bias``) is given without it: canonical weights give the canonical function.
+        """
 
     def params(self) -> Params:
-        """Copies of all weights and running statistics."""
+        """Copies of all weights and running statistics; native: also parameters that only this framework has."""
 
     def predict(self, x: Array) -> Array:
         """Logits or values ``(N, …)`` in inference mode, computed in chunks of ``EVALUATION_BATCH``."""
@@ -160,8 +171,12 @@ class Backend(Protocol):
     def why_not(self, job: Job) -> str | None:
         """The reason why this job cannot run faithfully here, or None."""
 
+    def resolve(self, job: Job) -> Job:
+        """A native job with every value that the file leaves open filled in with the framework's default
+        (``native.resolve``), the learning rate of the plan among them; an aligned job as it is."""
+
     def open(self, job: Job, data: Data) -> Session:
-        """Lowers every layer and stages the data on the device."""
+        """Lowers every layer and stages the data on the device; resolves the job first."""
 
 
 class Unsupported(Exception):  # noqa: N818 - it states a fact about a layer

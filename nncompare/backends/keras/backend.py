@@ -8,7 +8,9 @@ import tensorflow as tf
 from nncompare.backends.base import Device, Job, Session, choose_device
 from nncompare.backends.keras import device as devices
 from nncompare.backends.keras.layers import UNSUPPORTED
+from nncompare.backends.keras.native import DEFAULTS
 from nncompare.backends.keras.session import KerasSession
+from nncompare.backends.native import resolve
 from nncompare.data.base import Data
 from nncompare.errors import Refused
 
@@ -42,6 +44,10 @@ class KerasBackend:
         lacking = {node.layer.type for node in job.model.walk()} & UNSUPPORTED.keys()
         return "; ".join(f"{kind}: {UNSUPPORTED[kind]}" for kind in sorted(lacking)) or None
 
+    def resolve(self, job: Job) -> Job:
+        """A native job with Keras's defaults for what the file leaves open."""
+        return resolve(job, DEFAULTS)
+
     def open(self, job: Job, data: Data) -> Session:
         """Builds and compiles the model.
 
@@ -54,7 +60,7 @@ class KerasBackend:
         device = choose_device(self.devices(), job.device)
         assert isinstance(device, Device), "why_not has refused"
         devices.configure(job, device)
-        return KerasSession(job, data, device)
+        return KerasSession(self.resolve(job), data, device)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -42,7 +42,7 @@ def configure(job: Job, device: Device) -> None:
     gpus = tf.config.list_physical_devices("GPU")
     _show(gpus if device.kind == "gpu" else [])
     tf.get_logger().setLevel("ERROR")  # it warns of the few retracings that other batch sizes need
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(job.native)  # TensorFlow ships with it on
     # Keras leaves XLA out, silently, where this is on; XLA's own kernels on the CPU are deterministic.
     if job.deterministic and job.mode != "xla":
         tf.config.experimental.enable_op_determinism()
@@ -107,6 +107,11 @@ def deterministic(job: Job, device: Device) -> bool:
     if job.mode == "xla":
         return device.kind == "cpu" or "xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", "")
     return job.deterministic
+
+
+def tf32(device: Device) -> str:
+    """Whether float32 products are rounded to TF32: only GPUs can."""
+    return "on" if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled() else "off"
 
 
 def onednn() -> str:

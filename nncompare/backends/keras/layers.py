@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,14 @@ from keras import ops
 from nncompare.backends.base import Array, Job, Unsupported
 from nncompare.backends.keras.attention import attention
 from nncompare.backends.keras.binding import Binding
-from nncompare.backends.keras.losses import regularizer
 from nncompare.backends.keras.recurrent import gru, lstm, rnn
 from nncompare.numerics.keys import generator
 from nncompare.numerics.masks import keep_mask
 from nncompare.spec.layers.convolution import pad_amounts
 from nncompare.spec.model import Model, Node
+
+Builder = Callable[[Node, Any, "Lowering"], Any]
+"""A lowering: from a node and its symbolic input to its symbolic output."""
 
 
 @dataclass(kw_only=True)
@@ -31,11 +33,13 @@ class Lowering:
         regularizer: of every kernel, or None.
         bindings: canonical parameter name -> where Keras keeps it.
         outputs: node name -> its symbolic output.
+        native: layer type -> its builder where that differs in the native convention; empty in the aligned one.
         masked: the dropout layers that read their masks.
     """
 
     job: Job
     regularizer: Any
+    native: Mapping[str, Builder] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     masked: list[MaskedDropout] = field(default_factory=list)
@@ -50,24 +54,23 @@ class Lowering:
             self.bindings[f"{node.name}.{name}"] = place if isinstance(place, Binding) else Binding(place)
 
 
-def lower_model(model: Model, job: Job) -> tuple[Any, Lowering]:
-    """The functional Keras model, ``(N, *input) -> (N, *output)``, and where its parts are.
+def lower_model(model: Model, into: Lowering) -> Any:
+    """The functional Keras model, ``(N, *input) -> (N, *output)``; where its parts are is noted in ``into``.
 
     Raises:
         Unsupported: a layer has no lowering.
     """
-    into = Lowering(job=job, regularizer=regularizer(job.experiment.train.penalty))
     dtype = "int32" if model.input.is_tokens else into.dtype
     inputs = keras.Input(model.input.shape, dtype=dtype, name="input")
     x = inputs
     for node in model.nodes:
         x = lower(node, x, into)
-    return keras.Model(inputs, x, name="model"), into
+    return keras.Model(inputs, x, name="model")
 
 
 def lower(node: Node, x: Any, into: Lowering) -> Any:
     """The node's symbolic output for the symbolic input ``x``; notes its parameters in ``into``."""
-    builder = LOWERINGS.get(node.layer.type)
+    builder = into.native.get(node.layer.type, LOWERINGS.get(node.layer.type))
     if builder is None:
         raise Unsupported(f"{node.layer.type}: {UNSUPPORTED.get(node.layer.type, 'no lowering for Keras')}")
     y = builder(node, x, into)
@@ -147,8 +150,12 @@ def _embedding(node: Node, x: Any, into: Lowering) -> Any:
 class Position(keras.layers.Layer):
     """Adds a learned vector to every step (Gehring et al. 2017). ``(N, T, E) -> (N, T, E)``."""
 
+    def __init__(self, *, start: str = "zeros", name: str):
+        super().__init__(name=name)
+        self._start = start
+
     def build(self, input_shape: Any) -> None:
-        self.table = self.add_weight(name="table", shape=input_shape[1:], initializer="zeros")
+        self.table = self.add_weight(name="table", shape=input_shape[1:], initializer=self._start)
 
     def call(self, inputs: Any) -> Any:
         return inputs + self.table
@@ -290,7 +297,7 @@ def _residual(node: Node, x: Any, into: Lowering) -> Any:
     return keras.layers.Add(name=node.name)([outer, inner])
 
 
-LOWERINGS: dict[str, Callable[[Node, Any, Lowering], Any]] = {
+LOWERINGS: dict[str, Builder] = {
     "dense": _dense,
     "conv2d": _conv2d,
     "max_pool2d": _max_pool2d,

@@ -12,10 +12,12 @@ import tensorflow as tf
 
 from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params, Piece
 from nncompare.backends.keras import device as devices
-from nncompare.backends.keras.layers import lower_model
-from nncompare.backends.keras.losses import loss
+from nncompare.backends.keras import native
+from nncompare.backends.keras.layers import Lowering, lower_model
+from nncompare.backends.keras.losses import loss, regularizer
 from nncompare.backends.keras.optimizers import Table, optimizer
 from nncompare.backends.keras.pipeline import batches
+from nncompare.backends.semantics import ALIGNED, describe
 from nncompare.data.base import Data
 from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
@@ -35,10 +37,12 @@ class KerasSession:
         self._compiled = job.mode == "xla"
         strategy = devices.strategy(device)
         with devices.scope(strategy):
-            model, lowering = lower_model(job.model, job)
-            self._rates = Table(job.dtype)
             train = job.experiment.train
-            self._optimizer = optimizer(train.optimizer, train.clip_norm, self._rates)
+            lowering = _lowering(job)
+            model = lower_model(job.model, lowering)
+            self._rates = Table(job.dtype)
+            make = native.optimizer if job.native else optimizer
+            self._optimizer = make(train.optimizer, train.clip_norm, self._rates)
             self._optimizer.build(model.trainable_variables)
             model.compile(self._optimizer, loss(job.experiment.task), jit_compile=self._compiled)
             if self._compiled and not model.jit_compile:
@@ -54,8 +58,11 @@ class KerasSession:
 
     def load(self, params: Params) -> None:
         """Weights and running statistics := ``params``; optimizer state := zeros, as when it was built."""
+        if unknown := set(params) - set(self._bindings):
+            raise KeyError(f"parameters that the model lacks: {', '.join(sorted(unknown))}")
         for name, binding in self._bindings.items():
-            binding.write(np.asarray(params[name], self._job.dtype))
+            if name in params or not self._job.native:
+                binding.write(np.asarray(params[name], self._job.dtype))
         for variable in self._optimizer.variables:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
 
@@ -137,7 +144,7 @@ class KerasSession:
         found = {
             "engine": "Keras on TensorFlow",
             "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
-            "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
+            "tf32": devices.tf32(self.device),
             "compiled": "XLA" if self._model.jit_compile else "tf.function",
             "memory format": "NHWC",
             "optimizer implementation": "one update per variable, unfused",
@@ -151,9 +158,7 @@ class KerasSession:
             found["recurrent kernel"] = self._recurrent_kernel(types)
         if "attention" in types:
             found["attention kernel"] = "einsum, softmax, einsum"
-        if job.experiment.train.optimizer.name != "sgd":
-            found["epsilon placement"] = "after the root, after bias correction"
-        return found
+        return found | describe(job, native.SEMANTICS if job.native else ALIGNED)
 
     def _recurrent_kernel(self, types: set[str]) -> str:
         fused = self.device.kind == "gpu" and not self._compiled and types & {"lstm", "gru"}
@@ -163,6 +168,13 @@ class KerasSession:
         """Drops the model, its compiled functions and its data."""
         self.__dict__ = {"device": self.device}
         keras.backend.clear_session(free_memory=True)
+
+
+def _lowering(job: Job) -> Lowering:
+    penalty = job.experiment.train.penalty
+    if job.native:
+        return Lowering(job=job, regularizer=native.regularizer(penalty), native=native.LOWERINGS)
+    return Lowering(job=job, regularizer=regularizer(penalty))
 
 
 class _Pieces(keras.callbacks.Callback):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from nncompare.backends.base import Device, Job, Session, choose_device
+from nncompare.backends.native import resolve
 from nncompare.backends.tensorflow import device as devices
 from nncompare.backends.tensorflow.layers import UNSUPPORTED
+from nncompare.backends.tensorflow.native import DEFAULTS
 from nncompare.backends.tensorflow.session import TensorflowSession
 from nncompare.data.base import Data
 from nncompare.errors import Refused
@@ -50,6 +52,10 @@ class TensorflowBackend:
         lacking = {node.layer.type for node in job.model.walk()} & UNSUPPORTED.keys()
         return "; ".join(f"{kind}: {UNSUPPORTED[kind]}" for kind in sorted(lacking)) or None
 
+    def resolve(self, job: Job) -> Job:
+        """A native job with TensorFlow's defaults for what the file leaves open."""
+        return resolve(job, DEFAULTS)
+
     def open(self, job: Job, data: Data) -> Session:
         """Lowers the model and stages the training part on the device.
 
@@ -62,4 +68,4 @@ class TensorflowBackend:
         device = choose_device(self.devices(), job.device)
         assert isinstance(device, Device), "why_not has refused"
         devices.configure(job, device)
-        return TensorflowSession(job, data, devices.place(device))
+        return TensorflowSession(self.resolve(job), data, devices.place(device))

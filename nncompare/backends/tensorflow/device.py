@@ -49,7 +49,7 @@ def configure(job: Job, device: Device) -> None:
     """
     _threads(job.threads)
     _show(tf.config.list_physical_devices("GPU") if device.kind == "gpu" else [])
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(job.native)  # TensorFlow ships with it on
     if job.deterministic:
         tf.config.experimental.enable_op_determinism()
 
@@ -128,6 +128,11 @@ def place(device: Device) -> Placement:
     topology = tf.tpu.experimental.initialize_tpu_system(resolver)
     core = tf.tpu.experimental.DeviceAssignment.build(topology, num_replicas=1)
     return Placement(device, tf.distribute.TPUStrategy(resolver, experimental_device_assignment=core))
+
+
+def tf32(device: Device) -> str:
+    """Whether float32 products are rounded to TF32: only GPUs can."""
+    return "on" if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled() else "off"
 
 
 def onednn() -> str:

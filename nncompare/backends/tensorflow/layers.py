@@ -206,7 +206,7 @@ def lower(node: Node, context: Context) -> Lowered:
     kind = node.layer.type
     if kind not in LOWERINGS:
         raise Unsupported(f"{kind}: {UNSUPPORTED.get(kind, 'the tensorflow backend has no lowering for it')}")
-    return LOWERINGS[kind](node, context)
+    return context.native.get(kind, LOWERINGS[kind])(node, context)
 
 
 def chain(nodes: Sequence[Node], context: Context) -> list[Lowered]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import tensorflow as tf
 
 from nncompare.backends.base import Job
-from nncompare.backends.tensorflow.device import Placement, onednn
+from nncompare.backends.semantics import ALIGNED
+from nncompare.backends.semantics import describe as describe_semantics
+from nncompare.backends.tensorflow import native
+from nncompare.backends.tensorflow.device import Placement, onednn, tf32
 from nncompare.backends.tensorflow.optimizers import Optimizer
 from nncompare.backends.tensorflow.recurrent import longest_unrolled
 
 
-def describe(job: Job, placement: Placement, optimizer: Optimizer) -> dict[str, str]:
+def describe(job: Job, placement: Placement, optimizer: Optimizer | native.V1Optimizer) -> dict[str, str]:
     """Effective settings: name -> value, under names that all backends share."""
     compiled = job.mode == "xla"
     types = {node.layer.type for node in job.model.walk()}
     found = {
         "engine": "TensorFlow",
         "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
-        "tf32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
+        "tf32": tf32(placement.device),
         "compiled": "XLA" if compiled else "tf.function",
         "memory format": "NHWC",
         "optimizer implementation": optimizer.implementation,
@@ -31,9 +34,7 @@ def describe(job: Job, placement: Placement, optimizer: Optimizer) -> dict[str, 
         found["recurrent kernel"] = _recurrent_kernel(job, compiled)
     if "attention" in types:
         found["attention kernel"] = "matmul, softmax, matmul"
-    if optimizer.epsilon_placement:
-        found["epsilon placement"] = optimizer.epsilon_placement
-    return found
+    return found | describe_semantics(job, native.semantics(compiled) if job.native else ALIGNED)
 
 
 def _recurrent_kernel(job: Job, compiled: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,12 +51,14 @@ class Context:
         seed: of the job.
         accelerator: True on GPU and TPU, where few large kernels matter more than the cache.
         compiled: True where XLA compiles the step.
+        native: layer type -> its module where that differs in the native convention; empty in the aligned one.
     """
 
     dtype: tf.DType
     seed: int = 0
     accelerator: bool = False
     compiled: bool = False
+    native: Mapping[str, Callable[[Node, Context], Lowered]] = field(default_factory=dict)
 
     @property
     def fused_batch_norm(self) -> bool:

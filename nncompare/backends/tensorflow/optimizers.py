@@ -29,7 +29,6 @@ class Optimizer(tf.Module):
 
     slot_names: tuple[str, ...] = ()
     implementation = "one fused kernel per variable"
-    epsilon_placement: str | None = None
 
     def __init__(self, spec: Any, weights: Sequence[tf.Variable]):
         super().__init__()
@@ -104,7 +103,6 @@ class AdamRule(Optimizer):
 
     spec: Adam | AdamW
     slot_names = ("m", "v")
-    epsilon_placement = "after the root, after bias correction"
 
     def table(self, rates: Array, taken: int) -> Array:
         t = np.arange(taken + 1, taken + 1 + len(rates))
@@ -147,7 +145,6 @@ class RmsPropRule(Optimizer):
     2012, lecture 6e). ``ApplyRMSProp`` has epsilon under the root, so this is written out."""
 
     spec: RmsProp
-    epsilon_placement = "after the root"
     implementation = "operations per variable"
 
     def _used_slots(self) -> tuple[str, ...]:

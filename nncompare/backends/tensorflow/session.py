@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from nncompare.backends.base import EVALUATION_BATCH, Array, Gate, Job, Params, Piece
-from nncompare.backends.tensorflow import losses, optimizers
+from nncompare.backends.tensorflow import losses, native, optimizers
 from nncompare.backends.tensorflow.device import Placement
 from nncompare.backends.tensorflow.layers import chain, forward
 from nncompare.backends.tensorflow.ledger import describe
@@ -46,13 +46,19 @@ class TensorflowSession:
         self.model = job.model
         self._dropouts = [node for node in self.model.walk() if getattr(node.layer, "rate", 0.0) > 0]
         accelerator = self.device.kind != "cpu"
-        context = Context(dtype=self.dtype, seed=job.seed, accelerator=accelerator, compiled=self.compiled)
+        lowerings = native.LOWERINGS if job.native else {}
+        context = Context(
+            dtype=self.dtype, seed=job.seed, accelerator=accelerator, compiled=self.compiled, native=lowerings
+        )
         with placement.scope():
             self.modules = chain(self.model.nodes, context)
             self.weights = {f"{m.node.name}.{name}": w for m in self._walk() for name, w in m.weights.items()}
             self.trained = {name: w for name, w in self.weights.items() if self.model.parameters[name].trainable}
             self._penalized = [w for name, w in self.weights.items() if self.model.parameters[name].penalized]
-            self.optimizer = optimizers.build(self._train_spec.optimizer, list(self.trained.values()))
+            if job.native:
+                native.initialize(self._walk())
+            build = native.V1Optimizer if job.native else optimizers.build
+            self.optimizer = build(self._train_spec.optimizer, list(self.trained.values()))
             self._x, self._y = self._tensor(data.train.x), self._tensor(data.train.y)
         self._taken = 0
         self._epoch_order: tuple[tuple[int, int], Tensor] | None = None
@@ -82,9 +88,12 @@ class TensorflowSession:
 
     def load(self, params: Params) -> None:
         """Weights and running statistics := ``params``; optimizer state := 0."""
+        if unknown := set(params) - set(self.weights):
+            raise KeyError(f"parameters that the model lacks: {', '.join(sorted(unknown))}")
         with self.placement.scope():
             for name, weight in self.weights.items():
-                weight.assign(tf.constant(params[name], self.dtype))
+                if name in params or not self.job.native:
+                    weight.assign(tf.constant(params[name], self.dtype))
             self.optimizer.reset()
         self._taken = 0
 
@@ -136,16 +145,20 @@ class TensorflowSession:
 
     def _loss(self, x: Tensor, y: Tensor, run: Pass) -> Tensor:
         loss = losses.LOSSES[self.job.experiment.task](forward(self.modules, x, run), y)
-        penalty = losses.penalty(self._penalized, self._train_spec.penalty)
+        terms = native.penalty if self.job.native else losses.penalty
+        penalty = terms(self._penalized, self._train_spec.penalty)
         return loss if penalty is None else loss + penalty
 
-    def _gradients(self, rows: Tensor, run: Pass) -> tuple[Tensor, list[Tensor]]:
-        """Loss of the training examples ``rows`` and its dense gradients, in the order of ``trained``."""
+    def _gradients(self, rows: Tensor, run: Pass, *, sparse: bool = False) -> tuple[Tensor, list[Any]]:
+        """Loss of the training examples ``rows`` and its gradients, in the order of ``trained``; ``sparse``: those of
+        tables as TensorFlow makes them."""
         weights = list(self.trained.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             loss = self._loss(tf.gather(self._x, rows), tf.gather(self._y, rows), run)
         found = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        if sparse:
+            return loss, found
         # A table's gradient is a list of rows in which a token may occur twice: they are summed here.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
@@ -217,8 +230,10 @@ class TensorflowSession:
     def _step(self, rows: Tensor, scalars: Tensor, step: Tensor, masks: Masks) -> Tensor:
         """One training step; its loss at the weights before it."""
         run = self._pass(True, step, masks)
-        loss, gradients = self._gradients(rows, run)
-        gradients = losses.clip(gradients, self._train_spec.clip_norm)
+        # XLA has no kernels for sparse updates
+        loss, gradients = self._gradients(rows, run, sparse=self.job.native and not self.compiled)
+        clip = native.clip if self.job.native else losses.clip
+        gradients = clip(gradients, self._train_spec.clip_norm)
         self.optimizer.apply(gradients, tf.unstack(scalars, num=scalars.shape[0]))
         for running, value in run.updates:
             running.assign(value)

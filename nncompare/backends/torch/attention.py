@@ -32,19 +32,19 @@ def attention(node: Node, build: Build) -> nn.Module:
     module = SelfAttention(features, heads, node.layer.causal, build)
     places = {}
     for index, name in enumerate(("query", "key", "value")):
-        places[f"{name}_kernel"] = (module.qkv.weight, _kernel(index * features, features, heads))
-        places[f"{name}_bias"] = (module.qkv.bias, _bias(index * features, features, heads))
+        places[f"{name}_kernel"] = (module.qkv.weight, kernel_of(index * features, features, heads))
+        places[f"{name}_bias"] = (module.qkv.bias, row_of(index * features, features, heads))
     places["output_kernel"] = (module.output.weight, lambda weight: weight.t().unflatten(0, (heads, -1)))
     places["output_bias"] = (module.output.bias, same)
     build.store(node, **places)
     return module
 
 
-def _kernel(start: int, features: int, heads: int) -> Callable[[Tensor], Tensor]:
+def kernel_of(start: int, features: int, heads: int) -> Callable[[Tensor], Tensor]:
     """Rows of the fused ``(3 E, E)`` weight as ``(E, heads, head_dim)``."""
     return lambda weight: weight.narrow(0, start, features).t().unflatten(1, (heads, -1))
 
 
-def _bias(start: int, features: int, heads: int) -> Callable[[Tensor], Tensor]:
+def row_of(start: int, features: int, heads: int) -> Callable[[Tensor], Tensor]:
     """Part of the fused ``(3 E,)`` bias as ``(heads, head_dim)``."""
     return lambda bias: bias.narrow(0, start, features).unflatten(0, (heads, -1))

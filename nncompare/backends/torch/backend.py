@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from nncompare.backends.base import Device, Job, Session, choose_device
+from nncompare.backends.native import resolve
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch.layers import unsupported
+from nncompare.backends.torch.native import DEFAULTS
 from nncompare.backends.torch.session import TorchSession
 from nncompare.data.base import Data
 from nncompare.errors import Refused
@@ -56,12 +58,15 @@ class TorchBackend:
             return "Apple's Metal (mps) has no float64; use train.dtype=float32 or --device cpu"
         return _why_not_compile(device) if job.mode == "compile" else None
 
+    def resolve(self, job: Job) -> Job:
+        return resolve(job, DEFAULTS)
+
     def open(self, job: Job, data: Data) -> Session:
         if reason := self.why_not(job) or _why_not_data(job, data):
             raise Refused(reason)
         device = choose_device(self.devices(), job.device)
         assert isinstance(device, Device), "why_not has found the device"
-        return TorchSession(job, data, device)
+        return TorchSession(self.resolve(job), data, device)
 
 
 def _search(pattern: str, text: str) -> str | None:

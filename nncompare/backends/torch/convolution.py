@@ -15,7 +15,7 @@ def _hwio(weight_OIHW: Tensor) -> Tensor:
     return weight_OIHW.permute(2, 3, 1, 0)
 
 
-def _padding(node: Node) -> tuple[tuple[int, int], tuple[int, int, int, int] | None]:
+def padding_of(node: Node) -> tuple[tuple[int, int], tuple[int, int, int, int] | None]:
     """The padding that the kernel does itself, and what must be added before it (left, right, top, bottom) where
     the sides differ: ``same`` with a stride puts the odd zero after, which no PyTorch kernel offers."""
     (top, bottom), (left, right) = node.layer.pads(node.input)
@@ -24,13 +24,14 @@ def _padding(node: Node) -> tuple[tuple[int, int], tuple[int, int, int, int] | N
     return (0, 0), (left, right, top, bottom)
 
 
-def _after(pad: nn.Module | None, kernel: nn.Module) -> nn.Module:
+def after_padding(pad: nn.Module | None, kernel: nn.Module) -> nn.Module:
+    """The kernel behind its padding, if there is one."""
     return kernel if pad is None else nn.Sequential(pad, kernel)
 
 
 def conv2d(node: Node, build: Build) -> nn.Module:
     layer = node.layer
-    symmetric, extra = _padding(node)
+    symmetric, extra = padding_of(node)
     conv = nn.Conv2d(
         node.input.shape[-1],
         layer.filters,
@@ -41,13 +42,13 @@ def conv2d(node: Node, build: Build) -> nn.Module:
         **build.factory,
     ).to(memory_format=torch.channels_last)
     build.store(node, kernel=(conv.weight, _hwio), bias=(conv.bias, same))
-    return _after(extra and nn.ZeroPad2d(extra), conv)
+    return after_padding(extra and nn.ZeroPad2d(extra), conv)
 
 
 def max_pool2d(node: Node, _build: Build) -> nn.Module:
-    symmetric, extra = _padding(node)
+    symmetric, extra = padding_of(node)
     pool = nn.MaxPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)
-    return _after(extra and nn.ConstantPad2d(extra, -math.inf), pool)
+    return after_padding(extra and nn.ConstantPad2d(extra, -math.inf), pool)
 
 
 class _UnevenAvgPool(nn.Module):
@@ -65,7 +66,7 @@ class _UnevenAvgPool(nn.Module):
 
 
 def avg_pool2d(node: Node, build: Build) -> nn.Module:
-    symmetric, extra = _padding(node)
+    symmetric, extra = padding_of(node)
     if extra is not None:
         return _UnevenAvgPool(node, extra, build)
     return nn.AvgPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric, count_include_pad=False)

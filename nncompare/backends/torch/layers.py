@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from nncompare.backends.torch.attention import attention
 from nncompare.backends.torch.convolution import avg_pool2d, conv2d, max_pool2d
 from nncompare.backends.torch.lowering import (
     Build,
+    Builder,
     Masks,
     from_canonical,
     on_canonical_axes,
@@ -22,8 +23,6 @@ from nncompare.backends.torch.lowering import (
 )
 from nncompare.backends.torch.recurrent import gru, lstm, rnn
 from nncompare.spec.model import Node
-
-Builder = Callable[[Node, Build], nn.Module]
 
 
 def lower(node: Node, build: Build) -> nn.Module:
@@ -35,7 +34,7 @@ def lower(node: Node, build: Build) -> nn.Module:
     kind = node.layer.type
     if reason := unsupported(kind):
         raise Unsupported(f"{kind}: {reason}")
-    module = LOWERINGS[kind](node, build)
+    module = build.native.get(kind, LOWERINGS[kind])(node, build)
     build.modules[node.name] = module
     return module
 

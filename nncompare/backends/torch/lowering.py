@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,11 +23,13 @@ class Stored:
         canonical: gives a *view* of that tensor, or of its gradient, in canonical layout. Loading, reading and
             gradients all go through it, so a layout is written down once.
         penalized: L1 and L2 apply to it.
+        partner: of a parameter that the canonical layer lacks: the canonical parameter to which it is added.
     """
 
     tensor: Tensor
     canonical: Callable[[Tensor], Tensor]
     penalized: bool = False
+    partner: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -47,6 +49,10 @@ class Masks:
         return torch.from_numpy(keep_mask(self.seed, node, self.step, shape, rate))
 
 
+Builder = Callable[[Node, "Build"], nn.Module]
+"""A lowering."""
+
+
 @dataclass(kw_only=True)
 class Build:
     """What a lowering needs to know, and where it writes down what it made.
@@ -54,6 +60,7 @@ class Build:
     Args:
         device, dtype: of every parameter.
         masks: given when dropout takes shared masks; None when PyTorch draws its own.
+        native: layer type -> its lowering where that differs in the native convention; empty in the aligned one.
         modules: node name -> its module, children of a residual included.
         stored: canonical parameter name -> where it lives.
     """
@@ -61,6 +68,7 @@ class Build:
     device: torch.device
     dtype: torch.dtype
     masks: Masks | None = None
+    native: Mapping[str, Builder] = field(default_factory=dict)
     modules: dict[str, nn.Module] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
 
@@ -76,6 +84,10 @@ class Build:
             self.stored[f"{node.name}.{item.name}"] = Stored(
                 tensor=tensor, canonical=canonical, penalized=item.penalized
             )
+
+    def store_added(self, node: Node, name: str, tensor: Tensor, *, partner: str) -> None:
+        """Notes a trained parameter that the canonical layer lacks; it is added to that layer's ``partner``."""
+        self.stored[f"{node.name}.{name}"] = Stored(tensor=tensor, canonical=same, partner=f"{node.name}.{partner}")
 
 
 def same(tensor: Tensor) -> Tensor:

@@ -70,12 +70,6 @@ OPTIMIZERS: dict[str, Callable[[Any, Sequence[Tensor]], torch.optim.Optimizer]] 
 }
 """Optimizer name -> builder of (its spec, the trained parameters)."""
 
-EPSILON_PLACEMENT = {
-    "adam": "after the root, after bias correction",
-    "adamw": "after the root, after bias correction",
-    "rmsprop": "after the root",
-}
-
 
 def clip_(gradients: Sequence[Tensor], limit: float) -> None:
     """Scales all gradients by ``min(1, limit / norm)`` in place, norm over all of them (Pascanu et al. 2013).

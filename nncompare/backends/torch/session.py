@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params, Piece
 from nncompare.backends.torch import device as hardware
-from nncompare.backends.torch import settings
+from nncompare.backends.torch import native, settings
 from nncompare.backends.torch.layers import lower_chain
 from nncompare.backends.torch.losses import LOSSES, penalty, target_dtype
 from nncompare.backends.torch.lowering import Build, Masks, from_canonical, to_canonical
@@ -39,7 +39,9 @@ class TorchSession:
         self._synchronize = hardware.synchronizer(self._device)
         self._mark_step = hardware.step_marker(self._device)
         masks = Masks(seed=job.seed) if job.dropout == "masks" else None
-        self._build = Build(device=self._device, dtype=self._dtype, masks=masks)
+        lowerings = native.LOWERINGS if job.native else {}
+        self._build = Build(device=self._device, dtype=self._dtype, masks=masks, native=lowerings)
+        torch.manual_seed(job.seed)  # keys PyTorch's own initial weights, which a native training starts from
         self._module = lower_chain(self.model.nodes, self._build)
         self._trained = [weight for weight in self._module.parameters() if weight.requires_grad]
         self._clip_norm = job.experiment.train.clip_norm
@@ -56,14 +58,20 @@ class TorchSession:
     def _restart(self) -> None:
         """Fresh optimizer state; PyTorch's own dropout masks start over, so that a training can be repeated."""
         torch.manual_seed(self.job.seed)
-        spec = self.job.experiment.train.optimizer
-        self._optimizer = OPTIMIZERS[spec.name](spec, self._trained)
+        train = self.job.experiment.train
+        spec = train.optimizer
+        if self.job.native:
+            self._optimizer = native.optimizer(spec, train.penalty, self._trained)
+        else:
+            self._optimizer = OPTIMIZERS[spec.name](spec, self._trained)
         self._rate = spec.lr
 
     def _forward_loss(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The minimized loss of a batch: the task's, plus the penalties where there are any."""
         module, loss = self._module, LOSSES[self.job.experiment.task]
-        l1, l2 = self.job.experiment.train.penalty.l1, self.job.experiment.train.penalty.l2
+        train = self.job.experiment.train
+        terms = native.penalty_in_loss(train.optimizer, train.penalty) if self.job.native else train.penalty
+        l1, l2 = terms.l1, terms.l2
         places = self._build.stored.values()
         weights = list({id(place.tensor): place.tensor for place in places if place.penalized}.values())
 
@@ -77,10 +85,14 @@ class TorchSession:
 
     def load(self, params: Params) -> None:
         stored = self._build.stored
-        if wrong := set(params) ^ set(stored):
+        if wrong := set(params) - set(stored) if self.job.native else set(params) ^ set(stored):
             raise KeyError(f"parameters that only one side has: {', '.join(sorted(wrong))}")
         with torch.no_grad():
             for name, place in stored.items():
+                if name not in params:
+                    if place.partner in params:
+                        place.tensor.zero_()
+                    continue
                 target, source = place.canonical(place.tensor), torch.tensor(params[name])
                 if target.shape != source.shape:
                     raise ValueError(f"{name}: shape {tuple(source.shape)}, the model has {tuple(target.shape)}")
@@ -192,11 +204,17 @@ class TorchSession:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._clip_norm is not None:
-            clip_([weight.grad for weight in self._trained if weight.grad is not None], self._clip_norm)
+            self._clip(self._clip_norm)
         self._optimizer.step()
         if self._mark_step is not None:
             self._mark_step()
         return loss.detach()
+
+    def _clip(self, limit: float) -> None:
+        if self.job.native:
+            native.clip_(self._trained, limit)
+        else:
+            clip_([weight.grad for weight in self._trained if weight.grad is not None], limit)
 
     def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         x = from_canonical(self._x.index_select(0, rows), self.model.input)

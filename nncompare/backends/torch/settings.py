@@ -9,11 +9,15 @@ from typing import Any
 import torch
 
 from nncompare.backends.base import Job
-from nncompare.backends.torch.optimizers import EPSILON_PLACEMENT, implementation
+from nncompare.backends.semantics import ALIGNED
+from nncompare.backends.semantics import describe as describe_semantics
+from nncompare.backends.torch import native
+from nncompare.backends.torch.optimizers import implementation
 
 
 def apply(job: Job) -> bool:
-    """Threads, denormals, TF32 and determinism for this process.
+    """Threads, denormals, TF32 and determinism for this process. Denormals and TF32 are aligned with the other
+    frameworks, or in the native convention as PyTorch ships them.
 
     Returns:
         True if denormal numbers are flushed to zero; it depends on the processor.
@@ -23,9 +27,10 @@ def apply(job: Job) -> bool:
         # only possible before the first parallel work of the process; the ledger reports what holds
         with contextlib.suppress(RuntimeError):
             torch.set_num_interop_threads(1)
-    flush = torch.set_flush_denormal(True)  # TensorFlow flushes; PyTorch by itself does not
+    # TensorFlow flushes; PyTorch by itself does not
+    flush = torch.set_flush_denormal(not job.native) and not job.native
     torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = job.native  # PyTorch ships with TF32 in convolutions, not in matrix products
     if job.deterministic:
         # read by cuBLAS when it starts; a worker for parity has it from its parent already
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -38,14 +43,13 @@ def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
     """Effective settings, by the names and words that all backends share, so that the ledger shows real differences."""
     layers = {node.layer.type for node in job.model.walk()}
     optimizer = job.experiment.train.optimizer.name
-    tf32 = torch.get_float32_matmul_precision() != "highest" or torch.backends.cudnn.allow_tf32
     found = {
         "engine": "PyTorch",
         "threads": str(torch.get_num_threads()),
-        "tf32": "on" if tf32 else "off",
+        "tf32": _tf32(device),
         "compiled": _compiled(job, layers, device),
         "memory format": "NHWC",  # of images: channels_last
-        "optimizer implementation": f"torch.optim, {implementation(optimizer, device)}",
+        "optimizer implementation": _implementation(job, optimizer, device),
         "flush denormals": _yes(flush),
         "deterministic kernels": _yes(torch.are_deterministic_algorithms_enabled()),
         "onednn": "on" if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled else "off",
@@ -55,15 +59,32 @@ def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
         found["inter-op threads"] = str(torch.get_num_interop_threads())
     if device.type == "cuda" and torch.backends.cudnn.benchmark:
         found["cudnn benchmark"] = "yes"
-    if optimizer in EPSILON_PLACEMENT:
-        found["epsilon placement"] = EPSILON_PLACEMENT[optimizer]
     if "dropout" in layers:
         found["dropout masks from"] = "the framework" if job.dropout == "framework" else "nncompare"
     for kind in sorted(layers & {"rnn", "lstm", "gru"}):
         found["recurrent kernel"] = _recurrent_kernel(kind, job, device)
     if "attention" in layers:
-        found["attention kernel"] = "fused (scaled_dot_product_attention)"
-    return found
+        kernel = "nn.MultiheadAttention" if job.native else "fused (scaled_dot_product_attention)"
+        found["attention kernel"] = kernel
+    return found | describe_semantics(job, native.SEMANTICS if job.native else ALIGNED)
+
+
+def _tf32(device: torch.device) -> str:
+    """Which float32 products are rounded to TF32: only GPUs can."""
+    if device.type != "cuda":
+        return "off"
+    products = torch.get_float32_matmul_precision() != "highest"
+    convolutions = torch.backends.cudnn.allow_tf32
+    return {(True, True): "on", (False, True): "convolutions only", (True, False): "products only"}.get(
+        (products, convolutions), "off"
+    )
+
+
+def _implementation(job: Job, optimizer: str, device: torch.device) -> str:
+    if not job.native:
+        return f"torch.optim, {implementation(optimizer, device)}"
+    # what torch.optim picks by itself (torch.optim.optimizer._default_to_fused_or_foreach)
+    return f"torch.optim, {'foreach' if device.type in ('cuda', 'xpu') else 'for-loop'}"
 
 
 def _yes(value: Any) -> str:

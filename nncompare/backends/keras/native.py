@@ -1,0 +1,159 @@
+"""Keras as it ships: what ``train.convention: native`` changes in this backend. The rest is as aligned.
+
+Every class of ``keras.layers`` and ``keras.optimizers`` gets its own defaults for what the file leaves open, draws its
+own initial weights, and keeps its own formula. Keras has no position layer: there the usual choice stands (as
+``keras.layers.Embedding`` starts). ``same`` padding is Keras's own in both conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import keras
+
+from nncompare.backends.keras import attention, layers
+from nncompare.backends.keras.optimizers import Table
+from nncompare.backends.semantics import (
+    BEFORE_CORRECTION,
+    L2_IN_LOSS,
+    OLD_RATES,
+    SQUARED_FIRST,
+    SUMMED,
+    UNDER_ROOT,
+    Semantics,
+)
+from nncompare.spec.model import Node
+from nncompare.spec.training import Penalty
+
+
+def _defaults(function: Callable[..., Any], **keywords: str) -> dict[str, Any]:
+    """Field -> the default of the keyword that it is called in ``function``."""
+    known = signature(function).parameters
+    return {field: known[keyword].default for field, keyword in keywords.items()}
+
+
+_ADAM = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "epsilon": "epsilon"}
+_NORM = keras.layers.BatchNormalization
+_FIELDS: dict[str, dict[str, Any]] = {
+    "batch_norm": {
+        "epsilon": _defaults(_NORM, epsilon="epsilon")["epsilon"],
+        # Keras's is the weight of the old statistics
+        "momentum": 1 - _defaults(_NORM, momentum="momentum")["momentum"],
+    },
+    "layer_norm": _defaults(keras.layers.LayerNormalization, epsilon="epsilon"),
+    "leaky_relu": _defaults(keras.layers.LeakyReLU, slope="negative_slope"),
+    "gelu": _defaults(keras.activations.gelu, approximate="approximate"),
+    "sgd": _defaults(keras.optimizers.SGD, lr="learning_rate", momentum="momentum", nesterov="nesterov"),
+    "adam": _defaults(keras.optimizers.Adam, **_ADAM),
+    "adamw": _defaults(keras.optimizers.AdamW, **_ADAM, weight_decay="weight_decay"),
+    "rmsprop": _defaults(
+        keras.optimizers.RMSprop, lr="learning_rate", rho="rho", momentum="momentum", epsilon="epsilon"
+    ),
+}
+DEFAULTS = {f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()}
+"""See ``backends.native.Defaults``; read from Keras's signatures."""
+
+_SQUARED = {"adam": SQUARED_FIRST, "adamw": SQUARED_FIRST, "rmsprop": SQUARED_FIRST}
+
+SEMANTICS = Semantics(
+    epsilon_placement={"adam": BEFORE_CORRECTION, "adamw": BEFORE_CORRECTION, "rmsprop": UNDER_ROOT},
+    momentum_rate={"sgd": OLD_RATES, "rmsprop": OLD_RATES},
+    bias_correction="{dtype}",
+    first_mean_square={"rmsprop": "0"},
+    constants="partly rounded to float32",
+    clipping="global norm",
+    l2={"": L2_IN_LOSS},
+    table_gradient={"": SUMMED, **_SQUARED},
+    running_variance="biased",
+    pooled_padding="not counted",
+    biases={"rnn": "1", "lstm": "1", "gru": "2"},
+    starts={
+        "kernel": "xavier_uniform",
+        "bias": "zeros",
+        "scale": "ones",
+        "embedding": "uniform, ±0.05",
+        "recurrent": "orthogonal, all gates as one matrix",
+        "rnn.recurrent_kernel": "orthogonal",
+        "lstm.kernel": "xavier_uniform, all gates as one matrix",
+        "gru.kernel": "xavier_uniform, all gates as one matrix",
+        "lstm.bias": "zeros, forget gate 1",
+        **{
+            f"attention.{name}_kernel": "xavier_uniform, fans E·heads and E·head_dim"
+            for name in ("query", "key", "value")
+        },
+        "attention.output_kernel": "xavier_uniform, fans heads·head_dim and heads·E",
+    },
+)
+
+
+def _attention(node: Node, x: Any, into: layers.Lowering) -> Any:
+    return attention.attend(node, attention.make(node, into), x, into)
+
+
+def _batch_norm(node: Node, x: Any, into: layers.Lowering) -> Any:
+    spec: Any = node.layer
+    layer = keras.layers.BatchNormalization(momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name)
+    y = layer(x)
+    into.bind(
+        node,
+        scale=layer.gamma,
+        bias=layer.beta,
+        running_mean=layer.moving_mean,
+        running_variance=layer.moving_variance,
+    )
+    return y
+
+
+def _position(node: Node, x: Any, into: layers.Lowering) -> Any:
+    layer = layers.Position(start="uniform", name=node.name)
+    y = layer(x)
+    into.bind(node, table=layer.table)
+    return y
+
+
+def _leaky_relu(node: Node, x: Any, _: layers.Lowering) -> Any:
+    spec: Any = node.layer
+    return keras.layers.LeakyReLU(spec.slope, name=node.name)(x)
+
+
+def _gelu(node: Node, x: Any, _: layers.Lowering) -> Any:
+    spec: Any = node.layer
+    return keras.layers.Activation(lambda x: keras.activations.gelu(x, spec.approximate), name=node.name)(x)
+
+
+def _activation(node: Node, x: Any, _: layers.Lowering) -> Any:
+    return keras.layers.Activation(node.layer.type, name=node.name)(x)
+
+
+LOWERINGS: dict[str, layers.Builder] = {
+    "attention": _attention,
+    "batch_norm": _batch_norm,
+    "position": _position,
+    "leaky_relu": _leaky_relu,
+    "gelu": _gelu,
+    "sigmoid": _activation,
+    "softmax": _activation,
+}
+"""Layer type -> its native builder, where the aligned one is not Keras's own layer as it comes."""
+
+
+def regularizer(penalty: Penalty) -> Any:
+    """``keras.regularizers.L1L2`` for every kernel and recurrent kernel, or None."""
+    return keras.regularizers.L1L2(penalty.l1, penalty.l2) if penalty.l1 or penalty.l2 else None
+
+
+def optimizer(spec: Any, clip_norm: float | None, rate: Table) -> Any:
+    """``keras.optimizers`` as it comes. ``clip_norm`` is ``global_clipnorm``, since the file speaks of the global norm;
+    Keras's ``clipnorm`` is of each variable by itself."""
+    clip = {"global_clipnorm": clip_norm}
+    match spec.name:
+        case "sgd":
+            return keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov, **clip)
+        case "adam" | "adamw":
+            own = {"beta_1": spec.beta1, "beta_2": spec.beta2, "epsilon": spec.epsilon, **clip}
+            if spec.name == "adam":
+                return keras.optimizers.Adam(rate, **own)
+            return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay, **own)
+    return keras.optimizers.RMSprop(rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **clip)

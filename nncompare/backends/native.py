@@ -1,0 +1,105 @@
+"""The native convention, as far as it is the same for every backend: what the file leaves open, and who fills it.
+
+A value that the file leaves open (``leaves_open``) takes the framework's own default, which the backend's ``native.py``
+reads from the framework; initial weights that the file leaves open are the framework's own draw, keyed by the seed.
+What a framework does differently under the same name stands in each backend's ``native.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from nncompare.backends.base import Job, Params
+from nncompare.numerics.initializers import draw, initial_params
+from nncompare.spec.families import LayerList
+from nncompare.spec.frozen import Frozen
+from nncompare.spec.layers import Layer, Residual
+
+Part = TypeVar("Part", bound=Frozen)
+Defaults = Mapping[str, Any]
+"""``batch_norm.epsilon`` -> the framework's default, in the file's sense; keys are ``OPEN``."""
+
+OPEN = (
+    "batch_norm.epsilon",
+    "batch_norm.momentum",
+    "layer_norm.epsilon",
+    "leaky_relu.slope",
+    "gelu.approximate",
+    "sgd.lr",
+    "sgd.momentum",
+    "sgd.nesterov",
+    "adam.lr",
+    "adam.beta1",
+    "adam.beta2",
+    "adam.epsilon",
+    "adamw.lr",
+    "adamw.beta1",
+    "adamw.beta2",
+    "adamw.epsilon",
+    "adamw.weight_decay",
+    "rmsprop.lr",
+    "rmsprop.rho",
+    "rmsprop.epsilon",
+    "rmsprop.momentum",
+)
+"""Values of layers and optimizers that frameworks choose. Initializers are not among them (see ``start``), nor what
+makes a layer this layer: sizes, strides, paddings, heads."""
+
+
+_INSIDE = ("layers", "shortcut")
+"""Where a residual holds layers."""
+
+
+def resolve(job: Job, defaults: Defaults) -> Job:
+    """The job with open values filled in from ``defaults``; an aligned job as it is.
+
+    The model becomes the list of its layers. Initializers stay open. Resolving twice changes nothing more.
+    """
+    if not job.native:
+        return job
+    experiment = job.experiment
+    layers: tuple[Any, ...] = tuple(_filled_layer(node.layer, defaults) for node in job.model.nodes)
+    optimizer = _filled(experiment.train.optimizer, experiment.train.optimizer.name, defaults)
+    changes = {
+        "model": LayerList(layers=layers),
+        "train": experiment.train.model_copy(update={"optimizer": optimizer}),
+    }
+    return replace(job, experiment=experiment.model_copy(update=changes))
+
+
+def _filled_layer(layer: Layer, defaults: Defaults) -> Layer:
+    filled = _filled(layer, layer.type, defaults)
+    if not isinstance(filled, Residual):
+        return filled
+    inside = {name: tuple(_filled_layer(item, defaults) for item in getattr(filled, name)) for name in _INSIDE}
+    return filled.model_copy(update=inside)
+
+
+def _filled(part: Part, kind: str, defaults: Defaults) -> Part:
+    names = (name for name in type(part).model_fields if f"{kind}.{name}" in defaults and part.leaves_open(name))
+    return part.model_copy(update={name: defaults[f"{kind}.{name}"] for name in names})
+
+
+def start(job: Job) -> Params:
+    """What ``Session.load`` is given before training, in float64.
+
+    Aligned: every parameter and running statistic. Native: the parameters for which the file names an initializer,
+    drawn as in the aligned convention; the session keeps its framework's own draw of all others.
+    """
+    if not job.native:
+        return initial_params(job.model, job.seed)
+    found: Params = {}
+    for node in job.model.walk():
+        for item in node.parameters:
+            if node.layer.gives_start(item):
+                name = f"{node.name}.{item.name}"
+                found[name] = draw(item, name, job.seed)
+    return found
+
+
+def trained_count(job: Job, params: Params) -> int:
+    """Number of trained numbers of a session with these ``params``, its framework's additional ones included."""
+    known = job.model.parameters
+    return sum(array.size for name, array in params.items() if name not in known or known[name].trainable)
