@@ -10,7 +10,7 @@ import pytest
 
 from nncompare.backends.catalog import CATALOG
 from nncompare.cli import call
-from nncompare.data import mnist
+from nncompare.data import mnist, text
 from tests.data import write_mnist
 from tests.running import files, strict
 
@@ -85,6 +85,23 @@ class TestBadData:
         path = folder / "train-images-idx3-ubyte"
         path.write_bytes(damage(path.read_bytes()))
         assert words in self.refused(capsys, f"data={{name: mnist, path: {folder}}}", *dry)
+
+    @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+    def test_a_wrong_digest_in_the_cache(
+        self, dry: list[str], tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_mnist(tiny / "cache" / "mnist")
+        monkeypatch.setattr(mnist, "cache_folder", lambda: tiny / "cache")
+        message = self.refused(capsys, "data={name: mnist}", *dry)
+        for words in ("train-images-idx3-ubyte.gz in the cache is damaged: SHA-256 ", "nncompare data fetch mnist"):
+            assert words in message
+
+    def test_a_text_that_is_not_there(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(text, "cache_folder", lambda: tiny / "cache")
+        changes = ("data={name: text}", "model={family: rnn, embedding: 4, hidden: 4}")
+        assert "nncompare data fetch text" in self.refused(capsys, *changes)
 
     def test_no_network_and_no_files(
         self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
