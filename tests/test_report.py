@@ -16,7 +16,7 @@ from nncompare.report.progress import RunProgress
 from nncompare.report.run import run_report
 from nncompare.report.sheet import best
 from nncompare.report.words import printable
-from nncompare.store.result import Comparison, Parity
+from nncompare.store.result import Comparison, Parity, ParityFinding
 from tests.fixtures.results import examples
 
 WIDTHS = (40, 60, 80, 100, 120, 160)
@@ -85,11 +85,33 @@ class TestHeadline:
 
     def test_parity_is_told_as_it_is(self):
         result = examples.all_ok()
-        assert "Parity: not checked in this run." in to_text(result)
-        failed = result.model_copy(update={"parity": Parity(status="failed", reason="dense_1 differs")})
-        assert "Parity: FAILED, the runtimes do not compute the same function: dense_1 differs." in flat(
-            to_text(failed)
+        assert "Parity: not checked." in to_text(result)
+        finding = ParityFinding(
+            runtime="keras",
+            quantity="forward",
+            layer="batch_norm_1",
+            step=None,
+            dtype="float32",
+            worst=0.28,
+            gate=1e-5,
+            looks_like="epsilon 0.001 in place of 1e-05",
         )
+        failed = Parity(status="failed", form="quick", reason="forward pass", findings=(finding,))
+        text = flat(to_text(result.model_copy(update={"parity": failed})))
+        assert "Parity: FAILED, quick check (forward pass). keras parts in forward of batch_norm_1" in text
+        assert "looks like epsilon 0.001 in place of 1e-05" in text
+
+    def test_what_is_not_comparable_is_not_ranked(self):
+        result = examples.all_ok()
+        failed = Parity(status="failed", form="quick")
+        text = to_text(result.model_copy(update={"parity": failed, "comparison": Comparison()}))
+        assert "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked." in flat(text)
+        assert "Fastest" not in text
+
+    def test_a_certificate_that_was_given_before_is_named(self):
+        known = Parity(status="certified", form="quick", certificate="2026-05-04T10:00:00+00:00")
+        text = flat(to_text(examples.all_ok().model_copy(update={"parity": known})))
+        assert "Full certificate of 2026-05-04, same code and versions." in text
 
     def test_one_runtime_has_nothing_to_be_compared_with(self):
         text = to_text(examples.run(examples.row("torch")))

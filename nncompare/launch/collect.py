@@ -40,11 +40,12 @@ class Outcome:
     history: list[Message] = field(default_factory=list)
     slices: list[list[Any]] = field(default_factory=list)
     result: Message = field(default_factory=dict)
+    parity: Message = field(default_factory=dict)
 
     def take(self, message: Message) -> None:
         kind = message["kind"]
         body = {name: value for name, value in message.items() if name != "kind"}
-        if kind in ("imported", "built", "result"):
+        if kind in ("imported", "built", "result", "parity"):
             setattr(self, kind, body)
         elif kind == "epoch":
             self.history.append(body)

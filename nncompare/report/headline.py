@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nncompare.report import numbers
-from nncompare.store.result import RunResult, RuntimeResult
+from nncompare.store.result import Parity, RunResult, RuntimeResult
 
 
 def summary(result: RunResult) -> str:
@@ -38,6 +38,8 @@ def fastest(result: RunResult) -> str:
     finished, relative = result.finished, result.comparison.relative
     if not finished:
         return "No runtime finished."
+    if result.parity.status == "failed":
+        return "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
     timed = _timed(finished, relative)
     if not timed:
         return "No step times: training ended before the first slice after warm-up."
@@ -86,13 +88,29 @@ def _agreement(result: RunResult) -> str | None:
 
 def _parity(result: RunResult) -> str:
     """What is known about sameness."""
-    known = {
-        "certified": "Parity: certified, the runtimes compute the same function",
-        "failed": "Parity: FAILED, the runtimes do not compute the same function",
-        "not_run": "Parity: not checked in this run",
-    }
-    reason = f": {result.parity.reason}" if result.parity.reason else ""
-    return f"{known[result.parity.status]}{reason}."
+    parity = result.parity
+    reason = f" ({parity.reason})" if parity.reason else ""
+    if parity.status == "not_run":
+        return f"Parity: not checked{reason}."
+    form = f", {parity.form} check" if parity.form else ""
+    if parity.status == "failed":
+        return f"Parity: FAILED{form}{reason}. {_parted(parity)}"
+    full = "" if parity.form == "full" else " `nncompare verify` gives the full certificate."
+    if parity.certificate:
+        full = (
+            "" if parity.form == "full" else f" Full certificate of {parity.certificate[:10]}, same code and versions."
+        )
+    return f"Parity: certified, the runtimes compute the same function{form}{reason}.{full}"
+
+
+def _parted(parity: Parity) -> str:
+    """Where the first runtime parts, in a sentence."""
+    if not parity.findings:
+        return "`nncompare verify` says where."
+    first = parity.findings[0]
+    where = f" of {first.layer}" if first.layer else ""
+    looks = f": looks like {first.looks_like}" if first.looks_like else ""
+    return f"{first.runtime} parts in {first.quantity}{where}{looks}. `nncompare verify` says more."
 
 
 def _missing(result: RunResult) -> str | None:

@@ -13,7 +13,8 @@ from rich.text import Text
 from nncompare.report import headline, numbers
 from nncompare.report.sheet import grid_of_texts, section
 from nncompare.report.words import printable
-from nncompare.store.verify import Change, CheckResult, Finding, VerifyResult
+from nncompare.store.result import ParityCheck, ParityFinding
+from nncompare.store.verify import Change, VerifyResult
 
 _JUDGES = ("formula", "differences", "itself")
 
@@ -71,7 +72,7 @@ def _head(result: VerifyResult) -> Group:
     return Group(name, Text(), Text(verdict(result), style=style), Text(how))
 
 
-def _findings(findings: Sequence[Finding]) -> Group:
+def _findings(findings: Sequence[ParityFinding]) -> Group:
     grid = grid_of_texts()
     for finding in findings:
         step = f", step {finding.step}" if finding.step is not None else ""
@@ -94,7 +95,7 @@ def _absent(result: VerifyResult) -> Group:
     return Group(section("Could not be checked"), grid)
 
 
-def _table(title: str, checks: Sequence[CheckResult], *, pairs: bool) -> Group:
+def _table(title: str, checks: Sequence[ParityCheck], *, pairs: bool) -> Group:
     """One row a quantity, one column a runtime or a pair of them. A figure beyond its gate has a mark beside it."""
     columns = list(dict.fromkeys(_column(check, pairs) for check in checks))
     rows = list(dict.fromkeys((check.quantity, "" if pairs else check.against) for check in checks))
@@ -118,11 +119,11 @@ def _table(title: str, checks: Sequence[CheckResult], *, pairs: bool) -> Group:
     return Group(section(title), table)
 
 
-def _column(check: CheckResult, pairs: bool) -> str:
+def _column(check: ParityCheck, pairs: bool) -> str:
     return f"{check.runtime} / {check.against}" if pairs else check.runtime
 
 
-def _figure(check: CheckResult | None) -> Text:
+def _figure(check: ParityCheck | None) -> Text:
     if check is None:
         return Text("n/a")
     text = "none" if check.worst is None else "0" if check.worst == 0 else f"{check.worst:.1e}"

@@ -29,6 +29,8 @@ class Measure(Frozen):
     """``auto``: the first of tpu, gpu, cpu that the runtime has."""
     threads: Annotated[int, Field(gt=0)] | None = None
     """CPU threads per runtime; null: all that this process may use."""
+    parity: Literal["quick", "full", "off"] = "quick"
+    """``quick``: forward pass, gradients and 10 steps are compared after the training; ``full``: all of ``verify``."""
     timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     """Longest time that one runtime may take."""
 

@@ -39,12 +39,17 @@ class Epoch(Document):
 
 
 class Final(Document):
-    """Metrics with the final (or restored best) weights in inference mode. Accuracy is null for regression."""
+    """Metrics with the final (or restored best) weights in inference mode. Accuracy is null for regression; mean
+    absolute error and R² are null for the other tasks."""
 
     train_loss: float | None = None
     train_accuracy: float | None = None
+    train_mae: float | None = None
+    train_r2: float | None = None
     val_loss: float | None = None
     val_accuracy: float | None = None
+    val_mae: float | None = None
+    val_r2: float | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
     test_mae: float | None = None
@@ -119,9 +124,46 @@ class LedgerEntry(Document):
     values: dict[str, str | None]
 
 
+class ParityCheck(Document):
+    """The worst figure of one quantity of one runtime against one judge; see ``store.verify.CheckResult``."""
+
+    runtime: str
+    against: str
+    quantity: str
+    layer: str | None
+    dtype: str
+    worst: float | None
+    gate: float
+    passed: bool
+    step: int | None
+    unit: str
+
+
+class ParityFinding(Document):
+    """Where a runtime leaves the common function, and what it looks like."""
+
+    runtime: str
+    quantity: str
+    layer: str | None
+    step: int | None
+    dtype: str
+    worst: float | None
+    gate: float
+    looks_like: str | None
+    """The known mistake that gives exactly what was seen; null: none of those tried."""
+
+
 class Parity(Document):
+    """Whether the runtimes of a run compute the same function."""
+
     status: Literal["certified", "failed", "not_run"] = "not_run"
     reason: str | None = None
+    form: Literal["quick", "full"] | None = None
+    """``quick``: forward pass, gradients and 10 steps in the run's own dtype; ``full``: all of ``verify``."""
+    certificate: str | None = None
+    """When a full certificate was given for the same experiment, code and versions (ISO 8601); null: none is known."""
+    checks: tuple[ParityCheck, ...] = ()
+    findings: tuple[ParityFinding, ...] = ()
 
 
 class Comparison(Document):

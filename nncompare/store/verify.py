@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nncompare.store.result import SCHEMA_VERSION, Document, LedgerEntry, Status
+from nncompare.store.result import SCHEMA_VERSION, Document, LedgerEntry, ParityCheck, ParityFinding, Status
 
 
 class VerifiedRuntime(Document):
@@ -23,40 +23,6 @@ class VerifiedRuntime(Document):
     versions: dict[str, str] = {}
     device: str | None = None
     settings: dict[str, str] = {}
-
-
-class CheckResult(Document):
-    """The worst figure of one quantity of one runtime against one judge."""
-
-    runtime: str
-    against: str
-    """``formula``, ``differences``, ``itself``, or the other runtime."""
-    quantity: str
-    layer: str | None
-    """Node, parameter or direction where it is worst; of a failed check, the first that left the gate."""
-    dtype: str
-    worst: float | None
-    """Null: cannot be compared (another shape, a number that is not finite)."""
-    gate: float
-    passed: bool
-    step: int | None
-    """Training step, from 1."""
-    unit: str
-    """``relative`` or ``absolute``."""
-
-
-class Finding(Document):
-    """Where a runtime leaves the common function, and what it looks like."""
-
-    runtime: str
-    quantity: str
-    layer: str | None
-    step: int | None
-    dtype: str
-    worst: float | None
-    gate: float
-    looks_like: str | None
-    """The known mistake that gives exactly what was seen; null: none of those tried."""
 
 
 class Change(Document):
@@ -95,8 +61,8 @@ class VerifyResult(Document):
     steps: int
     seconds: float
     runtimes: tuple[VerifiedRuntime, ...]
-    checks: tuple[CheckResult, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    checks: tuple[ParityCheck, ...] = ()
+    findings: tuple[ParityFinding, ...] = ()
     changes: tuple[Change, ...] = ()
     """Convention ``native`` only."""
     dead: tuple[str, ...] = ()

@@ -25,9 +25,10 @@ from nncompare.spec.experiment import Experiment
 from nncompare.spec.load import dump
 from nncompare.stats.relative import relative
 from nncompare.store.folder import ResultFolder, create
-from nncompare.store.result import Comparison, RunResult, RuntimeResult
+from nncompare.store.result import Comparison, Parity, RunResult, RuntimeResult
 from nncompare.studies.environment import describe_environment
 from nncompare.studies.ledger import ledger
+from nncompare.studies.parity import run_parity
 from nncompare.studies.rows import runtime_row
 from nncompare.worker import jobs
 
@@ -127,7 +128,10 @@ def run(
         data.save(work / "data")
         outcomes = _train_all(jobs_, work, watcher, save_weights)
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
-        result = _document(experiment, data, rows, created, folder)
+        watcher.prepares("compares what the runtimes computed")
+        folders = {job.runtime: _job_folder(work, job.runtime) for job in jobs_}
+        parity = run_parity(experiment, data, jobs_, outcomes, rows, folders)
+        result = _document(experiment, data, rows, created, folder, parity)
         if folder is None:
             return Finished(result=result, folder=None)
         try:
@@ -154,7 +158,7 @@ def _train_one(job: Job, work: Path, watcher: Watcher, save_weights: bool) -> Ou
     missing = CATALOG[job.runtime].missing()
     if missing is not None:
         return Outcome(runtime=job.runtime, status="refused", reason=missing)
-    folder = work / job.runtime.replace(":", "-")
+    folder = _job_folder(work, job.runtime)
     jobs.write(folder, job, data=work / "data", save_weights=save_weights)
     return collect.train(
         job,
@@ -165,14 +169,20 @@ def _train_one(job: Job, work: Path, watcher: Watcher, save_weights: bool) -> Ou
     )
 
 
+def _job_folder(work: Path, runtime: str) -> Path:
+    return work / runtime.replace(":", "-")
+
+
 def _document(
     experiment: Experiment,
     data: Data,
     rows: tuple[RuntimeResult, ...],
     created: datetime,
     folder: ResultFolder | None,
+    parity: Parity,
 ) -> RunResult:
-    steps = {row.runtime: row.timing.step_s.median for row in rows if row.status == "ok" and row.timing.step_s}
+    timed = () if parity.status == "failed" else rows  # other functions have no common clock: nothing is ranked
+    steps = {row.runtime: row.timing.step_s.median for row in timed if row.status == "ok" and row.timing.step_s}
     return RunResult(
         id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
         name=experiment.name,
@@ -180,6 +190,7 @@ def _document(
         experiment=experiment.model_dump(mode="json", exclude_none=True),
         environment=describe_environment(data),
         runtimes=rows,
+        parity=parity,
         ledger=ledger(rows),
         comparison=Comparison(rounds=experiment.measure.rounds, relative=relative(steps)),
     )

@@ -17,7 +17,7 @@ from nncompare.data.base import read as read_data
 from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
-from nncompare.numerics.parity import ParityPlan, parity_plan, probe_params
+from nncompare.numerics.parity import ParityPlan, checked_examples, parity_plan, probe_params
 from nncompare.worker.observation import Observation
 from nncompare.worker.pieces import FixedGate, pieces_of
 
@@ -36,6 +36,7 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
     send("imported", versions=backend.versions())
     if reason := backend.why_not(job):
         raise Refused(reason)
+    job = backend.resolve(job)
     data = read_data(data_folder, job.signature)
     session = backend.open(job, data)
     try:
@@ -70,6 +71,26 @@ def look(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observa
     seen.training_outputs = session.outputs(x, training=True)
     loss, seen.gradients = session.loss_and_gradients(plan.gradient_rows)
     seen.loss = {"": np.array(loss, np.float64)}
+
+
+QUICK_STEPS = 10
+"""Of the short form of a check, after a training."""
+
+
+def quick(session: Session, job: Job, data: Data) -> Observation:
+    """The short form: layers and gradient at the probe weights, then ``QUICK_STEPS`` of training.
+
+    In the job's own dtype, on the session that has just trained.
+    """
+    examples = checked_examples(len(data.train), job.experiment.train.batch_size, QUICK_STEPS)
+    plan = parity_plan(job.experiment.train, examples, job.seed, QUICK_STEPS)
+    seen = Observation()
+    look(session, job, data, plan, seen)
+    session.load(as_dtype(initial_params(job.model, job.seed), job))
+    pieces = pieces_of(plan.trajectory, 1)[:QUICK_STEPS]
+    seen.losses = {"": np.array(_train(session, plan.trajectory, pieces, lambda _: None))}
+    seen.checkpoints = {QUICK_STEPS: session.params()}
+    return seen
 
 
 def as_dtype(params: Params, job: Job) -> Params:
@@ -121,4 +142,4 @@ def _train(
     return gate.losses
 
 
-__all__ = ["Array", "as_dtype", "check", "look", "observe"]
+__all__ = ["QUICK_STEPS", "Array", "as_dtype", "check", "look", "observe", "quick"]

@@ -5,23 +5,26 @@ from __future__ import annotations
 import gc
 import importlib
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nncompare.backends import native
 from nncompare.backends.base import Backend, Job, Params, Session
 from nncompare.backends.catalog import CATALOG
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Diverged, Interrupted, Refused
 from nncompare.numerics.batches import BatchPlan
-from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.metrics import evaluate
 from nncompare.numerics.schedules import make_plan
 from nncompare.worker.gate import Slice, TrainingGate
 from nncompare.worker.jobs import WEIGHTS_FILE
+from nncompare.worker.observe import quick
 from nncompare.worker.probes import peak_resident_bytes
 
 Send = Callable[..., None]
@@ -45,6 +48,15 @@ class TrainingRun:
         self.evaluate_s = 0.0
         self.history: list[dict[str, Any]] = []
         self.best: tuple[float, int, Params] | None = None
+        self.judge: Callable[[dict[str, Any]], bool] = lambda _row: False
+        """Told of every epoch's row; True stops training there and then."""
+        self.parts: tuple[str, ...] = ("train", "validation", "test")
+        """What is evaluated at the end."""
+        self.freezes = True
+        """Whether this process has nothing to free after it; a worker of many trials freezes what it keeps itself."""
+        self.stopped = False
+        """The judge stopped it: there are no final metrics."""
+        self._validation: dict[str, float | None] | None = None
         self._unsent: list[Slice] = []
         self._sent_at = 0.0
         self.session: Session
@@ -61,10 +73,24 @@ class TrainingRun:
         backend = load_backend(self.job.runtime)
         import_s = self.clock() - begun
         self.send("imported", versions=backend.versions(), import_s=import_s)
+        self.train_on(backend, lambda: read_data(self.data_folder, self.job.signature), import_s=import_s, begun=begun)
+        if self.job.experiment.measure.parity == "quick" and not self.job.native:
+            self._check_parity(backend)
+        self.session.close()
+
+    def train_on(self, backend: Backend, data: Callable[[], Data], *, import_s: float, begun: float) -> None:
+        """The job without the import, on data that may be at hand already.
+
+        The session stays open.
+
+        Raises:
+            Refused, Diverged, Interrupted: as ``run``.
+        """
         reason = backend.why_not(self.job)
         if reason is not None:
             raise Refused(reason)
-        self.data = read_data(self.data_folder, self.job.signature)
+        self.job = backend.resolve(self.job)
+        self.data = data()
         self.plan = make_plan(self.job.experiment.train, len(self.data.train), self.job.seed)
         build_s = self._build(backend)
         gate = self._train()
@@ -73,12 +99,33 @@ class TrainingRun:
             raise Diverged(f"loss is {where.loss} in steps {where.begin + 1} to {where.end} (epoch {where.epoch + 1})")
         if gate.interrupted:
             raise Interrupted("stopped by the parent")
+        if self.stopped:
+            return
         self._finish(gate, import_s=import_s, build_s=build_s, begun=begun)
+
+    def _check_parity(self, backend: Backend) -> None:
+        """After the training, so that it warms nothing up and is in no figure. A check that breaks costs the
+        certificate, not the row."""
+        begun = self.clock()
+        session, job = self.session, self.job
+        if any(node.layer.type == "dropout" for node in job.model.walk()) and job.dropout == "framework":
+            # the masks of a framework's own dropout are nobody else's: the same network once more, with shared masks
+            job = replace(job, dropout="masks")
+            session = backend.open(job, self.data)
+        try:
+            quick(session, job, self.data).save(self.folder)
+        except Exception as error:
+            traceback.print_exc()
+            self.send("parity", seconds=self.clock() - begun, error=f"{type(error).__name__}: {error}")
+        else:
+            self.send("parity", seconds=self.clock() - begun, error=None)
+        if session is not self.session:
+            session.close()
 
     def _build(self, backend: Backend) -> float:
         begun = self.clock()
         self.session = backend.open(self.job, self.data)
-        self.session.load(initial_params(self.job.model, self.job.seed))
+        self.session.load(native.start(self.job))
         self.session.synchronize()
         build_s = self.clock() - begun
         self.send(
@@ -86,7 +133,7 @@ class TrainingRun:
             build_s=build_s,
             device=self.session.device.kind,
             device_name=f"{self.session.device.id} ({self.session.device.name})",
-            parameters=self.job.model.trainable_count,
+            parameters=native.trained_count(self.job, self.session.params()),
             settings=self.session.settings(),
             steps=self.plan.steps,
         )
@@ -97,7 +144,8 @@ class TrainingRun:
             self.plan, clock=self.clock, permit=self.permit, on_slice=self._on_slice, on_epoch=self._on_epoch
         )
         gc.collect()
-        gc.freeze()  # what exists now is never scanned again, so a collection inside a slice is short
+        if self.freezes:
+            gc.freeze()  # what exists now is never scanned again, so a collection inside a slice is short
         self.session.train(self.plan, gate)
         self._flush()
         return gate
@@ -124,6 +172,7 @@ class TrainingRun:
         begun = self.clock()
         metrics = self._metrics("validation")
         self.evaluate_s += self.clock() - begun
+        self._validation = metrics
         row = {
             "epoch": epoch + 1,
             "train_loss": train_loss,
@@ -134,7 +183,9 @@ class TrainingRun:
         }
         self.history.append(row)
         self.send("epoch", **row)
-        return self._stop_early(epoch + 1, row)
+        stop = self._stop_early(epoch + 1, row)
+        self.stopped = not stop and epoch + 1 < self.plan.epochs and self.judge(row)
+        return stop or self.stopped
 
     def _stop_early(self, epoch: int, row: dict[str, Any]) -> bool:
         rule = self.job.experiment.train.early_stopping
@@ -152,11 +203,13 @@ class TrainingRun:
         if self.best is not None:
             self.session.load(self.best[2])
         final: dict[str, Any] = {"best_epoch": self.best[1] if self.best else None}
-        for part, short in (("train", "train"), ("validation", "val"), ("test", "test")):
-            final |= {f"{short}_{name}": value for name, value in self._metrics(part).items()}
+        for part in self.parts:
+            # the last epoch's evaluation was of the same weights, unless better ones have been restored
+            known = self._validation if part == "validation" and self.best is None else None
+            short = "val" if part == "validation" else part
+            final |= {f"{short}_{name}": value for name, value in (known or self._metrics(part)).items()}
         if self.save:
             self._save_weights()
-        self.session.close()
         self.send(
             "result",
             final=final,

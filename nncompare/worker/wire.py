@@ -8,7 +8,8 @@ for all of them) and ``stop``; a worker says, in this order:
 ``built``       ``build_s``, ``device``, ``device_name``, ``parameters``, ``settings``
 ``slices``      ``rows``: list of ``[epoch, begin, end, seconds, loss, phase]``; ``step``, ``steps_per_s``
 ``epoch``       one row of the history
-``progress``    ``what``, ``done``, ``of``: of a parity check
+``parity``      ``seconds``, ``error``: the short parity check after a training
+``progress``    ``what``, ``done``, ``of``: of ``verify``
 ``result``      ``final``, ``timing``, ``memory``
 ``end``         ``status``, ``reason``: the last word
 ==============  ==========================================================================================

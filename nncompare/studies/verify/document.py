@@ -10,8 +10,8 @@ import numpy as np
 from nncompare.data.base import digest
 from nncompare.launch.collect import Outcome
 from nncompare.numerics.initializers import initial_params
-from nncompare.store.result import RuntimeResult
-from nncompare.store.verify import CheckResult, Finding, Hashes, VerifiedRuntime, VerifyResult
+from nncompare.store.result import ParityCheck, ParityFinding, RuntimeResult
+from nncompare.store.verify import Hashes, VerifiedRuntime, VerifyResult
 from nncompare.studies.environment import describe_environment
 from nncompare.studies.ledger import ledger
 from nncompare.studies.verify.gates import UNITS, Check
@@ -26,7 +26,7 @@ Status = Literal["certified", "failed", "not_comparable"]
 def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, seconds: float) -> VerifyResult:
     """The document of a check."""
     rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
-    order = list(parity.experiment.backends)
+    order: list[str] = list(parity.experiment.backends)
     checks = [
         check
         for dtype in parity.dtypes
@@ -66,8 +66,8 @@ def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Sta
     return "certified", None
 
 
-def as_result(check: Check) -> CheckResult:
-    return CheckResult(
+def as_result(check: Check) -> ParityCheck:
+    return ParityCheck(
         runtime=check.runtime,
         against=check.against,
         quantity=check.quantity,
@@ -113,4 +113,4 @@ def _hashes(parity: Parity) -> Hashes:
     )
 
 
-__all__ = ["Finding", "as_result", "build", "verdict"]
+__all__ = ["ParityFinding", "as_result", "build", "verdict"]

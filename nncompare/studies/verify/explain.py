@@ -10,7 +10,7 @@ from nncompare.backends.base import Array
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
-from nncompare.store.verify import Finding
+from nncompare.store.result import ParityFinding
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.suspects import Scene, looks_like
@@ -24,7 +24,7 @@ _OWN = ("update", "running statistics", "logits", "long pieces")
 """Judged from what the runtime itself gave, so that each is a cause of its own, unless the forward pass is wrong."""
 
 
-def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[Check]) -> list[Finding]:
+def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[Check]) -> list[ParityFinding]:
     """Findings of one dtype, in the order of runtimes.
 
     Args:
@@ -33,7 +33,7 @@ def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[
         checks: all checks of this dtype, in their order.
     """
     failed = [check for check in checks if not check.passed]
-    found: list[Finding] = []
+    found: list[ParityFinding] = []
     explained: set[str] = set()
     for runtime in seen:
         own = [check for check in failed if check.runtime == runtime and check.against not in seen]
@@ -59,7 +59,7 @@ def _causes(failed: Sequence[Check]) -> Iterator[Check]:
         yield first["update"]
 
 
-def _finding(context: Context, seen: Mapping[str, Observation], check: Check) -> Finding:
+def _finding(context: Context, seen: Mapping[str, Observation], check: Check) -> ParityFinding:
     own = seen[check.runtime]
     match check.quantity:
         case "forward" | "forward, training":
@@ -84,8 +84,8 @@ def _finding(context: Context, seen: Mapping[str, Observation], check: Check) ->
     return _as_finding(check, check.layer, words)
 
 
-def _as_finding(check: Check, layer: str | None, words: str | None) -> Finding:
-    return Finding(
+def _as_finding(check: Check, layer: str | None, words: str | None) -> ParityFinding:
+    return ParityFinding(
         runtime=check.runtime,
         quantity=check.quantity,
         layer=layer,
@@ -159,7 +159,7 @@ def _loss(context: Context, seen: Observation, check: Check) -> str | None:
     return loss_looks_like(context, float(seen.update_losses[""][step]), seen.update_weights[step], rows, step)
 
 
-def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -> Finding:
+def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -> ParityFinding:
     """The tensor at fault is found next to a runtime whose gradient stands the test of differences."""
     own = seen[check.runtime].gradients
     for other, observation in seen.items():
@@ -189,7 +189,7 @@ def _running(context: Context, seen: Observation, check: Check) -> str | None:
     )
 
 
-def _parted(context: Context, seen: Mapping[str, Observation], failed: Sequence[Check]) -> list[Finding]:
+def _parted(context: Context, seen: Mapping[str, Observation], failed: Sequence[Check]) -> list[ParityFinding]:
     """Runtimes that part from each other although each stands before the formulas: the odd one out of three or more,
     else the later of the pair, at the first step and tensor where it happens."""
     if not failed:

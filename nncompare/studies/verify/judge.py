@@ -42,19 +42,22 @@ class Judge:
     # -- against the formulas ---------------------------------------------------------------------------------------
 
     def by_formula(self, runtime: str, seen: Observation) -> Iterator[Check]:
-        """One runtime against NumPy: loading, every layer, loss, gradient; in float64 updates too."""
-        probe = {name: value.astype(self.context.job.dtype) for name, value in self.context.probe.items()}
-        yield from self._each(runtime, "itself", "round trip", seen.loaded, probe, absolute, 0.0)
-        yield from self.layers(runtime, seen)
-        given, expected = seen.loss[""], np.float64(self.context.probe_loss)
-        worst = relative(np.asarray(given), np.asarray(expected))
-        yield self._check(runtime, "formula", "loss", None, worst, gates.LOSS[self.dtype])
+        """One runtime against NumPy: loading, every layer, loss; in float64 gradient, updates and evaluation too."""
+        yield from self.at_probe(runtime, seen)
         if self.dtype == "float64":
             yield from self.slopes(runtime, seen)
             yield from self.updates(runtime, seen)
             yield from self.running(runtime, seen)
             yield from self.logits(runtime, seen)
             yield from self.pieces(runtime, seen)
+
+    def at_probe(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Loading, every layer and the loss at the probe weights."""
+        probe = {name: value.astype(self.context.job.dtype) for name, value in self.context.probe.items()}
+        yield from self._each(runtime, "itself", "round trip", seen.loaded, probe, absolute, 0.0)
+        yield from self.layers(runtime, seen)
+        worst = relative(np.asarray(seen.loss[""]), np.asarray(self.context.probe_loss))
+        yield self._check(runtime, "formula", "loss", None, worst, gates.LOSS[self.dtype])
 
     def layers(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Every node's output, in the order of computation."""

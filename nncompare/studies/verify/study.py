@@ -18,6 +18,7 @@ from nncompare.backends.base import Job
 from nncompare.backends.catalog import CATALOG
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data, Split
+from nncompare.data.lookup import cache_folder
 from nncompare.errors import UsageError
 from nncompare.launch.check import CheckTask, check_all
 from nncompare.launch.collect import Listener, Outcome
@@ -25,13 +26,15 @@ from nncompare.launch.resources import usable_threads
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.load import dump
+from nncompare.store import certificates
 from nncompare.store.folder import create
+from nncompare.store.result import ParityFinding
 from nncompare.store.verify import VerifyResult
 from nncompare.studies.verify import document
-from nncompare.studies.verify.context import Context, dead_tensors
+from nncompare.studies.verify.compare import compare, compare_float32
+from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
-from nncompare.studies.verify.floor import between as float32_between
-from nncompare.studies.verify.gates import DEAD_SHARE, Check
+from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.judge import Judge
 from nncompare.worker.observation import Observation, read
 
@@ -125,6 +128,15 @@ def verify(
                     folder.add_log(f"{runtime}-{dtype}", log)
             folder.write_result(result)
             folder.publish()
+    if result.status == "certified" and steps >= STEPS and set(dtypes) == set(DTYPES):
+        certificates.remember(
+            cache_folder() / "certificates",
+            experiment,
+            versions={row.runtime: row.versions for row in result.runtimes},
+            created=result.created,
+            id=result.id,
+            steps=steps,
+        )
     return Verified(result=result, folder=folder.path if folder else None)
 
 
@@ -215,25 +227,19 @@ class Parity:
     def _compare(self, evidence: Evidence) -> None:
         """Every pair, in the order of the experiment."""
         self.watcher.phase("compares the runtimes with each other")
-        double, single = evidence.seen["float64"], evidence.seen["float32"]
+        double, single = (self._ordered(evidence.seen[dtype]) for dtype in DTYPES)
         if double:
-            gradients = [g for seen in double.values() for g in (seen.gradients, *seen.update_gradients.values())]
-            self.dead = dead_tensors(self.contexts["float64"], gradients, DEAD_SHARE)
-        for runtime, against in self._pairs(double):
-            judge = Judge(self.contexts["float64"], self.dead)
-            evidence.checks["float64"] += judge.between(runtime, against, double[runtime], double[against])
-        for runtime, against in self._pairs(single):
-            if runtime in double and against in double:
-                checks = float32_between(self.contexts["float32"], runtime, against, single, double)
-                evidence.checks["float32"] += checks
+            checks, self.dead = compare(self.contexts["float64"], double)
+            evidence.checks["float64"] += checks
+        if single:
+            evidence.checks["float32"] += compare_float32(self.contexts["float32"], single, double)
 
-    def _pairs(self, seen: Mapping[str, Observation]) -> list[tuple[str, str]]:
-        names = [name for name in self.experiment.backends if name in seen]
-        return [(runtime, against) for i, runtime in enumerate(names) for against in names[:i]]
+    def _ordered(self, seen: Mapping[str, Observation]) -> dict[str, Observation]:
+        return {name: seen[name] for name in self.experiment.backends if name in seen}
 
-    def findings(self, evidence: Evidence) -> list[document.Finding]:
+    def findings(self, evidence: Evidence) -> list[ParityFinding]:
         """Where and why runtimes part, float64 first."""
-        found: list[document.Finding] = []
+        found: list[ParityFinding] = []
         for dtype in self.dtypes:
             if any(not check.passed for check in evidence.checks[dtype]):
                 self.watcher.phase("looks for the causes")

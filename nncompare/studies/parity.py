@@ -1,0 +1,81 @@
+"""The parity of a run: what its workers saw, judged; or a full check; and the certificate that was given before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nncompare.backends.base import Job
+from nncompare.data.base import Data
+from nncompare.data.lookup import cache_folder
+from nncompare.launch.collect import Outcome
+from nncompare.spec.experiment import Experiment
+from nncompare.store import certificates
+from nncompare.store.result import Parity, RuntimeResult
+from nncompare.store.verify import VerifyResult
+from nncompare.studies.verify.quick import judge_quick
+from nncompare.studies.verify.study import verify
+from nncompare.worker.observation import Observation, read
+
+
+def run_parity(
+    experiment: Experiment,
+    data: Data,
+    jobs: Sequence[Job],
+    outcomes: Mapping[str, Outcome],
+    rows: Sequence[RuntimeResult],
+    folders: Mapping[str, Path],
+) -> Parity:
+    """What is known about sameness in a run.
+
+    Args:
+        experiment, data, jobs: of the run.
+        outcomes: runtime -> how its worker ended.
+        rows: of the result, for their versions.
+        folders: runtime -> its job folder, where the observation lies.
+    """
+    if experiment.train.convention == "native":
+        return Parity(
+            reason="convention native, every framework with its own defaults; `nncompare verify` says what they change"
+        )
+    wanted = experiment.measure.parity
+    if wanted == "off":
+        return Parity(reason="measure.parity is off")
+    finished = [row for row in rows if row.status == "ok"]
+    if not finished:
+        return Parity(reason="no runtime finished")
+    if wanted == "full":
+        return from_certificate(verify(experiment, output=None).result)
+    seen, broken = _observations(finished, outcomes, folders)
+    if broken:
+        return Parity(form="quick", reason=f"the check itself broke: {broken}")
+    found = judge_quick(jobs[0], data, seen)
+    versions = {row.runtime: row.versions for row in finished}
+    known = certificates.recall(cache_folder() / "certificates", experiment, versions)
+    return found.model_copy(update={"certificate": known})
+
+
+def _observations(
+    rows: Sequence[RuntimeResult], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
+) -> tuple[dict[str, Observation], str | None]:
+    """What every finished runtime saw, and the first reason why one saw nothing."""
+    seen: dict[str, Observation] = {}
+    for row in rows:
+        said = outcomes[row.runtime].parity
+        if not said or said["error"]:
+            return seen, f"{row.runtime}: {said.get('error') or 'its worker said nothing'}"
+        seen[row.runtime] = read(folders[row.runtime])
+    return seen, None
+
+
+def from_certificate(result: VerifyResult) -> Parity:
+    """A full check as the parity of a run."""
+    status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[result.status]
+    return Parity(
+        status=status,  # type: ignore[arg-type]  # one of the three words
+        form="full",
+        reason=result.reason or f"forward pass, gradients, updates and {result.steps} steps in float64 and float32",
+        certificate=result.created if result.status == "certified" else None,
+        checks=result.checks,
+        findings=result.findings,
+    )
