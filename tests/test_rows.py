@@ -7,6 +7,7 @@ import pytest
 
 from nncompare.backends.base import Job
 from nncompare.launch.collect import Outcome
+from nncompare.numerics.metrics import evaluate
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.layers import TensorSpec
@@ -67,6 +68,14 @@ def test_work_is_three_forward_passes_of_a_full_batch(job):
     forward = 3 * (2 * 4 + 1) + 3 + 2 * (2 * 3 + 1)
     assert row.work.flops_per_step == 3 * forward * 10
     assert row.work.gflops_per_s == pytest.approx(3 * forward * 10 / 0.1 / 1e9)
+
+
+@pytest.mark.parametrize("task", ["classification", "binary", "regression"])
+def test_every_metric_of_every_part_has_a_place(job, task):
+    found = evaluate(task, np.array([[0.5], [0.25]]), np.array([0, 0] if task == "classification" else [[0.0], [1.0]]))
+    final = {f"{part}_{name}": value for part in ("train", "val", "test") for name, value in found.items()}
+    row = runtime_row(job, Outcome(runtime="torch", status="ok", result={"final": final}), 95)
+    assert {name: getattr(row.final, name) for name in final} == final
 
 
 def test_a_failed_runtime_keeps_what_it_said_before(job):
