@@ -9,6 +9,7 @@ The public Python API::
     run["torch"].final.test_accuracy             # the figures of ``result.json``
     run                                          # the tables, in a terminal and in a notebook
     nncompare.read("results/…")                  # a stored run
+    nncompare.gradcheck("x**3 + 2*x**2")         # a derivative by every method in every framework
 
 Names are imported when they are first used, so that ``import nncompare`` costs nothing.
 """
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from nncompare.version import __version__
 
-__all__ = ["NncompareError", "Run", "__version__", "load", "read", "run"]
+__all__ = ["Gradcheck", "NncompareError", "Run", "__version__", "gradcheck", "load", "read", "run"]
 
 if TYPE_CHECKING:
-    from nncompare.api import Run, load, read, run
+    from nncompare.api import Gradcheck, Run, gradcheck, load, read, run
     from nncompare.errors import NncompareError
 
 

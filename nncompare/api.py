@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nncompare.data import signature
 from nncompare.errors import NncompareError
-from nncompare.report.html import to_html, to_text
+from nncompare.report.gradcheck import gradcheck_report
+from nncompare.report.html import plain, to_html, to_text
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.load import load as _load
 from nncompare.store.folder import read as _read
+from nncompare.store.gradcheck import GradcheckResult
 from nncompare.store.result import RunResult, RuntimeResult
+from nncompare.studies.gradcheck import DEFAULT_AT, DEFAULT_RUNTIMES
+from nncompare.studies.gradcheck import gradcheck as _gradcheck
 from nncompare.studies.run import run as _run
 
 
@@ -107,4 +112,58 @@ def read(path: str | Path) -> Run:
     return Run(_read(path), path if path.is_dir() else path.parent)
 
 
-__all__ = ["NncompareError", "Run", "load", "read", "run"]
+class Gradcheck:
+    """A finished gradcheck: figures in ``result``, its table in a terminal, its picture in a notebook."""
+
+    def __init__(self, result: GradcheckResult):
+        self.result = result
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that ``nncompare gradcheck --json`` prints."""
+        return self.result.model_dump(mode="json")
+
+    def save_plot(self, path: str | Path) -> None:
+        """Draws the picture, as ``.png`` or ``.svg``.
+
+        Raises:
+            StoreError: it cannot be written.
+            ValueError: another ending.
+        """
+        from nncompare.report.derivative_plot import draw
+        from nncompare.store.atomic import write_bytes
+
+        write_bytes(Path(path), draw(self.result, Path(path).suffix))
+
+    def __repr__(self) -> str:
+        return plain(gradcheck_report(self.result), width=120)
+
+    def _repr_png_(self) -> bytes:
+        from nncompare.report.derivative_plot import draw
+
+        return draw(self.result)
+
+
+def gradcheck(
+    formula: str,
+    at: str = DEFAULT_AT,
+    *,
+    order: int = 1,
+    dtype: str = "float64",
+    backends: Sequence[str] = DEFAULT_RUNTIMES,
+) -> Gradcheck:
+    """Differentiates a formula in every framework by every method, against the exact derivative.
+
+    Args:
+        formula: of ``x``, for example ``"x**3 + 2*x**2"``.
+        at: ``"START:STOP:COUNT"``, or points with commas.
+        order: of the derivative, 1 or 2.
+        dtype: ``float64`` or ``float32``.
+        backends: runtimes.
+
+    Raises:
+        UsageError: the formula or another argument is not allowed; the message shows the place.
+    """
+    return Gradcheck(_gradcheck(formula, at=at, order=order, dtype=dtype, runtimes=backends))
+
+
+__all__ = ["Gradcheck", "NncompareError", "Run", "gradcheck", "load", "read", "run"]

@@ -15,6 +15,7 @@ from typer.main import get_command
 COMMANDS = {
     "run": "Train an experiment on every runtime; compare time and loss.",
     "verify": "Prove that the runtimes compute the same function.",
+    "gradcheck": "Differentiate a formula in every framework, by every method.",
     "validate": "Check experiment files; every problem with its position.",
     "show": "Print the resolved experiment, its layers, shapes and FLOPs.",
     "doctor": "Frameworks, devices, threads, data: what works, what to mend.",

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from nncompare.report import headline
 from nncompare.report.curves import NOTE, PARTS, first_and_last, series
@@ -45,6 +45,11 @@ def to_html(result: RunResult) -> str:
 
 def to_text(result: RunResult, width: int = 100) -> str:
     """The report as plain text without control codes, no line longer than ``width``."""
+    return plain(run_report(result), width)
+
+
+def plain(renderable: RenderableType, width: int) -> str:
+    """Anything that rich can print as plain text without control codes."""
     console = Console(
         file=io.StringIO(),
         width=width,
@@ -55,7 +60,7 @@ def to_text(result: RunResult, width: int = 100) -> str:
         _environ={},
     )
     with console.capture() as capture:
-        console.print(run_report(result))
+        console.print(renderable)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
