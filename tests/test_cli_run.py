@@ -19,6 +19,7 @@ from nncompare.cli import call
 from nncompare.errors import StoreError
 from nncompare.spec.load import load
 from nncompare.store.folder import ResultFolder
+from nncompare.studies import run as study
 from tests import fake_worker
 from tests.running import CONTROL, PROGRESS, ROOT, THREE, files, stored, strict
 
@@ -119,6 +120,27 @@ def on_a_terminal(folder: Path, columns: int, *arguments: str) -> str:
 
 
 class TestFailure:
+    def test_ctrl_c_after_the_training_keeps_all_of_it(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(study, "run_parity", stopped)
+        assert call(["run", "tiny.yaml"]) == 130
+        document = stored(tiny)
+        assert [row["status"] for row in document["runtimes"]] == ["ok"] * 3
+        assert document["parity"]["reason"] == "stopped by the user"
+        assert "Fastest: " in capsys.readouterr().out
+
+    def test_a_broken_check_of_parity_costs_no_training(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(study, "run_parity", lambda *_: {}["mark"])
+        assert call(["run", "tiny.yaml"]) == 0
+        assert stored(tiny)["parity"]["status"] == "not_run"
+        assert "the check itself broke: KeyError: 'mark'" in capsys.readouterr().out
+
     @pytest.mark.parametrize("runtime", ["torch", "keras"])
     def test_a_missing_backend_is_a_row_and_the_others_finish(
         self, runtime: str, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -67,6 +67,10 @@ class TestReal:
         for losses in others:
             assert losses == pytest.approx(torch, rel=1e-12, abs=0)
 
+    def test_they_are_certified(self, real: Real) -> None:
+        assert real.document["parity"]["status"] == "certified", real.err
+        assert "Parity: certified" in real.err
+
     def test_accuracy_counts_examples_of_the_test_part(self, real: Real) -> None:
         correct = [row["final"]["test_accuracy"] * 359 for row in real.document["runtimes"]]
         assert correct == pytest.approx([round(correct[0])] * 3, abs=1e-9)

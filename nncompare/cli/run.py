@@ -11,7 +11,6 @@ from nncompare.cli import options
 
 if TYPE_CHECKING:
     from nncompare.spec.experiment import Experiment
-    from nncompare.store.result import RunResult
     from nncompare.studies.run import Finished
 
 SaveWeights = Annotated[bool, typer.Option("--save-weights", help="Keep the final weights as safetensors.")]
@@ -50,16 +49,10 @@ def run(
     _print(finished, as_json=as_json, verbose=verbose > 0)
     if finished.problem is not None:
         raise finished.problem
-    code = exit_code(finished.result)
-    if code:
-        raise typer.Exit(code)
-
-
-def exit_code(result: RunResult) -> int:
-    """0: every runtime finished; 3: some did not; 130: the user stopped it."""
-    if any(row.status == "interrupted" for row in result.runtimes):
-        return _INTERRUPTED
-    return 0 if result.complete else _NOT_ALL_FINISHED
+    if finished.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if not finished.result.complete:
+        raise typer.Exit(_NOT_ALL_FINISHED)
 
 
 def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:

@@ -32,6 +32,9 @@ from nncompare.studies.parity import run_parity
 from nncompare.studies.rows import runtime_row
 from nncompare.worker import jobs
 
+STOPPED = "stopped by the user"
+"""Why there is no parity if Ctrl-C came after the training."""
+
 
 class Watcher(Listener, Protocol):
     """The progress display: a listener that is also told of downloads, and when a runtime starts and ends."""
@@ -72,6 +75,12 @@ class Finished:
     folder: Path | None
     problem: StoreError | None = None
 
+    @property
+    def interrupted(self) -> bool:
+        """The user stopped it."""
+        stopped = any(row.status == "interrupted" for row in self.result.runtimes)
+        return stopped or self.result.parity.reason == STOPPED
+
 
 def plan_jobs(experiment: Experiment) -> list[Job]:
     """One job a runtime: the same but for the runtime's name."""
@@ -99,7 +108,7 @@ def run(
 ) -> Finished:
     """Trains the experiment on every runtime, one fresh process each, one after the other.
 
-    Ctrl-C during the training ends it, and what is finished is stored and returned.
+    Ctrl-C during the training or the check of parity ends it, and what is finished is stored and returned.
 
     Args:
         experiment: from ``spec.load``.
@@ -130,7 +139,13 @@ def run(
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
         watcher.prepares("compares what the runtimes computed")
         folders = {job.runtime: _job_folder(work, job.runtime) for job in jobs_}
-        parity = run_parity(experiment, data, jobs_, outcomes, rows, folders)
+        try:
+            parity = run_parity(experiment, data, jobs_, outcomes, rows, folders)
+        except KeyboardInterrupt:
+            parity = Parity(reason=STOPPED)
+        except Exception as error:
+            # a training of hours is not lost to a mistake in the check; what broke is told where parity is
+            parity = Parity(reason=f"the check itself broke: {type(error).__name__}: {error}")
         result = _document(experiment, data, rows, created, folder, parity)
         if folder is None:
             return Finished(result=result, folder=None)

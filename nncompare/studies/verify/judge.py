@@ -161,8 +161,9 @@ class Judge:
     def weights(
         self, runtime: str, against: str, quantity: str, steps: int, a: Observation, b: Observation, gate: float
     ) -> Iterator[Check]:
-        """All parameters at checkpoints up to ``steps``: live ones, dead ones and running statistics apart."""
-        for mark in [mark for mark in self.context.plan.checkpoints if (mark == 1) == (steps == 1) and mark <= steps]:
+        """All parameters at the checkpoints up to ``steps`` that were kept: live ones, dead ones and running statistics
+        apart."""
+        for mark in [mark for mark in sorted(b.checkpoints) if (mark == 1) == (steps == 1) and mark <= steps]:
             for name in self.context.model.parameters:
                 x, y = a.checkpoints[mark].get(name), b.checkpoints[mark][name]
                 if name in self.context.running:
