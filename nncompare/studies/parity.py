@@ -72,7 +72,7 @@ def from_certificate(result: VerifyResult) -> Parity:
     """A full check as the parity of a run."""
     status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[result.status]
     return Parity(
-        status=status,  # type: ignore[arg-type]  # one of the three words
+        status=status,  # one of the three words
         form="full",
         reason=result.reason or f"forward pass, gradients, updates and {result.steps} steps in float64 and float32",
         certificate=result.created if result.status == "certified" else None,

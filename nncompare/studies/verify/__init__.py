@@ -1,7 +1,8 @@
 """``verify``: proves that the runtimes compute the same function, or says where they part.
 
 ========================  =====================================================================================
-``study``                 jobs, examples, workers, judges; ``verify`` is here
+``study``                 ``verify``: one check from the experiment to the stored certificate
+``parity``, ``native``      jobs, examples, workers, judges, in the two conventions
 ``context``               one experiment in one dtype, and the formulas at its examples
 ``judge``, ``floor``      the checks: by formula and between runtimes; float32 by its rounding floor
 ``gates``                 how far apart is too far
@@ -10,6 +11,7 @@
 ========================  =====================================================================================
 """
 
-from nncompare.studies.verify.study import DTYPES, STEPS, Silent, Verified, Watcher, verify
+from nncompare.studies.verify.parity import DTYPES, STEPS, Silent, Watcher
+from nncompare.studies.verify.study import Verified, verify
 
 __all__ = ["DTYPES", "STEPS", "Silent", "Verified", "Watcher", "verify"]

@@ -18,7 +18,7 @@ from nncompare.studies.verify.gates import UNITS, Check
 from nncompare.studies.verify.judge import summarize
 
 if TYPE_CHECKING:
-    from nncompare.studies.verify.study import Evidence, Parity
+    from nncompare.studies.verify.parity import Evidence, Parity
 
 Status = Literal["certified", "failed", "not_comparable"]
 
@@ -33,6 +33,8 @@ def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, sec
         for check in sorted(summarize(evidence.checks[dtype]), key=lambda check: order.index(check.runtime))
     ]
     status, reason = verdict(rows, checks)
+    if parity.experiment.train.convention == "native":
+        reason = "convention native, every framework with its own defaults; what they change stands below"
     return VerifyResult(
         id=id,
         name=parity.experiment.name,
@@ -46,6 +48,7 @@ def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, sec
         runtimes=rows,
         checks=tuple(map(as_result, checks)),
         findings=tuple(parity.findings(evidence)),
+        changes=tuple(parity.changes(evidence)),
         dead=tuple(sorted(parity.dead)),
         hashes=_hashes(parity),
         ledger=ledger([_for_ledger(row) for row in rows]),

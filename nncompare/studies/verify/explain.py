@@ -178,14 +178,19 @@ def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -
 def _running(context: Context, seen: Observation, check: Check) -> str | None:
     assert check.layer is not None
     assert check.step is not None
-    step, (name, _, kind) = check.step - 1, check.layer.rpartition(".")
+    return statistic_looks_like(context, seen, check.layer, check.step - 1)
+
+
+def statistic_looks_like(context: Context, seen: Observation, statistic: str, step: int) -> str | None:
+    """What the runtime did to a running statistic in a checked update, in words."""
+    name, _, kind = statistic.rpartition(".")
     node = next(node for node in context.model.walk() if node.name == name)
     assert isinstance(node.layer, BatchNorm)
     before, after = seen.update_weights[step], seen.update_weights[step + 1]
-    right = context.new_running(before, step)[check.layer]
+    right = context.new_running(before, step)[statistic]
     values = len(context.plan.updates.rows(step)) * (node.input.size // node.input.shape[-1])
     return running_looks_like(
-        before[check.layer], after[check.layer], right, node.layer.momentum, kind == "running_variance", values
+        before[statistic], after[statistic], right, node.layer.momentum, kind == "running_variance", values
     )
 
 

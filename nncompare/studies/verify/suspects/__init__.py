@@ -25,8 +25,11 @@ _FITTED = {"layer_norm": "epsilon", "batch_norm": "epsilon", "leaky_relu": "slop
 def looks_like(scene: Scene, tolerance: float) -> str | None:
     """The first suspect whose output is the given one within ``tolerance`` (relative), in words; None: none is."""
     with np.errstate(all="ignore"):
+        right = scene.formula()
         for label, made in _suspects(scene):
-            if made.shape == scene.given.shape and relative(scene.given, made) <= tolerance:
+            if made.shape != scene.given.shape or relative(scene.given, made) > tolerance:
+                continue
+            if right.shape != made.shape or relative(right, made) > tolerance:  # else it explains nothing
                 return label
         return _fitted(scene, tolerance)
 

@@ -18,7 +18,7 @@ from nncompare.worker.observation import Observation
 
 Rule = Callable[[Array, Array, float], Array]
 """(weights, gradient, learning rate) -> new weights; remembers what it needs from step to step."""
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 """Of an explained update, relative to its size: a suspect is named if it leaves nothing worth naming."""
 
 
@@ -38,18 +38,22 @@ class Updates:
     clipped: list[Array]
     rates: list[float]
 
-    def explained(self, rule: Rule, gradients: list[Array] | None = None) -> bool:
-        """Whether the rule gives every one of these updates from the weights before it."""
+    def residual(self, rule: Rule, gradients: list[Array] | None = None) -> float:
+        """How far the rule is from these updates, relative to their size; the worst of them."""
+        worst = 0.0
         for step, gradient in enumerate(gradients or self.clipped):
             made = rule(self.weights[step], gradient, self.rates[step])
             moved = scale(self.weights[step + 1] - self.weights[step])
-            if absolute(self.weights[step + 1], made) > max(_TOLERANCE * moved, 1e-15):
-                return False
-        return True
+            apart = absolute(self.weights[step + 1], made)
+            worst = max(worst, 0.0 if apart <= 1e-15 else apart / moved)
+        return worst
 
 
-def update_looks_like(context: Context, seen: Observation, name: str) -> str | None:
-    """What explains the updates of a parameter, in words."""
+def update_looks_like(context: Context, seen: Observation, name: str, tolerance: float = TOLERANCE) -> str | None:
+    """What explains the updates of a parameter within ``tolerance`` (relative to their size), in words.
+
+    Of several that do, the one that leaves least; and none that leaves more than a tenth of what there is to explain.
+    """
     train = context.job.experiment.train
     count = context.plan.update_steps
     gradients = [seen.update_gradients[step] for step in range(count)]
@@ -62,13 +66,14 @@ def update_looks_like(context: Context, seen: Observation, name: str) -> str | N
         rates=[float(rate) for rate in context.plan.updates.learning_rate[:count]],
     )
     with np.errstate(all="ignore"):
-        for label, rule in _rules(train.optimizer):
-            if found.explained(rule):
-                return label
+        limit = min(tolerance, 0.1 * found.residual(standard(train.optimizer)))
+        left = {label: found.residual(rule) for label, rule in _rules(train.optimizer)}
         for label, changed in _clippings(gradients, train.clip_norm):
-            if found.explained(standard(train.optimizer), [gradient[name] for gradient in changed]):
-                return label
-        return _fitted(found, train.optimizer)
+            left[label] = found.residual(standard(train.optimizer), [gradient[name] for gradient in changed])
+        known = {label: size for label, size in left.items() if size <= limit}
+        if known:
+            return min(known, key=lambda label: known[label])
+        return _fitted(found, train.optimizer, limit)
 
 
 def standard(optimizer: Any) -> Rule:
@@ -82,7 +87,7 @@ def standard(optimizer: Any) -> Rule:
     return rule
 
 
-def _fitted(found: Updates, optimizer: Any) -> str | None:
+def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
     """One constant of the optimizer, or a factor on the learning rate, that explains everything."""
     given = np.concatenate([array.ravel() for array in found.weights[1:]])
 
@@ -103,7 +108,7 @@ def _fitted(found: Updates, optimizer: Any) -> str | None:
     moved = scale(given - np.concatenate([array.ravel() for array in found.weights[:-1]]))
     for label, start, made in candidates:
         value = fit(made, given, start)
-        if value is not None and value != start and absolute(given, made(value)) <= max(_TOLERANCE * moved, 2e-15):
+        if value is not None and value != start and absolute(given, made(value)) <= max(limit * moved, 2e-15):
             if label == "learning rate times":
                 return f"learning rate times {value:.10g}"
             rounded = "; the right value rounded to float32" if np.float32(start) == value else ""
@@ -162,7 +167,13 @@ def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
     decay = getattr(o, "weight_decay", 0.0)
 
     def make(
-        *, before: bool = False, inside: bool = False, correct: bool = True, coupled: bool = False, plain: bool = False
+        *,
+        before: bool = False,
+        inside: bool = False,
+        correct: bool = True,
+        coupled: bool = False,
+        plain: bool = False,
+        epsilon: float = o.epsilon,
     ) -> Rule:
         memory: dict[str, Any] = {"t": 0, "m": 0.0, "v": 0.0}
 
@@ -177,15 +188,19 @@ def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
             c1 = 1 - o.beta1 ** memory["t"] if correct else 1.0
             c2 = 1 - o.beta2 ** memory["t"] if correct else 1.0
             if before:
-                return np.asarray(w - rate * np.sqrt(c2) / c1 * memory["m"] / (np.sqrt(memory["v"]) + o.epsilon))
+                return np.asarray(w - rate * np.sqrt(c2) / c1 * memory["m"] / (np.sqrt(memory["v"]) + epsilon))
             if inside:
-                return np.asarray(w - rate * memory["m"] / c1 / np.sqrt(memory["v"] / c2 + o.epsilon))
-            return np.asarray(w - rate * memory["m"] / c1 / (np.sqrt(memory["v"] / c2) + o.epsilon))
+                return np.asarray(w - rate * memory["m"] / c1 / np.sqrt(memory["v"] / c2 + epsilon))
+            return np.asarray(w - rate * memory["m"] / c1 / (np.sqrt(memory["v"] / c2) + epsilon))
 
         return rule
 
     yield "epsilon is added before the bias correction", make(before=True)
     yield "epsilon stands under the root", make(inside=True)
+    for other in (1e-7, 1e-8):
+        if other != o.epsilon:
+            label = f"epsilon {other:g} in place of {o.epsilon:g}, added before the bias correction"
+            yield label, make(before=True, epsilon=other)
     yield "the bias correction is missing", make(correct=False)
     if decay:
         yield "the weight decay is coupled: added to the gradient", make(coupled=True)

@@ -1,0 +1,214 @@
+"""What the frameworks' own defaults change: every runtime natively, against itself in the aligned form.
+
+Nothing can fail here, since nothing is meant to be equal. Both forms of a runtime start from the same weights and see
+the same batches, so that what differs comes from layers and optimizer alone; what the frameworks' own initial weights
+change is told by ``compare-conventions``, which trains with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from nncompare.backends.base import Array, Params
+from nncompare.launch.check import CheckTask, check_all
+from nncompare.launch.collect import Outcome
+from nncompare.numerics import updates
+from nncompare.numerics.reference import FORWARD, Run
+from nncompare.spec.model import Node
+from nncompare.store.verify import Change
+from nncompare.studies.verify.context import Context, dead_tensors
+from nncompare.studies.verify.explain import inputs_of, layer_looks_like, statistic_looks_like
+from nncompare.studies.verify.gates import DEAD_SHARE, absolute, relative, scale
+from nncompare.studies.verify.parity import Evidence, Parity
+from nncompare.studies.verify.suspects.updates import update_looks_like
+from nncompare.worker.observation import Observation, read
+
+_WORTH_TELLING = 1e-9
+"""Relative size from which a layer or an update counts as another one; rounding stays far below."""
+NATIVE = "native"
+
+
+class NativeParity(Parity):
+    """The form of a check for ``train.convention: native``: two workers a runtime, float64."""
+
+    def run(self) -> Evidence:
+        """Runs every runtime in both conventions; there are no checks, only ``changes``."""
+        evidence = Evidence()
+        parallel = self._parallel()
+        self.data.cast(np.dtype("float64")).save(self.work / "float64" / "data")
+        tasks = [
+            task
+            for runtime in self.experiment.backends
+            if runtime not in self.missing
+            for task in (self._task(runtime, "float64"), self._native_task(runtime))
+        ]
+        self._native: dict[str, Observation] = {}
+        timeout_s = self.experiment.measure.timeout_s
+        for task, outcome in check_all(tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
+            self._keep(evidence, task, outcome)
+        self._refuse(evidence)
+        return evidence
+
+    def _native_task(self, runtime: str) -> CheckTask:
+        task = self._task(runtime, "float64", convention="native")
+        folder = self.work / NATIVE / runtime.replace(":", "-")
+        return CheckTask(job=task.job, folder=folder, data=task.data, steps=task.steps)
+
+    def _keep(self, evidence: Evidence, task: CheckTask, outcome: Outcome) -> None:
+        runtime = task.job.runtime
+        known = evidence.outcomes.get(("float64", runtime))
+        # the native form is the one that the user asked about: its versions and settings, and any failure, are the row
+        better = task.job.native or outcome.status != "ok"
+        if known is None or (better and known.status == "ok"):
+            evidence.outcomes["float64", runtime] = outcome
+        self.watcher.ended(f"{task.label} {task.job.experiment.train.convention}", outcome)
+        if outcome.status == "ok":
+            seen = self._native if task.job.native else evidence.seen["float64"]
+            seen[runtime] = read(task.folder)
+
+    def changes(self, evidence: Evidence) -> list[Change]:
+        """All changes, runtime by runtime."""
+        self.watcher.phase("compares every runtime with its aligned form")
+        both = [name for name in self.experiment.backends if name in self._native and name in evidence.seen["float64"]]
+        context = self.contexts["float64"]
+        return [
+            change
+            for runtime in both
+            for change in changes(context, runtime, self._native[runtime], evidence.seen["float64"][runtime])
+        ]
+
+
+def changes(context: Context, runtime: str, native: Observation, aligned: Observation) -> Iterator[Change]:
+    """What the defaults of one runtime change, in the order of cause and effect.
+
+    Args:
+        context: of the aligned form.
+        native, aligned: what the runtime did in both.
+    """
+    yield from _layers(context, runtime, native)
+    yield from _running(context, runtime, native)
+    gradients = [seen.gradients for seen in (native, aligned)] + list(aligned.update_gradients.values())
+    live = [name for name in context.trained if name not in dead_tensors(context, gradients, DEAD_SHARE)]
+    yield from _updates(context, runtime, native, live)
+    last = context.plan.checkpoints[-1]
+    first_weights, last_weights = (
+        _apart(native.checkpoints[mark], aligned.checkpoints[mark], context.trained) for mark in (1, last)
+    )
+    losses, right = native.losses[""], aligned.losses[""]
+    yield Change(
+        runtime=runtime,
+        quantity="training loss",
+        layer=None,
+        at_start=_finite(relative(losses[:1], right[:1])),
+        at_end=_finite(abs(float(losses[-1] - right[-1])) / (abs(float(right[-1])) or 1.0)),
+        unit="relative",
+    )
+    yield Change(
+        runtime=runtime,
+        quantity="weights",
+        layer=None,
+        at_start=_finite(first_weights),
+        at_end=_finite(last_weights),
+        unit="absolute",
+    )
+    yield Change(
+        runtime=runtime,
+        quantity="evaluation logits",
+        layer=None,
+        at_start=None,
+        at_end=_finite(relative(native.logits[""], aligned.logits[""])),
+        unit="relative",
+    )
+
+
+def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
+    """Every layer that does something else with the input that it is given."""
+    before = inputs_of(context.model.nodes)
+    for node in context.model.walk():
+        if node.children:
+            continue
+        sizes = {
+            training: _local(context, node, outputs, before[node.name], training=training)
+            for training, outputs in ((False, native.outputs), (True, native.training_outputs))
+        }
+        training = sizes[True] > sizes[False]
+        if sizes[training] > _WORTH_TELLING:
+            outputs = native.training_outputs if training else native.outputs
+            yield Change(
+                runtime=runtime,
+                quantity="layer, training" if training else "layer",
+                layer=node.name,
+                at_start=_finite(sizes[training]),
+                at_end=None,
+                unit="relative",
+                looks_like=layer_looks_like(context, outputs, node.name, training=training, tolerance=1e-6)
+                or ("a constant rounded to float32" if sizes[training] < 1e-6 else None),
+            )
+
+
+def _local(context: Context, node: Node, outputs: Mapping[str, Array], before: str | None, *, training: bool) -> float:
+    """The layer's own difference: its formula on the input that the runtime gave it, against its output."""
+    x = context.x if before is None else outputs[before]
+    own = {item.name: context.probe[f"{node.name}.{item.name}"] for item in node.parameters}
+    masks: Callable[[str, tuple[int, ...]], Array] | None = context.masks(0) if training else None
+    run = Run(params=context.probe, forward=FORWARD, training=training, masks=masks)
+    made = FORWARD[node.layer.type](node, own, x if x.dtype.kind in "iu" else np.asarray(x, np.float64), run)
+    return relative(outputs[node.name], made)
+
+
+def _running(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
+    """Running statistics: their formula on the runtime's own weights, in the first checked update and the last."""
+    for name in context.running:
+        sizes = []
+        for step in (0, context.plan.update_steps - 1):
+            right = context.new_running(native.update_weights[step], step)[name]
+            sizes.append(relative(native.update_weights[step + 1][name], right))
+        if max(sizes) > _WORTH_TELLING:
+            yield Change(
+                runtime=runtime,
+                quantity="running statistics",
+                layer=name,
+                at_start=_finite(sizes[0]),
+                at_end=_finite(sizes[1]),
+                unit="relative",
+                looks_like=statistic_looks_like(context, native, name, 0),
+            )
+
+
+def _updates(context: Context, runtime: str, native: Observation, live: list[str]) -> Iterator[Change]:
+    """The optimizer, on tensors that have a gradient: its formula on the runtime's own gradients, against what the
+    runtime made of its weights."""
+    train, plan, state = context.job.experiment.train, context.plan, updates.State()
+    sizes: list[tuple[float, str]] = []
+    for step in range(plan.update_steps):
+        before, slope = native.update_weights[step], native.update_gradients[step]
+        known = {name: slope[name] for name in context.trained if name in slope}
+        rate = float(plan.updates.learning_rate[step])
+        expected, state = updates.step(train.optimizer, state, before, known, rate, train.clip_norm)
+        after = native.update_weights[step + 1]
+        sizes.append(
+            max((absolute(after[name], expected[name]) / scale(expected[name] - before[name]), name) for name in live)
+        )
+    if max(sizes)[0] <= _WORTH_TELLING:
+        return
+    name = max(sizes)[1]
+    yield Change(
+        runtime=runtime,
+        quantity=f"update by {train.optimizer.name}",
+        layer=name,
+        at_start=_finite(sizes[0][0]),
+        at_end=_finite(sizes[-1][0]),
+        unit="relative",
+        # several small differences add up here; the largest is worth naming
+        looks_like=update_looks_like(context, native, name, tolerance=1e-3),
+    )
+
+
+def _apart(a: Params, b: Params, names: list[str]) -> float:
+    return max((absolute(a.get(name), b[name]) for name in names), default=0.0)
+
+
+def _finite(size: float) -> float | None:
+    return float(size) if np.isfinite(size) else None
