@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Train an experiment on every runtime; compare time and loss.",
     "verify": "Prove that the runtimes compute the same function.",
     "gradcheck": "Differentiate a formula in every framework, by every method.",
+    "tune": "Search hyperparameters with Optuna; write the best experiment.",
     "validate": "Check experiment files; every problem with its position.",
     "show": "Print the resolved experiment, its layers, shapes and FLOPs.",
     "doctor": "Frameworks, devices, threads, data: what works, what to mend.",

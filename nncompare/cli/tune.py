@@ -1,0 +1,161 @@
+"""``nncompare tune``: searches hyperparameters with Optuna and writes the best experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompare.cli import options
+from nncompare.errors import UsageError
+
+if TYPE_CHECKING:
+    from nncompare.spec.experiment import Experiment
+    from nncompare.spec.overrides import Override
+    from nncompare.studies.tune.asked import Asked
+    from nncompare.studies.tune.study import Finished
+
+Config = Annotated[
+    str | None,
+    typer.Argument(metavar="[CONFIG]", help="Experiment file with a tune: section.", show_default=False),
+]
+Trials = Annotated[
+    str | None, typer.Option("--trials", metavar="N", help="Finished trials in all.", show_default=False)
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Workers at a time; they share the threads.")]
+PerBackend = Annotated[bool, typer.Option("--per-backend", help="One search for each backend, compared.")]
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="URL", help="postgresql://… for several machines.", show_default=False),
+]
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="RESULT", help="Go on with a stored search.", show_default=False)
+]
+
+_NOT_ALL_DONE = 3
+_INTERRUPTED = 130
+
+
+def tune(
+    config: Config = None,
+    overrides: options.Overrides = None,
+    backend: options.Backends = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    trials: Trials = None,
+    jobs: Jobs = 1,
+    per_backend: PerBackend = False,
+    storage: Storage = None,
+    resume: Resume = None,
+    output: options.Output = Path("results"),
+    as_json: options.Json = False,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Search hyperparameters with Optuna; write the best experiment as a file that runs.
+
+    With several backends the search runs on the first one and its best trials are repeated on all of them with fresh
+    seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of trials asked for. Exit code 3 if the
+    search ended early or no trial ended well.
+    """
+    from nncompare.studies.tune.asked import Asked
+
+    if resume is not None:
+        given = {"-b": backend, "--device": device, "--seed": seed, "--threads": threads, "--dry-run": dry_run}
+        given |= {"--jobs": jobs != 1, "--per-backend": per_backend}
+        wrong = [name for name, value in given.items() if value]
+        if wrong:
+            raise UsageError(f"{', '.join(wrong)}: a search goes on as it was begun; leave it out with --resume")
+        finished = _resume(resume, [*([config] if config else []), *(overrides or ())], trials, storage, quiet=quiet)
+    else:
+        if config is None:
+            raise UsageError("name the experiment file, or --resume RESULT")
+        changes = [*(overrides or ()), *([f"tune.trials={trials}"] if trials is not None else [])]
+        experiment = options.load_experiment(
+            Path(config), changes, backends=backend, device=device, seed=seed, threads=threads
+        )
+        asked = Asked(jobs=jobs, per_backend=per_backend, storage=storage)
+        if dry_run:
+            _plan(experiment, asked, as_json=as_json)
+            return
+        finished = _search(experiment, asked, output, quiet=quiet)
+    _print(finished, as_json=as_json)
+    if finished.result.outcome == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+    if not finished.result.complete:
+        raise typer.Exit(_NOT_ALL_DONE)
+
+
+def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool) -> Finished:
+    from nncompare.cli.console import err, is_live
+    from nncompare.report.tune_progress import TuneProgress
+    from nncompare.studies.tune.asked import check
+    from nncompare.studies.tune.document import goals
+    from nncompare.studies.tune.study import tune as search
+
+    section = check(experiment, asked)
+    console = err()
+    with TuneProgress(console, goals(section), quiet=quiet, live=is_live(console)) as progress:
+        return search(experiment, asked, output=output, watcher=progress)
+
+
+def _resume(folder: Path, arguments: list[str], trials: str | None, storage: str | None, *, quiet: bool) -> Finished:
+    from nncompare.cli.console import err, is_live
+    from nncompare.errors import ConfigError
+    from nncompare.report.tune_progress import TuneProgress
+    from nncompare.spec.overrides import Override, OverrideError
+    from nncompare.store.tune_folder import read
+    from nncompare.studies.tune.study import resume
+
+    changes: list[Override] = []
+    try:
+        changes += [Override.parse(item) for item in arguments]
+        if trials is not None:
+            changes.append(Override.from_text("tune.trials", trials, f"--trials {trials}"))
+    except OverrideError as error:
+        raise ConfigError([error.problem]) from None
+    console = err()
+    with TuneProgress(console, read(folder).goals, quiet=quiet, live=is_live(console)) as progress:
+        return resume(folder, changes, storage=storage, watcher=progress)
+
+
+def _plan(experiment: Experiment, asked: Asked, *, as_json: bool) -> None:
+    """What would be searched; nothing is trained or written."""
+    from nncompare.cli.console import human, print_json
+    from nncompare.spec.space import grid
+    from nncompare.spec.tune import DEFAULT_TRIALS
+    from nncompare.studies.tune.asked import check, threads_of
+    from nncompare.studies.tune.samplers import distributions
+
+    section = check(experiment, asked)
+    count = section.trials or (len(list(grid(section))) if section.sampler == "grid" else DEFAULT_TRIALS)
+    runtimes = experiment.backends if asked.per_backend else experiment.backends[:1]
+    threads = threads_of(experiment, asked.jobs)
+    console = human(as_json)
+    goals = ", ".join(f"{goal.direction} {goal.name}" for goal in section.metric)
+    console.print(f"{goals}: {count} trials on {', '.join(runtimes)}, {section.sampler}, pruner {section.pruner.name}")
+    console.print(f"{asked.jobs} worker(s) with {threads} thread(s) each")
+    for name, kind in distributions(section).items():
+        console.print(f"  {name}: {kind}", markup=False, soft_wrap=True)
+    if as_json:
+        plan = {"trials": count, "runtimes": list(runtimes), "jobs": asked.jobs, "threads": threads}
+        print_json({"schema_version": 1, "kind": "tune-plan", **plan})
+
+
+def _print(finished: Finished, *, as_json: bool) -> None:
+    import sys
+
+    from nncompare.cli.console import err, human
+    from nncompare.report.tune import tune_report
+    from nncompare.report.tune_html import to_html
+    from nncompare.store.atomic import write_text
+    from nncompare.store.tune_folder import REPORT, to_json
+
+    human(as_json).print(tune_report(finished.result, folder=finished.folder))
+    if finished.folder is not None:
+        write_text(finished.folder / REPORT, to_html(finished.result))
+        err().print(f"pictures: {finished.folder / REPORT}", markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(to_json(finished.result))

@@ -1,0 +1,174 @@
+"""The live display of a search: a table of trials with the best so far; on a pipe one plain line a trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from nncompare.report import numbers
+from nncompare.report.words import printable
+from nncompare.store.tune import TuneConfirmed, TuneGoal
+
+SHOWN = 12
+"""Finished trials that the live table keeps."""
+
+
+class Ended(Protocol):
+    """What is shown of a finished trial (``studies.tune.trial.Done``)."""
+
+    number: int
+    state: str
+    status: str
+    reason: str | None
+    values: list[float] | None
+    params: dict[str, Any]
+    seconds: float
+
+
+@dataclass
+class _Row:
+    number: int
+    what: str
+    value: str
+    params: str
+    seconds: str = ""
+    best: bool = False
+
+
+class TuneProgress:
+    """Fulfils the watcher of ``studies.tune``.
+
+    Args:
+        console: on standard error.
+        goals: of the search; the first one decides what is best.
+        quiet: say nothing.
+        live: a terminal that can redraw.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        goals: Sequence[TuneGoal],
+        *,
+        quiet: bool = False,
+        live: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._console, self._goals, self._quiet, self._clock = console, tuple(goals), quiet, clock
+        self._live = Live(console=console, transient=True, refresh_per_second=4) if live and not quiet else None
+        self._rows: list[_Row] = []
+        self._under: dict[int, _Row] = {}
+        self._runtime, self._total, self._done, self._here = "", 0, 0, 0
+        self._best: tuple[float, int] | None = None
+        self._begun = 0.0
+
+    def __enter__(self) -> TuneProgress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def search_started(self, runtime: str, total: int, done: int) -> None:
+        self._runtime, self._total, self._done, self._here = runtime, total, done, 0
+        self._rows, self._under, self._best, self._begun = [], {}, None, self._clock()
+        so_far = f", {done} done before" if done else ""
+        self._line(f"{runtime}: {total} trials{so_far}")
+        self._draw()
+
+    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self._under[number] = _Row(number, "starts", "", params_text(params))
+        self._draw()
+
+    def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None:  # noqa: ARG002
+        row = self._under.get(number)
+        if row is not None:
+            row.what = f"epoch {epoch}/{epochs}"
+            row.value = "" if value is None else numbers.short(value)
+            self._draw()
+
+    def trial_done(self, runtime: str, done: Ended) -> None:
+        self._under.pop(done.number, None)
+        self._done, self._here = self._done + 1, self._here + 1
+        value = "" if not done.values else ", ".join(numbers.short(item) for item in done.values)
+        best = self._is_best(done)
+        row = _Row(done.number, _words(done), value, params_text(done.params), numbers.duration(done.seconds), best)
+        self._rows = [*self._rows, row][-SHOWN:]
+        if self._live is None:
+            figures = f" {self._goals[0].name} {value}" if value else ""
+            mark = ", best so far" if best else ""
+            mark = mark or ("" if self._best is None else f", best {numbers.short(self._best[0])}")
+            head = f"{runtime}: trial {done.number} ({self._done} of {self._total}) {row.what}{figures}{mark}"
+            self._line(f"{head}, {row.seconds}: {row.params}{self._left()}")
+        self._draw()
+
+    def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None:
+        value = numbers.short(row.values[0]) if row.values else row.reason or row.status
+        self._line(f"confirmation {place} of {total}: trial {row.trial} on {row.runtime} with seed {row.seed}: {value}")
+
+    def say(self, text: str) -> None:
+        self._line(text)
+
+    def _is_best(self, done: Ended) -> bool:
+        if done.state != "complete" or not done.values:
+            return False
+        sign = -1 if self._goals[0].goal == "maximize" else 1
+        if self._best is None or sign * done.values[0] < sign * self._best[0]:
+            self._best = done.values[0], done.number
+            for row in self._rows:
+                row.best = False
+            return True
+        return False
+
+    def _left(self) -> str:
+        if not self._here or self._done >= self._total:
+            return ""
+        seconds = (self._clock() - self._begun) / self._here * (self._total - self._done)
+        return f" (about {numbers.duration(seconds)} left)"
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._table())
+
+    def _table(self) -> RenderableType:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+        for head, right in (("trial", True), ("", False), (self._goals[0].name, True), ("time", True)):
+            table.add_column(Text(head), justify="right" if right else "left", no_wrap=True)
+        table.add_column(Text("parameters"), overflow="ellipsis", no_wrap=True)
+        for row in (*self._rows, *self._under.values()):
+            mark = " *" if row.best else "  "
+            cells = (str(row.number), row.what, row.value + mark, row.seconds, row.params)
+            table.add_row(*(Text(printable(cell), "bold" if row.best else "") for cell in cells))
+        best = "" if self._best is None else f", best {numbers.short(self._best[0])} in trial {self._best[1]} *"
+        head = f"{self._runtime}: {self._done} of {self._total} trials{best}{self._left()}"
+        return Group(Text(head, "bold"), table)
+
+    def _line(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
+
+
+def _words(done: Ended) -> str:
+    if done.state == "failed":
+        return f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
+    return done.state
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    """``model.dropout=0.3 train.optimizer.lr=0.001234``."""
+    parts = (f"{name}={numbers.short(value) if isinstance(value, float) else value}" for name, value in params.items())
+    return "  ".join(parts)

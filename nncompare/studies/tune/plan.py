@@ -1,0 +1,78 @@
+"""What is searched and with what, and a trial under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from nncompare.launch.collect import Outcome
+from nncompare.launch.trials import TrialWorker
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.space import grid
+from nncompare.spec.tune import DEFAULT_TRIALS, Tune
+from nncompare.store.result import RuntimeResult
+from nncompare.studies.tune import samplers
+from nncompare.studies.tune.storage import Study
+from nncompare.studies.tune.trial import DataStore, Task
+
+Propose = Callable[[Study, Tune, int], dict[str, Any]]
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What is searched and with what.
+
+    Args:
+        threads: of each worker.
+        jobs: workers at the same time.
+        work: a folder of this process alone.
+        logs: where the workers' logs go.
+        propose: fills a taken trial; where the sampler needs a framework, in a process of its own.
+    """
+
+    experiment: Experiment
+    runtime: str
+    threads: int
+    jobs: int
+    work: Path
+    logs: Path
+    data: DataStore
+    propose: Propose = samplers.propose
+
+    @property
+    def tune(self) -> Tune:
+        assert self.experiment.tune is not None, "a search has a tune section"
+        return self.experiment.tune
+
+    def points(self) -> list[dict[str, Any]]:
+        """One for each trial: empty, or a point of the grid."""
+        wanted = self.tune.trials
+        if self.tune.sampler == "grid":
+            points = list(grid(self.tune))
+            return points if wanted is None else points[:wanted]
+        return [{} for _ in range(DEFAULT_TRIALS if wanted is None else wanted)]
+
+
+@dataclass(kw_only=True)
+class Under:
+    """A trial under way."""
+
+    trial: FrozenTrial
+    params: dict[str, Any]
+    tasks: list[Task]
+    begun: float
+    deadline: float
+    outcome: Outcome
+    rows: list[RuntimeResult] = field(default_factory=list)
+    overhead_s: float = 0.0
+
+
+@dataclass
+class Slot:
+    index: int
+    worker: TrialWorker | None = None
+    under: Under | None = None

@@ -1,0 +1,95 @@
+"""``python -m nncompare.studies.tune.proposer --wire N``: proposes trials in a process of its own.
+
+Optuna's Gaussian process computes with PyTorch, and neither the parent nor the worker of another framework may import
+that. So this process opens the same storage and fills the trials that the parent has taken; nothing else happens here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from nncompare.errors import Failed, Refused, RuntimeFailure
+from nncompare.launch.process import WorkerProcess
+from nncompare.spec.tune import Tune
+from nncompare.studies.tune import samplers
+from nncompare.studies.tune.storage import JOURNAL, Study, database, journal
+from nncompare.worker.__main__ import die_with_parent
+from nncompare.worker.wire import Wire
+
+NEEDS_A_FRAMEWORK = {"gp": "torch"}
+
+
+class Proposer:
+    """The parent's end. Started at the first trial.
+
+    Args:
+        folder: of the journal, unless ``url`` names a database.
+        log: takes what the process prints.
+
+    Raises:
+        Refused: what the sampler needs is not installed.
+    """
+
+    def __init__(self, tune: Tune, *, folder: Path, url: str | None, log: Path):
+        needed = NEEDS_A_FRAMEWORK[tune.sampler]
+        if importlib.util.find_spec(needed) is None:
+            raise Refused(f'sampler {tune.sampler} needs {needed}, not installed; pip install "nncompare[{needed}]"')
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+        paths = [str(Path(__file__).resolve().parents[3]), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        self._process = WorkerProcess([sys.executable, "-m", "nncompare.studies.tune.proposer"], environment, log)
+        self._process.send("open", journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json"))
+
+    def propose(self, study: Study, tune: Tune, trial_id: int) -> dict[str, Any]:
+        """As ``samplers.propose``.
+
+        Raises:
+            Failed: the process died or the sampler raised an error.
+        """
+        self._process.send("propose", study=study.name, trial=trial_id)
+        message = self._process.receive()
+        if message["kind"] != "proposed":
+            raise Failed(f"sampler {tune.sampler}: {message['reason']}")
+        # read back, since a message carries no infinity and no tuple
+        return dict(study.storage.get_trial(trial_id).params)
+
+    def close(self) -> None:
+        self._process.close()
+
+
+def _serve(wire: Wire) -> None:
+    opened = wire.receive()
+    tune = Tune.model_validate_json(json.dumps(opened["tune"]))
+    storage = database(opened["url"]) if opened["url"] else journal(Path(opened["journal"]))
+    while True:
+        word = wire.receive()
+        try:
+            study = Study(storage, word["study"], shared=opened["url"] is not None)
+            samplers.propose(study, tune, word["trial"])
+            wire.send("proposed")
+        except Exception as error:
+            traceback.print_exc()
+            wire.send("failed", reason=f"{type(error).__name__}: {error}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--wire", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    asked = parser.parse_args()
+    die_with_parent(asked.parent)
+    try:
+        _serve(Wire.from_descriptor(asked.wire))
+    except (EOFError, OSError, RuntimeFailure):
+        os._exit(0)  # the parent has gone
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Optuna's samplers, pruners and distributions from ``tune:``.
+
+Trial k is drawn by a fresh sampler whose seed is made of the search's seed and k. So what a trial proposes depends on
+the trials before it and on nothing that a killed process could have taken along: a resumed search goes on as the first
+one would have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+
+from nncompare.spec import tune as spec
+from nncompare.spec.space import label, values
+from nncompare.spec.tune import Parameter, Tune
+
+
+def seed_of(tune: Tune, number: int) -> int:
+    """The seed of one trial, 32 bits."""
+    digest = hashlib.blake2b(f"{tune.seed}/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
+
+
+def distribution(parameter: Parameter, *, grid: bool = False) -> BaseDistribution:
+    """Optuna's description of one parameter; on a grid every one is a choice among its points."""
+    if grid or parameter.choices is not None:
+        return CategoricalDistribution([label(value) for value in values(parameter) or ()])
+    (low, high), step = parameter.bounds, parameter.step
+    if parameter.whole:
+        return IntDistribution(int(low), int(high), log=parameter.log, step=int(step or 1))
+    return FloatDistribution(float(low), float(high), log=parameter.log, step=None if step is None else float(step))
+
+
+def distributions(tune: Tune) -> dict[str, BaseDistribution]:
+    """Dotted path -> distribution."""
+    return {name: distribution(item, grid=tune.sampler == "grid") for name, item in tune.parameters.items()}
+
+
+def sampler(tune: Tune, number: int) -> BaseSampler:
+    """The sampler of one trial. A grid's trials carry their points already."""
+    seed, startup = seed_of(tune, number), tune.startup_trials
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        match tune.sampler:
+            case "tpe":
+                return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+            case "cmaes":
+                return optuna.samplers.CmaEsSampler(
+                    seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False
+                )
+            case "gp":
+                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+            case "qmc":
+                # the sequence itself must be the same for every trial
+                return optuna.samplers.QMCSampler(
+                    seed=tune.seed,
+                    scramble=True,
+                    independent_sampler=optuna.samplers.RandomSampler(seed),
+                    warn_independent_sampling=False,
+                    warn_asynchronous_seeding=False,
+                )
+            case "nsga2":
+                return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(tune))
+            case _:
+                return optuna.samplers.RandomSampler(seed)
+
+
+def _population(tune: Tune) -> int:
+    """Several generations even of a small search: a fifth of the trials, 4 to 50."""
+    return max(4, min(50, (tune.trials or spec.DEFAULT_TRIALS) // 5))
+
+
+def pruner(tune: Tune, epochs: int) -> BasePruner:
+    """Who judges after every epoch; epochs count from 1.
+
+    Args:
+        epochs: the most that a trial may take, over all folds.
+    """
+    match tune.pruner:
+        case spec.MedianPruner(startup_trials=startup, warmup_epochs=warmup):
+            return optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=warmup + 1)
+        case spec.HyperbandPruner(min_epochs=least, reduction_factor=factor):
+            return optuna.pruners.HyperbandPruner(
+                min_resource=min(least, epochs), max_resource=epochs, reduction_factor=factor
+            )
+        case spec.HalvingPruner(min_epochs=least, reduction_factor=factor):
+            return optuna.pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=factor)
+        case spec.PatientPruner(patience=patience, min_delta=delta):
+            return optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta)
+    return optuna.pruners.NopPruner()
+
+
+def propose(study: Any, tune: Tune, trial_id: int) -> dict[str, Any]:
+    """Draws what a taken trial has not got yet and writes it to the storage.
+
+    Args:
+        study: a ``storage.Study``.
+
+    Returns:
+        Dotted path -> value, as Optuna stores it.
+    """
+    number = study.storage.get_trial_number_from_id(trial_id)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trial = optuna.trial.Trial(study.load(sampler=sampler(tune, number)), trial_id)
+        for name, kind in distributions(tune).items():
+            _suggest(trial, name, kind)
+    return dict(trial.params)
+
+
+def _suggest(trial: optuna.trial.Trial, name: str, kind: BaseDistribution) -> None:
+    match kind:
+        case CategoricalDistribution(choices=choices):
+            trial.suggest_categorical(name, choices)
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            trial.suggest_int(name, low, high, step=step, log=log)
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            trial.suggest_float(name, low, high, step=step, log=log)
