@@ -91,7 +91,7 @@ def _check_characters(text: str) -> None:
 
 def _said_once(problems: list[Problem]) -> list[Problem]:
     """What is allowed stands under the last of several problems alone."""
-    return [replace(item, message=item.message.removesuffix(_ALLOWED)) for item in problems[:-1]] + problems[-1:]
+    return [replace(item, message=item.message.partition(" Allowed: ")[0]) for item in problems[:-1]] + problems[-1:]
 
 
 def _visible(text: str) -> str:
