@@ -185,6 +185,14 @@ class TestTables:
         assert cells(text, "GFLOP/s, est.") == ["378.4", "341.6", "152.7"]
         assert cells(text, "peak memory, MiB") == ["393.2*", "697.4", "733.4"]
 
+    @pytest.mark.parametrize(("share", "told"), [(None, False), (0.02, False), (0.42, True)])
+    def test_a_busy_machine_is_told(self, share, told):
+        result = examples.all_ok()
+        result = result.model_copy(update={"environment": {**result.environment, "others_cpu_share": share}})
+        words = "Busy machine: other programs took 42 % of the processors meanwhile; do not trust the times."
+        assert (words in flat(to_text(result, 80))) is told
+        assert ("Busy" in to_text(result, 80)) is told
+
     def test_a_noisy_machine_is_told(self):
         calm, busy = examples.row("torch"), examples.row("keras")
         assert "Noisy" not in to_text(examples.run(calm, busy), 80)

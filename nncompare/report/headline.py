@@ -7,6 +7,9 @@ from typing import Any
 from nncompare.report import numbers
 from nncompare.store.result import Parity, RunResult, RuntimeResult
 
+BUSY = 0.1
+"""Share of the processors that other programs took, from which the times are called untrustworthy."""
+
 
 def summary(result: RunResult) -> str:
     """The experiment of a result in one line."""
@@ -56,7 +59,7 @@ def fastest(result: RunResult) -> str:
 
 def details(result: RunResult) -> list[str]:
     """The sentences under the first one: what the figures can bear, sameness, who did not finish."""
-    lines = (_standing(result), _agreement(result), _parity(result), _missing(result))
+    lines = (_standing(result), _busy(result), _agreement(result), _parity(result), _missing(result))
     return [line for line in lines if line]
 
 
@@ -70,6 +73,14 @@ def _standing(result: RunResult) -> str | None:
     if not result.comparison.pairs:
         return f"Descriptive: {rounds} rounds without intervals, so no verdict."
     return None
+
+
+def _busy(result: RunResult) -> str | None:
+    """Whether other programs took the processors while this was measured."""
+    share = result.environment.get("others_cpu_share")
+    if not isinstance(share, (int, float)) or share < BUSY:
+        return None
+    return f"Busy machine: other programs took {100 * share:.0f} % of the processors meanwhile; do not trust the times."
 
 
 def _agreement(result: RunResult) -> str | None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from nncompare.store.folder import ResultFolder, create
 from nncompare.store.result import Comparison, Parity, RunResult, RuntimeResult
 from nncompare.studies.environment import describe_environment
 from nncompare.studies.ledger import ledger
+from nncompare.studies.neighbours import Neighbours
 from nncompare.studies.parity import run_parity
 from nncompare.studies.rows import runtime_row
 from nncompare.worker import jobs
@@ -135,18 +136,13 @@ def run(
         folder = stack.enter_context(create(output, experiment.name, created=created)) if output is not None else None
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         data.save(work / "data")
+        neighbours = Neighbours()
         outcomes = _train_all(jobs_, work, watcher, save_weights)
+        environment = describe_environment(data) | {"others_cpu_share": neighbours.share()}
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
         watcher.prepares("compares what the runtimes computed")
-        folders = {job.runtime: _job_folder(work, job.runtime) for job in jobs_}
-        try:
-            parity = run_parity(experiment, data, jobs_, outcomes, rows, folders)
-        except KeyboardInterrupt:
-            parity = Parity(reason=STOPPED)
-        except Exception as error:
-            # a training of hours is not lost to a mistake in the check; what broke is told where parity is
-            parity = Parity(reason=f"the check itself broke: {type(error).__name__}: {error}")
-        result = _document(experiment, data, rows, created, folder, parity)
+        parity = _parity(experiment, data, jobs_, outcomes, rows, work)
+        result = _document(experiment, environment, rows, created, folder, parity)
         if folder is None:
             return Finished(result=result, folder=None)
         try:
@@ -184,13 +180,31 @@ def _train_one(job: Job, work: Path, watcher: Watcher, save_weights: bool) -> Ou
     )
 
 
+def _parity(
+    experiment: Experiment,
+    data: Data,
+    jobs_: Sequence[Job],
+    outcomes: Mapping[str, Outcome],
+    rows: Sequence[RuntimeResult],
+    work: Path,
+) -> Parity:
+    folders = {job.runtime: _job_folder(work, job.runtime) for job in jobs_}
+    try:
+        return run_parity(experiment, data, jobs_, outcomes, rows, folders)
+    except KeyboardInterrupt:
+        return Parity(reason=STOPPED)
+    except Exception as error:
+        # a training of hours is not lost to a mistake in the check; what broke is told where parity is
+        return Parity(reason=f"the check itself broke: {type(error).__name__}: {error}")
+
+
 def _job_folder(work: Path, runtime: str) -> Path:
     return work / runtime.replace(":", "-")
 
 
 def _document(
     experiment: Experiment,
-    data: Data,
+    environment: dict[str, Any],
     rows: tuple[RuntimeResult, ...],
     created: datetime,
     folder: ResultFolder | None,
@@ -203,7 +217,7 @@ def _document(
         name=experiment.name,
         created=created.isoformat(timespec="seconds"),
         experiment=experiment.model_dump(mode="json", exclude_none=True),
-        environment=describe_environment(data),
+        environment=environment,
         runtimes=rows,
         parity=parity,
         ledger=ledger(rows),

@@ -1,0 +1,35 @@
+"""How much of the processors other programs took while something was measured."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+
+
+class Neighbours:
+    """Counts from its making; this process and the children that it has waited for are not neighbours."""
+
+    def __init__(self) -> None:
+        self._begun, self._busy, self._own = time.monotonic(), _busy_s(), _own_s()
+
+    def share(self) -> float | None:
+        """Share of all logical processors that others used, 0 to 1; None where too little time has passed to tell."""
+        elapsed = (time.monotonic() - self._begun) * (os.cpu_count() or 1)
+        if elapsed < 1.0:
+            return None
+        others = (_busy_s() - self._busy) - (_own_s() - self._own)
+        return min(max(others / elapsed, 0.0), 1.0)
+
+
+def _busy_s() -> float:
+    """Processor seconds that were not idle, on the whole machine, stolen ones included."""
+    spent = psutil.cpu_times()
+    names = ("user", "nice", "system", "irq", "softirq", "steal", "interrupt", "dpc")
+    return float(sum(getattr(spent, name, 0.0) for name in names))
+
+
+def _own_s() -> float:
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
