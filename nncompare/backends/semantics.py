@@ -6,7 +6,7 @@ A backend hands ``describe`` what it does: ``ALIGNED``, which is the canonical m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nncompare.backends.base import Job
@@ -91,23 +91,28 @@ def describe(job: Job, semantics: Semantics) -> dict[str, str]:
     return {
         "convention": job.experiment.train.convention,
         "initial weights": "the framework's own where the file names none" if job.native else "nncompare's",
-        **dict(_layer_values(nodes)),
+        **_joined(_layer_values(nodes)),
         **dict(_layer_meanings(nodes, semantics)),
         **dict(_optimizer(job, semantics)),
         **dict(_penalties(job, nodes, semantics)),
-        **(dict(_starts(nodes, semantics)) if job.native else {}),
+        **(_joined(_starts(nodes, semantics)) if job.native else {}),
     }
 
 
-def _layer_values(nodes: list[Node]) -> Iterator[tuple[str, str]]:
-    """``batch_norm epsilon`` and the like: every value of every layer type, in the order of the model."""
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Several layers of a type may have several values: each once, in the order of the model."""
     found: dict[str, dict[str, None]] = {}
+    for name, words in pairs:
+        found.setdefault(name, {})[words] = None
+    return {name: " and ".join(words) for name, words in found.items()}
+
+
+def _layer_values(nodes: list[Node]) -> Iterator[tuple[str, str]]:
+    """``batch_norm epsilon`` and the like."""
     for node in nodes:
         for name in type(node.layer).model_fields:
             if f"{node.layer.type}.{name}" in OPEN:
-                words = _word(getattr(node.layer, name))
-                found.setdefault(f"{node.layer.type} {name}", {})[words] = None
-    return ((name, " and ".join(words)) for name, words in found.items())
+                yield f"{node.layer.type} {name}", _word(getattr(node.layer, name))
 
 
 def _word(value: object) -> str:

@@ -79,11 +79,6 @@ SEMANTICS = Semantics(
         "lstm.kernel": "xavier_uniform, all gates as one matrix",
         "gru.kernel": "xavier_uniform, all gates as one matrix",
         "lstm.bias": "zeros, forget gate 1",
-        **{
-            f"attention.{name}_kernel": "xavier_uniform, fans E·heads and E·head_dim"
-            for name in ("query", "key", "value")
-        },
-        "attention.output_kernel": "xavier_uniform, fans heads·head_dim and heads·E",
     },
 )
 
