@@ -194,7 +194,8 @@ class TestFailure:
         assert list((tiny / "results").iterdir()) == []
 
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-    def test_ctrl_c_keeps_what_is_finished(self, tiny: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
+    def test_being_stopped_keeps_what_is_finished(self, number: int, tiny: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), fake_worker.VARIABLE: '{"tensorflow": "hang"}'}
         command = [sys.executable, "-m", "tests.fake_worker", "--drive", "run", "tiny.yaml", "--json"]
         process = subprocess.Popen(
@@ -204,7 +205,7 @@ class TestFailure:
         while "tensorflow: epoch 1/3" not in (line := process.stderr.readline()):
             assert line, "the command ended before its second runtime trained"
         workers = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130
         assert workers

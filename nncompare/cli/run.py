@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +59,27 @@ def run(
         raise typer.Exit(_NOT_ALL_FINISHED)
 
 
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """``kill``, a batch system's time limit and a closed terminal keep what is finished too."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # not what nohup or an embedding program has set; and only the main thread is told of signals
+    ours = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
     from nncompare.cli.console import human, print_json
     from nncompare.report.plan import plan_report
@@ -82,7 +107,7 @@ def _train(experiment: Experiment, output: Path, save_weights: bool, *, verbose:
         verbose=verbose,
         live=is_live(console),
     )
-    with progress:
+    with _ended_like_ctrl_c(), progress:
         return train(experiment, output=output, watcher=progress, save_weights=save_weights)
 
 
