@@ -58,7 +58,7 @@ class Search:
         """Why it ended before all trials were done."""
         self._failures = 0
         self._slots = [Slot(index) for index in range(plan.jobs)]
-        self._total = len(plan.points())
+        self._points = plan.points()
         self._judged = not isinstance(self.tune.pruner, NoPruner)
         self._epochs = most_epochs(plan.experiment)
         self._pruner = samplers.pruner(self.tune, self._epochs * (self.tune.folds or 1))
@@ -71,7 +71,6 @@ class Search:
             RuntimeFailure: the runtime does not even start; no trial is spent on that.
             KeyboardInterrupt: the trials under way wait for a resume.
         """
-        self.study.top_up(self.plan.points())
         for number in self.study.reclaim():
             self.watcher.say(f"trial {number} was cut off by the end of its process; it is trained again")
         try:
@@ -90,7 +89,7 @@ class Search:
             return False
         for slot in self._slots:
             while slot.under is None and self.stopped is None:
-                taken = self.study.take(self._total)
+                taken = self.study.take(self._points)
                 if taken is None:
                     break
                 self._begin(slot, taken)
@@ -103,7 +102,7 @@ class Search:
         self.study.reclaim()
         states = [trial.state for trial in self.study.trials(TrialState.RUNNING, TrialState.WAITING)]
         done = len(self.study.trials()) - len(states)
-        return done < self._total and bool(states)
+        return done < len(self._points) and bool(states)
 
     def _begin(self, slot: Slot, taken: FrozenTrial) -> None:
         begun = self.clock()

@@ -1,6 +1,6 @@
 """Where a search is kept: Optuna's journal file in the result folder, or a PostgreSQL database.
 
-A search has one trial for every one asked for, made ahead in the state WAITING; whoever is free takes the next one.
+Trials are made ahead in the state WAITING, as many as were asked for and no more; whoever is free takes the next one.
 So the number of trials is what was asked however often a process dies, and a trial that was under way in a process that
 has died goes back to WAITING and is trained again under its own number.
 """
@@ -36,6 +36,8 @@ CONNECT_S = 4
 HEARTBEAT_S = 10
 GRACE_S = 40
 """A trial of a database whose process has been silent for so long is given to another process."""
+_AT_A_TIME = 32
+"""Trials that are made ahead."""
 _ENDS = [state for state in TrialState if state.is_finished()]
 _OWNER = "nncompare:owner"
 
@@ -182,10 +184,11 @@ class Study:
         return self.storage.get_all_trials(self.id, deepcopy=False, states=states or None)
 
     def top_up(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """One waiting trial for each of the points that has none yet; an empty point leaves all to the sampler."""
+        """Makes waiting trials for the next points that have none yet, a few at a time; an empty point leaves all to
+        the sampler."""
         with self._alone():
-            study = self.load()
-            for point in points[len(self.trials()) :]:
+            study, have = self.load(), len(self.trials())
+            for point in points[have : have + _AT_A_TIME]:
                 study.enqueue_trial(dict(point))
 
     @contextlib.contextmanager
@@ -204,8 +207,11 @@ class Study:
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
-    def take(self, total: int) -> FrozenTrial | None:
-        """The next waiting trial, now running; None if there is none, or if ``total`` are done or under way."""
+    def take(self, points: Sequence[Mapping[str, Any]]) -> FrozenTrial | None:
+        """The next waiting trial, now running; None if as many as there are points are done or under way."""
+        total = len(points)
+        if not self.trials(TrialState.WAITING) and len(self.trials()) < total:
+            self.top_up(points)
         for waiting in self.trials(TrialState.WAITING):
             busy = len(self.trials()) - len(self.trials(TrialState.WAITING))
             if busy >= total:
