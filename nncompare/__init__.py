@@ -9,6 +9,7 @@ The public Python API::
     run["torch"].final.test_accuracy             # the figures of ``result.json``
     run                                          # the tables, in a terminal and in a notebook
     nncompare.read("results/…")                  # a stored run
+    nncompare.verify(experiment).certified       # do the runtimes compute the same function?
     nncompare.gradcheck("x**3 + 2*x**2")         # a derivative by every method in every framework
 
 Names are imported when they are first used, so that ``import nncompare`` costs nothing.
@@ -20,10 +21,21 @@ from typing import TYPE_CHECKING, Any
 
 from nncompare.version import __version__
 
-__all__ = ["Gradcheck", "NncompareError", "Run", "__version__", "gradcheck", "load", "read", "run"]
+__all__ = [
+    "Certificate",
+    "Gradcheck",
+    "NncompareError",
+    "Run",
+    "__version__",
+    "gradcheck",
+    "load",
+    "read",
+    "run",
+    "verify",
+]
 
 if TYPE_CHECKING:
-    from nncompare.api import Gradcheck, Run, gradcheck, load, read, run
+    from nncompare.api import Certificate, Gradcheck, Run, gradcheck, load, read, run, verify
     from nncompare.errors import NncompareError
 
 

@@ -11,14 +11,17 @@ from nncompare.data import signature
 from nncompare.errors import NncompareError
 from nncompare.report.gradcheck import gradcheck_report
 from nncompare.report.html import plain, to_html, to_text
+from nncompare.report.verify import verify_report
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.load import load as _load
 from nncompare.store.folder import read as _read
 from nncompare.store.gradcheck import GradcheckResult
 from nncompare.store.result import RunResult, RuntimeResult
+from nncompare.store.verify import VerifyResult
 from nncompare.studies.gradcheck import DEFAULT_AT, DEFAULT_RUNTIMES
 from nncompare.studies.gradcheck import gradcheck as _gradcheck
 from nncompare.studies.run import run as _run
+from nncompare.studies.verify import verify as _verify
 
 
 class Run:
@@ -72,6 +75,14 @@ def load(path: str | Path, *overrides: str) -> Experiment:
     return _load(path, overrides, signature_of=signature)
 
 
+def _loaded(experiment: str | Path | Experiment, overrides: Sequence[str]) -> Experiment:
+    if not isinstance(experiment, Experiment):
+        return load(experiment, *overrides)
+    if overrides:
+        raise TypeError("overrides belong to load() when the experiment is already loaded")
+    return experiment
+
+
 def run(
     experiment: str | Path | Experiment,
     *overrides: str,
@@ -91,11 +102,7 @@ def run(
             training is a warning, and ``folder`` is None.)
         TypeError: overrides for an experiment that is already loaded.
     """
-    if isinstance(experiment, Experiment):
-        if overrides:
-            raise TypeError("overrides belong to load() when the experiment is already loaded")
-    else:
-        experiment = load(experiment, *overrides)
+    experiment = _loaded(experiment, overrides)
     finished = _run(experiment, output=Path(output) if output is not None else None, save_weights=save_weights)
     if finished.problem is not None:
         warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=2)
@@ -166,4 +173,61 @@ def gradcheck(
     return Gradcheck(_gradcheck(formula, at=at, order=order, dtype=dtype, runtimes=backends))
 
 
-__all__ = ["Gradcheck", "NncompareError", "Run", "gradcheck", "load", "read", "run"]
+class Certificate:
+    """A finished check: the document of ``nncompare verify`` as attributes, its tables as its picture.
+
+    Args:
+        result: the document.
+        folder: where it is stored, or None.
+    """
+
+    def __init__(self, result: VerifyResult, folder: Path | None = None):
+        self.result, self.folder = result, folder
+
+    @property
+    def certified(self) -> bool:
+        """True if every runtime computes the same function."""
+        return self.result.status == "certified"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that ``--json`` prints."""
+        return self.result.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        return plain(verify_report(self.result, folder=self.folder), 120)
+
+
+def verify(
+    experiment: str | Path | Experiment,
+    *overrides: str,
+    output: str | Path | None = "results",
+    steps: int = 200,
+) -> Certificate:
+    """Checks that the runtimes of an experiment compute the same function.
+
+    Args:
+        experiment: a YAML file, or what ``load`` gave.
+        overrides: only with a file.
+        output: where the result folder is made; None: nothing is stored.
+        steps: of the training that is compared step by step.
+
+    Raises:
+        ConfigError, DataError, StoreError: nothing has been checked.
+        UsageError: the check does not fit into memory.
+        TypeError: overrides for an experiment that is already loaded.
+    """
+    found = _verify(_loaded(experiment, overrides), output=None if output is None else Path(output), steps=steps)
+    return Certificate(found.result, found.folder)
+
+
+__all__ = [
+    "Certificate",
+    "Gradcheck",
+    "NncompareError",
+    "Run",
+    "gradcheck",
+    "load",
+    "read",
+    "run",
+    "verify",
+]
