@@ -15,6 +15,7 @@ from typer.main import get_command
 COMMANDS = {
     "run": "Train an experiment on every runtime; compare time and loss.",
     "verify": "Prove that the runtimes compute the same function.",
+    "compare-conventions": "Train aligned and native; what do the defaults cost?",
     "gradcheck": "Differentiate a formula in every framework, by every method.",
     "tune": "Search hyperparameters with Optuna; write the best experiment.",
     "validate": "Check experiment files; every problem with its position.",
@@ -25,7 +26,8 @@ COMMANDS = {
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "data": "Download and check data sets ahead of time.",
 }
-"""Every command with its line in the help, in the order of the help. ``list`` lives in ``list_``."""
+"""Every command with its line in the help, in the order of the help. Its module has an underscore for a dash, and
+``list`` lives in ``list_``."""
 
 _CLICK_ERROR: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 _INTERRUPTED = 130
@@ -58,6 +60,10 @@ class _Group(TyperGroup):
 class _Lazy(TyperCommand):
     """Stands for a command in the help; becomes the real one when it is invoked."""
 
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - the signature is click's
+        """The whole line: what does not fit beside the names is wrapped, not cut."""
+        return self.help or ""
+
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         return _load(str(self.name)).make_context(info_name, args, parent=parent, **extra)
 
@@ -73,7 +79,7 @@ def _app(**settings: Any) -> typer.Typer:
 
 def _load(name: str) -> Any:
     """The command itself: a module's function of the same name, or its ``app`` if it has subcommands."""
-    word = f"{name}_" if name == "list" else name
+    word = f"{name}_" if name == "list" else name.replace("-", "_")
     module = import_module(f"nncompare.cli.{word}")
     if hasattr(module, "app"):
         module.app.rich_markup_mode = "rich" if _wants_rich() else None

@@ -60,7 +60,7 @@ def run(
 
 
 @contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
+def ended_like_ctrl_c() -> Iterator[None]:
     """``kill``, a batch system's time limit and a closed terminal keep what is finished too."""
 
     def stop(*_: object) -> None:
@@ -107,7 +107,7 @@ def _train(experiment: Experiment, output: Path, save_weights: bool, *, verbose:
         verbose=verbose,
         live=is_live(console),
     )
-    with _ended_like_ctrl_c(), progress:
+    with ended_like_ctrl_c(), progress:
         return train(experiment, output=output, watcher=progress, save_weights=save_weights)
 
 

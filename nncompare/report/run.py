@@ -32,7 +32,7 @@ def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableTy
     parts.append(time_sheet(result))
     absent = [row for row in result.runtimes if row.status != "ok"]
     if absent:
-        parts.append(_did_not_finish(absent))
+        parts.append(did_not_finish(absent))
     if len(result.finished) > 1:
         parts.append(ledger_sheet(result) or Text("Settings that differ: none of those recorded."))
     parts.append(_notes(result, folder))
@@ -54,7 +54,7 @@ def reason(row: RuntimeResult) -> str:
     return printable(row.reason or "no reason was given")
 
 
-def _did_not_finish(rows: Sequence[RuntimeResult]) -> Group:
+def did_not_finish(rows: Sequence[RuntimeResult], *, title: str = "Did not finish") -> Group:
     """Status and reason of each, then the ends of their logs."""
     grid = grid_of_texts()
     for row in rows:
@@ -65,7 +65,7 @@ def _did_not_finish(rows: Sequence[RuntimeResult]) -> Group:
             logs.append(Text(f"  last lines of the log of {row.runtime}:"))
             lines = "\n".join(f"| {line}" for line in printable(row.log).rstrip().splitlines())
             logs.append(Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False))
-    return Group(section("Did not finish"), grid, *logs)
+    return Group(section(title), grid, *logs)
 
 
 def notes(result: RunResult) -> list[tuple[str, str]]:

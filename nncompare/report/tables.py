@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from nncompare.report import numbers
 from nncompare.report.sheet import Column, Sheet, best
 from nncompare.report.words import printable
+from nncompare.store.conventions import ConventionsResult
 from nncompare.store.result import RunResult, RuntimeResult
 
 Get = Callable[[RuntimeResult], float | None]
@@ -81,7 +82,7 @@ def time_sheet(result: RunResult) -> Sheet:
     return _with_notes(sheet, result, notes)
 
 
-def ledger_sheet(result: RunResult) -> Sheet | None:
+def ledger_sheet(result: RunResult | ConventionsResult, *, title: str = "Settings that differ") -> Sheet | None:
     """Settings that differ, a row each; None if there are none."""
     if not result.ledger:
         return None
@@ -94,7 +95,7 @@ def ledger_sheet(result: RunResult) -> Sheet | None:
         )
         for entry in result.ledger
     )
-    return Sheet(title="Settings that differ", labels=runtimes, columns=columns, prose=True)
+    return Sheet(title=title, labels=runtimes, columns=columns, prose=True)
 
 
 def _step_columns(rows: Sequence[RuntimeResult]) -> list[Column]:

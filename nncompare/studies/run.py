@@ -22,7 +22,7 @@ from nncompare.launch import collect
 from nncompare.launch.collect import Listener, Outcome
 from nncompare.launch.resources import usable_threads
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import dump
+from nncompare.spec.load import dump, to_mapping
 from nncompare.stats.relative import relative
 from nncompare.store.folder import ResultFolder, create
 from nncompare.store.result import Comparison, Parity, RunResult, RuntimeResult
@@ -216,7 +216,7 @@ def _document(
         id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
         name=experiment.name,
         created=created.isoformat(timespec="seconds"),
-        experiment=experiment.model_dump(mode="json", exclude_none=True),
+        experiment=to_mapping(experiment),
         environment=environment,
         runtimes=rows,
         parity=parity,
