@@ -38,7 +38,7 @@ class ParityPlan:
 
     Args:
         trajectory: batches and rates of the training whose every step is compared.
-        updates: a few steps with learning rates that vary on purpose.
+        updates: a few steps with learning rates that vary on purpose, across the end of a short epoch.
         steps: of the trajectory that are run (its last epoch may be left unfinished).
     """
 
@@ -62,8 +62,10 @@ class ParityPlan:
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
-        """Numbers of steps after which all weights are kept: where a difference begins can be told from them."""
-        marks = {1, 2, 5, 10, self.whole_steps, *range(50, self.steps, 50), self.steps}
+        """Numbers of steps after which all weights are kept: where a difference begins can be told from them. Those
+        around the end of the first epoch are among them: before its smaller last batch, and before the second order."""
+        epoch = self.trajectory.steps_per_epoch
+        marks = {1, 2, 5, 10, epoch - 1, epoch, self.whole_steps, *range(50, self.steps, 50), self.steps}
         return tuple(sorted(mark for mark in marks if 0 < mark <= self.steps))
 
     @property
@@ -80,8 +82,12 @@ def checked_examples(examples: int, batch_size: int, steps: int) -> int:
     """How many training examples a check uses: ``EPOCH_STEPS`` batches (fewer for few steps) of which the last is as
     small as the experiment's own last batch, or a third of a batch where the experiment has none."""
     batches = max(2, min(EPOCH_STEPS, steps))
-    last = examples % batch_size or max(batch_size // 3, 1)
-    return min(examples, (batches - 1) * batch_size + last)
+    return min(examples, (batches - 1) * batch_size + _last_batch(examples, batch_size))
+
+
+def _last_batch(examples: int, batch_size: int) -> int:
+    # never one example alone where the experiment has none: BatchNorm cannot estimate a variance from it
+    return examples % batch_size or min(max(batch_size // 3, 2), batch_size)
 
 
 def parity_plan(train: Train, examples: int, seed: int, steps: int) -> ParityPlan:
@@ -98,11 +104,16 @@ def parity_plan(train: Train, examples: int, seed: int, steps: int) -> ParityPla
     own = train.model_copy(update={"epochs": epochs})
     common = {"examples": examples, "batch_size": train.batch_size, "seed": seed}
     trajectory = BatchPlan(**common, epochs=epochs, learning_rate=learning_rates(own, per_epoch))
-    factors = np.resize(np.array(UPDATE_FACTORS), max(per_epoch, len(UPDATE_FACTORS)))
-    update_epochs = -(-len(factors) // per_epoch)
-    rates = train.optimizer.lr * np.resize(factors, update_epochs * per_epoch)
-    updates = BatchPlan(**common, epochs=update_epochs, learning_rate=rates)
-    return ParityPlan(trajectory=trajectory, updates=updates, steps=steps)
+    return ParityPlan(trajectory=trajectory, updates=_update_plan(train, examples, seed), steps=steps)
+
+
+def _update_plan(train: Train, examples: int, seed: int) -> BatchPlan:
+    """Two batches and a smaller last one an epoch, so that the few checked updates cross the end of an epoch."""
+    few = min(examples, 2 * train.batch_size + _last_batch(examples, train.batch_size))
+    per_epoch = -(-few // train.batch_size)
+    epochs = -(-len(UPDATE_FACTORS) // per_epoch)
+    rates = train.optimizer.lr * np.resize(np.array(UPDATE_FACTORS), epochs * per_epoch)
+    return BatchPlan(examples=few, batch_size=train.batch_size, epochs=epochs, seed=seed, learning_rate=rates)
 
 
 def probe_params(model: Model, seed: int) -> Params:

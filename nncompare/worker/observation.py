@@ -8,9 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from nncompare.backends.base import Array, Params
+from nncompare.backends.base import EVALUATION_BATCH, Array, Params
 
 OBSERVATION_FILE = "observation.npz"
+
+
+def evaluation_rows(examples: int) -> Array:
+    """Which of the evaluation examples ``predict`` is given: all, repeated until they no longer fit into one of its
+    chunks, and a few of the next."""
+    return np.arange(EVALUATION_BATCH + min(examples, 7)) % examples
 
 
 @dataclass(kw_only=True)
@@ -23,10 +29,13 @@ class Observation:
         gradients: at the probe weights for ``gradient_rows``; ``loss``: its loss, ``{"": scalar}``.
         update_weights: before each of the checked updates, and after the last.
         update_gradients: at each of them; ``update_losses``: ``{"": (updates,)}``, as the training loop gave them.
+        update_outputs: every node's after the last of them, for the examples ``forward_rows``.
+        start_gradients: of the trajectory's first step, before it.
         losses: of every step of the trajectory, ``{"": (steps,)}``.
-        checkpoints: weights after so many steps of the trajectory.
-        logits: of the evaluation examples at the trajectory's last weights, ``{"": (N, …)}``.
+        checkpoints: weights after so many steps of the trajectory; after 0: as they were loaded.
+        logits: of ``evaluation_rows`` at the trajectory's last weights, ``{"": (N, …)}``.
         whole: weights after the trajectory's first epochs, trained again in pieces of whole epochs.
+        whole_losses: of these pieces, ``{"": (epochs,)}``.
     """
 
     loaded: Params = field(default_factory=dict)
@@ -37,10 +46,13 @@ class Observation:
     update_weights: dict[int, Params] = field(default_factory=dict)
     update_gradients: dict[int, Params] = field(default_factory=dict)
     update_losses: Params = field(default_factory=dict)
+    update_outputs: Params = field(default_factory=dict)
+    start_gradients: Params = field(default_factory=dict)
     losses: Params = field(default_factory=dict)
     checkpoints: dict[int, Params] = field(default_factory=dict)
     logits: Params = field(default_factory=dict)
     whole: Params = field(default_factory=dict)
+    whole_losses: Params = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes one file of plain arrays, named ``field|step|name``."""

@@ -18,7 +18,7 @@ from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.parity import ParityPlan, checked_examples, parity_plan, probe_params
-from nncompare.worker.observation import Observation
+from nncompare.worker.observation import Observation, evaluation_rows
 from nncompare.worker.pieces import FixedGate, pieces_of
 
 Send = Callable[..., None]
@@ -55,7 +55,7 @@ def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send
     send("progress", what="layers and gradients", done=0, of=plan.steps)
     look(session, job, data, plan, seen)
     send("progress", what="updates", done=0, of=plan.steps)
-    _updates(session, job, plan, seen)
+    _updates(session, job, data, plan, seen)
     _trajectory(session, job, data, plan, seen, send)
     send("progress", what="whole epochs", done=plan.steps, of=plan.steps)
     _whole(session, job, plan, seen)
@@ -97,21 +97,26 @@ def as_dtype(params: Params, job: Job) -> Params:
     return {name: value.astype(job.dtype) for name, value in params.items()}
 
 
-def _updates(session: Session, job: Job, plan: ParityPlan, seen: Observation) -> None:
+def _updates(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation) -> None:
+    """The gradient of each step is asked for in the midst of training, and every layer after it, so that a number which
+    ``params`` does not show counts in both."""
     session.load(as_dtype(probe_params(job.model, job.seed), job))
     pieces = pieces_of(plan.updates, 1)[: plan.update_steps]
-    weights: list[Params] = []
-    losses = _train(session, plan.updates, pieces, lambda _: weights.append(session.params()))
-    seen.update_weights = dict(enumerate(weights))
-    seen.update_losses = {"": np.array(losses)}
-    for step in range(plan.update_steps):
-        session.load(weights[step])
-        _, seen.update_gradients[step] = session.loss_and_gradients(plan.updates.rows(step), step=step)
+
+    def keep(piece: Piece | None) -> None:
+        step = len(seen.update_weights)
+        seen.update_weights[step] = session.params()
+        if piece is not None:
+            _, seen.update_gradients[step] = session.loss_and_gradients(plan.updates.rows(step), step=step)
+
+    seen.update_losses = {"": np.array(_train(session, plan.updates, pieces, keep))}
+    seen.update_outputs = session.outputs(data.train.x[plan.forward_rows])
 
 
 def _trajectory(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation, send: Send) -> None:
     session.load(as_dtype(initial_params(job.model, job.seed), job))
-    marks = set(plan.checkpoints)
+    marks = {0, *plan.checkpoints}
+    _, seen.start_gradients = session.loss_and_gradients(plan.trajectory.rows(0))
 
     def keep(piece: Piece | None) -> None:
         done = plan.steps if piece is None else piece.begin
@@ -122,13 +127,14 @@ def _trajectory(session: Session, job: Job, data: Data, plan: ParityPlan, seen: 
 
     pieces = pieces_of(plan.trajectory, 1)[: plan.steps]
     seen.losses = {"": np.array(_train(session, plan.trajectory, pieces, keep))}
-    seen.logits = {"": session.predict(data.test.x)}
+    seen.logits = {"": session.predict(data.test.x[evaluation_rows(len(data.test))])}
 
 
 def _whole(session: Session, job: Job, plan: ParityPlan, seen: Observation) -> None:
     if plan.whole_epochs:
         session.load(as_dtype(initial_params(job.model, job.seed), job))
-        _train(session, plan.trajectory, pieces_of(plan.trajectory, epochs=plan.whole_epochs), lambda _: None)
+        pieces = pieces_of(plan.trajectory, epochs=plan.whole_epochs)
+        seen.whole_losses = {"": np.array(_train(session, plan.trajectory, pieces, lambda _: None))}
         seen.whole = session.params()
 
 

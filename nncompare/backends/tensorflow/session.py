@@ -61,7 +61,7 @@ class TensorflowSession:
             self.optimizer = build(self._train_spec.optimizer, list(self.trained.values()))
             self._x, self._y = self._tensor(data.train.x), self._tensor(data.train.y)
         self._taken = 0
-        self._epoch_order: tuple[tuple[int, int], Tensor] | None = None
+        self._epoch_order: tuple[tuple[int, int, int], Tensor] | None = None
         self._loops: dict[int, Callable[..., Tensor]] = {}
         self._predict = self._function(self._infer, self._signature(None))
         self._outputs = self._function(self._observe)
@@ -204,7 +204,7 @@ class TensorflowSession:
 
     def _order(self, plan: BatchPlan, epoch: int) -> Tensor:
         """Row numbers of one epoch on the device, uploaded once."""
-        key = (plan.seed, epoch)
+        key = (plan.seed, plan.examples, epoch)
         if self._epoch_order is None or self._epoch_order[0] != key:
             self._epoch_order = key, self._staged(plan.order(epoch))
         return self._epoch_order[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 
@@ -13,14 +14,22 @@ from nncompare.worker.observation import Observation
 
 
 def compare(context: Context, seen: Mapping[str, Observation]) -> tuple[list[Check], frozenset[str]]:
-    """Every pair in float64, in the order of ``seen``; and the tensors without a gradient, told from all of them."""
-    gradients = [g for one in seen.values() for g in (one.gradients, *one.update_gradients.values())]
-    dead = dead_tensors(context, gradients, DEAD_SHARE) if seen else frozenset()
+    """Every pair in float64, in the order of ``seen``; and the tensors without a gradient."""
+    dead = dead_in_most(context, seen)
     judge = Judge(context, dead)
     checks: list[Check] = []
     for against, runtime in combinations(seen, 2):
         checks += judge.between(runtime, against, seen[runtime], seen[against])
     return checks, dead
+
+
+def dead_in_most(context: Context, seen: Mapping[str, Observation]) -> frozenset[str]:
+    """The tensors without a gradient, by the word of most runtimes: one that is wrong must not shake the others."""
+    found = [
+        dead_tensors(context, [one.gradients, *one.update_gradients.values()], DEAD_SHARE) for one in seen.values()
+    ]
+    votes = Counter(name for names in found for name in names)
+    return frozenset(name for name, count in votes.items() if 2 * count > len(found))
 
 
 def compare_float32(

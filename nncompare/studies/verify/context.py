@@ -11,10 +11,12 @@ import numpy as np
 from nncompare.backends.base import Array, Job, Params
 from nncompare.data.base import Data
 from nncompare.numerics import differences, reference
+from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.parity import ParityPlan, directions, parity_plan, probe_params
 from nncompare.spec.layers import Dropout
 from nncompare.spec.model import Model
+from nncompare.worker.observation import evaluation_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,11 @@ class Context:
         return probe_params(self.model, self.job.seed)
 
     @cached_property
+    def initial(self) -> Params:
+        """Where the trajectory starts."""
+        return initial_params(self.model, self.job.seed)
+
+    @cached_property
     def trained(self) -> list[str]:
         """Canonical names of the trained parameters, in order of the model."""
         return [name for name, parameter in self.model.parameters.items() if parameter.trainable]
@@ -84,8 +91,12 @@ class Context:
         return reference.outputs(self.model, self.probe, self.x, training=training, masks=masks)
 
     def evaluated(self, params: Params) -> Array:
-        """The evaluation examples' logits by the formulas, in inference mode."""
-        return reference.forward(self.model, params, self.data.test.x)
+        """The logits of ``evaluation_rows`` by the formulas, in inference mode."""
+        return reference.forward(self.model, params, self.data.test.x)[evaluation_rows(len(self.data.test))]
+
+    def later_outputs(self, params: Params) -> dict[str, Array]:
+        """Every node by the formulas, in inference mode, at the weights after the checked updates."""
+        return reference.outputs(self.model, params, self.x)
 
     def loss(self, params: Params, rows: Array, step: int) -> float:
         """The minimized loss of training examples, with the masks of a step."""
@@ -112,6 +123,14 @@ class Context:
             for label, direction in self.directions.items()
             for value, error in [differences.refined_derivative(f, self.probe, direction)]
         }
+
+    def stands(self, gradients: Params) -> bool:
+        """Whether a gradient at the probe weights agrees with the slopes, roughly."""
+        for label, slope in self.slopes.items():
+            given = sum(float((gradients[name] * d).sum()) for name, d in self.directions[label].items())
+            if abs(given - slope.value) > 1e-4 * abs(slope.value) + 100 * slope.error + 1e-9:
+                return False
+        return True
 
     @cached_property
     def probe_loss(self) -> float:

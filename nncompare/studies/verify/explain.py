@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nncompare.backends.base import Array
+from nncompare.backends.base import Array, Params
+from nncompare.numerics import reference
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
 from nncompare.store.result import ParityFinding
+from nncompare.studies.verify.causes import causes
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.gates import Check, relative
+from nncompare.studies.verify.parted import parted
 from nncompare.studies.verify.suspects import Scene, looks_like
-from nncompare.studies.verify.suspects.losses import gradient_looks_like, loss_looks_like, running_looks_like
+from nncompare.studies.verify.suspects.gradients import gradient_place
+from nncompare.studies.verify.suspects.losses import loss_looks_like
+from nncompare.studies.verify.suspects.pieces import logits_look_like, long_pieces_look_like, piece_loss_looks_like
+from nncompare.studies.verify.suspects.running import running_looks_like
+from nncompare.studies.verify.suspects.scene import inputs_of
 from nncompare.studies.verify.suspects.updates import update_looks_like
 from nncompare.worker.observation import Observation
-
-_CHAIN = ("round trip", "forward", "forward, training", "loss", "gradient")
-"""Each follows from the one before: only the first of them is a cause."""
-_OWN = ("update", "running statistics", "logits", "long pieces")
-"""Judged from what the runtime itself gave, so that each is a cause of its own, unless the forward pass is wrong."""
 
 
 def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[Check]) -> list[ParityFinding]:
@@ -37,34 +39,37 @@ def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[
     explained: set[str] = set()
     for runtime in seen:
         own = [check for check in failed if check.runtime == runtime and check.against not in seen]
-        causes = list(_causes(own))
-        if causes:
+        findings = [_finding(context, seen, check) for check in causes(own)]
+        if findings:
             explained.add(runtime)
-        found += [_finding(context, seen, check) for check in causes]
+        found += _without_echoes(findings)
     between = [c for c in failed if c.against in seen and c.runtime not in explained and c.against not in explained]
-    return found + _parted(context, seen, between)
+    odd = parted(context, seen, between)
+    return found if odd is None else [*found, _as_finding(odd[0], odd[0].layer, odd[1])]
 
 
-def _causes(failed: Sequence[Check]) -> Iterator[Check]:
-    first = {check.quantity: check for check in reversed(failed)}
-    chain = next((first[quantity] for quantity in _CHAIN if quantity in first), None)
-    if chain is not None:
-        yield chain
-    if chain is None or chain.quantity in ("loss", "gradient"):
-        running = first.get("running statistics")
-        for quantity in _OWN:
-            if quantity in first and not (quantity == "logits" and running):
-                yield first[quantity]
-    elif "update" in first:
-        yield first["update"]
+def _without_echoes(findings: list[ParityFinding]) -> list[ParityFinding]:
+    """An explained loss of the training loop makes an update that nothing explains, in the same step or a later one."""
+    losses = [f for f in findings if f.quantity == "loss" and f.step is not None and f.looks_like]
+    if not losses:
+        return findings
+    begin = losses[0].step or 0
+    return [
+        f
+        for f in findings
+        if f in losses
+        or f.looks_like is not None
+        or f.quantity not in ("update", "running statistics")
+        or (f.step or 0) < begin
+    ]
 
 
 def _finding(context: Context, seen: Mapping[str, Observation], check: Check) -> ParityFinding:
     own = seen[check.runtime]
     match check.quantity:
-        case "forward" | "forward, training":
+        case "forward" | "forward, training" | "forward after updates":
             words = _layer(context, own, check)
-        case "loss":
+        case "loss" | "loss, every step":
             words = _loss(context, own, check)
         case "gradient":
             return _gradient(context, seen, check)
@@ -73,10 +78,14 @@ def _finding(context: Context, seen: Mapping[str, Observation], check: Check) ->
             words = update_looks_like(context, own, check.layer)
         case "running statistics":
             words = _running(context, own, check)
+        case "update after load":
+            words = "the optimizer's state: the weights are loaded, but it goes on from an earlier training"
         case "long pieces":
-            words = "pieces of several steps do not do what single steps do: a batch left out, repeated or out of order"
+            words = long_pieces_look_like(context, own)
+        case "loss of long pieces":
+            words = piece_loss_looks_like(context, own, check)
         case "logits":
-            words = "inference mode after training does not use the weights and statistics that the runtime says it has"
+            words = logits_look_like(context, own)
         case "round trip":
             words = "weights come back changed: they are not stored, or not where their layout says"
         case _:
@@ -97,28 +106,43 @@ def _as_finding(check: Check, layer: str | None, words: str | None) -> ParityFin
     )
 
 
-def inputs_of(nodes: Sequence[Node], before: str | None = None) -> dict[str, str | None]:
-    """Node name -> the node whose output it takes; None: the model's input."""
-    found: dict[str, str | None] = {}
-    for node in nodes:
-        found[node.name] = before
-        found |= inputs_of(node.children, before)
-        found |= inputs_of(node.shortcut, before)
-        before = node.name
-    return found
-
-
 def _layer(context: Context, seen: Observation, check: Check) -> str | None:
     assert check.layer is not None
-    training = check.quantity == "forward, training"
+    training, tolerance = check.quantity == "forward, training", max(1e-9, 30 * check.gate)
+    if check.quantity == "forward after updates":
+        last = seen.update_weights[context.plan.update_steps]
+        hidden = _hidden(context, seen.update_outputs, check.layer, last, tolerance)
+        return hidden or layer_looks_like(
+            context, seen.update_outputs, check.layer, training=False, tolerance=tolerance, params=last
+        )
     outputs = seen.training_outputs if training else seen.outputs
-    return layer_looks_like(context, outputs, check.layer, training=training, tolerance=max(1e-9, 30 * check.gate))
+    return layer_looks_like(context, outputs, check.layer, training=training, tolerance=tolerance)
+
+
+def _hidden(context: Context, outputs: Params, name: str, params: Params, tolerance: float) -> str | None:
+    """A number that is trained although it is no parameter: it moves as the parameter beside it does."""
+    node = next(node for node in context.model.walk() if node.name == name)
+    for item in node.parameters:
+        full = f"{name}.{item.name}"
+        moved = {**params, full: 2 * params[full] - context.probe[full]}
+        made = reference.outputs(context.model, moved, context.x)[name]
+        if name in outputs and relative(outputs[name], made) <= tolerance:
+            return f"a second {item.name} is trained, too, which is not among the parameters"
+    return None
 
 
 def layer_looks_like(
-    context: Context, outputs: Mapping[str, Array], name: str, *, training: bool, tolerance: float
+    context: Context,
+    outputs: Mapping[str, Array],
+    name: str,
+    *,
+    training: bool,
+    tolerance: float,
+    params: Params | None = None,
 ) -> str | None:
-    """What the node ``name`` did with the input that the runtime gave it, in words."""
+    """What the node ``name`` did with the input that the runtime gave it, in words; at ``params``, or else at the probe
+    weights."""
+    params = context.probe if params is None else params
     node = next(node for node in context.model.walk() if node.name == name)
     if name not in outputs:
         return "the layer gave no output"
@@ -129,48 +153,56 @@ def layer_looks_like(
         return f"the output has shape {given.shape[1:]} in place of {node.output.shape}"
     if node.children:
         return _residual(node, outputs, x)
-    own = {item.name: context.probe[f"{name}.{item.name}"] for item in node.parameters}
+    own = {item.name: params[f"{name}.{item.name}"] for item in node.parameters}
     masks = context.masks(0) if training else None
-    run = Run(params=context.probe, forward=FORWARD, training=training, masks=masks)
+    run = Run(params=params, forward=FORWARD, training=training, masks=masks)
     return looks_like(Scene(node, own, x, given, run), tolerance)
 
 
 def _residual(node: Node, outputs: Mapping[str, Array], x: Array) -> str | None:
+    if any(inside.name not in outputs for inside in (*node.children, *node.shortcut)):
+        return "a layer inside gave no output: it is left out"
     inner = outputs[node.children[-1].name]
     outer = outputs[node.shortcut[-1].name] if node.shortcut else x
     given = outputs[node.name]
-    for words, made in (
-        ("the input is not added to what the layers give", inner),
-        ("the layers' output is not added", outer),
-        ("the layers' output is subtracted", outer - inner),
-        ("the sum is halved", (outer + inner) / 2),
-        ("the input is added although there is a shortcut", x + inner if x.shape == inner.shape else inner),
-    ):
-        if made.shape == given.shape and np.allclose(made, given, rtol=1e-6, atol=1e-9):
-            return words
-    return None
+    parts = [("input" if not node.shortcut else "shortcut", outer), ("layers", inner)]
+    if node.shortcut and x.shape == inner.shape:
+        parts.append(("input itself", x))
+    if any(part.shape != given.shape for _, part in parts):
+        return None
+    columns = np.stack([np.asarray(part, np.float64).ravel() for _, part in parts], axis=1)
+    shares = np.linalg.lstsq(columns, np.asarray(given, np.float64).ravel(), rcond=None)[0].round(12)
+    if relative((columns @ shares).reshape(given.shape), np.asarray(given)) > 1e-6:
+        return None
+    if np.allclose(shares[:2], [0, 1], atol=1e-6) and not shares[2:].any():
+        return "the input is not added to what the layers give"
+    if np.allclose(shares[:2], [1, 0], atol=1e-6):
+        return "the layers' output is not added"
+    told = [f"the {name} {share:.10g} times" for (name, _), share in zip(parts, shares, strict=True)]
+    return f"the sum counts {' and '.join(told)}"
 
 
 def _loss(context: Context, seen: Observation, check: Check) -> str | None:
     if check.step is None:
         return loss_looks_like(context, float(seen.loss[""]), context.probe, context.plan.gradient_rows, 0)
-    step = check.step - 1
-    rows = context.plan.updates.rows(step)
-    return loss_looks_like(context, float(seen.update_losses[""][step]), seen.update_weights[step], rows, step)
+    step, plan = check.step - 1, context.plan.updates
+    given, params = seen.update_losses[""], seen.update_weights
+    if check.quantity == "loss, every step":
+        plan, given, params = context.plan.trajectory, seen.losses[""], seen.checkpoints
+    return loss_looks_like(context, float(given[step]), params[step], plan.rows(step), step, plan)
 
 
 def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -> ParityFinding:
     """The tensor at fault is found next to a runtime whose gradient stands the test of differences."""
     own = seen[check.runtime].gradients
+    if missing := [name for name in context.trained if name not in own]:
+        return _as_finding(check, missing[0], "it has no gradient: it is not trained")
     for other, observation in seen.items():
         right = observation.gradients
-        if other == check.runtime or not all(name in right and name in own for name in context.trained):
+        if other == check.runtime or any(name not in right for name in context.trained) or not context.stands(right):
             continue
-        words = gradient_looks_like(context, own, right)
-        apart = {name: float(np.abs(own[name] - right[name]).max()) for name in context.trained}
-        worst = max(apart, key=lambda name: apart[name])
-        if apart[worst] > 0:
-            layer = check.layer if check.layer in apart and words else worst
+        layer, words = gradient_place(context, own, right)
+        if layer or words:
             return _as_finding(check, layer, words)
     return _as_finding(check, check.layer, None)
 
@@ -192,24 +224,3 @@ def statistic_looks_like(context: Context, seen: Observation, statistic: str, st
     return running_looks_like(
         before[statistic], after[statistic], right, node.layer.momentum, kind == "running_variance", values
     )
-
-
-def _parted(context: Context, seen: Mapping[str, Observation], failed: Sequence[Check]) -> list[ParityFinding]:
-    """Runtimes that part from each other although each stands before the formulas: the odd one out of three or more,
-    else the later of the pair, at the first step and tensor where it happens."""
-    if not failed:
-        return []
-    counts = {runtime: sum(runtime in (c.runtime, c.against) for c in failed) for runtime in seen}
-    odd = max(counts, key=lambda runtime: counts[runtime])
-    first = min((c for c in failed if odd in (c.runtime, c.against)), key=lambda c: (c.step or 0, -c.severity))
-    other = first.against if first.runtime == odd else first.runtime
-    words = f"parts from {other}" if len(seen) > 2 else f"{odd} and {other} part; which of them is wrong is not known"
-    if first.step is not None:
-        words += f" at step {first.step}"
-        plan = context.plan.trajectory
-        if first.step % plan.steps_per_epoch == 0 and plan.examples % plan.batch_size:
-            words += ", the smaller last batch of an epoch: left out, or weighed as a full one?"
-        elif first.step % plan.steps_per_epoch == 1 and first.step > 1:
-            words += ", the first of an epoch: another order of the examples, or a state that starts anew?"
-    blamed = Check(**{**vars(first), "runtime": odd})
-    return [_as_finding(blamed, first.layer, words)]

@@ -51,6 +51,8 @@ UNITS = {
     "gradient": "relative",
     "update": "absolute",
     "running statistics": "relative",
+    "forward after updates": "relative",
+    "update after load": "absolute",
     "weights after step 1": "absolute",
     "loss, every step": "relative",
     "weights": "absolute",
@@ -58,6 +60,7 @@ UNITS = {
     "final running statistics": "relative",
     "logits": "relative",
     "long pieces": "absolute",
+    "loss of long pieces": "relative",
 }
 """Quantity -> the sense of its figures, in the order of a certificate."""
 

@@ -48,6 +48,8 @@ class Judge:
             yield from self.slopes(runtime, seen)
             yield from self.updates(runtime, seen)
             yield from self.running(runtime, seen)
+            yield from self.loaded_again(runtime, seen)
+            yield from self.known_losses(runtime, seen)
             yield from self.logits(runtime, seen)
             yield from self.pieces(runtime, seen)
 
@@ -94,6 +96,43 @@ class Judge:
             given = {name: value for name, value in after.items() if name in chosen}
             for check in self._each(runtime, "formula", "update", given, chosen, absolute, gates.UPDATE):
                 yield self._at(step, check)
+        yield from self.after_updates(runtime, seen)
+
+    def after_updates(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """Every layer once more: the weights that ``params`` shows must be all that has changed."""
+        last = self.context.plan.update_steps
+        expected = self.context.later_outputs(seen.update_weights[last])
+        gate, given = gates.FORWARD[self.dtype], seen.update_outputs
+        for check in self._each(runtime, "formula", "forward after updates", given, expected, relative, gate):
+            yield self._at(last - 1, check)
+
+    def loaded_again(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """The loads after the first: weights as given, and an optimizer that remembers nothing."""
+        for given, expected in (
+            (seen.update_weights[0], self.context.probe),
+            (seen.checkpoints[0], self.context.initial),
+        ):
+            narrow = {name: value.astype(self.context.job.dtype) for name, value in expected.items()}
+            yield from self._each(runtime, "itself", "round trip", given, narrow, absolute, 0.0)
+        train = self.context.job.experiment.train
+        before, slope = seen.checkpoints[0], seen.start_gradients
+        rate = float(self.context.plan.trajectory.learning_rate[0])
+        made, _ = updates.step(train.optimizer, updates.State(), before, slope, rate, train.clip_norm)
+        for name in self.context.trained:
+            worst = absolute(seen.checkpoints[1].get(name), made[name])
+            check = self._check(runtime, "formula", "update after load", name, worst, gates.UPDATE)
+            yield self._at(0, check)
+
+    def known_losses(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """The trajectory's loss by its formula, wherever the weights before the step were kept."""
+        for step in sorted(seen.checkpoints):
+            if step < self.context.steps:
+                rows = self.context.plan.trajectory.rows(step)
+                expected = np.asarray(self.context.loss(seen.checkpoints[step], rows, step))
+                floor = 1e-3 * abs(float(seen.losses[""][0]))  # as between runtimes
+                worst = absolute(seen.losses[""][step], expected) / (max(abs(float(expected)), floor) or 1.0)
+                gate = gates.TRAJECTORY_LOSS
+                yield self._at(step, self._check(runtime, "formula", "loss, every step", None, worst, gate))
 
     def running(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Running statistics after every checked update."""
@@ -123,6 +162,13 @@ class Judge:
         expected = seen.checkpoints[steps]
         for check in self._each(runtime, "itself", "long pieces", seen.whole, expected, absolute, gates.WEIGHTS):
             yield self._at(steps - 1, check)
+        plan = self.context.plan.trajectory
+        ends = [(epoch + 1) * plan.steps_per_epoch for epoch in range(self.context.plan.whole_epochs)]
+        for given, end in zip(seen.whole_losses[""], ends, strict=True):
+            begin = end - plan.steps_per_epoch
+            mean = np.asarray(plan.mean_loss(begin, end, seen.losses[""][begin:end]))
+            worst, gate = relative(given, mean), gates.TRAJECTORY_LOSS
+            yield self._at(end - 1, self._check(runtime, "itself", "loss of long pieces", None, worst, gate))
 
     # -- between runtimes -------------------------------------------------------------------------------------------
 
@@ -163,7 +209,7 @@ class Judge:
     ) -> Iterator[Check]:
         """All parameters at the checkpoints up to ``steps`` that were kept: live ones, dead ones and running statistics
         apart."""
-        for mark in [mark for mark in sorted(b.checkpoints) if (mark == 1) == (steps == 1) and mark <= steps]:
+        for mark in [mark for mark in sorted(b.checkpoints) if (mark == 1) == (steps == 1) and 0 < mark <= steps]:
             for name in self.context.model.parameters:
                 x, y = a.checkpoints[mark].get(name), b.checkpoints[mark][name]
                 if name in self.context.running:

@@ -7,7 +7,8 @@ usual ones. A layer type without suspects is still located, only not explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -19,34 +20,73 @@ from nncompare.studies.verify.suspects.scene import Scene, Suspect
 
 BY_TYPE = {**layers.SUSPECTS, **sequences.SUSPECTS}
 _FITTED = {"layer_norm": "epsilon", "batch_norm": "epsilon", "leaky_relu": "slope", "dropout": "rate"}
-"""Layer type -> the constant that may have any wrong value."""
+"""Layer type -> its own constant that may have any wrong value."""
 
 
 def looks_like(scene: Scene, tolerance: float) -> str | None:
-    """The first suspect whose output is the given one within ``tolerance`` (relative), in words; None: none is."""
+    """The first suspect whose output is the given one within ``tolerance`` (relative), in words; None: none is.
+
+    A suspect must also explain nearly all of what there is to explain, however small that is.
+    """
     with np.errstate(all="ignore"):
         right = scene.formula()
+        if right.shape == scene.given.shape:
+            deviation = relative(scene.given, right)
+            tolerance = min(tolerance, max(1e-2 * deviation, min(scene.rounding, 0.2 * deviation)))
         for label, made in _suspects(scene):
             if made.shape != scene.given.shape or relative(scene.given, made) > tolerance:
                 continue
             if right.shape != made.shape or relative(right, made) > tolerance:  # else it explains nothing
                 return label
-        return _fitted(scene, tolerance)
+        return _fitted(scene, tolerance) or _partly(scene, right, tolerance)
 
 
 def _fitted(scene: Scene, tolerance: float) -> str | None:
+    """One constant that may have any wrong value."""
+    for label, start, made in _constants(scene):
+        found = fit(made, scene.given, start)
+        if found is not None and relative(scene.given, made(found)) <= 10 * tolerance:
+            return label.format(found, found - start)
+    return None
+
+
+def _constants(scene: Scene) -> Iterator[tuple[str, float, Callable[[float], Array]]]:
+    """(words for the value {0} and its distance {1} from the right one, the right one, output for another)."""
     field = _FITTED.get(scene.layer.type)
-    if field is None:
-        return None
-    start = float(getattr(scene.layer, field))
+    if field is not None:
+        start = float(getattr(scene.layer, field))
+        yield f"{field} {{0:.10g}} in place of {start:g}", start, lambda value: scene.formula(fields={field: value})
+    if scene.layer.type == "attention":
+        query = ("query_kernel", "query_bias")
+        yield "scores are multiplied by {0:.10g}", 1.0, lambda c: scene.formula({n: c * scene.p[n] for n in query})
+    for name, value in scene.p.items():
+        yield f"{name} counts {{0:.10g}} times", 1.0, partial(_times, scene, name, value)
+    for name in ("bias", "recurrent_bias"):
+        if name in scene.p:
+            yield f"a constant {{1:.6g}} is added to the {name}", 1.0, partial(_plus, scene, name)
 
-    def made(value: float) -> Array:
-        return scene.formula(fields={field: value})
 
-    found = fit(made, scene.given, start)
-    if found is None or relative(scene.given, made(found)) > 100 * tolerance:
+def _times(scene: Scene, name: str, value: Array, factor: float) -> Array:
+    return scene.formula({name: factor * value})
+
+
+def _plus(scene: Scene, name: str, shift: float) -> Array:
+    # shifted by one: the search takes its widths from the size of the constant
+    return scene.formula({name: scene.p[name] + (shift - 1.0)})
+
+
+def _partly(scene: Scene, right: Array, tolerance: float) -> str | None:
+    """Only a part of the output is off: some features, steps or examples."""
+    if right.shape != scene.given.shape:
         return None
-    return f"{field} {found:.6g} in place of {start:g}"
+    off = np.abs(scene.given - right) > max(tolerance, scene.rounding) * (np.abs(right).max() or 1.0)
+    names = {2: ("example", "feature"), 3: ("example", "step", "feature"), 4: ("example", "row", "column", "channel")}
+    for axis, name in reversed(list(enumerate(names.get(right.ndim, ())))):
+        size = right.shape[axis]
+        where = np.flatnonzero(off.any(axis=tuple(k for k in range(right.ndim) if k != axis)))
+        if 0 < len(where) <= size // 2:
+            return f"only {name} {', '.join(str(k + 1) for k in where[:6])} of {size} is off"
+    return None
 
 
 def _suspects(scene: Scene) -> Iterator[Suspect]:

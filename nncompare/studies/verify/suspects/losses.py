@@ -1,98 +1,164 @@
-"""What a wrong loss, gradient or running statistic looks like."""
+"""What a wrong loss looks like: another reduction, another penalty, other examples, other masks."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from nncompare.backends.base import Array, Params
-from nncompare.numerics import losses
+from nncompare.numerics import losses, reference
+from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.layers import Dropout
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import relative, scale
-from nncompare.studies.verify.suspects.fit import fit
+
+_TOLERANCE = 1e-9
 
 
-def loss_looks_like(context: Context, given: float, params: Params, rows: Array, step: int) -> str | None:
-    """What explains a wrong loss: another reduction, another penalty."""
-    train = context.job.experiment.train
-    l1, l2 = train.penalty.l1, train.penalty.l2
-    right = context.loss(params, rows, step)
-    extra = losses.penalty(params, context.model, l1, l2)
-    bare = right - extra
-    targets = context.data.train.y[rows].size
-    suspects: list[tuple[str, float]] = [
-        ("the sum over examples in place of their mean", bare * len(rows) + extra),
-        ("the sum over examples and steps in place of their mean", bare * targets + extra),
-        ("half of the squared error", bare / 2 + extra),
-        ("logarithm to base 2", bare / np.log(2) + extra),
-    ]
-    if extra:
-        half = losses.penalty(params, context.model, l1, l2 / 2)
-        everything = _penalty_of_all(context, params, l1, l2)
-        suspects += [
-            ("the penalty is missing", bare),
-            ("the L2 penalty is halved (l2 / 2 sum w^2)", bare + half),
-            ("the penalty is counted twice", bare + 2 * extra),
-            ("biases are penalized, too", bare + everything),
-        ]
-    for label, value in suspects:
-        if abs(given - value) <= 1e-9 * max(abs(value), 1e-12):
-            return label
-    ratio = given / right if right else np.inf
-    return f"the loss is {ratio:.6g} times the right one" if np.isfinite(ratio) else None
-
-
-def _penalty_of_all(context: Context, params: Params, l1: float, l2: float) -> float:
-    return sum(
-        l1 * float(np.abs(params[name]).sum()) + l2 * float((params[name] ** 2).sum()) for name in context.trained
-    )
-
-
-def gradient_looks_like(context: Context, given: Params, right: Params) -> str | None:
-    """What explains a gradient that is off while the loss is right, next to a gradient that is right."""
-    names = [name for name in context.trained if name in given and scale(right[name]) > 0]
-    ratios = [float((given[n] * right[n]).sum() / (right[n] ** 2).sum()) for n in names]
-    if ratios and np.ptp(ratios) <= 1e-6 * abs(ratios[0]) and abs(ratios[0] - 1) > 1e-9:
-        return f"the whole gradient is {ratios[0]:.6g} times the right one"
-    l2 = context.job.experiment.train.penalty.l2
-    for label, factor in (("missing", -2.0), ("halved", -1.0), ("counted twice", 2.0)):
-        differences = [relative(given[n] - right[n], factor * l2 * context.probe[n]) for n in names if l2]
-        if differences and min(differences) < 1e-6:
-            return f"the gradient of the L2 penalty is {label}"
-    odd = [n for n in names if relative(given[n], right[n]) > 1e-9]
-    for name in odd:
-        if given[name].ndim == 2 and relative(given[name], right[name].T) < 1e-9:
-            return f"the gradient of {name} is transposed"
-        if not given[name].any():
-            return f"the gradient of {name} is zero: it is not trained"
-    return None
-
-
-def running_looks_like(
-    before: Array, after: Array, right: Array, momentum: float, variance: bool, n: int
+def loss_looks_like(
+    context: Context, given: float, params: Params, rows: Array, step: int, plan: BatchPlan | None = None
 ) -> str | None:
-    """What explains a running statistic.
+    """What explains a wrong loss, in words.
 
     Args:
-        before, after: what the runtime had and has.
-        right: what it should have: ``(1 - momentum) before + momentum batch``.
-        momentum: weight of the newest batch.
-        variance: True for the running variance, of ``n`` values a channel.
+        given: the loss that the runtime gave at ``params`` for the training examples ``rows``.
+        step: whose masks it should have taken.
+        plan: of a training; None at the probe weights.
     """
-    batch = (right - (1 - momentum) * before) / momentum
-    biased = batch * (n - 1) / n
-    suspects = [("it is stale: the batch does not move it", before)]
-    if variance:
-        suspects.append(("the biased batch variance", (1 - momentum) * before + momentum * biased))
-        suspects.append(("the square root of the variance", (1 - momentum) * before + momentum * np.sqrt(batch)))
-    suspects.append(("momentum is turned round: it weighs the old value", momentum * before + (1 - momentum) * batch))
-    for label, value in suspects:
-        if relative(after, value) <= 1e-9:
-            return label
-    found = fit(lambda m: (1 - m) * before + m * batch, after, momentum)
-    if found is not None and relative(after, (1 - found) * before + found * batch) <= 1e-9:
-        return f"momentum {found:.6g} in place of {momentum:g} (weight of the newest batch)"
-    if variance:
-        found = fit(lambda m: (1 - m) * before + m * biased, after, momentum)
-        if found is not None and relative(after, (1 - found) * before + found * biased) <= 1e-9:
-            return f"the biased batch variance and momentum {found:.6g} in place of {momentum:g}"
-    return None
+    right = context.loss(params, rows, step)
+    if not np.isfinite(given):
+        return "the loss is no number"
+    if given == 0.0:
+        return "the loss is zero: the step is left out"
+    limit = min(_TOLERANCE, 0.1 * abs(given - right) / max(abs(given), 1e-12))
+    # what can happen in training alone is the likelier there, once the loss has been right at the probe weights
+    suspects = [_constants(context, params, rows, step)]
+    if plan is not None:
+        suspects.insert(0, _training(context, params, rows, step, plan))
+    for part in suspects:
+        for label, value in part:
+            if abs(given - value) <= limit * max(abs(value), 1e-12):
+                return label
+    ratio = given / right if right else np.inf
+    return f"the loss is {ratio:.10g} times the right one" if np.isfinite(ratio) else None
+
+
+def _constants(context: Context, params: Params, rows: Array, step: int) -> Iterator[tuple[str, float]]:
+    train, task = context.job.experiment.train, context.job.experiment.task
+    l1, l2 = train.penalty.l1, train.penalty.l2
+    extra = losses.penalty(params, context.model, l1, l2)
+    bare = context.loss(params, rows, step) - extra
+    targets = context.data.train.y[rows].size
+    for count, what in ((len(rows), "examples"), (targets, "examples and steps or values")):
+        yield f"the sum over {what} in place of their mean", bare * count + extra
+        yield f"half of the sum over {what} in place of their mean", bare * count / 2 + extra
+    yield (
+        "the mean over the batch size that is meant, not over the examples that there are",
+        (bare * len(rows) / train.batch_size + extra),
+    )
+    yield "half of the error", bare / 2 + extra
+    yield "twice the error", bare * 2 + extra
+    yield "logarithm to base 2", bare / np.log(2) + extra
+    yield "penalties are averaged over the batch", bare + extra / len(rows)
+    if extra:
+        yield from _penalties(context, params, bare, extra)
+    yield from _from_probabilities(context, params, rows, step, task, extra)
+
+
+def _penalties(context: Context, params: Params, bare: float, extra: float) -> Iterator[tuple[str, float]]:
+    penalty = context.job.experiment.train.penalty
+    l1, l2 = penalty.l1, penalty.l2
+    first, second = (losses.penalty(params, context.model, *pair) for pair in ((l1, 0.0), (0.0, l2)))
+    yield "the penalty is missing", bare
+    yield "the L2 penalty is halved (l2 / 2 sum w^2)", bare + first + second / 2
+    yield "the L2 penalty is doubled", bare + first + 2 * second
+    yield "the L1 penalty is missing", bare + second
+    yield "the L2 penalty is missing", bare + first
+    yield "the factors of L1 and L2 are exchanged", bare + losses.penalty(params, context.model, l2, l1)
+    yield "the penalty is counted twice", bare + 2 * extra
+    each = {n: l1 * float(np.abs(params[n]).sum()) + l2 * float((params[n] ** 2).sum()) for n in context.trained}
+    counted = {name for name in context.trained if context.model.parameters[name].penalized}
+    free = [name for name in context.trained if name not in counted]
+    yield "biases are penalized, too", bare + sum(each.values())
+    # of one layer type, one layer, one parameter
+    for kind in dict.fromkeys(name.partition("_")[0] for name in free):
+        names = [name for name in free if name.partition("_")[0] == kind]
+        yield f"biases of {kind} layers are penalized, too", bare + extra + sum(each[name] for name in names)
+    for name in context.trained:
+        if name in counted:
+            yield f"{name} is not penalized", bare + extra - each[name]
+        else:
+            yield f"{name} is penalized, too", bare + extra + each[name]
+    for word in ("recurrent_kernel", "kernel"):
+        names = [name for name in counted if name.rpartition(".")[2] == word]
+        yield f"no {word} is penalized", bare + extra - sum(each[name] for name in names)
+
+
+def _from_probabilities(
+    context: Context, params: Params, rows: Array, step: int, task: Any, extra: float
+) -> Iterator[tuple[str, float]]:
+    x, y = context.data.train.x[rows], context.data.train.y[rows]
+    logits = reference.forward(context.model, params, x, training=True, masks=context.masks(step))
+    if task == "regression":
+        apart = np.abs(logits - y)
+        yield "the absolute error in place of the squared", float(apart.mean()) + extra
+        yield "the root of the mean squared error", float(np.sqrt((apart**2).mean())) + extra
+        return
+    squashed = losses.sigmoid(logits) if task == "binary" else np.exp(losses.log_softmax(logits))
+    yield "logits are squashed before the loss that squashes them again", (losses.data_loss(task, squashed, y) + extra)
+    if task == "binary":
+        for small in (1e-7, 1e-8, 1e-12):
+            p = np.clip(logits, small, 1 - small)
+            value = float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
+            yield "logits are taken for probabilities", value + extra
+            value = float(-(y * np.log(p + small) + (1 - y) * np.log(1 - p + small)).mean())
+            yield "logits are taken for probabilities", value + extra
+
+
+def _training(context: Context, params: Params, rows: Array, step: int, plan: BatchPlan) -> Iterator[tuple[str, float]]:
+    """Mistakes of a loop: the mode, the masks, the examples."""
+    train, task = context.job.experiment.train, context.job.experiment.task
+    split = context.data.train
+
+    def loss(rows: Array, step: int, training: bool = True) -> float:
+        x, y, masks = split.x[rows], split.y[rows], context.masks(step) if training else None
+        return reference.loss(context.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks)
+
+    with np.errstate(all="ignore"):
+        yield "inference mode in the training loop: no dropout, running statistics", loss(rows, step, training=False)
+        if any(isinstance(node.layer, Dropout) for node in context.model.walk()):
+            for other in _nearby(plan, step):
+                if len(plan.rows(other)) == len(rows):
+                    yield f"the dropout masks of step {other + 1}", loss(rows, other)
+        epoch, place = divmod(step, plan.steps_per_epoch)
+        begin, size = place * plan.batch_size, plan.batch_size
+        for other in range(plan.epochs):
+            if other != epoch:
+                yield (
+                    f"the order of epoch {other + 1} in epoch {epoch + 1}: other examples",
+                    loss(plan.order(other)[begin : begin + size], step),
+                )
+        yield "the order of the file: the examples are not shuffled", loss(np.arange(begin, begin + len(rows)), step)
+        for other in _nearby(plan, step):
+            yield f"the examples of step {other + 1}", loss(plan.rows(other), step)
+        order = plan.order(epoch)
+        if len(rows) < size <= plan.examples:
+            yield "the smaller last batch is filled up with examples before it", loss(order[-size:], step)
+            missing = size - len(rows)
+            yield (
+                "the smaller last batch is filled up with the first examples of the epoch",
+                loss(np.concatenate([rows, order[:missing]]), step),
+            )
+            yield "the smaller last batch is filled up with its own examples", loss(np.resize(rows, size), step)
+            after = plan.order(min(epoch + 1, plan.epochs - 1))[:size]
+            yield "the smaller last batch is left out", loss(after, step)
+        if len(rows) > 1:
+            yield "the last example of the batch is left out", loss(rows[:-1], step)
+            yield "the first example of the batch is left out", loss(rows[1:], step)
+
+
+def _nearby(plan: BatchPlan, step: int) -> list[int]:
+    """Other steps, the nearest first."""
+    steps = [other for other in range(plan.steps) if other != step and abs(other - step) <= 2 * plan.steps_per_epoch]
+    return sorted({*steps, 0} - {step}, key=lambda other: abs(other - step))[:12]

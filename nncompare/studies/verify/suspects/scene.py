@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,15 @@ class Scene:
         p: its own parameters by short name.
         x: the input that the runtime gave it; ``given``: the output that the runtime made of it.
         run: training or inference, masks.
+
+    Attributes:
+        rounding: what the dtype of ``given`` leaves open, relative to its largest value.
     """
 
     def __init__(self, node: Node, p: Params, x: Array, given: Array, run: Run):
         self.node, self.p, self.run = node, p, run
         self.x = x if x.dtype.kind in "iu" else np.asarray(x, np.float64)
+        self.rounding = 30 * float(np.finfo(given.dtype).eps) if given.dtype.kind == "f" else 0.0
         self.given = np.asarray(given, np.float64)
 
     def formula(
@@ -56,3 +60,14 @@ class Scene:
     @property
     def layer(self) -> Any:
         return self.node.layer
+
+
+def inputs_of(nodes: Sequence[Node], before: str | None = None) -> dict[str, str | None]:
+    """Node name -> the node whose output it takes; None: the model's input."""
+    found: dict[str, str | None] = {}
+    for node in nodes:
+        found[node.name] = before
+        found |= inputs_of(node.children, before)
+        found |= inputs_of(node.shortcut, before)
+        before = node.name
+    return found

@@ -80,22 +80,42 @@ def _attention(s: Scene) -> Iterator[Suspect]:
     for name in ("query", "key", "value", "output"):
         bias = f"{name}_bias"
         yield f"{bias} is not added", s.formula({bias: np.zeros_like(p[bias])})
-        yield f"the heads of {name}_kernel are transposed", s.formula(_transposed_heads(p, name))
+        for back in (False, True):
+            yield f"the heads of {name}_kernel are transposed", s.formula(_transposed_heads(p, name, back=back))
     for group in (("query", "key", "value"), ("value",), ("query", "key", "value", "output")):
-        changed = {k: v for name in group for k, v in _transposed_heads(p, name).items()}
-        yield f"the heads of {', '.join(group)} are transposed", s.formula(changed)
+        for back in (False, True):
+            changed = {k: v for name in group for k, v in _transposed_heads(p, name, back=back).items()}
+            yield f"the heads of {', '.join(group)} are transposed", s.formula(changed)
+    yield from _one_head(s)
 
 
-def _transposed_heads(p: Params, name: str) -> Params:
-    """The projection as if its memory held (head_dim, heads) where it holds (heads, head_dim)."""
+def _one_head(s: Scene) -> Iterator[Suspect]:
+    """Whatever one head gives goes through its rows of the output kernel: a difference that lies in their span."""
+    right = s.formula()
+    if right.shape != s.given.shape or s.layer.heads == 1:
+        return
+    apart = (s.given - right).reshape(-1, right.shape[-1])
+    for head, rows in enumerate(s.p["output_kernel"]):
+        inside = apart @ np.linalg.pinv(rows) @ rows
+        yield f"head {head + 1} alone is off", right + inside.reshape(right.shape)
+
+
+def _transposed_heads(p: Params, name: str, *, back: bool = False) -> Params:
+    """The projection as if its memory held (head_dim, heads) where it holds (heads, head_dim); ``back``: the other way
+    round."""
     kernel = p[f"{name}_kernel"]
     if name == "output":
-        return {"output_kernel": kernel.swapaxes(0, 1).reshape(kernel.shape)}
-    heads, depth = kernel.shape[1:]
-    found: Params = {f"{name}_kernel": kernel.swapaxes(1, 2).reshape(-1, heads, depth)}
-    if f"{name}_bias" in p:
-        found[f"{name}_bias"] = p[f"{name}_bias"].T.reshape(heads, depth)
-    return found
+        return {"output_kernel": _turned(kernel, 0, back)}
+    return {f"{name}_kernel": _turned(kernel, 1, back), f"{name}_bias": _turned(p[f"{name}_bias"], 0, back)}
+
+
+def _turned(values: Array, axis: int, back: bool) -> Array:
+    """The numbers of the axes ``axis`` and ``axis + 1``, read as if these were exchanged in memory."""
+    shape = list(values.shape)
+    if not back:
+        return values.swapaxes(axis, axis + 1).reshape(shape)
+    shape[axis], shape[axis + 1] = shape[axis + 1], shape[axis]
+    return values.reshape(shape).swapaxes(axis, axis + 1)
 
 
 def _turned_mask(s: Scene) -> Array:

@@ -14,12 +14,13 @@ from nncompare.numerics import updates
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
+from nncompare.studies.verify.suspects.rules import Rule, rules, standard
 from nncompare.worker.observation import Observation
 
-Rule = Callable[[Array, Array, float], Array]
-"""(weights, gradient, learning rate) -> new weights; remembers what it needs from step to step."""
 TOLERANCE = 1e-9
 """Of an explained update, relative to its size: a suspect is named if it leaves nothing worth naming."""
+_HALF_UNIT = 6e-8
+"""Largest relative error of one rounding to float32."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +68,14 @@ def update_looks_like(context: Context, seen: Observation, name: str, tolerance:
     )
     with np.errstate(all="ignore"):
         limit = min(tolerance, 0.1 * found.residual(standard(train.optimizer)))
-        left = {label: found.residual(rule) for label, rule in _rules(train.optimizer)}
+        left = {label: found.residual(rule) for label, rule in rules(train.optimizer)}
         for label, changed in _clippings(gradients, train.clip_norm):
             left[label] = found.residual(standard(train.optimizer), [gradient[name] for gradient in changed])
         known = {label: size for label, size in left.items() if size <= limit}
         if known:
             return min(known, key=lambda label: known[label])
-        return _fitted(found, train.optimizer, limit)
-
-
-def standard(optimizer: Any) -> Rule:
-    """The canonical rule of an optimizer."""
-    state: dict[str, Any] = {"state": updates.State()}
-
-    def rule(w: Array, g: Array, rate: float) -> Array:
-        new, state["state"] = updates.step(optimizer, state["state"], {"w": w}, {"w": g}, rate)
-        return new["w"]
-
-    return rule
+        words = _fitted(found, train.optimizer, limit) or _step_by_step(found, train.optimizer, limit)
+        return words or _of_tokens(context, found, train.optimizer)
 
 
 def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
@@ -110,115 +101,61 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
         value = fit(made, given, start)
         if value is not None and value != start and absolute(given, made(value)) <= max(limit * moved, 2e-15):
             if label == "learning rate times":
-                return f"learning rate times {value:.10g}"
+                rates = np.array(found.rates)
+                narrow = np.allclose(value * rates, rates.astype(np.float32), rtol=1e-11, atol=0)
+                return "learning rate rounded to float32" if narrow else f"learning rate times {value:.10g}"
             rounded = "; the right value rounded to float32" if np.float32(start) == value else ""
             return f"{label} {value:.10g} in place of {start:g}{rounded}"
     return None
 
 
+def _step_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
+    """Learning rates that are wrong, each in its own way."""
+    state, factors = updates.State(), []
+    for w, new, g, rate in zip(found.weights, found.weights[1:], found.clipped, found.rates, strict=False):
+
+        def made(factor: float, w: Array = w, g: Array = g, rate: float = rate, state: updates.State = state) -> Array:
+            return updates.step(optimizer, state, {"w": w}, {"w": g}, rate * factor)[0]["w"]
+
+        factor = fit(made, new, 1.0)
+        if factor is None or absolute(new, made(factor)) > max(limit * scale(new - w), 2e-15):
+            return None
+        factors.append(factor)
+        _, state = updates.step(optimizer, state, {"w": w}, {"w": g}, rate)
+    used, asked = np.array(factors) * found.rates, np.array(found.rates)
+    if np.allclose(used, asked.astype(np.float32), rtol=1e-11, atol=0):
+        return "learning rate rounded to float32"
+    if np.allclose(used[1:], asked[:-1], rtol=1e-6, atol=0):
+        return "the learning rate of the step before"
+    if np.allclose(used[:-1], asked[1:], rtol=1e-6, atol=0):
+        return "the learning rate of the step after"
+    if np.allclose(used, asked[0], rtol=1e-6, atol=0):
+        return "the learning rate of the first step in every step"
+    if np.abs(np.array(factors) - 1).max() < _HALF_UNIT:
+        return "what the learning rate is multiplied by is rounded to float32"
+    told = ", ".join(f"{factor:.10g} in update {k + 1}" for k, factor in enumerate(factors) if abs(factor - 1) > 1e-9)
+    return f"learning rate times {told}" if told else None
+
+
+def _of_tokens(context: Context, found: Updates, optimizer: Any) -> str | None:
+    """Which rows of an embedding are wrong in the first update: those of tokens that the batch repeats, or lacks."""
+    if not found.name.endswith(".table") or not context.model.input.is_tokens:
+        return None
+    made = standard(optimizer)(found.weights[0], found.clipped[0], found.rates[0])
+    wrong = np.abs(found.weights[1] - made).max(axis=-1) > 1e-9 * scale(found.weights[1] - found.weights[0])
+    tokens = context.data.train.x[context.plan.updates.rows(0)]
+    counts = np.bincount(tokens.ravel(), minlength=len(made))
+    if len(counts) != len(wrong) or not wrong.any():
+        return None
+    if not wrong[counts <= 1].any():
+        return "only tokens that occur more than once in the batch: sparse gradients are not added up before their use"
+    if not wrong[counts > 0].any():
+        return "only tokens that do not occur in the batch: the update is lazy, or is not"
+    return None
+
+
 def _with(run: Callable[[Any], Array], optimizer: Any, field: str, value: float) -> Array:
     return run(optimizer.model_copy(update={field: value}))
-
-
-def _rules(o: Any) -> Iterator[tuple[str, Rule]]:
-    """Mistakes of each kind of optimizer."""
-    yield "the weights are not updated at all", lambda w, _g, _r: w
-    for field in ("momentum", "beta1", "beta2", "rho", "epsilon", "weight_decay"):
-        if hasattr(o, field):
-            narrow = float(np.float32(getattr(o, field)))
-            yield f"{field} rounded to float32", standard(o.model_copy(update={field: narrow}))
-    for field, others in {"epsilon": (1e-7, 1e-8, 1e-3, 1e-6), "weight_decay": (0.01, 0.004, 0.0)}.items():
-        for value in others:
-            if hasattr(o, field) and value != getattr(o, field):
-                label = f"{field} {value:g} in place of {getattr(o, field):g}"
-                yield label, standard(o.model_copy(update={field: value}))
-    makers: dict[str, Callable[[Any], Iterator[tuple[str, Rule]]]] = {
-        "sgd": _sgd,
-        "adam": _adam,
-        "adamw": _adam,
-        "rmsprop": _rmsprop,
-    }
-    yield from makers.get(o.name, lambda _: iter(()))(o)
-
-
-def _sgd(o: Any) -> Iterator[tuple[str, Rule]]:
-    yield "Nesterov's form is turned round", standard(o.model_copy(update={"nesterov": not o.nesterov}))
-
-    def stored_rate(w: Array, g: Array, rate: float, m: dict[str, Array] = {}) -> Array:  # noqa: B006 - its memory
-        m["v"] = o.momentum * m.get("v", np.zeros_like(w)) - rate * g
-        return np.asarray(w + (o.momentum * m["v"] - rate * g if o.nesterov else m["v"]))
-
-    yield "the learning rate is stored inside the velocity (it differs when the rate changes)", _fresh(stored_rate)
-
-    def damped(w: Array, g: Array, rate: float, m: dict[str, Array] = {}) -> Array:  # noqa: B006
-        m["v"] = o.momentum * m["v"] + (1 - o.momentum) * g if "v" in m else g
-        return np.asarray(w - rate * m["v"])
-
-    yield "the gradient is dampened by 1 - momentum", _fresh(damped)
-
-
-def _fresh(rule: Callable[..., Array]) -> Rule:
-    """The rule with a memory of its own."""
-    memory: dict[str, Array] = {}
-    return lambda w, g, rate: rule(w, g, rate, memory)
-
-
-def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
-    decay = getattr(o, "weight_decay", 0.0)
-
-    def make(
-        *,
-        before: bool = False,
-        inside: bool = False,
-        correct: bool = True,
-        coupled: bool = False,
-        plain: bool = False,
-        epsilon: float = o.epsilon,
-    ) -> Rule:
-        memory: dict[str, Any] = {"t": 0, "m": 0.0, "v": 0.0}
-
-        def rule(w: Array, g: Array, rate: float) -> Array:
-            memory["t"] += 1
-            if coupled:
-                g = g + decay * w
-            elif decay:
-                w = w * (1 - (decay if plain else rate * decay))
-            memory["m"] = o.beta1 * memory["m"] + (1 - o.beta1) * g
-            memory["v"] = o.beta2 * memory["v"] + (1 - o.beta2) * g**2
-            c1 = 1 - o.beta1 ** memory["t"] if correct else 1.0
-            c2 = 1 - o.beta2 ** memory["t"] if correct else 1.0
-            if before:
-                return np.asarray(w - rate * np.sqrt(c2) / c1 * memory["m"] / (np.sqrt(memory["v"]) + epsilon))
-            if inside:
-                return np.asarray(w - rate * memory["m"] / c1 / np.sqrt(memory["v"] / c2 + epsilon))
-            return np.asarray(w - rate * memory["m"] / c1 / (np.sqrt(memory["v"] / c2) + epsilon))
-
-        return rule
-
-    yield "epsilon is added before the bias correction", make(before=True)
-    yield "epsilon stands under the root", make(inside=True)
-    for other in (1e-7, 1e-8):
-        if other != o.epsilon:
-            label = f"epsilon {other:g} in place of {o.epsilon:g}, added before the bias correction"
-            yield label, make(before=True, epsilon=other)
-    yield "the bias correction is missing", make(correct=False)
-    if decay:
-        yield "the weight decay is coupled: added to the gradient", make(coupled=True)
-        yield "the weight decay is not multiplied by the learning rate", make(plain=True)
-    swapped = {"beta1": o.beta2, "beta2": o.beta1}
-    yield "beta1 and beta2 are exchanged", standard(o.model_copy(update=swapped))
-
-
-def _rmsprop(o: Any) -> Iterator[tuple[str, Rule]]:
-    def inside(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006 - its memory
-        m["v"] = o.rho * m.get("v", 0.0) + (1 - o.rho) * g**2
-        m["m"] = o.momentum * m.get("m", 0.0) + g / np.sqrt(m["v"] + o.epsilon)
-        return np.asarray(w - rate * m["m"])
-
-    yield "epsilon stands under the root", _fresh(inside)
-    for rho in (0.9, 0.99):
-        if rho != o.rho:
-            yield f"rho {rho:g} in place of {o.rho:g}", standard(o.model_copy(update={"rho": rho}))
 
 
 def _clippings(gradients: list[Params], norm: float | None) -> Iterator[tuple[str, list[Params]]]:

@@ -1,0 +1,106 @@
+"""Runs the workers, and judges every error next to the other backends as they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nncompare.launch.environment import worker_environment
+from nncompare.store.result import ParityFinding
+from nncompare.studies.verify.compare import judge_all, judge_float32
+from nncompare.studies.verify.explain import explain
+from nncompare.studies.verify.gates import Check
+from nncompare.worker.observation import Observation, read
+from tests.mutations.catalog import chosen
+from tests.mutations.experiments import parity
+from tests.mutations.mutation import Mutation
+from tests.mutations.worker import ERROR_FILE, unbroken
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKENDS = ("torch", "tensorflow", "keras")
+TIMEOUT_S = 600  # for slow machines; two quiet cores need about a minute for everything
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of one check: what failed, where, and what the backend raised."""
+
+    failed: list[Check]
+    findings: list[ParityFinding]
+    error: str | None = None
+
+
+class Laboratory:
+    """The workers, started at once, and their observations.
+
+    Args:
+        folder: for their output.
+        only: errors whose name contains one of these; none: all.
+    """
+
+    def __init__(self, folder: Path, only: Sequence[str] = ()):
+        self.folder, self.only = folder, list(only)
+        self.workers = {backend: self._start(backend) for backend in BACKENDS}
+
+    @property
+    def mutations(self) -> list[Mutation]:
+        return chosen(self.only)
+
+    def _start(self, backend: str) -> subprocess.Popen[bytes]:
+        environment = worker_environment(backend, threads=1, device="cpu", deterministic=True, home=self.folder)
+        command = [sys.executable, "-m", "tests.mutations.worker", backend, str(self.folder), "--only", *self.only]
+        with (self.folder / f"{backend}.log").open("wb") as log:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    @cached_property
+    def done(self) -> bool:
+        """Waits for all workers.
+
+        Raises:
+            AssertionError: one has not ended well; with the end of its log.
+        """
+        for backend, worker in self.workers.items():
+            try:
+                worker.wait(TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+            log = (self.folder / f"{backend}.log").read_text(errors="replace")
+            assert worker.returncode == 0, f"{backend} ended with {worker.returncode}:\n{log[-3000:]}"
+        return True
+
+    def close(self) -> None:
+        for worker in self.workers.values():
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+
+    def unbroken(self, experiment: str, dtype: str) -> Verdict:
+        return self._judged(experiment, {}, dtype)
+
+    def broken(self, mutation: Mutation) -> Verdict:
+        return self._judged(mutation.experiment, {mutation.backend: mutation.id}, mutation.dtype)
+
+    def _judged(self, experiment: str, broken: dict[str, str], dtype: str) -> Verdict:
+        assert self.done
+        seen: dict[str, dict[str, Observation]] = {}
+        for kind in dict.fromkeys(("float64", dtype)):
+            seen[kind] = {}
+            for backend in BACKENDS:
+                folder = self.folder / backend / broken.get(backend, unbroken(experiment)) / kind
+                if (folder / ERROR_FILE).exists():
+                    return Verdict(failed=[], findings=[], error=(folder / ERROR_FILE).read_text())
+                seen[kind][backend] = read(folder)
+        check = parity(experiment)
+        if dtype == "float32":
+            checks = judge_float32(check.contexts[dtype], seen[dtype], seen["float64"])
+        else:
+            checks, _ = judge_all(check.contexts[dtype], seen[dtype])
+        findings = explain(check.contexts[dtype], seen[dtype], checks)
+        return Verdict(failed=[check for check in checks if not check.passed], findings=findings)
