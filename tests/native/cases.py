@@ -38,7 +38,7 @@ TOKENS: list[dict[str, Any]] = [
     {"type": "rnn", "units": 3, "return_sequences": True},
     {"type": "gru", "units": 4, "return_sequences": True},
     {"type": "attention", "heads": 2, "causal": True},
-    {"type": "last_step"},
+    {"type": "mean_time"},  # every step counts, so that a causal mask matters
     DENSE,
 ]
 TOKENS_GIVEN = [

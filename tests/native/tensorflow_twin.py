@@ -43,7 +43,7 @@ def tokens(w: Weights, x: Any, training: bool, given: bool) -> Any:
     h = _rnn(w, h)
     h = tf.stack(_gru(w, h), axis=1)
     h = _attention(w, h)
-    return h[:, -1] @ w["dense_1.kernel"] + w["dense_1.bias"]
+    return tf.reduce_mean(h, axis=1) @ w["dense_1.kernel"] + w["dense_1.bias"]
 
 
 def _lstm(w: Weights, steps: list[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -84,6 +85,26 @@ def test_every_value_with_a_default_is_open_or_known_not_to_be():
 @every_backend
 def test_every_open_value_has_a_native_default(seen, backend):
     assert set(seen(backend, "defaults")) == set(OPEN)
+
+
+@every_backend
+def test_the_page_has_the_right_defaults(seen, backend):
+    """The table "Values" of docs/native.md; what it does not list is equal everywhere."""
+    page = (ROOT / "docs" / "native.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.partition("## Values")[2].splitlines() if "| `" in line]
+    column = 1 + BACKENDS.index(backend)
+    found = seen(backend, "defaults")
+    listed = {
+        name: row[column].split()[0] for row in rows for name in re.findall(r"`([\w.]+)`", row[0]) if name in OPEN
+    }
+    assert len(listed) == 14
+    for name, text in listed.items():
+        value = text == "yes" if text in ("yes", "no") else float(text)
+        assert found[name] == pytest.approx(value), name
+    same = {"momentum": 0.0, "nesterov": False, "beta1": 0.9, "beta2": 0.999}
+    assert {name: found[name] for name in OPEN if name not in listed} == {
+        name: same[name.partition(".")[2]] for name in OPEN if name not in listed
+    }
 
 
 @every_backend
