@@ -169,8 +169,8 @@ def test_a_caret_stands_under_its_character() -> None:
 
 def test_every_problem_at_once_and_what_is_allowed_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse("a + foo(x) + 'b'")
-    assert [problem.column for problem in caught.value.problems] == [1, 5, 14]
+        parse("a + foo(x) + 'b' ^ x.y")
+    assert [problem.column for problem in caught.value.problems] == [1, 5, 14, 18, 20]
     assert str(caught.value).count("Allowed:") == 1
 
 

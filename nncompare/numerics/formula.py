@@ -15,6 +15,8 @@ from nncompare.spec.expression import Expression, evaluate
 
 Array = NDArray[Any]
 
+_DIGITS = {"pi": "3.14159265358979323846264338327950288", "e": "2.71828182845904523536028747135266250"}
+"""Enough for every dtype that NumPy has."""
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -46,10 +48,12 @@ class Arrays:
         }
 
     def number(self, value: Fraction) -> Array:
-        return np.asarray(float(value), self.dtype)
+        if self.dtype.itemsize <= 8:
+            return np.asarray(float(value), self.dtype)
+        return np.asarray(self.dtype.type(value.numerator) / self.dtype.type(value.denominator))
 
     def constant(self, name: str) -> Array:
-        return np.asarray(math.pi if name == "pi" else math.e, self.dtype)
+        return np.asarray(self.dtype.type(_DIGITS[name]))
 
     def _erf(self, u: Array) -> Array:
         return np.asarray(_ERF(u.astype(np.float64)), self.dtype)

@@ -17,18 +17,27 @@ from nncompare.errors import UsageError
 from nncompare.spec.expression import Binary, Call, Constant, Expression, Number, Variable, evaluate
 
 X = sympy.Symbol("x")
-MAX_NODES = 20_000
+MAX_NODES = 5_000
 """Of a derivative."""
 
 
 def _function(name: str, slope: Callable[[Any], Any]) -> Any:
     """A function that SymPy differentiates by this rule and otherwise leaves alone (``abs(x)`` of a complex ``x`` has
     no derivative, which is why SymPy's own ``Abs`` does not serve)."""
-    return type(name, (sympy.Function,), {"fdiff": lambda self, argindex=1: slope(self.args[0])})
+
+    def fdiff(self: Any, argindex: int = 1) -> Any:
+        assert argindex == 1, "functions of one argument"
+        return slope(self.args[0])
+
+    return type(name, (sympy.Function,), {"fdiff": fdiff})
 
 
-SIGN = _function("sign", lambda u: sympy.S.Zero)
-STEP = _function("step", lambda u: sympy.S.Zero)
+def _flat(_: Any) -> Any:
+    return sympy.S.Zero
+
+
+SIGN = _function("sign", _flat)
+STEP = _function("step", _flat)
 ABS = _function("abs", SIGN)
 RELU = _function("relu", STEP)
 

@@ -95,6 +95,10 @@ def error_sheet(result: GradcheckResult) -> Sheet:
         for method in METHODS
     )
     remarks = ["Error: the largest |computed - exact|. The exact values are SymPy's derivative in 40 digits or more."]
+    remarks.append(
+        f"Judged: all but finite differences; allowed are {numbers.two(result.gates['derivative'].tolerance)} of the "
+        "derivative's usual size, plus ten times the rounding that NumPy shows."
+    )
     if any(abs(x) > 1 for x in result.points.x):
         remarks.append("The step h grows with the size of x beyond 1.")
     missing = {method.reason for row in rows for method in row.methods if method.status == "n/a"}
@@ -200,16 +204,16 @@ def _surprises(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> I
             why = ": a step leaves the domain or the range" if method in DIFFERENCES else ""
             yield f"No finite number by {NAMES[method]} where there is a derivative{why}: {', '.join(missed)}."
     outside = len(result.points.outside)
-    wrong = [
-        f"{NAMES[method]} of {row.runtime} at {got.finite_outside}"
-        for method in ("reverse", "forward")
-        for row in rows
-        if (got := row.method(method)) and got.finite_outside
-    ]
+    wrong: dict[tuple[Method, int], list[str]] = {}
+    for method in ("reverse", "forward"):
+        for row in rows:
+            if (got := row.method(method)) and got.finite_outside:
+                wrong.setdefault((method, got.finite_outside), []).append(row.runtime)
     if wrong:
+        parts = (f"{NAMES[method]} of {', '.join(who)} at {count}" for (method, count), who in wrong.items())
         yield (
-            f"Outside the domain f is not a number, yet some derivatives are finite ({', '.join(wrong)} of {outside}): "
-            "look at the value before trusting a gradient."
+            f"Outside the domain f is not a number, yet these are finite at some of the {outside} {_points(outside)}: "
+            f"{'; '.join(parts)}. Look at the value before trusting a gradient."
         )
 
 

@@ -160,10 +160,11 @@ class _Reader:
     def binary(self, node: ast.BinOp, depth: int) -> Expression:
         sign = _BINARY.get(type(node.op))
         begin = self.text.find(self.text[node.left.end_col_offset :].lstrip(" )")[0], node.left.end_col_offset) + 1
+        left, right = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
         if sign is None:
             found = SHAPES.get(type(node.op).__name__, "this operator")
             return self.refuse(begin, f"{found} is not allowed.{_ALLOWED}")
-        result = Binary(sign, self.read(node.left, depth + 1), self.read(node.right, depth + 1))
+        result = Binary(sign, left, right)
         if self.problems:
             return result
         return self.checked(result, node.right.col_offset + 1 if sign == "**" else begin)

@@ -105,10 +105,11 @@ class Tolerance(Document):
     tolerance: float
     """Square root of the dtype's epsilon: half of its digits."""
     scale: float
-    """Median size of the exact values that are not 0."""
+    """Usual size of the exact values that are not 0: the median, or a thousandth of the 90th percentile if that is more
+    (of the formula's, if its derivative is 0 everywhere)."""
     rounding: float
-    """Ten times NumPy's own rounding error near a point, at the point where it is largest; measured against a wider
-    dtype and 0 where there is none."""
+    """Ten times NumPy's own rounding error near a point, at the point where it is largest: of the symbolic derivative
+    and of the chain rule. Measured against a wider dtype; 0 where there is none."""
 
 
 class StepSweep(Document):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nncompare.errors import UsageError
+from nncompare.numerics.chain import chain_rule
 from nncompare.numerics.formula import compute
 from nncompare.numerics.stencils import NAMES, STENCILS
 from nncompare.spec.expression import Expression
@@ -24,6 +25,8 @@ from nncompare.store.gradcheck import Method, Points, Values
 Array = NDArray[Any]
 DTYPES = ("float64", "float32")
 ORDERS = (1, 2)
+_FAR = 0.75
+"""Nearer than this power of the largest float, one order of operations overflows and another does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class Truth:
         derivative: the symbolic derivative as a tree; ``text``: as SymPy writes it.
         x: ``(N,)``, in the dtype.
         exact_value, exact_derivative: ``(N,)`` in float64, NaN at points that take no part.
-        owed: ``(N,)``, the points where a framework owes a finite number: the formula can be computed in the dtype.
+        owed: ``(N,)``, the points where a framework owes a right number: the formula and the chain rule can be
+            computed in the dtype. Elsewhere errors are measured and not judged.
         gates: for ``value`` and ``derivative``.
     """
 
@@ -55,7 +59,7 @@ class Truth:
     def measure(self, method: Method, values: Array) -> Accuracy:
         """The errors of a method's values ``(N,)``."""
         exact = self.exact_value if method == "value" else self.exact_derivative
-        return measure(values, exact, self.gate(method))
+        return measure(values, exact, self.gate(method), self.owed)
 
     def neighbours(self) -> Array:
         """All points of all stencils ``(S, N)``."""
@@ -101,6 +105,10 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
     exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
     exact_value = np.where(takes_part, value.values, np.nan)
     derivative, text = derivatives[-1]
+    # SymPy may have simplified away what a framework computes, and rounds, as it stands
+    chained = chain_rule(read.expression, x, order)
+    rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
+    value_gate = make_gate(exact_value, _rounding(read.expression, x), x.dtype)
     return Truth(
         formula=read,
         order=order,
@@ -110,10 +118,12 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
         points=_document(x, value.values, exact_derivative, reasons),
         exact_value=exact_value,
         exact_derivative=exact_derivative,
-        owed=takes_part & np.isfinite(compute(read.expression, x)),
+        owed=(np.abs(exact_derivative) < largest**_FAR)
+        & np.isfinite(compute(read.expression, x))
+        & np.isfinite(chained),
         gates={
-            "value": make_gate(exact_value, _rounding(read.expression, x), x.dtype),
-            "derivative": make_gate(exact_derivative, _rounding(derivative, x), x.dtype),
+            "value": value_gate,
+            "derivative": make_gate(exact_derivative, rounding, x.dtype, otherwise=value_gate.scale),
         },
     )
 
@@ -156,11 +166,15 @@ def _values(found: Array) -> Values:
     return tuple(float(value) if np.isfinite(value) else None for value in found)
 
 
-def _rounding(expression: Expression, x: Array) -> Array:
-    """Size of the rounding error at each point ``(N,)``: against a wider dtype, 0 where the machine has none."""
+def _rounding(expression: Expression, x: Array, order: int = 0) -> Array:
+    """Size of the rounding error at each point ``(N,)`` of a formula, or of its derivative by the chain rule: against
+    a wider dtype, 0 where the machine has none."""
     wider: np.dtype[Any] = np.dtype(np.float64 if x.dtype == np.float32 else np.longdouble)
     if np.finfo(wider).eps >= np.finfo(x.dtype).eps:
         return np.zeros(len(x))
     with np.errstate(all="ignore"):
-        difference = compute(expression, x).astype(wider) - compute(expression, x.astype(wider))
+        narrow, wide = (
+            chain_rule(expression, at, order) if order else compute(expression, at) for at in (x, x.astype(wider))
+        )
+        difference = narrow.astype(wider) - wide
         return np.asarray(np.abs(difference), np.float64)

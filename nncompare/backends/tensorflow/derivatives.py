@@ -58,8 +58,11 @@ class TensorflowDerivatives:
 
     def configure(self, mode: str, threads: int) -> None:
         self.compiled = mode == "xla"
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        threading = tf.config.threading
+        if threading.get_intra_op_parallelism_threads() != threads:  # only before TensorFlow has started
+            threading.set_intra_op_parallelism_threads(threads)
+        if threading.get_inter_op_parallelism_threads() != 1:
+            threading.set_inter_op_parallelism_threads(1)
 
     def why_not(self, mode: Mode, order: int) -> str | None:
         return None

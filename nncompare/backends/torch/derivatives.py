@@ -66,23 +66,23 @@ class TorchDerivatives:
 
     def value(self, expression: Expression, x: Array) -> Array:
         with torch.no_grad():
-            return self._compile(_function(expression))(torch.tensor(x)).numpy()
+            return self._compile(_function(expression))(torch.tensor(x)).numpy(force=True)
 
     def reverse(self, expression: Expression, x: Array, order: int) -> Array:
         at = torch.tensor(x, requires_grad=True)
         result = self._compile(_function(expression))(at)
         for _ in range(order):
             if not result.requires_grad:  # a constant
-                return torch.zeros_like(at).numpy()
+                return torch.zeros_like(at).numpy(force=True)
             (slope,) = torch.autograd.grad(result.sum(), at, create_graph=True, allow_unused=True)
             result = torch.zeros_like(at) if slope is None else slope
-        return result.detach().numpy()
+        return result.numpy(force=True)
 
     def forward(self, expression: Expression, x: Array, order: int) -> Array:
         function = _function(expression)
         for _ in range(order):
             function = _pushed(function)
-        return self._compile(function)(torch.tensor(x)).numpy()
+        return self._compile(function)(torch.tensor(x)).numpy(force=True)
 
     def _compile(self, function: Function) -> Function:
         return torch.compile(function) if self.compiled else function
