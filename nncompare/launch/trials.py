@@ -14,6 +14,9 @@ from nncompare.spec.experiment import DeviceName
 from nncompare.worker.wire import Message
 
 QUIT_S = 2.0
+GROWTH_BYTES = 96 * 2**20
+GROWTH_SHARE = 0.1
+"""By how much a worker may grow before it is replaced; the larger of the two."""
 
 
 class TrialWorker:
@@ -32,6 +35,10 @@ class TrialWorker:
         self.process = WorkerProcess(worker_command("--trials", runtime), environment, log)
         self.process.go()
         self.imported: Message | None = None
+        self._settled: int | None = None
+        self.full = False
+        """It holds much more than after its first trial: a framework has not given back everything (Keras keeps about
+        1.5 MB of every model, TensorFlow half a megabyte of every new shape), and a fresh process is the only cure."""
 
     @property
     def connection(self) -> Connection[Any, Any]:
@@ -58,6 +65,10 @@ class TrialWorker:
         message = self.process.receive()
         if message["kind"] == "imported":
             self.imported = message
+        elif message["kind"] == "trial_end":
+            held = message["resident_bytes"]
+            self._settled = self._settled or held
+            self.full = held - self._settled > max(GROWTH_BYTES, GROWTH_SHARE * self._settled)
         return message
 
     def close(self, *, politely: bool = False) -> None:

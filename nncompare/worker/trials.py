@@ -8,7 +8,8 @@ whichever loop trains it.
 =============  ===============================================================================
 ``trial``      ``folder``, ``judged``, ``parts``: what is evaluated at the end
 ``answer``     ``stop``: true ends the trial
-``trial_end``  ``status``, ``reason``, ``overhead_s``: seconds in the worker outside of the run
+``trial_end``  ``status``, ``reason``, ``overhead_s``: seconds in the worker outside of the run,
+               ``resident_bytes``: what it holds when the trial has been freed
 =============  ===============================================================================
 """
 
@@ -23,6 +24,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from nncompare.backends.base import Backend, Job
 from nncompare.data.base import Data
@@ -67,7 +70,9 @@ class TrialServer:
             else:
                 _free()
             first = False
-            self.send("trial_end", status=status, reason=reason, overhead_s=time.perf_counter() - begun)
+            held = psutil.Process().memory_info().rss
+            spent = time.perf_counter() - begun
+            self.send("trial_end", status=status, reason=reason, overhead_s=spent, resident_bytes=held)
 
     @staticmethod
     def _settle() -> None:

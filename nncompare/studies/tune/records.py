@@ -56,12 +56,11 @@ def note(done: Done, under: Under, plan: Plan, spread: Mapping[str, float]) -> d
     return found
 
 
-def close(study: Study, trial_id: int, done: Done, attributes: Mapping[str, Any]) -> bool:
+def close(study: Study, view: optuna.Study, trial_id: int, done: Done, attributes: Mapping[str, Any]) -> bool:
     """Writes the attributes and ends the trial; False if another process has ended it before."""
     try:
         for key, value in attributes.items():
             study.storage.set_trial_user_attr(trial_id, key, value)
-        view = study.load(sampler=optuna.samplers.RandomSampler())
         if study.storage.get_trial(trial_id).state != TrialState.RUNNING:
             return False
         view.tell(done.number, done.values, state=_STATES[done.state])

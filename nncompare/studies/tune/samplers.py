@@ -82,18 +82,20 @@ def pruner(tune: Tune, epochs: int) -> BasePruner:
     Args:
         epochs: the most that a trial may take, over all folds.
     """
-    match tune.pruner:
-        case spec.MedianPruner(startup_trials=startup, warmup_epochs=warmup):
-            return optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=warmup + 1)
-        case spec.HyperbandPruner(min_epochs=least, reduction_factor=factor):
-            return optuna.pruners.HyperbandPruner(
-                min_resource=min(least, epochs), max_resource=epochs, reduction_factor=factor
-            )
-        case spec.HalvingPruner(min_epochs=least, reduction_factor=factor):
-            return optuna.pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=factor)
-        case spec.PatientPruner(patience=patience, min_delta=delta):
-            return optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta)
-    return optuna.pruners.NopPruner()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # two of them are called experimental
+        match tune.pruner:
+            case spec.MedianPruner(startup_trials=startup, warmup_epochs=warmup):
+                return optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=warmup + 1)
+            case spec.HyperbandPruner(min_epochs=least, reduction_factor=factor):
+                return optuna.pruners.HyperbandPruner(
+                    min_resource=min(least, epochs), max_resource=epochs, reduction_factor=factor
+                )
+            case spec.HalvingPruner(min_epochs=least, reduction_factor=factor):
+                return optuna.pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=factor)
+            case spec.PatientPruner(patience=patience, min_delta=delta):
+                return optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta)
+        return optuna.pruners.NopPruner()
 
 
 def propose(study: Any, tune: Tune, trial_id: int) -> dict[str, Any]:

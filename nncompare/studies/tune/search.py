@@ -62,6 +62,8 @@ class Search:
         self._judged = not isinstance(self.tune.pruner, NoPruner)
         self._epochs = most_epochs(plan.experiment)
         self._pruner = samplers.pruner(self.tune, self._epochs * (self.tune.folds or 1))
+        self._view = study.load(sampler=optuna.samplers.RandomSampler(), pruner=self._pruner)
+        """For the pruner, which reads the storage anew each time, and for telling."""
         self._looked = 0.0
 
     def run(self) -> None:
@@ -216,11 +218,12 @@ class Search:
 
     def _hopeless(self, under: Under) -> bool:
         """What the pruner says of the trial as it stands in the storage."""
-        view = self.study.load(sampler=optuna.samplers.RandomSampler(), pruner=self._pruner)
-        return bool(self._pruner.prune(view, self.study.storage.get_trial(under.trial._trial_id)))
+        return bool(self._pruner.prune(self._view, self.study.storage.get_trial(under.trial._trial_id)))
 
     def _trained(self, slot: Slot) -> None:
         """One training has ended; the trial is done with its last fold, or at once if it went wrong."""
+        if slot.worker is not None and slot.worker.full:
+            self._drop(slot)
         under = slot.under
         assert under is not None, "a slot that trained"
         outcome = under.outcome
@@ -260,7 +263,7 @@ class Search:
             seconds=self.clock() - under.begun,
         )
         attributes = note(done, under, self.plan, spread_of(under.rows, self.tune) if state == "complete" else {})
-        if not close(self.study, under.trial._trial_id, done, attributes):
+        if not close(self.study, self._view, under.trial._trial_id, done, attributes):
             self.watcher.say(
                 f"trial {done.number} was given to another process in the meantime; this result is dropped"
             )

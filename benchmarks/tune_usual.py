@@ -1,0 +1,238 @@
+"""``nncompare tune`` beside the same search as it is usually written, on MNIST.
+
+    python -m benchmarks.tune_usual [--trials 4] [--threads 1] [--jobs 1] [--check]
+
+The usual way: an Optuna objective that makes data sets and loaders, where every sample goes through ``ToTensor`` and
+``Normalize`` one by one (here with the operations of torchvision's own classes, through Pillow where it is installed,
+as torchvision's MNIST does), an ``nn.Sequential``, a loop over a ``DataLoader`` with ``loss.item()``, and a validation
+pass. Both sides train the same trials: the same network, split sizes, batch size, epochs, threads and proposals.
+
+With ``--jobs 1`` they take turns trial by trial, in processes of their own, so that a slow spell of the machine meets
+both; the ratio is of seconds a trial. With more jobs nncompare searches first, then the usual objective trains the same
+trials one after the other with all the threads together; the ratio is of the whole searches, with our import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from nncompare.data import signature
+from nncompare.spec.load import load
+from nncompare.studies.tune.asked import Asked
+from nncompare.studies.tune.study import Silent, tune
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "configs" / "tune_mnist_mlp.yaml"
+WANTED = 10.0
+MEAN, STD = 0.1307, 0.3081
+
+
+def usual(proposals: list[dict[str, Any]], threads: int, epochs: int, folder: Path) -> None:
+    """The other side: prints one line of JSON for each line that it reads."""
+    import numpy as np
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, Dataset
+
+    try:
+        from PIL import Image as image  # noqa: N813
+    except ImportError:
+        image = None  # the usual side is a little faster for it
+    torch.set_num_threads(threads)
+
+    class ToTensor:
+        def __call__(self, picture: Any) -> torch.Tensor:
+            array = np.array(picture, np.uint8, copy=True)
+            tensor = torch.from_numpy(array).view(28, 28, 1).permute((2, 0, 1)).contiguous()
+            return tensor.to(dtype=torch.get_default_dtype()).div(255)
+
+    class Normalize(nn.Module):
+        def forward(self, tensor: torch.Tensor) -> torch.Tensor:
+            if not tensor.is_floating_point() or tensor.ndim < 3:
+                raise TypeError("an image of floats is expected")
+            tensor = tensor.clone()
+            mean = torch.as_tensor((MEAN,), dtype=tensor.dtype, device=tensor.device)
+            std = torch.as_tensor((STD,), dtype=tensor.dtype, device=tensor.device)
+            if (std == 0).any():
+                raise ValueError("std evaluated to zero")
+            return tensor.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
+
+    class Pictures(Dataset[tuple[torch.Tensor, int]]):
+        def __init__(self, part: str):
+            self.images = torch.from_numpy(np.load(folder / f"{part}_images.npy"))
+            self.labels = torch.from_numpy(np.load(folder / f"{part}_labels.npy"))
+            self.transforms: list[Callable[[Any], Any]] = [ToTensor(), Normalize()]
+
+        def __len__(self) -> int:
+            return len(self.labels)
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            picture, label = self.images[index].numpy(), int(self.labels[index])
+            if image is not None:
+                picture = image.fromarray(picture)
+            for transform in self.transforms:
+                picture = transform(picture)
+            return picture, label
+
+    def objective(params: dict[str, Any]) -> float:
+        train = DataLoader(Pictures("train"), batch_size=128, shuffle=True)
+        validation = DataLoader(Pictures("validation"), batch_size=128)
+        hidden = params["model.hidden.0"]
+        layers = [nn.Flatten(), nn.Linear(784, hidden), nn.ReLU(), nn.Dropout(params["model.dropout"])]
+        model = nn.Sequential(*layers, nn.Linear(hidden, 10))
+        optimizer = torch.optim.Adam(model.parameters(), lr=params["train.optimizer.lr"])
+        criterion = nn.CrossEntropyLoss()
+        for _ in range(epochs):
+            model.train()
+            for x, y in train:
+                optimizer.zero_grad()
+                loss = criterion(model(x), y)
+                loss.backward()
+                optimizer.step()
+                loss.item()
+            model.eval()
+            total = 0.0
+            with torch.no_grad():
+                for x, y in validation:
+                    total += criterion(model(x), y).item() * len(y)
+        return total / len(validation.dataset)  # type: ignore[arg-type]
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        begun = time.perf_counter()
+        value = objective(proposals[int(line)])
+        print(json.dumps({"seconds": time.perf_counter() - begun, "value": value}), flush=True)
+
+
+def save_pictures(folder: Path) -> None:
+    """The raw pictures, split as nncompare splits them."""
+    import numpy as np
+
+    from nncompare.data.mnist import _pair, ensure
+    from nncompare.data.splits import hold_back, order
+    from nncompare.spec.data import Mnist
+
+    images, labels, _ = _pair(ensure(Mnist(name="mnist"), lambda _: None), "train")
+    train, held = hold_back(order(len(labels), 0, labels), validation=0.2, limit=None)
+    for part, rows in (("train", train), ("validation", held)):
+        np.save(folder / f"{part}_images.npy", images[rows])
+        np.save(folder / f"{part}_labels.npy", labels[rows])
+
+
+class _Turns(Silent):
+    """A watcher that lets the other side train the same trial after each of ours.
+
+    Args:
+        other: asked for the trial's number, answers with its seconds.
+        at_once: False: only keeps our figures.
+    """
+
+    def __init__(self, other: Callable[[int], dict[str, float]], *, at_once: bool):
+        self.other, self.at_once = other, at_once
+        self.ours: dict[int, Any] = {}
+        self.ratios: list[float] = []
+
+    def trial_done(self, runtime: str, done: Any) -> None:  # noqa: ARG002
+        self.ours[done.number] = done
+        if self.at_once and done.number > 0:  # the first one pays the import
+            self.compare(done.number)
+
+    def compare(self, number: int) -> float:
+        done, theirs = self.ours[number], self.other(number)
+        self.ratios.append(theirs["seconds"] / done.seconds)
+        print(
+            f"trial {number}: nncompare {done.seconds:.2f} s (loss {done.values[0]:.4f}), usual "
+            f"{theirs['seconds']:.2f} s (loss {theirs['value']:.4f}): {self.ratios[-1]:.1f} times",
+            flush=True,
+        )
+        return theirs["seconds"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--backend", default="torch")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.serve is not None:
+        described = json.loads((asked.serve / "proposals.json").read_text())
+        usual(described["trials"], asked.threads, described["epochs"], asked.serve)
+        return 0
+    return side_by_side(asked)
+
+
+def side_by_side(asked: argparse.Namespace) -> int:
+    """Both searches, in turns or one after the other."""
+    changes = [f"tune.trials={asked.trials + (asked.jobs == 1)}", "tune.sampler=random"]
+    changes += [f"measure.threads={asked.threads}"] if asked.jobs == 1 else []
+    experiment = load(CONFIG, changes, backends=[asked.backend], signature_of=signature)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        save_pictures(folder)
+        described = {"trials": proposals(experiment), "epochs": experiment.train.epochs}
+        (folder / "proposals.json").write_text(json.dumps(described))
+        turns = _Turns(other_side(folder, asked.threads * asked.jobs, stack), at_once=asked.jobs == 1)
+        begun = time.perf_counter()
+        tune(experiment, Asked(jobs=asked.jobs), output=None, watcher=turns)
+        ours = time.perf_counter() - begun
+        if asked.jobs > 1:
+            theirs = sum(turns.compare(number) for number in range(asked.trials))
+            print(f"nncompare {ours:.1f} s with {asked.jobs} workers, usual {theirs:.1f} s for {asked.trials} trials")
+            ratio, kind = theirs / ours, "of the whole searches"
+        else:
+            ratio, kind = statistics.median(turns.ratios), f"median of {len(turns.ratios)} trials"
+    print(f"{asked.backend}: {ratio:.1f} times as fast, {kind}")
+    return 1 if asked.check and ratio < WANTED else 0
+
+
+def other_side(folder: Path, threads: int, stack: ExitStack) -> Callable[[int], dict[str, float]]:
+    """Starts the usual objective in its process."""
+    command = [sys.executable, "-m", "benchmarks.tune_usual", "--serve", str(folder), "--threads", str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    other = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    stack.callback(other.terminate)
+    given, answers = other.stdin, other.stdout
+    assert given is not None
+    assert answers is not None
+    assert answers.readline().strip() == "ready", "the usual side did not start"
+
+    def ask(number: int) -> dict[str, float]:
+        given.write(f"{number}\n")
+        given.flush()
+        found: dict[str, float] = json.loads(answers.readline())
+        return found
+
+    return ask
+
+
+def proposals(experiment: Any) -> list[dict[str, Any]]:
+    """What the random sampler proposes for every trial: it looks at no values, so they are known ahead."""
+    import optuna
+
+    from nncompare.studies.tune.samplers import distributions, sampler
+
+    found = []
+    for number in range(experiment.tune.trials):
+        study = optuna.create_study(sampler=sampler(experiment.tune, number))
+        found.append(study.ask(distributions(experiment.tune)).params)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
