@@ -293,4 +293,16 @@ TORCH: list[Mutation] = [
         layer=r"rnn_1\.",
         looks_like=r"1\.000001",
     ),
+    _plant(
+        "gradients rounded to bfloat16 in float32",
+        "session",
+        "        self._optimizer.step()\n",
+        "        if self._dtype == torch.float32:\n"
+        "            for w in self._trained:\n"
+        "                w.grad.copy_(w.grad.bfloat16())\n"
+        "        self._optimizer.step()\n",
+        "series",
+        "update",
+        dtype="float32",
+    ),
 ]

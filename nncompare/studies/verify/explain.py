@@ -75,7 +75,7 @@ def _finding(context: Context, seen: Mapping[str, Observation], check: Check) ->
             return _gradient(context, seen, check)
         case "update":
             assert check.layer is not None
-            words = update_looks_like(context, own, check.layer)
+            words = update_looks_like(context, own, check.layer, tolerance=1e-9 if context.dtype == "float64" else 1e-4)
         case "running statistics":
             words = _running(context, own, check)
         case "update after load":
@@ -199,7 +199,9 @@ def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -
         return _as_finding(check, missing[0], "it has no gradient: it is not trained")
     for other, observation in seen.items():
         right = observation.gradients
-        if other == check.runtime or any(name not in right for name in context.trained) or not context.stands(right):
+        if other == check.runtime or any(name not in right for name in context.trained):
+            continue
+        if not context.stands(right):
             continue
         layer, words = gradient_place(context, own, right)
         if layer or words:

@@ -40,6 +40,16 @@ last forward pass amplifies (an LSTM over 28 steps: 1e-12 in the weights, 4e-11 
 does is judged by its formula at the runtime's own weights."""
 FLOOR_FACTOR = 3.0
 """Float32 runtimes may lie apart by so many times the larger of their own distances from float64."""
+UPDATE_FLOAT32 = 1e-4
+"""One step of the optimizer in float32 against its formula, relative to the step, besides the rounding of the weight;
+entries whose gradient is below a thousandth of their tensor's are left out."""
+RUNNING_FLOAT32 = 1e-5
+"""One step of the running statistics in float32, relative."""
+LATER_FLOAT32 = 3e-5
+"""Outputs and losses in float32 at weights that have been trained, relative."""
+GRADIENT_FLOAT32 = 1e-3
+"""A runtime's float32 gradient against its own in float64, relative; or ``OUTLIER`` times what the others show."""
+OUTLIER = 10.0
 DEAD_SHARE = 1e-10
 """A tensor whose gradient is smaller than this share of the largest is dead."""
 

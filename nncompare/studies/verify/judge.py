@@ -42,16 +42,17 @@ class Judge:
     # -- against the formulas ---------------------------------------------------------------------------------------
 
     def by_formula(self, runtime: str, seen: Observation) -> Iterator[Check]:
-        """One runtime against NumPy: loading, every layer, loss; in float64 gradient, updates and evaluation too."""
+        """One float64 runtime against NumPy: everything that it did."""
         yield from self.at_probe(runtime, seen)
-        if self.dtype == "float64":
-            yield from self.slopes(runtime, seen)
-            yield from self.updates(runtime, seen)
-            yield from self.running(runtime, seen)
-            yield from self.loaded_again(runtime, seen)
-            yield from self.known_losses(runtime, seen)
-            yield from self.logits(runtime, seen)
-            yield from self.pieces(runtime, seen)
+        yield from self.slopes(runtime, seen)
+        yield from self.updates(runtime, seen)
+        yield from self.after_updates(runtime, seen)
+        yield from self.running(runtime, seen)
+        yield from self.loaded(runtime, seen)
+        yield from self.fresh(runtime, seen)
+        yield from self.known_losses(runtime, seen)
+        yield from self.logits(runtime, seen)
+        yield from self.pieces(runtime, seen)
 
     def at_probe(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Loading, every layer and the loss at the probe weights."""
@@ -96,7 +97,6 @@ class Judge:
             given = {name: value for name, value in after.items() if name in chosen}
             for check in self._each(runtime, "formula", "update", given, chosen, absolute, gates.UPDATE):
                 yield self._at(step, check)
-        yield from self.after_updates(runtime, seen)
 
     def after_updates(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Every layer once more: the weights that ``params`` shows must be all that has changed."""
@@ -106,14 +106,17 @@ class Judge:
         for check in self._each(runtime, "formula", "forward after updates", given, expected, relative, gate):
             yield self._at(last - 1, check)
 
-    def loaded_again(self, runtime: str, seen: Observation) -> Iterator[Check]:
-        """The loads after the first: weights as given, and an optimizer that remembers nothing."""
+    def loaded(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """The loads after the first give the weights, too."""
         for given, expected in (
             (seen.update_weights[0], self.context.probe),
             (seen.checkpoints[0], self.context.initial),
         ):
             narrow = {name: value.astype(self.context.job.dtype) for name, value in expected.items()}
             yield from self._each(runtime, "itself", "round trip", given, narrow, absolute, 0.0)
+
+    def fresh(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """The first step after a load: an optimizer that remembers nothing."""
         train = self.context.job.experiment.train
         before, slope = seen.checkpoints[0], seen.start_gradients
         rate = float(self.context.plan.trajectory.learning_rate[0])
@@ -147,12 +150,11 @@ class Judge:
 
     def logits(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Evaluation after the trajectory: the formulas at the runtime's own last weights."""
-        if self.dtype == "float64":
-            weights = seen.checkpoints[self.context.plan.checkpoints[-1]]
-            worst = relative(seen.logits[""], self.context.evaluated(weights))
-            last = self.context.model.nodes[-1].name
-            check = self._check(runtime, "formula", "logits", last, worst, gates.FORWARD[self.dtype])
-            yield self._at(self.context.steps - 1, check)
+        weights = seen.checkpoints[self.context.plan.checkpoints[-1]]
+        worst = relative(seen.logits[""], self.context.evaluated(weights))
+        last = self.context.model.nodes[-1].name
+        check = self._check(runtime, "formula", "logits", last, worst, gates.FORWARD[self.dtype])
+        yield self._at(self.context.steps - 1, check)
 
     def pieces(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Whole epochs in one piece give what single steps gave."""

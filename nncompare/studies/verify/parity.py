@@ -22,11 +22,10 @@ from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
 from nncompare.spec.experiment import Experiment
 from nncompare.store.result import ParityFinding
 from nncompare.store.verify import Change
-from nncompare.studies.verify.compare import compare, compare_float32
+from nncompare.studies.verify.compare import by_formula, compare, compare_float32
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
-from nncompare.studies.verify.judge import Judge
 from nncompare.worker.observation import Observation, read
 
 Convention = Literal["aligned", "native"]
@@ -156,7 +155,7 @@ class Parity:
         if outcome.status == "ok":
             self.watcher.phase(f"judges {task.label} by the formulas")
             seen = evidence.seen[dtype][runtime] = read(task.folder)
-            evidence.checks[dtype] += Judge(self.contexts[dtype]).by_formula(runtime, seen)
+            evidence.checks[dtype] += by_formula(self.contexts[dtype], runtime, seen)
 
     def _compare(self, evidence: Evidence) -> None:
         """Every pair, in the order of the experiment."""

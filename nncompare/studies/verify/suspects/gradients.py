@@ -15,7 +15,7 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import relative, scale
 from nncompare.studies.verify.suspects.scene import inputs_of
 
-_WRONG = 1e-9
+_WRONG = {"float64": 1e-9, "float32": 1e-3}
 """Relative difference from which a tensor's gradient is wrong; rounding stays below."""
 
 
@@ -47,7 +47,7 @@ def gradient_place(context: Context, given: Params, right: Params) -> tuple[str 
     largest = max((scale(right[name]) for name in context.trained if right[name].any()), default=1.0)
     floor = {name: max(scale(right[name]) if right[name].any() else 0.0, 1e-6 * largest) for name in context.trained}
     apart = {name: float(np.abs(given[name] - right[name]).max()) / floor[name] for name in context.trained}
-    wrong = [name for name in context.trained if apart[name] > _WRONG]
+    wrong = [name for name in context.trained if apart[name] > _WRONG[context.dtype]]
     if not wrong:
         return None, None
     words = gradient_looks_like(context, given, right)
@@ -173,7 +173,7 @@ def gradient_looks_like(context: Context, given: Params, right: Params) -> str |
         differences = [relative(given[n] - right[n], factor * l2 * context.probe[n]) for n in names if l2]
         if differences and min(differences) < 1e-6:
             return f"the gradient of the L2 penalty is {label}"
-    odd = [n for n in names if relative(given[n], right[n]) > _WRONG]
+    odd = [n for n in names if relative(given[n], right[n]) > _WRONG[context.dtype]]
     for name in odd:
         if given[name].ndim == 2 and relative(given[name], right[name].T) < 1e-9:
             return f"the gradient of {name} is transposed"

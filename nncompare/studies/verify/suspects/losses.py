@@ -13,7 +13,7 @@ from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.layers import Dropout
 from nncompare.studies.verify.context import Context
 
-_TOLERANCE = 1e-9
+_TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 
 
 def loss_looks_like(
@@ -31,7 +31,7 @@ def loss_looks_like(
         return "the loss is no number"
     if given == 0.0:
         return "the loss is zero: the step is left out"
-    limit = min(_TOLERANCE, 0.1 * abs(given - right) / max(abs(given), 1e-12))
+    limit = min(_TOLERANCE[context.dtype], 0.1 * abs(given - right) / max(abs(given), 1e-12))
     # what can happen in training alone is the likelier there, once the loss has been right at the probe weights
     suspects = [_constants(context, params, rows, step)]
     if plan is not None:

@@ -73,7 +73,7 @@ def logits_look_like(context: Context, seen: Observation) -> str:
             return f"predict uses the weights after step {mark}"
     with np.errstate(all="ignore"):
         masks = context.masks(0)
-        for part in (chunk, ~chunk):
+        for part in (chunk, ~chunk, chunk | ~chunk):
             made = reference.forward(context.model, last, x[rows[part]], training=True, masks=masks)
             if relative(given[part], made) <= _TOLERANCE:
                 return "predict runs in training mode: the batch's statistics, or dropout"

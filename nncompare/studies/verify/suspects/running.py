@@ -39,7 +39,7 @@ def running_looks_like(
     suspects.append(("one minus momentum rounded to float32", (1 - narrow) * before + narrow * batch))
     suspects.append(("the batch moves it twice", (1 - momentum) * right + momentum * batch))
     deviation = relative(after, right)
-    limit = min(1e-9, 0.1 * deviation)
+    limit = min(1e-9 if after.dtype == np.float64 else 3e-6, 0.1 * deviation)
     for label, value in suspects:
         if relative(after, value) <= limit:
             return label

@@ -138,19 +138,27 @@ def _step_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
 
 
 def _of_tokens(context: Context, found: Updates, optimizer: Any) -> str | None:
-    """Which rows of an embedding are wrong in the first update: those of tokens that the batch repeats, or lacks."""
+    """Which rows of an embedding go wrong first: those of tokens that the batch repeats, or lacks."""
     if not found.name.endswith(".table") or not context.model.input.is_tokens:
         return None
-    made = standard(optimizer)(found.weights[0], found.clipped[0], found.rates[0])
-    wrong = np.abs(found.weights[1] - made).max(axis=-1) > 1e-9 * scale(found.weights[1] - found.weights[0])
-    tokens = context.data.train.x[context.plan.updates.rows(0)]
-    counts = np.bincount(tokens.ravel(), minlength=len(made))
-    if len(counts) != len(wrong) or not wrong.any():
+    rule = standard(optimizer)
+    for step, gradient in enumerate(found.clipped):
+        made = rule(found.weights[step], gradient, found.rates[step])
+        moved = scale(found.weights[step + 1] - found.weights[step])
+        wrong = np.abs(found.weights[step + 1] - made).max(axis=-1) > 1e-9 * moved
+        if not wrong.any():
+            continue
+        tokens = context.data.train.x[context.plan.updates.rows(step)]
+        counts = np.bincount(tokens.ravel(), minlength=len(made))
+        if len(counts) != len(wrong):
+            return None
+        if not wrong[counts <= 1].any():
+            return (
+                "only tokens that occur more than once in the batch: sparse gradients are not summed before their use"
+            )
+        if not wrong[counts > 0].any():
+            return "only tokens that do not occur in the batch: their rows are left as they are, or should be"
         return None
-    if not wrong[counts <= 1].any():
-        return "only tokens that occur more than once in the batch: sparse gradients are not added up before their use"
-    if not wrong[counts > 0].any():
-        return "only tokens that do not occur in the batch: the update is lazy, or is not"
     return None
 
 
