@@ -165,7 +165,17 @@ def test_modes_against_mpmath(answers: Callable[[str], dict[str, Any]], runtime:
         for mode in (*MODES, "symbolic"):
             assert methods[mode]["status"] == "ok", methods[mode]
             got = np.array(methods[mode]["values"])
+            assert methods[mode]["how"]
             assert np.all(np.abs(got - true) <= tolerance * scale), (mode, order, dtype, got - true)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_values_against_mpmath(answers: Callable[[str], dict[str, Any]], runtime: str) -> None:
+    for text, (function, points) in JUDGES.items():
+        true = np.array([float(function(mpmath.mpf(x))) for x in points])
+        got = np.array(values_of(answers(runtime)[name_of(text, 1, "float64")])["value"]["values"])
+        tolerance = max(1e-13, KNOWN.get((runtime, text), 0.0))
+        assert np.all(np.abs(got - true) <= tolerance * np.maximum(1, np.abs(true))), (text, got - true)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -188,6 +198,18 @@ def test_the_exact_derivative_is_that_of_mpmath(text: str, order: int) -> None:
     tree, _ = differentiate(parse(text).expression, order)
     got, true = exact(tree, JUDGES[text][1]).values, judged(text, order)
     assert np.all(np.abs(got - true) <= 4e-16 * np.abs(true)), got - true
+
+
+@pytest.mark.parametrize("text", JUDGES)
+def test_numpy_values_are_those_of_mpmath(text: str) -> None:
+    function, points = JUDGES[text]
+    with mpmath.workdps(40):
+        true = np.array([float(function(mpmath.mpf(x))) for x in points])
+    for dtype, tolerance in (("float64", 2e-14), ("float32", 2e-5), ("longdouble", 2e-14)):
+        got = compute(parse(text).expression, np.array(points, dtype))
+        assert got.dtype == dtype
+        size = np.maximum(np.abs(true), np.maximum(1, np.abs(points)))
+        assert np.all(np.abs(got - true) <= tolerance * size), got - true
 
 
 @pytest.mark.parametrize("text", JUDGES)
