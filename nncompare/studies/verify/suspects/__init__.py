@@ -7,7 +7,7 @@ usual ones. A layer type without suspects is still located, only not explained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,8 @@ from nncompare.studies.verify.suspects import layers, sequences
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.scene import Scene, Suspect
 
+Constant = tuple[str, float, Callable[[float], Array]]
+"""Words for the value {0} and its distance {1} from the right one, the right one, the output for another."""
 BY_TYPE = {**layers.SUSPECTS, **sequences.SUSPECTS}
 _FITTED = {"layer_norm": "epsilon", "batch_norm": "epsilon", "leaky_relu": "slope", "dropout": "rate"}
 """Layer type -> its own constant that may have any wrong value."""
@@ -32,30 +34,46 @@ def looks_like(scene: Scene, tolerance: float) -> str | None:
         right = scene.formula()
         if right.shape == scene.given.shape:
             deviation = relative(scene.given, right)
+            if deviation <= scene.rounding:
+                return None
             tolerance = min(tolerance, max(1e-2 * deviation, min(scene.rounding, 0.2 * deviation)))
-        for label, made in _suspects(scene):
-            if made.shape != scene.given.shape or relative(scene.given, made) > tolerance:
-                continue
-            if right.shape != made.shape or relative(right, made) > tolerance:  # else it explains nothing
-                return label
-        return _fitted(scene, tolerance) or _partly(scene, right, tolerance)
+        return (
+            _named(scene, _suspects(scene), right, tolerance)
+            or _fitted(scene, _fields(scene), tolerance)
+            or _named(scene, _anywhere(scene), right, tolerance)
+            or _fitted(scene, _constants(scene), tolerance)
+            or _partly(scene, right, tolerance)
+        )
 
 
-def _fitted(scene: Scene, tolerance: float) -> str | None:
+def _named(scene: Scene, suspects: Iterable[Suspect], right: Array, tolerance: float) -> str | None:
+    for label, made in suspects:
+        if made.shape != scene.given.shape or relative(scene.given, made) > tolerance:
+            continue
+        if right.shape != made.shape or relative(right, made) > tolerance:  # else it explains nothing
+            return label
+    return None
+
+
+def _fitted(scene: Scene, constants: Iterable[Constant], tolerance: float) -> str | None:
     """One constant that may have any wrong value."""
-    for label, start, made in _constants(scene):
+    for label, start, made in constants:
         found = fit(made, scene.given, start)
         if found is not None and relative(scene.given, made(found)) <= 10 * tolerance:
             return label.format(found, found - start)
     return None
 
 
-def _constants(scene: Scene) -> Iterator[tuple[str, float, Callable[[float], Array]]]:
-    """(words for the value {0} and its distance {1} from the right one, the right one, output for another)."""
+def _fields(scene: Scene) -> Iterator[Constant]:
+    """The constant of the layer itself."""
     field = _FITTED.get(scene.layer.type)
     if field is not None:
         start = float(getattr(scene.layer, field))
         yield f"{field} {{0:.10g}} in place of {start:g}", start, lambda value: scene.formula(fields={field: value})
+
+
+def _constants(scene: Scene) -> Iterator[Constant]:
+    """Constants that should not be there."""
     if scene.layer.type == "attention":
         query = ("query_kernel", "query_bias")
         yield "scores are multiplied by {0:.10g}", 1.0, lambda c: scene.formula({n: c * scene.p[n] for n in query})
@@ -96,7 +114,6 @@ def _suspects(scene: Scene) -> Iterator[Suspect]:
         if name in scene.p:
             yield f"{name} is not added", scene.formula({name: np.zeros_like(scene.p[name])})
             yield f"{name} is added twice (a second {name}?)", scene.formula({name: 2 * scene.p[name]})
-    yield from _anywhere(scene)
 
 
 def _anywhere(scene: Scene) -> Iterator[Suspect]:
