@@ -82,10 +82,8 @@ def gradcheck(
         print_json(result.model_dump(mode="json"))
     if problem is not None:
         raise problem
-    if not result.complete:
-        raise typer.Exit(_NOT_ALL_FINISHED)
-    if not result.passed:
-        raise typer.Exit(1)
+    if not (result.complete and result.passed):
+        raise typer.Exit(1 if result.complete else _NOT_ALL_FINISHED)
 
 
 def _picture(

@@ -66,13 +66,6 @@ def gradcheck(
     names = check_runtimes(runtimes)
     truth = establish(formula, at=at, order=order, dtype=dtype)
     created = datetime.now().astimezone()
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
-        for name in names:
-            asking(name)
-            answers = derive(request(truth, name), Path(scratch) / name.replace(":", "-"))
-            rows.append(_row(truth, answers))
-    reference = _reference(truth)
     return GradcheckResult(
         id=f"gradcheck-{created:%Y%m%d-%H%M%S}",
         name=truth.formula.text,
@@ -82,10 +75,21 @@ def gradcheck(
         points=truth.points,
         gates={"value": _tolerance(truth, "value"), "derivative": _tolerance(truth, "reverse")},
         steps={name: float(STENCILS[name, order].step(np.ones(1, truth.x.dtype))[0]) for name in NAMES},
-        runtimes=tuple(rows),
-        reference=reference,
+        runtimes=_ask(truth, names, asking),
+        reference=_reference(truth),
         sweep=sweep(truth),
     )
+
+
+def _ask(truth: Truth, names: Sequence[str], asking: Callable[[str], None]) -> tuple[RuntimeDerivatives, ...]:
+    """A row for each runtime, one process after the other."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
+        for name in names:
+            asking(name)
+            answers = derive(request(truth, name), Path(scratch) / name.replace(":", "-"))
+            rows.append(_row(truth, answers))
+    return tuple(rows)
 
 
 def check_runtimes(runtimes: Sequence[str]) -> tuple[str, ...]:

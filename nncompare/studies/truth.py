@@ -85,12 +85,7 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
         UsageError: the formula, the points, the order or the dtype is not allowed.
     """
     read = parse(formula)
-    if order not in ORDERS:
-        raise UsageError(f"the order is {order}. Allowed: 1 or 2")
-    if dtype not in DTYPES:
-        near = get_close_matches(dtype, DTYPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise UsageError(f"the dtype is {dtype!r}{hint} Allowed: {', '.join(DTYPES)}")
+    _check(order, dtype)
     x = _points(at, np.dtype(dtype))
     from nncompare.numerics.exact import exact
     from nncompare.numerics.symbolic import differentiate
@@ -105,10 +100,11 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
     exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
     exact_value = np.where(takes_part, value.values, np.nan)
     derivative, text = derivatives[-1]
-    # SymPy may have simplified away what a framework computes, and rounds, as it stands
-    chained = chain_rule(read.expression, x, order)
-    rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
+    computable = np.isfinite(compute(read.expression, x)) & np.isfinite(chain_rule(read.expression, x, order))
     value_gate = make_gate(exact_value, _rounding(read.expression, x), x.dtype)
+    # SymPy may have simplified away what a framework computes, and rounds, as it stands
+    rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
+    gate = make_gate(exact_derivative, rounding, x.dtype, otherwise=value_gate.scale)
     return Truth(
         formula=read,
         order=order,
@@ -118,14 +114,18 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
         points=_document(x, value.values, exact_derivative, reasons),
         exact_value=exact_value,
         exact_derivative=exact_derivative,
-        owed=(np.abs(exact_derivative) < largest**_FAR)
-        & np.isfinite(compute(read.expression, x))
-        & np.isfinite(chained),
-        gates={
-            "value": value_gate,
-            "derivative": make_gate(exact_derivative, rounding, x.dtype, otherwise=value_gate.scale),
-        },
+        owed=computable & (np.abs(exact_derivative) < largest**_FAR),
+        gates={"value": value_gate, "derivative": gate},
     )
+
+
+def _check(order: int, dtype: str) -> None:
+    if order not in ORDERS:
+        raise UsageError(f"the order is {order}. Allowed: 1 or 2")
+    if dtype not in DTYPES:
+        near = get_close_matches(dtype, DTYPES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UsageError(f"the dtype is {dtype!r}{hint} Allowed: {', '.join(DTYPES)}")
 
 
 def _points(at: str, dtype: np.dtype[Any]) -> Array:
