@@ -1,11 +1,16 @@
-"""Every runtime by name: which module, what it needs, how to install it, which environment. Imports no framework."""
+"""Every runtime by name: which module, what it needs, how to install it, which environment. Imports no framework itself."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nncompare.spec.experiment import RUNTIMES
+
+if TYPE_CHECKING:
+    from nncompare.backends.base import Backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +82,9 @@ CATALOG: dict[str, Entry] = {
     )
 }
 assert tuple(CATALOG) == RUNTIMES, "spec.experiment.RUNTIMES and the catalog name the same runtimes"
+
+
+def load_backend(runtime: str) -> Backend:
+    """Imports the runtime's framework: for a worker process only, and one framework each."""
+    backend: Backend = importlib.import_module(CATALOG[runtime].module).BACKEND
+    return backend

@@ -56,7 +56,7 @@ def _guarded(work: Callable[[], None], send: Callable[..., None]) -> int:
 
 
 def _probe(runtime: str, send: Callable[..., None]) -> None:
-    from nncompare.worker.training import load_backend
+    from nncompare.backends.catalog import load_backend
 
     backend = load_backend(runtime)
     send("probed", versions=backend.versions(), devices=[asdict(device) for device in backend.devices()])

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.backends.catalog import CATALOG
+from nncompare.backends.catalog import CATALOG, load_backend
 from nncompare.backends.derivatives import MODES, Derivatives
 from nncompare.spec.expression import Call, Expression, from_data, nodes, to_data
-from nncompare.worker.training import load_backend
 
 Array = NDArray[Any]
 FILE = "derivatives.json"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nncompare.backends.base import Array, Job, Params, Piece, Session
+from nncompare.backends.catalog import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Refused
@@ -30,8 +31,6 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
     Raises:
         Refused: with the reason.
     """
-    from nncompare.worker.training import load_backend
-
     backend = load_backend(job.runtime)
     send("imported", versions=backend.versions())
     if reason := backend.why_not(job):

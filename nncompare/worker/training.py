@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import time
 import traceback
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import numpy as np
 
 from nncompare.backends import native
 from nncompare.backends.base import Backend, Job, Params, Session
-from nncompare.backends.catalog import CATALOG
+from nncompare.backends.catalog import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Diverged, Interrupted, Refused
@@ -30,12 +29,6 @@ from nncompare.worker.probes import peak_resident_bytes
 Send = Callable[..., None]
 REPORT_S = 0.5
 """Slices are reported together, at most this often, so that the parent sleeps while a slice runs."""
-
-
-def load_backend(runtime: str) -> Backend:
-    """Imports the runtime's framework."""
-    backend: Backend = importlib.import_module(CATALOG[runtime].module).BACKEND
-    return backend
 
 
 class TrainingRun:

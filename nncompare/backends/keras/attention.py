@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
+from nncompare.backends.keras.lowering import Lowering
 from nncompare.spec.model import Node
-
-if TYPE_CHECKING:
-    from nncompare.backends.keras.layers import Lowering
 
 
 def attention(node: Node, x: Any, into: Lowering) -> Any:

@@ -1,9 +1,7 @@
-"""Every layer as a Keras layer, and the whole model as a functional ``keras.Model``."""
+"""Every layer as a Keras layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -11,71 +9,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from nncompare.backends.base import Array, Job, Unsupported
 from nncompare.backends.keras.attention import attention
-from nncompare.backends.keras.binding import Binding
+from nncompare.backends.keras.dropout import dropout
+from nncompare.backends.keras.lowering import Builder, Lowering, lower
 from nncompare.backends.keras.recurrent import gru, lstm, rnn
-from nncompare.numerics.keys import generator
-from nncompare.numerics.masks import keep_mask
 from nncompare.spec.layers.convolution import pad_amounts
-from nncompare.spec.model import Model, Node
-
-Builder = Callable[[Node, Any, "Lowering"], Any]
-"""A lowering: from a node and its symbolic input to its symbolic output."""
-
-
-@dataclass(kw_only=True)
-class Lowering:
-    """What the builders share while a model is made, and what they leave behind.
-
-    Args:
-        job: what is asked.
-        regularizer: of every kernel, or None.
-        bindings: canonical parameter name -> where Keras keeps it.
-        outputs: node name -> its symbolic output.
-        native: layer type -> its builder where that differs in the native convention; empty in the aligned one.
-        masked: the dropout layers that read their masks.
-    """
-
-    job: Job
-    regularizer: Any
-    native: Mapping[str, Builder] = field(default_factory=dict)
-    bindings: dict[str, Binding] = field(default_factory=dict)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    masked: list[MaskedDropout] = field(default_factory=list)
-
-    @property
-    def dtype(self) -> str:
-        return self.job.dtype.name
-
-    def bind(self, node: Node, **bindings: Binding | Any) -> None:
-        """Says where the node's parameters are: ``kernel=layer.kernel``."""
-        for name, place in bindings.items():
-            self.bindings[f"{node.name}.{name}"] = place if isinstance(place, Binding) else Binding(place)
-
-
-def lower_model(model: Model, into: Lowering) -> Any:
-    """The functional Keras model, ``(N, *input) -> (N, *output)``; where its parts are is noted in ``into``.
-
-    Raises:
-        Unsupported: a layer has no lowering.
-    """
-    dtype = "int32" if model.input.is_tokens else into.dtype
-    inputs = keras.Input(model.input.shape, dtype=dtype, name="input")
-    x = inputs
-    for node in model.nodes:
-        x = lower(node, x, into)
-    return keras.Model(inputs, x, name="model")
-
-
-def lower(node: Node, x: Any, into: Lowering) -> Any:
-    """The node's symbolic output for the symbolic input ``x``; notes its parameters in ``into``."""
-    builder = into.native.get(node.layer.type, LOWERINGS.get(node.layer.type))
-    if builder is None:
-        raise Unsupported(f"{node.layer.type}: {UNSUPPORTED.get(node.layer.type, 'no lowering for Keras')}")
-    y = builder(node, x, into)
-    into.outputs[node.name] = y
-    return y
+from nncompare.spec.model import Node
 
 
 def _dense(node: Node, x: Any, into: Lowering) -> Any:
@@ -212,38 +151,6 @@ def _batch_norm(node: Node, x: Any, into: Lowering) -> Any:
     return y
 
 
-class MaskedDropout(keras.layers.Layer):
-    """Inverted dropout with masks from ``numerics.masks``: ``x keep / (1 - rate)`` in training.
-
-    For parity checks. The mask of the next batch must be set by ``draw`` before the step.
-    """
-
-    def __init__(self, rate: float, *, seed: int, shape: tuple[int, ...], name: str, dtype: str):
-        super().__init__(name=name)
-        self._rate, self._seed, self._shape = rate, seed, shape
-        # 0 and 1 as floats, since GPUs keep no boolean variables
-        self._keep = tf.Variable(np.ones((1, *shape), dtype), shape=(None, *shape), trainable=False)
-
-    def draw(self, step: int, examples: int) -> None:
-        """Sets the mask of one step of training."""
-        mask = keep_mask(self._seed, self.name, step, (examples, *self._shape), self._rate)
-        self._keep.assign(mask.astype(self._keep.dtype.as_numpy_dtype))
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        return inputs * self._keep / (1 - self._rate) if training else inputs
-
-
-def _dropout(node: Node, x: Any, into: Lowering) -> Any:
-    spec: Any = node.layer
-    seed = into.job.seed
-    if into.job.dropout == "framework":
-        own = int(generator(seed, f"dropout/{node.name}").integers(2**31))
-        return keras.layers.Dropout(spec.rate, seed=own, name=node.name)(x)
-    layer = MaskedDropout(spec.rate, seed=seed, shape=node.output.shape, name=node.name, dtype=into.dtype)
-    into.masked.append(layer)
-    return layer(x)
-
-
 def _relu(node: Node, x: Any, _: Lowering) -> Any:
     return keras.layers.ReLU(name=node.name)(x)
 
@@ -312,7 +219,7 @@ LOWERINGS: dict[str, Builder] = {
     "attention": attention,
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
-    "dropout": _dropout,
+    "dropout": dropout,
     "relu": _relu,
     "leaky_relu": _leaky_relu,
     "gelu": _gelu,
@@ -327,5 +234,3 @@ LOWERINGS: dict[str, Builder] = {
 
 UNSUPPORTED: dict[str, str] = {}
 """Layer type -> why Keras cannot have it."""
-
-__all__ = ["LOWERINGS", "UNSUPPORTED", "Array", "Lowering", "lower", "lower_model"]

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from nncompare.backends.keras import attention, layers
+from nncompare.backends.keras.lowering import Builder, Lowering
 from nncompare.backends.keras.optimizers import Table
 from nncompare.backends.semantics import (
     BEFORE_CORRECTION,
@@ -83,11 +84,11 @@ SEMANTICS = Semantics(
 )
 
 
-def _attention(node: Node, x: Any, into: layers.Lowering) -> Any:
+def _attention(node: Node, x: Any, into: Lowering) -> Any:
     return attention.attend(node, attention.make(node, into), x, into)
 
 
-def _batch_norm(node: Node, x: Any, into: layers.Lowering) -> Any:
+def _batch_norm(node: Node, x: Any, into: Lowering) -> Any:
     spec: Any = node.layer
     layer = keras.layers.BatchNormalization(momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name)
     y = layer(x)
@@ -101,28 +102,28 @@ def _batch_norm(node: Node, x: Any, into: layers.Lowering) -> Any:
     return y
 
 
-def _position(node: Node, x: Any, into: layers.Lowering) -> Any:
+def _position(node: Node, x: Any, into: Lowering) -> Any:
     layer = layers.Position(start="uniform", name=node.name)
     y = layer(x)
     into.bind(node, table=layer.table)
     return y
 
 
-def _leaky_relu(node: Node, x: Any, _: layers.Lowering) -> Any:
+def _leaky_relu(node: Node, x: Any, _: Lowering) -> Any:
     spec: Any = node.layer
     return keras.layers.LeakyReLU(spec.slope, name=node.name)(x)
 
 
-def _gelu(node: Node, x: Any, _: layers.Lowering) -> Any:
+def _gelu(node: Node, x: Any, _: Lowering) -> Any:
     spec: Any = node.layer
     return keras.layers.Activation(lambda x: keras.activations.gelu(x, spec.approximate), name=node.name)(x)
 
 
-def _activation(node: Node, x: Any, _: layers.Lowering) -> Any:
+def _activation(node: Node, x: Any, _: Lowering) -> Any:
     return keras.layers.Activation(node.layer.type, name=node.name)(x)
 
 
-LOWERINGS: dict[str, layers.Builder] = {
+LOWERINGS: dict[str, Builder] = {
     "attention": _attention,
     "batch_norm": _batch_norm,
     "position": _position,

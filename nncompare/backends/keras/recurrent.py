@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from nncompare.backends.keras.binding import Binding
+from nncompare.backends.keras.lowering import Lowering
 from nncompare.numerics.layout import GRU_GATES
 from nncompare.spec.model import Node
-
-if TYPE_CHECKING:
-    from nncompare.backends.keras.layers import Lowering
 
 KERAS_GRU_GATES = "zrn"
 """Keras's order; its LSTM's ``i, f, c, o`` is the canonical ``i, f, g, o``."""

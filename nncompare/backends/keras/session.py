@@ -13,8 +13,9 @@ import tensorflow as tf
 from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params, Piece
 from nncompare.backends.keras import device as devices
 from nncompare.backends.keras import native
-from nncompare.backends.keras.layers import Lowering, lower_model
+from nncompare.backends.keras.layers import LOWERINGS
 from nncompare.backends.keras.losses import loss, regularizer
+from nncompare.backends.keras.lowering import Lowering, lower_model
 from nncompare.backends.keras.optimizers import Table, optimizer
 from nncompare.backends.keras.pipeline import batches
 from nncompare.backends.semantics import ALIGNED, describe
@@ -173,8 +174,8 @@ class KerasSession:
 def _lowering(job: Job) -> Lowering:
     penalty = job.experiment.train.penalty
     if job.native:
-        return Lowering(job=job, regularizer=native.regularizer(penalty), native=native.LOWERINGS)
-    return Lowering(job=job, regularizer=regularizer(penalty))
+        return Lowering(job=job, regularizer=native.regularizer(penalty), builders={**LOWERINGS, **native.LOWERINGS})
+    return Lowering(job=job, regularizer=regularizer(penalty), builders=LOWERINGS)
 
 
 class _Pieces(keras.callbacks.Callback):
