@@ -1,4 +1,4 @@
-"""Every runtime by name: which module, what it needs, how to install it, which environment. Imports no framework itself."""
+"""Every runtime by name: its module, needs, how to install it, its environment. Loads no framework when imported."""
 
 from __future__ import annotations
 
