@@ -42,7 +42,7 @@ DESCRIBED: dict[str, Any] = {
         ],
         optimizer={"name": "adamw", "lr": 0.01, "weight_decay": 0.1},
         schedule={"name": "exponential", "factor": 0.5},
-        clip_norm=0.5,
+        clip_norm=2.0,  # of the checked updates the first is not clipped, the others are
     ),
     "image": _experiment(
         {"name": "digits"},
@@ -67,6 +67,7 @@ DESCRIBED: dict[str, Any] = {
             {**_DENSE, "units": 10},
         ],
         optimizer={"name": "rmsprop", "lr": 0.005, "momentum": 0.5},
+        penalty={"l2": 0.003},
     ),
     "series": _experiment(
         {"name": "random", "shape": [5, 3], "outputs": 2},

@@ -43,7 +43,7 @@ KERAS: list[Mutation] = [
         'return ops.cast(ops.cast(rate, "float32"), dtype),',
         "words",
         "update",
-        looks_like="rounded to float32",
+        looks_like="computed in float32, or rounded to it",
     ),
     _plant(
         "epsilon of RMSprop under the root",
@@ -145,7 +145,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "dropout mask inverted",
-        "layers",
+        "dropout",
         "return inputs * self._keep / (1 - self._rate) if training else inputs",
         "return inputs * (1 - self._keep) / (1 - self._rate) if training else inputs",
         "table",

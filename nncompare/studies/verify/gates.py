@@ -40,7 +40,7 @@ last forward pass amplifies (an LSTM over 28 steps: 1e-12 in the weights, 4e-11 
 does is judged by its formula at the runtime's own weights."""
 FLOOR_FACTOR = 3.0
 """Float32 runtimes may lie apart by so many times the larger of their own distances from float64."""
-UPDATE_FLOAT32 = 1e-4
+UPDATE_FLOAT32 = 1e-5
 """One step of the optimizer in float32 against its formula, relative to the step, besides the rounding of the weight;
 entries whose gradient is below a thousandth of their tensor's are left out."""
 RUNNING_FLOAT32 = 1e-5

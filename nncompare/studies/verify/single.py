@@ -50,9 +50,11 @@ def _updates(context: Context, runtime: str, seen: Observation) -> Iterator[Chec
         for name in context.trained:
             g = np.abs(slope[name])
             sure[name] &= g > max(1e-3 * float(g.max(initial=0.0)), 1e-5 * largest)
-            moved, apart = (_worst(x - expected[name], sure[name]) for x in (before[name], after[name]))
-            # the weight itself is rounded, to one unit in its last place or two
-            room = 4 * _EPSILON * gates.scale(before[name]) + gates.UPDATE_FLOAT32 * moved
+            w, made = before[name].astype(np.float64), expected[name]
+            # the weight itself is rounded, to one unit in its last place
+            room = np.maximum(np.abs(w), np.abs(made)) * _EPSILON
+            moved = _worst(np.abs(made - w), sure[name])
+            apart = _worst(np.maximum(np.abs(after[name] - made) - room, 0.0), sure[name])
             yield Check(
                 runtime=runtime,
                 against="formula",
@@ -60,13 +62,13 @@ def _updates(context: Context, runtime: str, seen: Observation) -> Iterator[Chec
                 layer=name,
                 dtype="float32",
                 worst=apart,
-                gate=room,
+                gate=gates.UPDATE_FLOAT32 * moved,
                 step=step + 1,
             )
 
 
 def _worst(values: Array, where: Array) -> float:
-    return float(np.abs(np.asarray(values, np.float64))[where].max(initial=0.0))
+    return float(values[where].max(initial=0.0))
 
 
 def gradients(

@@ -120,6 +120,12 @@ def _anywhere(scene: Scene) -> Iterator[Suspect]:
     right = scene.formula()
     yield "the layer is left out: it gives its input", scene.x
     yield "training and inference mode are exchanged", scene.in_other_mode()
+    if scene.x.dtype.kind == "f":
+        yield "its input is rounded to float32", scene.formula(x=scene.x.astype(np.float32).astype(np.float64))
+    if scene.p:
+        narrow = {name: value.astype(np.float32).astype(np.float64) for name, value in scene.p.items()}
+        yield "its parameters are rounded to float32", scene.formula(narrow)
+    yield "its output is rounded to float32", right.astype(np.float32).astype(np.float64)
     if scene.given.ndim > 2:
         yield "the time or height axis is reversed", right[:, ::-1]
         yield "the output's axes 1 and 2 are exchanged", right.swapaxes(1, 2)

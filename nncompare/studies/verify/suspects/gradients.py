@@ -19,23 +19,34 @@ _WRONG = {"float64": 1e-9, "float32": 1e-3}
 """Relative difference from which a tensor's gradient is wrong; rounding stays below."""
 
 
+_INSIDE = ("rnn", "lstm", "gru", "attention", "embedding")
+"""Layers whose own gradient takes many ways, so that they are suspected before what follows them."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A way that gradients take back.
 
     Args:
-        node: through whose output, or on whose way round (``shortcut``), they come.
+        node: through whose output they come; with parameters: through it to its input.
         behind: the layers with parameters that get their gradient on this way.
         shortcut: the way round of a residual, in place of its sum.
+        inside: within the layer, so that its own parameters are among those behind.
     """
 
     node: Node
     behind: frozenset[str]
     shortcut: bool = False
+    inside: bool = False
 
     @property
     def words(self) -> str:
         return f"the shortcut of {self.node.name}" if self.shortcut else self.node.name
+
+    @property
+    def rank(self) -> int:
+        """The likelier, the lower: a layer with parameters whose own gradients are right comes last."""
+        return 0 if self.inside else 1 if not self.node.parameters else 2
 
 
 def gradient_place(context: Context, given: Params, right: Params) -> tuple[str | None, str | None]:
@@ -45,33 +56,45 @@ def gradient_place(context: Context, given: Params, right: Params) -> tuple[str 
         given: the gradient of the runtime at fault; ``right``: one that stands the test of differences.
     """
     largest = max((scale(right[name]) for name in context.trained if right[name].any()), default=1.0)
-    floor = {name: max(scale(right[name]) if right[name].any() else 0.0, 1e-6 * largest) for name in context.trained}
-    apart = {name: float(np.abs(given[name] - right[name]).max()) / floor[name] for name in context.trained}
+    sizes = {name: scale(right[name]) if right[name].any() else 0.0 for name in context.trained}
+    apart = {n: float(np.abs(given[n] - right[n]).max()) / max(sizes[n], 1e-6 * largest) for n in context.trained}
     wrong = [name for name in context.trained if apart[name] > _WRONG[context.dtype]]
     if not wrong:
         return None, None
     words = gradient_looks_like(context, given, right)
     if words is not None and words.startswith("the whole"):
         return None, words
+    live = [name for name in context.trained if sizes[name] > 1e-10 * largest or name in wrong]
+    place = _part_of_a_layer(wrong, live)
     nodes = frozenset(name.rpartition(".")[0] for name in wrong)
-    if len(nodes) == 1:
-        (node,) = nodes
-        own = [name for name in context.trained if name.rpartition(".")[0] == node and right[name].any()]
-        if len(wrong) < len(own):
-            return (wrong[0] if len(wrong) == 1 else node), words
     if words is not None:
-        return wrong[0], words
-    ways = [way for way in _ways(context.model.nodes) if way.behind == nodes]
+        return (place if len(nodes) == 1 and place else wrong[0]), words
+    nothing = None
+    if not any(given[name].any() for name in wrong):
+        nothing = f"the gradient of {', '.join(wrong)} is zero: it is not trained"
+    if place is not None:
+        return place, nothing
+    ways = sorted((way for way in _ways(context.model.nodes) if way.behind == nodes), key=lambda way: way.rank)
+    if nothing and (len(nodes) == 1 and all(way.node.parameters for way in ways)):
+        return wrong[0], nothing
     if not ways:
-        return max(wrong, key=lambda name: apart[name]), None
-    scaled = _scaled(context, given, right, ways)
+        return max(wrong, key=lambda name: apart[name]), nothing
+    scaled = _scaled(context, given, right, [way for way in ways if not way.inside])
     if scaled is not None:
         way, factor = scaled
         what = "no gradient comes back" if abs(factor) < 1e-6 else f"the gradient is {factor:.8g} times the right one"
         return way.node.name, f"{what} through {way.words}"
-    # a way through a layer without parameters is the likelier: the others' own gradients are right
-    ways.sort(key=lambda way: bool(way.node.parameters))
-    return ways[0].node.name, f"the gradient goes wrong on its way back through {' or '.join(w.words for w in ways)}"
+    told = " or ".join(dict.fromkeys(way.words for way in ways))
+    return ways[0].node.name, f"the gradient goes wrong on its way back through {told}"
+
+
+def _part_of_a_layer(wrong: Sequence[str], live: Sequence[str]) -> str | None:
+    """The last layer that is wrong, if only some of its parameters are: what comes back to it must be right."""
+    last = wrong[-1].rpartition(".")[0]
+    mine = [name for name in wrong if name.rpartition(".")[0] == last]
+    if len(mine) == sum(name.rpartition(".")[0] == last for name in live):
+        return None
+    return mine[0] if len(mine) == len(wrong) == 1 else last
 
 
 def _ways(nodes: Sequence[Node], before: frozenset[str] = frozenset()) -> Iterator[Place]:
@@ -88,6 +111,8 @@ def _ways(nodes: Sequence[Node], before: frozenset[str] = frozenset()) -> Iterat
             yield Place(node, before)
             if any(item.trainable for item in node.parameters):
                 before = before | {node.name}
+                if node.layer.type in _INSIDE:
+                    yield Place(node, before, inside=True)
 
 
 def _owners(nodes: Sequence[Node]) -> frozenset[str]:
@@ -101,16 +126,16 @@ def _scaled(context: Context, given: Params, right: Params, ways: Sequence[Place
     part of every directional derivative that came on that way.
     """
     for way in ways:
-        names = [name for name in context.directions if name.rpartition(".")[0] in way.behind]
         missing, expected = [], []
-        for name in names:
-            direction = context.directions[name]
-            whole = float((right[name] * direction[name]).sum())
-            held = _held_slope(context, way, direction)
-            missing.append(whole - float((given[name] * direction[name]).sum()))
-            expected.append(whole - held)
+        for label, direction in context.directions.items():
+            part = {name: d for name, d in direction.items() if name.rpartition(".")[0] in way.behind}
+            if not part or (len(part) == 1 and label not in part):
+                continue
+            whole = float(sum((right[name] * d).sum() for name, d in part.items()))
+            missing.append(whole - float(sum((given[name] * d).sum() for name, d in part.items())))
+            expected.append(whole - _held_slope(context, way, part))
         a, b = np.array(expected), np.array(missing)
-        if not a.any():
+        if len(a) < 2 or not a.any():
             continue
         share = float((a * b).sum() / (a * a).sum())
         if np.abs(b - share * a).max() <= 1e-5 * np.abs(b).max():
@@ -163,24 +188,39 @@ def _input_of(context: Context, node: Node, kept: Mapping[str, Array], x: Array)
 
 def gradient_looks_like(context: Context, given: Params, right: Params) -> str | None:
     """What explains a gradient that is off while the loss is right, next to a gradient that is right."""
+    close = 1e-6 if context.dtype == "float64" else 1e-3
     names = [name for name in context.trained if name in given and right[name].any()]
-    ratios = [float((given[n] * right[n]).sum() / (right[n] ** 2).sum()) for n in names]
-    exact = all(relative(given[n], r * right[n]) <= 1e-6 for n, r in zip(names, ratios, strict=True))
-    if ratios and exact and np.ptp(ratios) <= 1e-6 * abs(ratios[0]) and abs(ratios[0] - 1) > 1e-9:
-        return f"the whole gradient is {ratios[0]:.10g} times the right one"
-    l2 = context.job.experiment.train.penalty.l2
-    for label, factor in (("missing", -2.0), ("halved", -1.0), ("counted twice", 2.0)):
-        differences = [relative(given[n] - right[n], factor * l2 * context.probe[n]) for n in names if l2]
-        if differences and min(differences) < 1e-6:
-            return f"the gradient of the L2 penalty is {label}"
+    ratios = {n: float((given[n] * right[n]).sum() / (right[n] ** 2).sum()) for n in names}
+    first = next(iter(ratios.values()), 1.0)
+    exact = all(relative(given[n], r * right[n]) <= close for n, r in ratios.items())
+    if exact and np.ptp(list(ratios.values())) <= close * abs(first) and abs(first - 1) > _WRONG[context.dtype]:
+        return f"the whole gradient is {first:.10g} times the right one"
     odd = [n for n in names if relative(given[n], right[n]) > _WRONG[context.dtype]]
+    for kind, values in _penalty_gradients(context):
+        for label, factor in (("missing", -1.0), ("halved", -0.5), ("counted twice", 1.0)):
+            apart = [relative(given[n] - right[n], factor * values[n]) for n in odd if values[n].any()]
+            if apart and min(apart) < max(close, 1e-6):
+                return f"the gradient of the {kind} penalty is {label}"
     for name in odd:
-        if given[name].ndim == 2 and relative(given[name], right[name].T) < 1e-9:
+        if given[name].ndim == 2 and relative(given[name], right[name].T) < close:
             return f"the gradient of {name} is transposed"
-        if not given[name].any() and len(odd) == 1:
-            return f"the gradient of {name} is zero: it is not trained"
+    if len(odd) == 1 and given[odd[0]].any() and relative(given[odd[0]], ratios[odd[0]] * right[odd[0]]) <= close:
+        return f"the gradient of {odd[0]} is {ratios[odd[0]]:.10g} times the right one"
     if len(odd) == 1:
-        ratio = ratios[names.index(odd[0])]
-        if relative(given[odd[0]], ratio * right[odd[0]]) <= 1e-6:
-            return f"the gradient of {odd[0]} is {ratio:.10g} times the right one"
+        apart = np.abs(given[odd[0]] - right[odd[0]]) > _WRONG[context.dtype] * scale(right[odd[0]])
+        where = np.flatnonzero(apart.any(axis=tuple(range(1, apart.ndim))))
+        if len(where) <= len(apart) // 2:
+            told = ", ".join(str(row + 1) for row in where[:6])
+            return f"the gradient of {odd[0]} is wrong in row {told} of {len(apart)} only"
     return None
+
+
+def _penalty_gradients(context: Context) -> Iterator[tuple[str, Params]]:
+    penalty, probe = context.job.experiment.train.penalty, context.probe
+    if penalty.l1:
+        yield "L1", {name: penalty.l1 * np.sign(probe[name]) for name in context.trained}
+    if penalty.l2:
+        yield "L2", {name: 2 * penalty.l2 * probe[name] for name in context.trained}
+    if penalty.l1 and penalty.l2:
+        both = {name: penalty.l1 * np.sign(probe[name]) + 2 * penalty.l2 * probe[name] for name in context.trained}
+        yield "L1 and L2", both

@@ -100,6 +100,7 @@ def _from_probabilities(
 ) -> Iterator[tuple[str, float]]:
     x, y = context.data.train.x[rows], context.data.train.y[rows]
     logits = reference.forward(context.model, params, x, training=True, masks=context.masks(step))
+    yield from _other_targets(task, logits, y, extra)
     if task == "regression":
         apart = np.abs(logits - y)
         yield "the absolute error in place of the squared", float(apart.mean()) + extra
@@ -107,6 +108,10 @@ def _from_probabilities(
         return
     squashed = losses.sigmoid(logits) if task == "binary" else np.exp(losses.log_softmax(logits))
     yield "logits are squashed before the loss that squashes them again", (losses.data_loss(task, squashed, y) + extra)
+    if task == "classification":
+        for small in (1e-7, 1e-8, 1e-12):
+            p = np.clip(logits, small, 1 - small)
+            yield "logits are taken for probabilities", losses.data_loss(task, np.log(p), y) + extra
     if task == "binary":
         for small in (1e-7, 1e-8, 1e-12):
             p = np.clip(logits, small, 1 - small)
@@ -116,13 +121,36 @@ def _from_probabilities(
             yield "logits are taken for probabilities", value + extra
 
 
+def _other_targets(task: Any, logits: Array, y: Array, extra: float) -> Iterator[tuple[str, float]]:
+    for by in (1, -1):
+        yield "the targets of the neighbouring example", losses.data_loss(task, logits, np.roll(y, by, axis=0)) + extra
+    if task == "binary":
+        yield "the targets are turned round", losses.data_loss(task, logits, 1 - y) + extra
+        for share in (0.1, 0.05, 0.01):
+            smooth = y * (1 - share) + share / 2
+            yield f"label smoothing of {share:g}", losses.data_loss(task, logits, smooth) + extra
+        return
+    if task == "regression":
+        return
+    logs = losses.log_softmax(logits)
+    bare = losses.data_loss(task, logits, y)
+    for share in (0.1, 0.05, 0.01):
+        yield f"label smoothing of {share:g}", (1 - share) * bare - share * float(logs.mean()) + extra
+    if y.ndim > 1:
+        for by in (1, -1):
+            yield (
+                "the targets of the neighbouring step",
+                losses.data_loss(task, logits, np.roll(y, by, axis=1)) + extra,
+            )
+
+
 def _training(context: Context, params: Params, rows: Array, step: int, plan: BatchPlan) -> Iterator[tuple[str, float]]:
     """Mistakes of a loop: the mode, the masks, the examples."""
     train, task = context.job.experiment.train, context.job.experiment.task
     split = context.data.train
 
-    def loss(rows: Array, step: int, training: bool = True) -> float:
-        x, y, masks = split.x[rows], split.y[rows], context.masks(step) if training else None
+    def loss(rows: Array, step: int, training: bool = True, x: Array | None = None) -> float:
+        x, y, masks = split.x[rows] if x is None else x, split.y[rows], context.masks(step) if training else None
         return reference.loss(context.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks)
 
     with np.errstate(all="ignore"):
@@ -140,9 +168,18 @@ def _training(context: Context, params: Params, rows: Array, step: int, plan: Ba
                     loss(plan.order(other)[begin : begin + size], step),
                 )
         yield "the order of the file: the examples are not shuffled", loss(np.arange(begin, begin + len(rows)), step)
+        order = plan.order(epoch)
+        for by in (1, -1):
+            shifted = np.roll(order, by)[begin : begin + size]
+            yield "the order is shifted by one example", loss(shifted, step)
+            moved = order[begin + by * place :][: len(rows)]
+            if len(moved) == len(rows):
+                yield "the batches overlap, or leave out an example between them", loss(moved, step)
+        if split.x.dtype == np.float64:
+            narrow = split.x[rows].astype(np.float32).astype(np.float64)
+            yield "the examples are rounded to float32", loss(rows, step, x=narrow)
         for other in _nearby(plan, step):
             yield f"the examples of step {other + 1}", loss(plan.rows(other), step)
-        order = plan.order(epoch)
         if len(rows) < size <= plan.examples:
             yield "the smaller last batch is filled up with examples before it", loss(order[-size:], step)
             missing = size - len(rows)

@@ -28,8 +28,11 @@ def standard(optimizer: Any) -> Rule:
 def rules(o: Any) -> Iterator[tuple[str, Rule]]:
     """Mistakes of each kind of optimizer."""
     yield "the weights are not updated at all", lambda w, _g, _r: w
+    for share in (1e-2, 5e-3, 1e-3, 5e-4, 1e-4):
+        yield f"{share:g} times the weights are added to the gradient: a coupled decay", _decayed(o, share)
     yield "the gradient is rounded to float32", _of_gradient(o, lambda g: g.astype(np.float32).astype(np.float64))
     yield "the gradient's sign is turned round", _of_gradient(o, np.negative)
+    yield "gradients of earlier steps are added: they are not set to zero", _summed(o)
     yield "the optimizer forgets what came before", lambda w, g, rate: standard(o)(w, g, rate)
     for field in ("momentum", "beta1", "beta2", "rho", "epsilon", "weight_decay"):
         if hasattr(o, field):
@@ -47,6 +50,21 @@ def rules(o: Any) -> Iterator[tuple[str, Rule]]:
         "rmsprop": _rmsprop,
     }
     yield from makers.get(o.name, lambda _: iter(()))(o)
+
+
+def _decayed(optimizer: Any, share: float) -> Rule:
+    rule = standard(optimizer)
+    return lambda w, g, rate: rule(w, g + share * w, rate)
+
+
+def _summed(optimizer: Any) -> Rule:
+    rule, memory = standard(optimizer), dict[str, Any](g=0.0)
+
+    def summed(w: Array, g: Array, rate: float) -> Array:
+        memory["g"] = memory["g"] + g
+        return rule(w, memory["g"], rate)
+
+    return summed
 
 
 def _of_gradient(optimizer: Any, change: Callable[[Array], Array]) -> Rule:
@@ -131,6 +149,7 @@ def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
         yield "the weight decay comes after the step, not before it", make(after=True)
     yield "the largest second moment so far is used (AMSGrad)", make(largest=True)
     yield "the bias correction counts one step too many", make(late=1)
+    yield "the bias correction counts one step too few", make(late=-1)
     yield "the bias correction is computed in float32", make(narrow=True)
     swapped = {"beta1": o.beta2, "beta2": o.beta1}
     yield "beta1 and beta2 are exchanged", standard(o.model_copy(update=swapped))

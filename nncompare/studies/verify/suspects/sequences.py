@@ -20,6 +20,7 @@ def _recurrent(s: Scene) -> Iterator[Suspect]:
         yield label, s.formula({name: reorder_gates(value, other, order) for name, value in s.p.items()})
         for name in s.p:
             yield f"{label} in {name}", s.formula({name: reorder_gates(s.p[name], other, order)})
+    yield from _other_gates(s)
     yield "the sequence is read backwards", s.formula(x=s.x[:, ::-1])
     yield "the recurrent kernel is transposed", s.formula({"recurrent_kernel": _transposed_gates(s)})
     if s.layer.type == "gru":
@@ -34,6 +35,64 @@ def _recurrent(s: Scene) -> Iterator[Suspect]:
     if not s.layer.return_sequences:
         whole = {"return_sequences": True}
         yield "the first step in place of the last", s.formula(fields=whole)[:, 0]
+
+
+def _other_gates(s: Scene) -> Iterator[Suspect]:
+    """The gates with another function in place of the sigmoid; a simple layer with another in place of tanh."""
+    if s.layer.type == "rnn":
+        for words, function in _FUNCTIONS.items():
+            yield f"{words} in place of tanh", _rnn_with(s, function)
+        return
+    for words, gate in _GATES.items():
+        yield words, (_lstm_with if s.layer.type == "lstm" else _gru_with)(s, gate)
+
+
+_GATES: dict[str, Callable[[Array], Array]] = {
+    "hard sigmoid gates, x / 6 + 1 / 2": lambda a: np.clip(a / 6 + 0.5, 0, 1),
+    "hard sigmoid gates, x / 5 + 1 / 2": lambda a: np.clip(a / 5 + 0.5, 0, 1),
+    "tanh gates": np.tanh,
+    "gates with their sign turned round": lambda a: sigmoid(-a),
+}
+
+
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda a: np.maximum(a, 0),
+    "sigmoid": sigmoid,
+    "nothing": lambda a: a,
+}
+
+
+def _rnn_with(s: Scene, function: Callable[[Array], Array]) -> Array:
+    h, states = np.zeros((len(s.x), s.layer.units)), []
+    for step in range(s.x.shape[1]):
+        h = function(s.x[:, step] @ s.p["kernel"] + h @ s.p["recurrent_kernel"] + s.p["bias"])
+        states.append(h)
+    return np.stack(states, axis=1) if s.layer.return_sequences else h
+
+
+def _lstm_with(s: Scene, gate: Callable[[Array], Array]) -> Array:
+    p, units = s.p, s.layer.units
+    h = c = np.zeros((len(s.x), units))
+    states = []
+    for step in range(s.x.shape[1]):
+        i, f, g, o = np.split(s.x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4, axis=-1)
+        c = gate(f) * c + gate(i) * np.tanh(g)
+        h = gate(o) * np.tanh(c)
+        states.append(h)
+    return np.stack(states, axis=1) if s.layer.return_sequences else h
+
+
+def _gru_with(s: Scene, gate: Callable[[Array], Array]) -> Array:
+    p, units = s.p, s.layer.units
+    h, states = np.zeros((len(s.x), units)), []
+    for step in range(s.x.shape[1]):
+        x = s.x[:, step] @ p["kernel"] + p["bias"]
+        u = h @ p["recurrent_kernel"] + p["recurrent_bias"]
+        (xr, xz, xn), (ur, uz, un) = np.split(x, 3, axis=-1), np.split(u, 3, axis=-1)
+        r, z = gate(xr + ur), gate(xz + uz)
+        h = (1 - z) * np.tanh(xn + r * un) + z * h
+        states.append(h)
+    return np.stack(states, axis=1) if s.layer.return_sequences else h
 
 
 def _transposed_gates(s: Scene) -> Array:

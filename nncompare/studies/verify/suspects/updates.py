@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,40 +13,12 @@ from nncompare.numerics import updates
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
-from nncompare.studies.verify.suspects.rules import Rule, rules, standard
+from nncompare.studies.verify.suspects.rules import rules, standard
+from nncompare.studies.verify.suspects.steps import TOLERANCE, Updates, forgotten, gradients_by_step
 from nncompare.worker.observation import Observation
 
-TOLERANCE = 1e-9
-"""Of an explained update, relative to its size: a suspect is named if it leaves nothing worth naming."""
-_HALF_UNIT = 6e-8
-"""Largest relative error of one rounding to float32."""
-
-
-@dataclass(frozen=True)
-class Updates:
-    """The checked updates of one parameter.
-
-    Args:
-        name: canonical name.
-        weights: before each update and after the last; ``gradients``: before clipping, ``clipped``: as the rule is
-            meant to see them; ``rates``: of every update.
-    """
-
-    name: str
-    weights: list[Array]
-    gradients: list[Array]
-    clipped: list[Array]
-    rates: list[float]
-
-    def residual(self, rule: Rule, gradients: list[Array] | None = None) -> float:
-        """How far the rule is from these updates, relative to their size; the worst of them."""
-        worst = 0.0
-        for step, gradient in enumerate(gradients or self.clipped):
-            made = rule(self.weights[step], gradient, self.rates[step])
-            moved = scale(self.weights[step + 1] - self.weights[step])
-            apart = absolute(self.weights[step + 1], made)
-            worst = max(worst, 0.0 if apart <= 1e-15 else apart / moved)
-        return worst
+_NARROW = 1e-6
+"""Largest relative error of a few roundings to float32."""
 
 
 def update_looks_like(context: Context, seen: Observation, name: str, tolerance: float = TOLERANCE) -> str | None:
@@ -59,23 +30,41 @@ def update_looks_like(context: Context, seen: Observation, name: str, tolerance:
     count = context.plan.update_steps
     gradients = [seen.update_gradients[step] for step in range(count)]
     clipped = [updates.clip(gradient, train.clip_norm) for gradient in gradients]
-    found = Updates(
-        name=name,
-        weights=[seen.update_weights[step][name] for step in range(count + 1)],
-        gradients=[gradient[name] for gradient in gradients],
-        clipped=[gradient[name] for gradient in clipped],
-        rates=[float(rate) for rate in context.plan.updates.learning_rate[:count]],
-    )
+
+    def updates_of(name: str) -> Updates:
+        return Updates(
+            name=name,
+            weights=[seen.update_weights[step][name] for step in range(count + 1)],
+            gradients=[gradient[name] for gradient in gradients],
+            clipped=[gradient[name] for gradient in clipped],
+            rates=[float(rate) for rate in context.plan.updates.learning_rate[:count]],
+        )
+
+    found = updates_of(name)
     with np.errstate(all="ignore"):
         limit = min(tolerance, 0.1 * found.residual(standard(train.optimizer)))
         left = {label: found.residual(rule) for label, rule in rules(train.optimizer)}
-        for label, changed in _clippings(gradients, train.clip_norm):
-            left[label] = found.residual(standard(train.optimizer), [gradient[name] for gradient in changed])
+        clippings = dict(_clippings(gradients, train.clip_norm))
+
+        def clipped_as(label: str, found: Updates) -> float:
+            changed = [gradient[found.name] for gradient in clippings[label]]
+            return found.residual(standard(train.optimizer), changed)
+
+        left |= {label: clipped_as(label, found) for label in clippings}
         known = {label: size for label, size in left.items() if size <= limit}
+        if len(known) > 1 and set(known) <= set(clippings):
+            # this tensor may be too small to tell them apart: then the others do
+            others = [updates_of(other) for other in context.trained]
+            known = {label: max(clipped_as(label, other) for other in others) for label in known}
         if known:
             return min(known, key=lambda label: known[label])
-        words = _fitted(found, train.optimizer, limit) or _step_by_step(found, train.optimizer, limit)
-        return words or _of_tokens(context, found, train.optimizer)
+        return (
+            _fitted(found, train.optimizer, limit)
+            or _step_by_step(found, train.optimizer, limit)
+            or gradients_by_step(found, train.optimizer, limit)
+            or forgotten(found, train.optimizer, limit)
+            or _of_tokens(context, found, train.optimizer)
+        )
 
 
 def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
@@ -92,6 +81,7 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
     candidates: list[tuple[str, float, Callable[[float], Array]]] = [
         ("learning rate times", 1.0, lambda factor: run(optimizer, factor))
     ]
+    candidates.append(("the weights after the step times", 1.0, lambda factor: factor * run(optimizer)))
     for field in ("epsilon", "beta1", "beta2", "momentum", "rho", "weight_decay"):
         if hasattr(optimizer, field):
             start = float(getattr(optimizer, field))
@@ -104,6 +94,8 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
                 rates = np.array(found.rates)
                 narrow = np.allclose(value * rates, rates.astype(np.float32), rtol=1e-11, atol=0)
                 return "learning rate rounded to float32" if narrow else f"learning rate times {value:.10g}"
+            if start == 1.0 and label.startswith("the weights"):
+                return f"{label} {value:.10g}"
             rounded = "; the right value rounded to float32" if np.float32(start) == value else ""
             return f"{label} {value:.10g} in place of {start:g}{rounded}"
     return None
@@ -131,8 +123,9 @@ def _step_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
         return "the learning rate of the step after"
     if np.allclose(used, asked[0], rtol=1e-6, atol=0):
         return "the learning rate of the first step in every step"
-    if np.abs(np.array(factors) - 1).max() < _HALF_UNIT:
-        return "what the learning rate is multiplied by is rounded to float32"
+    odd = [factor for factor in factors if abs(factor - 1) > 1e-9]
+    if np.abs(np.array(factors) - 1).max() < _NARROW and len(odd) > 1 and np.ptp(odd) > 1e-9:
+        return "what the learning rate is multiplied by is computed in float32, or rounded to it"
     told = ", ".join(f"{factor:.10g} in update {k + 1}" for k, factor in enumerate(factors) if abs(factor - 1) > 1e-9)
     return f"learning rate times {told}" if told else None
 
