@@ -10,6 +10,7 @@ The public Python API::
     run                                          # the tables, in a terminal and in a notebook
     nncompare.read("results/…")                  # a stored run
     nncompare.verify(experiment).certified       # do the runtimes compute the same function?
+    nncompare.tune("configs/tune_mnist_mlp.yaml").best.params  # the best hyperparameters, found with Optuna
     nncompare.gradcheck("x**3 + 2*x**2")         # a derivative by every method in every framework
 
 Names are imported when they are first used, so that ``import nncompare`` costs nothing.
@@ -26,16 +27,18 @@ __all__ = [
     "Gradcheck",
     "NncompareError",
     "Run",
+    "Tuned",
     "__version__",
     "gradcheck",
     "load",
     "read",
     "run",
+    "tune",
     "verify",
 ]
 
 if TYPE_CHECKING:
-    from nncompare.api import Certificate, Gradcheck, Run, gradcheck, load, read, run, verify
+    from nncompare.api import Certificate, Gradcheck, Run, Tuned, gradcheck, load, read, run, tune, verify
     from nncompare.errors import NncompareError
 
 

@@ -22,6 +22,8 @@ from nncompare.studies.gradcheck import DEFAULT_AT, DEFAULT_RUNTIMES
 from nncompare.studies.gradcheck import gradcheck as _gradcheck
 from nncompare.studies.run import run as _run
 from nncompare.studies.verify import verify as _verify
+from nncompare.tuning import Tuned
+from nncompare.tuning import search as _search
 
 
 class Run:
@@ -220,14 +222,48 @@ def verify(
     return Certificate(found.result, found.folder)
 
 
+def tune(
+    experiment: str | Path | Experiment,
+    *overrides: str,
+    output: str | Path | None = "results",
+    jobs: int = 1,
+    per_backend: bool = False,
+    storage: str | None = None,
+) -> Tuned:
+    """Searches hyperparameters as the experiment's ``tune:`` says.
+
+    Args:
+        experiment: a YAML file, or what ``load`` gave.
+        overrides: only with a file.
+        output: where the result folder is made; None: nothing is stored.
+        jobs: workers at the same time; they share the threads.
+        per_backend: one search for each runtime; else one on the first, whose best trials are repeated on all.
+        storage: ``postgresql://…`` for several machines; None: a file in the result folder.
+
+    Raises:
+        ConfigError, DataError, StoreError, UsageError: nothing has been trained. (A StoreError may also come at the
+            end; the trials are in the folder's ``study.journal`` then.)
+        TypeError: overrides for an experiment that is already loaded.
+    """
+    return _search(
+        _loaded(experiment, overrides),
+        output=None if output is None else Path(output),
+        jobs=jobs,
+        per_backend=per_backend,
+        storage=storage,
+    )
+
+
 __all__ = [
     "Certificate",
     "Gradcheck",
     "NncompareError",
     "Run",
+    "Tuned",
     "gradcheck",
     "load",
     "read",
     "run",
+    "tune",
     "verify",
 ]

@@ -90,6 +90,7 @@ def tune(
 
 def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool) -> Finished:
     from nncompare.cli.console import err, is_live
+    from nncompare.cli.run import ended_like_ctrl_c
     from nncompare.report.tune_progress import TuneProgress
     from nncompare.studies.tune.asked import check
     from nncompare.studies.tune.document import goals
@@ -97,12 +98,14 @@ def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool) 
 
     section = check(experiment, asked)
     console = err()
-    with TuneProgress(console, goals(section), quiet=quiet, live=is_live(console)) as progress:
+    progress = TuneProgress(console, goals(section), quiet=quiet, live=is_live(console))
+    with ended_like_ctrl_c(), progress:
         return search(experiment, asked, output=output, watcher=progress)
 
 
 def _resume(folder: Path, arguments: list[str], trials: str | None, storage: str | None, *, quiet: bool) -> Finished:
     from nncompare.cli.console import err, is_live
+    from nncompare.cli.run import ended_like_ctrl_c
     from nncompare.errors import ConfigError
     from nncompare.report.tune_progress import TuneProgress
     from nncompare.spec.overrides import Override, OverrideError
@@ -117,7 +120,8 @@ def _resume(folder: Path, arguments: list[str], trials: str | None, storage: str
     except OverrideError as error:
         raise ConfigError([error.problem]) from None
     console = err()
-    with TuneProgress(console, read(folder).goals, quiet=quiet, live=is_live(console)) as progress:
+    progress = TuneProgress(console, read(folder).goals, quiet=quiet, live=is_live(console))
+    with ended_like_ctrl_c(), progress:
         return resume(folder, changes, storage=storage, watcher=progress)
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from nncompare.report.numbers import short
 from nncompare.store.tune import TuneResult, TuneSearch, TuneTrial
 
 _WIDTH, _HEIGHT = 620, 260
@@ -19,6 +20,8 @@ _STATES = ["complete", "pruned", "failed"]
 _COLOURS = ["#0072B2", "#E69F00", "#D55E00"]  # Okabe and Ito: told apart by colour-blind people
 _SHAPES = ["circle", "square", "cross"]
 _MOST_LINES = 200
+_LONGEST = 24
+"""Letters of a value beside an axis."""
 
 
 def charts(result: TuneResult, search: TuneSearch) -> dict[str, Any]:
@@ -74,6 +77,17 @@ def _scale(values: Sequence[Any]) -> Any:
     return alt.Scale(zero=False)
 
 
+def _counted(name: str, values: Sequence[int]) -> Any:
+    """An axis with whole numbers alone."""
+    import altair as alt
+
+    low, high = min(values), max(values)
+    step = next(unit * 10**power for power in range(9) for unit in (1, 2, 5) if (high - low) <= 12 * unit * 10**power)
+    ticks = list(range(-(-low // step) * step, high + 1, step))
+    scale = alt.Scale(domain=[low, max(high, low + 1)], nice=False)
+    return alt.X(f"{name}:Q", title=name, scale=scale, axis=alt.Axis(values=ticks, format="d"))
+
+
 def _state_encodings() -> dict[str, Any]:
     import altair as alt
 
@@ -99,7 +113,7 @@ def _history(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
         if best is not None:
             steps.append({"trial": item.number, "best": best})
     scale = _scale([row["value"] for row in rows])
-    x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1))
+    x = _counted("trial", [row["trial"] for row in rows])
     tips = ["trial:Q", "value:Q", "state:N"]
     points = _base(rows).mark_point(filled=True, size=55)
     points = points.encode(x=x, y=alt.Y("value:Q", title=goal.name, scale=scale), tooltip=tips, **_state_encodings())
@@ -138,14 +152,22 @@ def _parallel(result: TuneResult, done: Sequence[TuneTrial], names: Sequence[str
             row = {"trial": item.number, "axis": name, "place": places[name][index], "shown": str(values[index])}
             rows.append({**row, "value": item.values[0] if item.values else None})
     colour = alt.Color("value:Q", title=goal.name, scale=alt.Scale(scheme="viridis", reverse=goal.goal == "maximize"))
+    x = alt.X("axis:N", sort=list(axes), title=None, axis=alt.Axis(labelAngle=-20, labelLimit=300))
+    y = alt.Y("place:Q", title="from the smallest to the largest value", axis=alt.Axis(labels=False, ticks=False))
+    tips = ["trial:N", "axis:N", "shown:N", "value:Q"]
     lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=25))
-    return lines.encode(
-        x=alt.X("axis:N", sort=list(axes), title=None, axis=alt.Axis(labelAngle=-20, labelLimit=300)),
-        y=alt.Y("place:Q", title="from the smallest to the largest value", axis=alt.Axis(labels=False, ticks=False)),
-        color=colour,
-        detail="trial:N",
-        tooltip=["trial:N", "axis:N", "shown:N", "value:Q"],
-    ).properties(width=_WIDTH, height=_HEIGHT)
+    lines = lines.encode(x=x, y=y, color=colour, detail="trial:N", tooltip=tips)
+    words = _base([row for name in axes for row in _ends(name, axes[name], places[name])])
+    words = words.mark_text(align="left", dx=6, fontSize=10).encode(x=x, y=y, text="shown:N")
+    return (lines + words).properties(width=_WIDTH, height=_HEIGHT)
+
+
+def _ends(name: str, values: Sequence[Any], places: Sequence[float]) -> list[dict[str, Any]]:
+    """What stands beside an axis: its smallest and largest number, or every word."""
+    known = {place: value for place, value in zip(places, values, strict=True) if value is not None}
+    wanted = {min(known), max(known)} if _is_number(list(known.values())) else set(known)
+    texts = {place: short(known[place]) if isinstance(known[place], float) else str(known[place]) for place in wanted}
+    return [{"axis": name, "place": place, "shown": text[:_LONGEST]} for place, text in sorted(texts.items())]
 
 
 def _places(values: Sequence[Any]) -> list[float]:
@@ -176,7 +198,7 @@ def _slices(result: TuneResult, trials: Sequence[TuneTrial], names: Sequence[str
         values = [row[_field(name)] for row in rows if row.get(_field(name)) is not None]
         number = _is_number(values)
         x = (
-            alt.X(f"{_field(name)}:Q", title=name, scale=_scale(values))
+            alt.X(f"{_field(name)}:Q", title=name, scale=_scale(values), axis=alt.Axis(tickCount=4, labelSeparation=8))
             if number
             else alt.X(f"{_field(name)}:N", title=name, axis=alt.Axis(labelLimit=160, labelAngle=-30))
         )
@@ -227,7 +249,7 @@ def _epochs(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
     encodings.pop("shape")
     lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=20))
     return lines.encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1)),
+        x=_counted("epoch", [row["epoch"] for row in rows]),
         y=alt.Y("value:Q", title=result.goals[0].name, scale=scale),
         detail="trial:N",
         strokeDash=alt.StrokeDash("state:N", scale=alt.Scale(domain=_STATES), title="state"),

@@ -43,6 +43,19 @@ def to_html(result: TuneResult) -> str:
     )
 
 
+def fragment(result: TuneResult) -> str:
+    """The same for a notebook: tables and still pictures (SVG), without a script and without the page around them."""
+    import vl_convert
+
+    parts = [f'<div style="max-width:72em"><pre style="white-space:pre">{escape(_text(result))}</pre>']
+    for search in result.searches:
+        for title, chart in charts(result, search).items():
+            picture = vl_convert.vegalite_to_svg(chart.to_dict())
+            caption = f"{search.runtime}: {title}" if len(result.searches) > 1 else title
+            parts.append(f"<figure><figcaption><b>{escape(caption)}</b></figcaption>{picture}</figure>")
+    return "".join(parts) + "</div>"
+
+
 def _script(specs: dict[str, Any]) -> str:
     """Draws every picture into its place."""
     # a text of the user's must not end the script
