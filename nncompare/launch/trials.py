@@ -17,6 +17,9 @@ QUIT_S = 2.0
 GROWTH_BYTES = 96 * 2**20
 GROWTH_SHARE = 0.1
 """By how much a worker may grow before it is replaced; the larger of the two."""
+SETTLING = 2
+"""Trials until a worker's size is taken for the one to grow from: a framework's allocator keeps what the second one
+needed beside the first one's remains (150 MB with MNIST in TensorFlow), once and for all."""
 
 
 class TrialWorker:
@@ -35,9 +38,9 @@ class TrialWorker:
         self.process = WorkerProcess(worker_command("--trials", runtime), environment, log)
         self.process.go()
         self.imported: Message | None = None
-        self._settled: int | None = None
+        self._settled, self._trials = 0, 0
         self.full = False
-        """It holds much more than after its first trial: a framework has not given back everything (Keras keeps about
+        """It holds much more than after its first trials: a framework has not given back everything (Keras keeps about
         1.5 MB of every model, TensorFlow half a megabyte of every new shape), and a fresh process is the only cure."""
 
     @property
@@ -67,7 +70,9 @@ class TrialWorker:
             self.imported = message
         elif message["kind"] == "trial_end":
             held = message["resident_bytes"]
-            self._settled = self._settled or held
+            self._trials += 1
+            if self._trials <= SETTLING:
+                self._settled = max(self._settled, held)
             self.full = held - self._settled > max(GROWTH_BYTES, GROWTH_SHARE * self._settled)
         return message
 

@@ -12,6 +12,8 @@ from nncompare.numerics.batches import BatchPlan
 
 _ROWS = 1 << 20
 """Row numbers that are drawn at once, so that many short epochs cost one call of NumPy and long runs little memory."""
+_AHEAD = 4
+"""Batches that are gathered ahead; gathering one is far quicker than training on it."""
 
 
 def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
@@ -38,4 +40,7 @@ def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
         count = tf.minimum(plan.epochs - first, block) * plan.steps_per_epoch
         return tf.data.Dataset.range(count).map(batch)
 
-    return tf.data.Dataset.range(0, plan.epochs, block).flat_map(steps).prefetch(tf.data.AUTOTUNE)
+    found = tf.data.Dataset.range(0, plan.epochs, block).flat_map(steps).prefetch(_AHEAD)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread sleeps for seconds, and who drops the pipeline waits for it to wake
+    return found.with_options(options)
