@@ -1,15 +1,18 @@
 """``nncompare tune`` beside the same search as it is usually written, on MNIST.
 
-    python -m benchmarks.tune_usual [--trials 4] [--threads 1] [--jobs 1] [--check]
+    python -m benchmarks.tune_usual [--trials 20] [--jobs N] [--backend torch] [--check]
 
-The usual way: an Optuna objective that makes data sets and loaders, where every sample goes through ``ToTensor`` and
-``Normalize`` one by one (here with the operations of torchvision's own classes, through Pillow where it is installed,
-as torchvision's MNIST does), an ``nn.Sequential``, a loop over a ``DataLoader`` with ``loss.item()``, and a validation
-pass. Both sides train the same trials: the same network, split sizes, batch size, epochs, threads and proposals.
+The usual way: an Optuna objective that makes data sets and loaders, where every sample goes through torchvision's
+``ToTensor`` and ``Normalize`` one by one, an ``nn.Sequential``, a loop over a ``DataLoader`` with ``loss.item()``, and
+a validation pass. Both sides train the same trials: the same network, split sizes, batch size, epochs and proposals.
 
-With ``--jobs 1`` they take turns trial by trial, in processes of their own, so that a slow spell of the machine meets
-both; the ratio is of seconds a trial. With more jobs nncompare searches first, then the usual objective trains the same
-trials one after the other with all the threads together; the ratio is of the whole searches, with our import.
+As it stands each search has the whole machine: nncompare one worker a processor, the usual objective one process that
+trains trial after trial with as many threads; the ratio is of the whole searches, with our start and without theirs.
+``--jobs 1`` compares single trials instead: with one thread each they take turns trial by trial, in processes of their
+own, so that a slow spell of the machine meets both; the ratio is of seconds a trial.
+
+Where torchvision cannot be imported its operations are done by the same calls without it; where Pillow is missing too,
+on the array itself. Both are quicker than torchvision, so that the ratio is smaller than it would be; it says which.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from nncompare.data import signature
+from nncompare.launch.resources import usable_threads
 from nncompare.spec.load import load
 from nncompare.studies.tune.asked import Asked
 from nncompare.studies.tune.study import Silent, tune
@@ -38,6 +42,34 @@ WANTED = 10.0
 MEAN, STD = 0.1307, 0.3081
 
 
+def transforms() -> tuple[str, Callable[[Any], Any], Callable[[Any], Any]]:
+    """What stands for torchvision, its ``ToTensor`` and ``Normalize``, and what makes a picture of an array."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return "torchvision's operations without Pillow", _both, lambda array: array
+    try:
+        from torchvision import transforms as tv
+    except (ImportError, OSError, RuntimeError):  # not there, or built for another torch
+        return "torchvision's operations through Pillow", _both, Image.fromarray
+    return "torchvision", tv.Compose([tv.ToTensor(), tv.Normalize((MEAN,), (STD,))]), Image.fromarray
+
+
+def _both(picture: Any) -> Any:
+    """What torchvision does to a picture in the two transforms, without its checks."""
+    import numpy as np
+    import torch
+
+    array = np.array(picture, np.uint8, copy=True)
+    tensor = torch.from_numpy(array).view(28, 28, 1).permute((2, 0, 1)).contiguous()
+    tensor = tensor.to(dtype=torch.get_default_dtype()).div(255)
+    mean = torch.as_tensor((MEAN,), dtype=tensor.dtype, device=tensor.device)
+    std = torch.as_tensor((STD,), dtype=tensor.dtype, device=tensor.device)
+    if (std == 0).any():
+        raise ValueError("std evaluated to zero")
+    return tensor.clone().sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
+
+
 def usual(proposals: list[dict[str, Any]], threads: int, epochs: int, folder: Path) -> None:
     """The other side: prints one line of JSON for each line that it reads."""
     import numpy as np
@@ -45,45 +77,19 @@ def usual(proposals: list[dict[str, Any]], threads: int, epochs: int, folder: Pa
     from torch import nn
     from torch.utils.data import DataLoader, Dataset
 
-    try:
-        from PIL import Image as image  # noqa: N813
-    except ImportError:
-        image = None  # the usual side is a little faster for it
+    kind, prepare, to_picture = transforms()
     torch.set_num_threads(threads)
-
-    class ToTensor:
-        def __call__(self, picture: Any) -> torch.Tensor:
-            array = np.array(picture, np.uint8, copy=True)
-            tensor = torch.from_numpy(array).view(28, 28, 1).permute((2, 0, 1)).contiguous()
-            return tensor.to(dtype=torch.get_default_dtype()).div(255)
-
-    class Normalize(nn.Module):
-        def forward(self, tensor: torch.Tensor) -> torch.Tensor:
-            if not tensor.is_floating_point() or tensor.ndim < 3:
-                raise TypeError("an image of floats is expected")
-            tensor = tensor.clone()
-            mean = torch.as_tensor((MEAN,), dtype=tensor.dtype, device=tensor.device)
-            std = torch.as_tensor((STD,), dtype=tensor.dtype, device=tensor.device)
-            if (std == 0).any():
-                raise ValueError("std evaluated to zero")
-            return tensor.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
     class Pictures(Dataset[tuple[torch.Tensor, int]]):
         def __init__(self, part: str):
             self.images = torch.from_numpy(np.load(folder / f"{part}_images.npy"))
             self.labels = torch.from_numpy(np.load(folder / f"{part}_labels.npy"))
-            self.transforms: list[Callable[[Any], Any]] = [ToTensor(), Normalize()]
 
         def __len__(self) -> int:
             return len(self.labels)
 
         def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-            picture, label = self.images[index].numpy(), int(self.labels[index])
-            if image is not None:
-                picture = image.fromarray(picture)
-            for transform in self.transforms:
-                picture = transform(picture)
-            return picture, label
+            return prepare(to_picture(self.images[index].numpy())), int(self.labels[index])
 
     def objective(params: dict[str, Any]) -> float:
         train = DataLoader(Pictures("train"), batch_size=128, shuffle=True)
@@ -108,7 +114,7 @@ def usual(proposals: list[dict[str, Any]], threads: int, epochs: int, folder: Pa
                     total += criterion(model(x), y).item() * len(y)
         return total / len(validation.dataset)  # type: ignore[arg-type]
 
-    print("ready", flush=True)
+    print(f"ready: {kind}", flush=True)
     for line in sys.stdin:
         begun = time.perf_counter()
         value = objective(proposals[int(line)])
@@ -161,10 +167,10 @@ class _Turns(Silent):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1, help="of each worker")
     parser.add_argument("--backend", default="torch")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=usable_threads())
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -210,7 +216,9 @@ def other_side(folder: Path, threads: int, stack: ExitStack) -> Callable[[int], 
     given, answers = other.stdin, other.stdout
     assert given is not None
     assert answers is not None
-    assert answers.readline().strip() == "ready", "the usual side did not start"
+    said = answers.readline().strip()
+    assert said.startswith("ready: "), "the usual side did not start"
+    print(f"the usual side transforms with {said.removeprefix('ready: ')}", flush=True)
 
     def ask(number: int) -> dict[str, float]:
         given.write(f"{number}\n")

@@ -113,7 +113,7 @@ def _history(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
         if best is not None:
             steps.append({"trial": item.number, "best": best})
     scale = _scale([row["value"] for row in rows])
-    x = _counted("trial", [row["trial"] for row in rows])
+    x = _counted("trial", [item.number for item in trials if item.values])
     tips = ["trial:Q", "value:Q", "state:N"]
     points = _base(rows).mark_point(filled=True, size=55)
     points = points.encode(x=x, y=alt.Y("value:Q", title=goal.name, scale=scale), tooltip=tips, **_state_encodings())
@@ -249,7 +249,7 @@ def _epochs(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
     encodings.pop("shape")
     lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=20))
     return lines.encode(
-        x=_counted("epoch", [row["epoch"] for row in rows]),
+        x=_counted("epoch", [int(step) for item in trials for step in item.intermediate]),
         y=alt.Y("value:Q", title=result.goals[0].name, scale=scale),
         detail="trial:N",
         strokeDash=alt.StrokeDash("state:N", scale=alt.Scale(domain=_STATES), title="state"),

@@ -18,6 +18,10 @@ from nncompare.report import numbers
 from nncompare.report.words import printable
 from nncompare.store.tune import TuneConfirmed, TuneGoal
 
+_GAP = 3
+"""Letters between two columns."""
+_LEAST = 12
+"""Letters of the parameters that are worth a column."""
 SHOWN = 12
 """Finished trials that the live table keeps."""
 
@@ -91,7 +95,7 @@ class TuneProgress:
         self._draw()
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:  # noqa: ARG002
-        self._under[number] = _Row(number, "starts", "", params_text(params))
+        self._under[number] = _Row(number, "starts", "", params_text(params, brief=self._live is not None))
         self._draw()
 
     def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None:  # noqa: ARG002
@@ -106,7 +110,9 @@ class TuneProgress:
         self._done, self._here = self._done + 1, self._here + 1
         value = "" if not done.values else ", ".join(numbers.short(item) for item in done.values)
         best = self._is_best(done)
-        row = _Row(done.number, _words(done), value, params_text(done.params), numbers.duration(done.seconds), best)
+        brief = self._live is not None
+        row = _Row(done.number, _words(done, brief=brief), value, params_text(done.params, brief=brief), best=best)
+        row.seconds = numbers.duration(done.seconds)
         self._rows = [*self._rows, row][-SHOWN:]
         if self._live is None:
             figures = f" {self._goals[0].name} {value}" if value else ""
@@ -146,12 +152,20 @@ class TuneProgress:
 
     def _table(self) -> RenderableType:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-        for head, right in (("trial", True), ("", False), (self._goals[0].name, True), ("time", True)):
+        heads = ("trial", "", self._goals[0].name, "time", "parameters")
+        shown = [*self._rows, *self._under.values()]
+        lines = [
+            (str(row.number), row.what, f"{row.value}{' *' if row.best else '  '}", row.seconds, row.params)
+            for row in shown
+        ]
+        widths = [max(len(line[k]) for line in (heads, *lines)) for k in range(4)]
+        # only the parameters are cut where a terminal is narrow, and never a number
+        room = self._console.width - sum(widths) - _GAP * len(widths)
+        columns = 5 if room >= _LEAST else 4
+        for head, right in list(zip(heads, (True, False, True, True, False), strict=True))[:columns]:
             table.add_column(Text(head), justify="right" if right else "left", no_wrap=True)
-        table.add_column(Text("parameters"), overflow="ellipsis", no_wrap=True)
-        for row in (*self._rows, *self._under.values()):
-            mark = " *" if row.best else "  "
-            cells = (str(row.number), row.what, row.value + mark, row.seconds, row.params)
+        for row, line in zip(shown, lines, strict=True):
+            cells = (*line[:4], _cut(line[4], room))[:columns]
             table.add_row(*(Text(printable(cell), "bold" if row.best else "") for cell in cells))
         best = "" if self._best is None else f", best {numbers.short(self._best[0])} in trial {self._best[1]} *"
         head = f"{self._runtime}: {self._done} of {self._total} trials{best}{self._left()}"
@@ -162,13 +176,44 @@ class TuneProgress:
             self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
 
 
-def _words(done: Ended) -> str:
+def _words(done: Ended, *, brief: bool) -> str:
+    if done.state == "failed" and brief:
+        return f"failed: {done.status}"
     if done.state == "failed":
         return f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
     return done.state
 
 
-def params_text(params: Mapping[str, Any]) -> str:
-    """``model.dropout=0.3 train.optimizer.lr=0.001234``."""
-    parts = (f"{name}={numbers.short(value) if isinstance(value, float) else value}" for name, value in params.items())
-    return "  ".join(parts)
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def params_text(params: Mapping[str, Any], *, brief: bool = False) -> str:
+    """``model.dropout=0.3  train.optimizer.lr=0.001234``.
+
+    Args:
+        brief: with no more of each path than tells it from the others: ``dropout=0.3  lr=0.001234``.
+    """
+    names = _endings(list(params)) if brief else dict(zip(params, params, strict=True))
+    return "  ".join(f"{names[name]}={_value(value)}" for name, value in params.items())
+
+
+def _endings(paths: Sequence[str]) -> dict[str, str]:
+    """Path -> its shortest ending that begins with a word and that no other path has."""
+    found = {}
+    for path in paths:
+        parts = path.split(".")
+        endings = [".".join(parts[k:]) for k in range(len(parts) - 1, -1, -1)]
+        others = [other for other in paths if other != path]
+        found[path] = next(
+            (end for end in endings if not end[0].isdigit() and not any(f".{o}".endswith(f".{end}") for o in others)),
+            path,
+        )
+    return found
+
+
+def _value(value: Any) -> str:
+    """Lists and mappings come as the JSON that Optuna stores."""
+    if isinstance(value, float):
+        return numbers.short(value)
+    return value.replace('"', "") if isinstance(value, str) and value[:1] in ("[", "{") else str(value)

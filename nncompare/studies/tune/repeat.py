@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -97,12 +98,13 @@ def confirm(
     """Trains the best trials on every runtime of the experiment with the seeds that follow ``train.seed``.
 
     Args:
-        best: from the best on; ``tune.confirm.top`` of them are taken.
+        best: from the best on; the first ``tune.confirm.top`` that differ in a parameter are taken.
         told: of each training: its row, its place and the number of all.
     """
     tune = experiment.tune
     assert tune is not None, "a search has a tune section"
-    chosen = list(enumerate(best[: tune.confirm.top], start=1))
+    distinct = {json.dumps(trial.params, sort_keys=True): trial for trial in reversed(best)}
+    chosen = list(enumerate([trial for trial in best if trial in distinct.values()][: tune.confirm.top], start=1))
     seeds = [experiment.train.seed + 1 + k for k in range(tune.confirm.seeds)]
     total, found = len(chosen) * len(seeds) * len(experiment.backends), []
     with ExitStack() as stack:
