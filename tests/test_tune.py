@@ -222,6 +222,34 @@ def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path
     assert "another process works on this search" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_said_and_what_was_finished_before_is_kept(tmp_path, monkeypatch, capsys):
+    from nncompare.studies.tune.storage import _Journal
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full.yaml").write_text(CONFIG.replace("epochs: 4", "epochs: 1"))
+    append, ends = _Journal.append_logs, []
+
+    def full(self, logs):
+        if len(ends) == 2:
+            raise OSError(28, "No space left on device")
+        append(self, logs)
+        ends.extend(log for log in logs if log.get("state") in (1, 2))  # complete, pruned
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Journal, "append_logs", full)
+        assert call(["tune", "full.yaml", "-q", "--trials", "4"]) == 2
+    said = capsys.readouterr().err
+    (folder,) = tmp_path.glob("results/killed-*")
+    assert "No space left on device; finished trials are kept" in said
+    assert f"--resume results/{folder.name}" in said
+    assert "Traceback" not in said
+    kept = [trial.values for trial in plain_study(folder, "killed/torch").trials[:2]]
+    assert call(["tune", "--resume", str(folder), "-q"]) == 0
+    trials = plain_study(folder, "killed/torch").trials
+    _check_exact(trials, 4)
+    assert [trial.values for trial in trials[:2]] == kept
+
+
 CONFIG = """\
 name: killed
 data: {name: digits}

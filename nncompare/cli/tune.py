@@ -52,6 +52,7 @@ def tune(
     output: options.Output = Path("results"),
     as_json: options.Json = False,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> None:
     """Search hyperparameters with Optuna; write the best experiment as a file that runs.
@@ -68,7 +69,8 @@ def tune(
         wrong = [name for name, value in given.items() if value]
         if wrong:
             raise UsageError(f"{', '.join(wrong)}: a search goes on as it was begun; leave it out with --resume")
-        finished = _resume(resume, [*([config] if config else []), *(overrides or ())], trials, storage, quiet=quiet)
+        changes = [*([config] if config else []), *(overrides or ())]
+        finished = _resume(resume, changes, trials, storage, quiet=quiet, verbose=verbose > 0)
     else:
         if config is None:
             raise UsageError("name the experiment file, or --resume RESULT")
@@ -80,7 +82,7 @@ def tune(
         if dry_run:
             _plan(experiment, asked, as_json=as_json)
             return
-        finished = _search(experiment, asked, output, quiet=quiet)
+        finished = _search(experiment, asked, output, quiet=quiet, verbose=verbose > 0)
     _print(finished, as_json=as_json)
     if finished.result.outcome == "interrupted":
         raise typer.Exit(_INTERRUPTED)
@@ -88,7 +90,7 @@ def tune(
         raise typer.Exit(_NOT_ALL_DONE)
 
 
-def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool) -> Finished:
+def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool) -> Finished:
     from nncompare.cli.console import err, is_live
     from nncompare.cli.run import ended_like_ctrl_c
     from nncompare.report.tune_progress import TuneProgress
@@ -98,12 +100,14 @@ def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool) 
 
     section = check(experiment, asked)
     console = err()
-    progress = TuneProgress(console, goals(section), quiet=quiet, live=is_live(console))
+    progress = TuneProgress(console, goals(section), quiet=quiet, verbose=verbose, live=is_live(console))
     with ended_like_ctrl_c(), progress:
         return search(experiment, asked, output=output, watcher=progress)
 
 
-def _resume(folder: Path, arguments: list[str], trials: str | None, storage: str | None, *, quiet: bool) -> Finished:
+def _resume(
+    folder: Path, arguments: list[str], trials: str | None, storage: str | None, *, quiet: bool, verbose: bool
+) -> Finished:
     from nncompare.cli.console import err, is_live
     from nncompare.cli.run import ended_like_ctrl_c
     from nncompare.errors import ConfigError
@@ -120,7 +124,7 @@ def _resume(folder: Path, arguments: list[str], trials: str | None, storage: str
     except OverrideError as error:
         raise ConfigError([error.problem]) from None
     console = err()
-    progress = TuneProgress(console, read(folder).goals, quiet=quiet, live=is_live(console))
+    progress = TuneProgress(console, read(folder).goals, quiet=quiet, verbose=verbose, live=is_live(console))
     with ended_like_ctrl_c(), progress:
         return resume(folder, changes, storage=storage, watcher=progress)
 

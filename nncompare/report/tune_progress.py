@@ -55,6 +55,7 @@ class TuneProgress:
         console: on standard error.
         goals: of the search; the first one decides what is best.
         quiet: say nothing.
+        verbose: say every epoch where nothing can be redrawn.
         live: a terminal that can redraw.
         clock: monotonic seconds.
     """
@@ -65,10 +66,12 @@ class TuneProgress:
         goals: Sequence[TuneGoal],
         *,
         quiet: bool = False,
+        verbose: bool = False,
         live: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._console, self._goals, self._quiet, self._clock = console, tuple(goals), quiet, clock
+        self._verbose = verbose
         self._live = Live(console=console, transient=True, refresh_per_second=4) if live and not quiet else None
         self._rows: list[_Row] = []
         self._under: dict[int, _Row] = {}
@@ -98,11 +101,14 @@ class TuneProgress:
         self._under[number] = _Row(number, "starts", "", params_text(params, brief=self._live is not None))
         self._draw()
 
-    def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None:  # noqa: ARG002
+    def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None:
         row = self._under.get(number)
         if row is not None:
             row.what = f"epoch {epoch}/{epochs}"
             row.value = "" if value is None else numbers.short(value)
+            if self._verbose and self._live is None:
+                said = f", {self._goals[0].name} {row.value}" if row.value else ""
+                self._line(f"{runtime}: trial {number} {row.what}{said}")
             self._draw()
 
     def trial_done(self, runtime: str, done: Ended) -> None:

@@ -80,9 +80,10 @@ class Search:
                 self._listen()
         finally:
             for slot in self._slots:
-                self._let_go(slot)
                 if slot.worker is not None:
                     slot.worker.close(politely=slot.under is None)
+            for slot in self._slots:  # after that, since the storage may be what has failed
+                self._let_go(slot)
 
     def _go_on(self) -> bool:
         """Gives idle workers their next trials; False when nothing is left to wait for."""

@@ -133,6 +133,27 @@ def database(url: str) -> BaseStorage:
         raise _bad(url, f"no connection: {lines[0] if lines else type(error).__name__}") from None
 
 
+@contextlib.contextmanager
+def explained(folder: Path, url: str | None) -> Iterator[None]:
+    """Says what to do when the storage fails in the midst of a search.
+
+    Raises:
+        StoreError: the database has gone, or the disk is full.
+    """
+    place = f"--storage {hidden(url)}" if url else str(folder)
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as error:
+        cause = error.__cause__ or error
+        line = next(iter(str(getattr(cause, "orig", None) or cause).strip().splitlines()), type(cause).__name__)
+    except OSError as error:
+        line = error.strerror or str(error)
+    else:
+        return
+    again = f"nncompare tune --resume {folder}{f' --storage {hidden(url)}' if url else ''}"
+    raise StoreError(f"{place}: {line}; finished trials are kept: mend it, then {again}")
+
+
 def hidden(url: str) -> str:
     """The URL without its password."""
     scheme, separator, rest = url.partition("://")

@@ -30,7 +30,7 @@ from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
 from nncompare.studies.tune.records import ranked
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.search import Watcher as SearchWatcher
-from nncompare.studies.tune.storage import JOURNAL, Study, database, held, hidden, journal
+from nncompare.studies.tune.storage import JOURNAL, Study, database, explained, held, hidden, journal
 from nncompare.studies.tune.trial import DataStore, Done
 
 
@@ -101,6 +101,7 @@ def tune(
             folder.mkdir()
         stack.enter_context(held(folder))
         run = _Run(experiment, asked, storage, folder, work, store, watcher or Silent(), stored=output is not None)
+        stack.enter_context(explained(folder, asked.storage))
         return Finished(result=run.run(result), folder=folder if output is not None else None)
 
 
@@ -144,6 +145,7 @@ def resume(
         write_text(folder / tune_folder.EXPERIMENT, dump(experiment))
         run = _Run(experiment, asked, opened, folder, work, DataStore(work / "data"), watcher or Silent(), stored=True)
         document_ = before.model_copy(update={"experiment": to_mapping(experiment)})
+        stack.enter_context(explained(folder, storage))
         return Finished(result=run.run(document_), folder=folder)
 
 
