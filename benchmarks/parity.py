@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = asked.files or sorted((ROOT / "configs").glob("*.yaml"))
     rows, result = [], None
     for file in files:
-        result = verify(load(file, (), signature_of=signature), output=None)
+        result = verify(load(file, (), signature_of=signature), output=None).result
         rows.append(row(file, result))
         print(f"{file.stem}: {result.status} in {result.seconds:.0f} s", flush=True)
     text = table(rows)
