@@ -8,6 +8,8 @@ a validation pass. Both sides train the same trials: the same network, split siz
 
 As it stands each search has the whole machine: nncompare one worker a processor, the usual objective one process that
 trains trial after trial with as many threads; the ratio is of the whole searches, with our start and without theirs.
+Ours runs once before and once after the other, and its mean is taken, so that a machine that slows down shows.
+Processor seconds are printed too; other programs change them less.
 ``--jobs 1`` compares single trials instead: with one thread each they take turns trial by trial, in processes of their
 own, so that a slow spell of the machine meets both; the ratio is of seconds a trial.
 
@@ -116,9 +118,10 @@ def usual(proposals: list[dict[str, Any]], threads: int, epochs: int, folder: Pa
 
     print(f"ready: {kind}", flush=True)
     for line in sys.stdin:
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         value = objective(proposals[int(line)])
-        print(json.dumps({"seconds": time.perf_counter() - begun, "value": value}), flush=True)
+        spent = {"seconds": time.perf_counter() - begun, "cpu_s": time.process_time() - busy}
+        print(json.dumps({"value": value, **spent}), flush=True)
 
 
 def save_pictures(folder: Path) -> None:
@@ -154,7 +157,7 @@ class _Turns(Silent):
         if self.at_once and done.number > 0:  # the first one pays the import
             self.compare(done.number)
 
-    def compare(self, number: int) -> float:
+    def compare(self, number: int) -> dict[str, float]:
         done, theirs = self.ours[number], self.other(number)
         self.ratios.append(theirs["seconds"] / done.seconds)
         print(
@@ -162,7 +165,7 @@ class _Turns(Silent):
             f"{theirs['seconds']:.2f} s (loss {theirs['value']:.4f}): {self.ratios[-1]:.1f} times",
             flush=True,
         )
-        return theirs["seconds"]
+        return theirs
 
 
 def main() -> int:
@@ -192,17 +195,29 @@ def side_by_side(asked: argparse.Namespace) -> int:
         described = {"trials": proposals(experiment), "epochs": experiment.train.epochs}
         (folder / "proposals.json").write_text(json.dumps(described))
         turns = _Turns(other_side(folder, asked.threads * asked.jobs, stack), at_once=asked.jobs == 1)
-        begun = time.perf_counter()
-        tune(experiment, Asked(jobs=asked.jobs), output=None, watcher=turns)
-        ours = time.perf_counter() - begun
+        ours, cpu = searched(experiment, asked.jobs, turns)
         if asked.jobs > 1:
-            theirs = sum(turns.compare(number) for number in range(asked.trials))
-            print(f"nncompare {ours:.1f} s with {asked.jobs} workers, usual {theirs:.1f} s for {asked.trials} trials")
-            ratio, kind = theirs / ours, "of the whole searches"
+            theirs = [turns.compare(number) for number in range(asked.trials)]
+            again, again_cpu = searched(experiment, asked.jobs, Silent())
+            usual_s, usual_cpu = (sum(item[key] for item in theirs) for key in ("seconds", "cpu_s"))
+            print(
+                f"{asked.trials} trials: nncompare {ours:.1f} s before and {again:.1f} s after, usual {usual_s:.1f} s"
+            )
+            print(f"processor seconds: nncompare {cpu:.1f} and {again_cpu:.1f}, usual {usual_cpu:.1f}")
+            ratio, kind = 2 * usual_s / (ours + again), f"of the whole searches with {asked.jobs} workers"
         else:
             ratio, kind = statistics.median(turns.ratios), f"median of {len(turns.ratios)} trials"
     print(f"{asked.backend}: {ratio:.1f} times as fast, {kind}")
     return 1 if asked.check and ratio < WANTED else 0
+
+
+def searched(experiment: Any, jobs: int, watcher: Silent) -> tuple[float, float]:
+    """Wall and processor seconds of one search of ours, from its start to its end, workers included."""
+    begun, before = time.perf_counter(), os.times()
+    tune(experiment, Asked(jobs=jobs), output=None, watcher=watcher)
+    after = os.times()
+    kinds = ("user", "system", "children_user", "children_system")
+    return time.perf_counter() - begun, sum(getattr(after, kind) - getattr(before, kind) for kind in kinds)
 
 
 def other_side(folder: Path, threads: int, stack: ExitStack) -> Callable[[int], dict[str, float]]:
