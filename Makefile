@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# processes that run tests; a file's tests stay in one, since they share their workers
+JOBS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test test-all check bench clean help
@@ -29,7 +31,7 @@ demo: $(VENV)/.all  ## install everything and compare the three frameworks on bu
 	$(BIN)/nncompare run configs/digits_mlp.yaml
 
 test: $(VENV)/.test  ## install what the tests need and run them
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-all: $(VENV)/.test  ## the slow tests too
 	$(BIN)/python -m pytest
