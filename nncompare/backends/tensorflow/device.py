@@ -11,7 +11,6 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -19,6 +18,8 @@ import tensorflow as tf
 from nncompare.backends.base import Device, Job
 
 _KINDS = ("TPU", "GPU", "CPU")
+_FLUSHES: dict[str, bool] = {}
+"""What was found of the devices of this process."""
 
 
 def devices() -> list[Device]:
@@ -111,12 +112,15 @@ class Placement:
             return None
         return int(tf.config.experimental.get_memory_info(self.device.id.lstrip("/"))["peak"])
 
-    @cached_property
+    @property
     def flushes_denormals(self) -> bool:
-        """Whether a product below the smallest normal float32 becomes zero, found by computing one."""
-        with self.scope():
-            product = tf.function(lambda x: x * x)(tf.constant(1e-20, tf.float32))
-        return float(product) == 0.0
+        """Whether a product below the smallest normal float32 becomes zero, found by computing one. The same for every
+        session of a process, so that a search does not trace the probe for each trial."""
+        if self.device.id not in _FLUSHES:
+            with self.scope():
+                product = tf.function(lambda x: x * x)(tf.constant(1e-20, tf.float32))
+            _FLUSHES[self.device.id] = float(product) == 0.0
+        return _FLUSHES[self.device.id]
 
 
 def place(device: Device) -> Placement:
