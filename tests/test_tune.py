@@ -87,6 +87,7 @@ def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_
     assert row["final"]["val_loss"] == best.value  # bitwise, in another process
 
 
+@pytest.mark.needs_torch
 def test_a_grid_is_enumerated_and_then_ends(tmp_path):
     parameters = {"train.optimizer.lr": [0.001, 0.01], "model.hidden": [[8], [8, 8]], "model.batch_norm": [False, True]}
     result = tune(experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None).result
@@ -95,6 +96,7 @@ def test_a_grid_is_enumerated_and_then_ends(tmp_path):
     assert result.complete
 
 
+@pytest.mark.needs_torch
 def test_a_hopeless_trial_is_stopped_in_mid_training(tmp_path):
     """One learning rate that learns, one that cannot: after the good ones the bad one does not see its last epoch."""
     parameters = {"train.optimizer.lr": [1e-2, 2e-2, 3e-2, 1e-7]}
@@ -126,6 +128,7 @@ def test_pruning_reaches_every_loop(tmp_path, runtime):
     assert result.trials[1].epochs == 1
 
 
+@pytest.mark.needs_torch
 def test_trials_that_fail_say_why_and_are_never_the_best(tmp_path):
     parameters = {
         "train.optimizer": [
@@ -142,6 +145,7 @@ def test_trials_that_fail_say_why_and_are_never_the_best(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_torch
 def test_a_trial_without_memory_fails_and_the_next_one_trains(tmp_path):
     parameters = {"model.hidden": [[100_000, 10_000_000], [8]]}
     result = tune(experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None).result
@@ -150,6 +154,7 @@ def test_a_trial_without_memory_fails_and_the_next_one_trains(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_torch
 def test_values_that_do_not_go_together_fail_that_trial(tmp_path):
     """Each bound alone is valid with the file's other values; 4 heads do not divide 6 features."""
     section = {"sampler": "grid", "parameters": {"model.embedding": [8, 6], "model.heads": [2, 4]}}
@@ -169,6 +174,7 @@ def test_values_that_do_not_go_together_fail_that_trial(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_torch
 def test_a_trial_that_takes_too_long_is_ended(tmp_path):
     parameters = {"train.epochs": [1, 1_000_000]}
     result = tune(
@@ -180,6 +186,7 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_torch
 def test_the_search_stops_at_its_time(tmp_path):
     finished = tune(experiment(tmp_path, trials=100_000, timeout=12.0), output=tmp_path)
     assert finished.result.outcome == "stopped"
@@ -188,6 +195,7 @@ def test_the_search_stops_at_its_time(tmp_path):
     assert all(trial.state == "complete" for trial in finished.result.trials)
 
 
+@pytest.mark.needs_torch
 def test_failures_in_a_row_end_the_search_with_an_explanation(tmp_path):
     lr = {"train.optimizer.lr": {"min": 1e30, "max": 1e31}}
     found = experiment(tmp_path, parameters=lr, max_failures=2, train={"epochs": 3, "optimizer": {"name": "sgd"}})
@@ -198,6 +206,7 @@ def test_failures_in_a_row_end_the_search_with_an_explanation(tmp_path):
     assert not result.complete
 
 
+@pytest.mark.needs_torch
 def test_resume_goes_on_to_the_new_total_and_to_the_same_trials(tmp_path):
     found = experiment(tmp_path, trials=6, sampler="tpe", startup_trials=2)
     whole = tune(found, output=None).result
@@ -208,6 +217,7 @@ def test_resume_goes_on_to_the_new_total_and_to_the_same_trials(tmp_path):
     assert [trial.values for trial in second.result.trials] == [trial.values for trial in whole.trials]
 
 
+@pytest.mark.needs_torch
 def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path, capsys):
     from nncompare.studies.tune.storage import held
 
@@ -222,6 +232,7 @@ def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path
     assert "another process works on this search" in capsys.readouterr().err
 
 
+@pytest.mark.needs_torch
 def test_a_full_disk_is_said_and_what_was_finished_before_is_kept(tmp_path, monkeypatch, capsys):
     from nncompare.studies.tune.storage import _Journal
 
@@ -308,11 +319,13 @@ def _check_exact(trials, total):
     assert all(trial.state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED) for trial in trials)
 
 
+@pytest.mark.needs_torch
 def test_a_killed_search_resumes_to_exactly_what_was_asked(tmp_path, capsys):
     _check_exact(*_killed_and_resumed(tmp_path, 2, seed=1))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.needs_torch
 def test_killed_at_ten_random_moments(tmp_path, capsys):
     _check_exact(*_killed_and_resumed(tmp_path, 10, seed=int(time.time())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def experiment(*, backends=("torch",), train=(), data=(), task=None, **section):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_torch
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "gp", "qmc", "nsga2"])
 def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(sampler):
     parameters = {
@@ -63,6 +65,7 @@ def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(samp
 
 
 @pytest.mark.slow
+@pytest.mark.needs_torch
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "successive_halving", {"name": "patient", "patience": 0}])
 def test_every_pruner_stops_something(pruner):
     lr = {"train.optimizer.lr": {"min": 1e-7, "max": 1e1, "log": True}}
@@ -221,6 +224,7 @@ def test_the_name_in_a_database_follows_what_is_searched_and_not_how_long():
     assert study_name(experiment(), "keras", shared=True) != base
 
 
+@pytest.mark.needs_torch
 def test_a_runtime_that_does_not_start_spends_no_trial(monkeypatch, tmp_path):
     broken = {"PYTHONPATH": str(tmp_path)}
     (tmp_path / "torch.py").write_text("raise ImportError('broken on purpose')\n")
@@ -315,3 +319,23 @@ def test_a_dry_run_trains_and_writes_nothing(tmp_path, monkeypatch, capsys):
     assert call(["tune", "search.yaml", "--dry-run"]) == 0
     assert "20 trials on torch, tpe" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["search.yaml"]
+
+
+@pytest.mark.needs_torch
+def test_json_is_one_document_on_stdout_and_the_report_goes_to_stderr(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    section = "tune: {sampler: grid, parameters: {train.optimizer: [{name: sgd, lr: 1e30}, {name: adam}]}}\n"
+    head = "data: {name: digits}\nmodel: {family: mlp, hidden: [8]}\ntrain: {epochs: 2, batch_size: 256}\n"
+    (tmp_path / "search.yaml").write_text(f"{head}backends: [torch]\n{section}")
+    assert call(["tune", "search.yaml", "--json", "-v"]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} in the document"))
+    assert document["kind"] == "tune"
+    assert [trial["state"] for trial in document["trials"]] == ["failed", "complete"]
+    assert document["trials"][0]["values"] is None
+    assert document["best"]["params"] == {"train.optimizer": {"name": "adam"}}
+    assert "torch: trial 1 epoch 2/2, val_loss" in err
+    assert "Failed on torch" in err
+    (folder,) = tmp_path.glob("results/*")
+    assert json.loads((folder / "result.json").read_text()) == document
+    assert (folder / "report.html").is_file()
