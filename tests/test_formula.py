@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nncompare.errors import ConfigError
+from nncompare.errors import ConfigError, UsageError
 from nncompare.numerics.exact import exact
 from nncompare.numerics.formula import compute
 from nncompare.numerics.symbolic import differentiate
@@ -106,7 +106,8 @@ REFUSED = [
     ("sin x", 4, "sin(x)"),
     ("x = 2", 3, "no '='"),
     ("x; x", 2, "cannot be read"),
-    ("import os", 7, "parentheses"),
+    ("import os", 1, "cannot be read"),
+    ("def f", 1, "cannot be read"),
     ("yield x", 1, ""),
     # characters
     ("x²", 2, "**2"),
@@ -159,6 +160,26 @@ def test_refuses_with_the_place(text: str, column: int | None, words: str) -> No
         *_, shown, caret = str(problem).split("\n")
         assert caret.endswith("^")
         assert len(caret) <= len(shown) + 1
+
+
+def test_a_hint_ends_with_one_mark() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("X + ln(x)")
+    assert "did you mean 'x'?" in str(caught.value)
+    assert "?." not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "words"),
+    [
+        ("silu(" * 20 + "x" + ")" * 20, 1, "7,340,026 parts"),
+        ("gelu(" * 30 + "x" + ")" * 30, 2, "at most 5,000"),
+        ("silu(" * 5 + "x" + ")" * 5, 2, "more than 1,000 parts"),
+    ],
+)
+def test_a_derivative_that_would_take_minutes_is_refused_at_once(text: str, order: int, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        differentiate(parse(text).expression, order)
 
 
 def test_a_caret_stands_under_its_character() -> None:

@@ -14,11 +14,24 @@ from typing import Any
 import sympy
 
 from nncompare.errors import UsageError
-from nncompare.spec.expression import Binary, Call, Constant, Expression, Number, Variable, evaluate
+from nncompare.spec.expression import (
+    DERIVED,
+    FUNCTIONS,
+    OPERATORS,
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Variable,
+    evaluate,
+)
 
 X = sympy.Symbol("x")
 MAX_NODES = 5_000
-"""Of a derivative."""
+"""Of a formula in which composed functions are spelt out, and of a derivative."""
+MAX_BETWEEN = 1_000
+"""Nodes of a first derivative that is differentiated again: SymPy takes a minute for a few times as many."""
 
 
 def _function(name: str, slope: Callable[[Any], Any]) -> Any:
@@ -81,26 +94,53 @@ class _Symbolic:
         return sympy.pi if name == "pi" else sympy.E
 
 
+class _Sizes:
+    """How many nodes ``_Symbolic`` makes, as an arithmetic: ``silu`` and ``gelu`` write their argument twice, so that
+    a nest of them doubles with every level."""
+
+    functions: Mapping[str, Callable[[int], int]] = {
+        **{name: lambda u: u + 1 for name in (*FUNCTIONS, *DERIVED)},
+        "sigmoid": lambda u: u + 5,
+        "softplus": lambda u: u + 4,
+        "silu": lambda u: 2 * u + 6,
+        "gelu": lambda u: 2 * u + 9,
+    }
+    operators: Mapping[str, Callable[[int, int], int]] = dict.fromkeys(OPERATORS, lambda u, v: u + v + 1)
+
+    def number(self, value: Fraction) -> int:  # noqa: ARG002 - whatever it is
+        return 1
+
+    def constant(self, name: str) -> int:  # noqa: ARG002
+        return 1
+
+
 def differentiate(expression: Expression, order: int = 1) -> tuple[Expression, str]:
     """The derivative of this order as a tree and as text.
 
     Raises:
         UsageError: SymPy finds none with real values, or one that is too large.
     """
-    found = sympy.diff(evaluate(expression, X, _Symbolic()), X, order)
+    if (size := evaluate(expression, 1, _Sizes())) > MAX_NODES:
+        raise UsageError(
+            f"formula: spelt out for SymPy it has {size:,} parts, at most {MAX_NODES:,}; nest silu and gelu less deeply"
+        )
+    found = sympy.diff(evaluate(expression, X, _Symbolic()), X)
+    for _ in range(order - 1):
+        _Back(MAX_BETWEEN).read(found)
+        found = sympy.diff(found, X)
     return _Back().read(found), sympy.sstr(found, full_prec=False)
 
 
 class _Back:
     """From SymPy to our tree. Sums and products become balanced, so that the tree stays shallow."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, most: int = MAX_NODES) -> None:
+        self.count, self.most = 0, most
 
     def read(self, found: Any) -> Expression:
         self.count += 1
-        if self.count > MAX_NODES:
-            raise UsageError(f"formula: its derivative has more than {MAX_NODES:,} parts; take a shorter formula")
+        if self.count > self.most:
+            raise UsageError(f"formula: its derivative has more than {self.most:,} parts; take a shorter formula")
         if found == X:
             return Variable()
         if found.is_Rational:

@@ -210,7 +210,7 @@ _RANGE = f"a number without x may be {MAX_SIZE:.0e} at most, and a power or quot
 
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name in NAMES:
-        return f"; {NAMES[name]}."
+        return f"; {NAMES[name]}{'' if NAMES[name].endswith('?') else '.'}"
     near = get_close_matches(name.lower(), (*known, *FUNCTIONS), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else "."
 

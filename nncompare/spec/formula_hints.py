@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from nncompare.spec.expression import FUNCTIONS
+
 CHARACTERS = {
     "×": "write *",
     "·": "write *",
@@ -88,7 +90,7 @@ SHAPES = {
 """Kinds of Python's tree in words."""
 
 _MISSING_STAR = re.compile(r"(?<![\w.])\d+\.?\d*(?=\s*[A-Za-df-z_(])|\)(?=\s*[\w(])|\bx(?=\s*[\d(])|\bx(?=\s+\w)")
-_CALL_WITHOUT = re.compile(r"\b[a-z]{2,}\b(?=\s+[\w.])")
+_CALL_WITHOUT = re.compile(rf"\b({'|'.join((*FUNCTIONS, 'ln'))})\b(?=\s+[\w.])")
 
 
 def explain_syntax(text: str, error: SyntaxError) -> tuple[int, str]:
