@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -11,13 +11,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from nncompare.backends.base import Array, Params
+from nncompare.backends.base import Array, Gate, Params
+from nncompare.numerics import updates
 from nncompare.numerics.batches import BatchPlan
 from nncompare.store.result import ParityFinding
 from nncompare.studies.verify.compare import compare, dead_in_most, judge_all
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.suspects.constants import Point, one_constant
 from nncompare.worker.observation import Observation
 from nncompare.worker.observe import observe
 from tests.conformance.broken import ERRORS, Error
@@ -244,6 +246,106 @@ def test_a_gradient_that_does_not_come_back_is_traced_to_its_layer() -> None:
     assert findings[0].quantity == "gradient"
     assert findings[0].layer == "tanh_1"
     assert findings[0].looks_like == "no gradient comes back through tanh_1"
+
+
+# -- what a run does and single steps do not ------------------------------------------------------------------------
+
+
+def drawn(change: Callable[[Array, float], Array]) -> tuple[list[Check], list[ParityFinding]]:
+    """The framework's own dropout, in NumPy; ``change``: of (output, rate)."""
+    case = "layer/dropout"
+    check, found = context(case), deepcopy(seen(NumpySession, case))
+    session = NumpySession(check.job, check.data)
+    session.load(check.probe)
+    found.drawn = session.outputs(check.data.train.x[check.plan.dropout_rows], training=True)
+    for name, rate in session.rates.items():
+        found.drawn[name] = change(found.drawn[name], rate)
+    return judged(case, {"wrong": found})
+
+
+def test_a_right_dropout_passes() -> None:
+    failed, findings = drawn(lambda y, _: y)
+    assert failed == []
+    assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("change", "quantity", "words"),
+    [
+        (lambda y, rate: y * (1 - rate), "dropout, values", "scales them by 1, in place of 0.6"),
+        (lambda y, rate: np.where(rate, 0.0, y), "dropout, share kept", "drops everything"),
+        (lambda y, rate: y[:, :3], "dropout, values", "no output of the shape"),
+    ],
+)
+def test_a_wrong_dropout_is_found(change: Callable[[Array, float], Array], quantity: str, words: str) -> None:
+    _, findings = drawn(change)
+    assert findings[0].quantity == quantity
+    assert words in (findings[0].looks_like or "")
+
+
+class _Disturbed(NumpySession):
+    """Evaluation loses the optimizer's state."""
+
+    def predict(self, x: Array) -> Array:
+        self.state = updates.State()
+        return super().predict(x)
+
+
+class _EqualPieces(NumpySession):
+    """Every piece is taken to be as long as the first, or as what is left of its epoch."""
+
+    def train(self, plan: BatchPlan, gate: Gate) -> None:
+        length = None
+        while (piece := gate.next()) is not None:
+            length = length or piece.end - piece.begin
+            end = min(piece.begin + length, (piece.epoch + 1) * plan.steps_per_epoch)
+            found = [self.train_step(plan, step) for step in range(piece.begin, end)]
+            gate.done(self.piece_loss(plan, piece.begin, end, np.asarray(found)))
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [(_Disturbed, "evaluation disturbs the training"), (_EqualPieces, "another length than the one before")],
+)
+def test_what_shows_only_in_long_pieces(session: type[NumpySession], words: str) -> None:
+    case = "optimizer/sgd_momentum"
+    _, findings = next_to_right(case, seen(session, case))
+    assert findings[0].quantity == "long pieces"
+    assert words in (findings[0].looks_like or "")
+
+
+def test_a_long_piece_is_cut_within_an_epoch() -> None:
+    pieces = context("optimizer/sgd").plan.whole_pieces
+    assert len({end - begin for begin, end in pieces}) > 1
+    assert [begin for begin, _ in pieces[1:]] == [end for _, end in pieces[:-1]]
+
+
+def test_a_small_step_is_judged_by_its_own_size() -> None:
+    case = "optimizer/sgd"
+    wrong = deepcopy(seen(NumpySession, case))
+    name, weights = "dense_1.kernel", wrong.update_weights
+    moves = [1e-6 * (weights[step + 1][name] - weights[step][name]) for step in range(4)]
+    for step, moved in enumerate(moves):  # a millionth of what they were, and each off by a millionth of that
+        wrong.update_gradients[step] = {key: 1e-6 * value for key, value in wrong.update_gradients[step].items()}
+        weights[step + 1] = {**weights[step], name: weights[step][name] + moved * (1 + 1e-6)}
+    failed, _ = judged(case, {"wrong": wrong})
+    found = [check for check in failed if check.quantity == "update" and check.layer == name]
+    assert found
+    assert max(check.worst for check in found) < 1e-11
+
+
+def test_a_constant_of_the_loss_is_told_from_several_losses() -> None:
+    case = "optimizer/sgd"
+    check, right = context(case), seen(NumpySession, case)
+    points = [
+        Point(1.25 * check.loss(right.update_weights[step], rows, step), right.update_weights[step], rows, step)
+        for step in range(3)
+        for rows in [check.plan.updates.rows(step)]
+    ]
+    assert one_constant(check, points) == "the error counts 1.25 times, beside the penalty"
+    assert one_constant(check, points[:1]) is None  # of one loss, any constant
+    crooked = [replace(point, given=point.given * (1 + 1e-3 * k)) for k, point in enumerate(points)]
+    assert one_constant(check, crooked) is None
 
 
 def test_examples_of_a_check_cross_a_smaller_last_batch() -> None:

@@ -27,6 +27,7 @@ PLACES: dict[str, tuple[dict[str, Any], TensorSpec]] = {
     "max_pool2d": ({"pool": 3, "stride": 2, "padding": "same"}, IMAGE),
     "avg_pool2d": ({"pool": 3, "stride": 2, "padding": "same"}, IMAGE),
     "flatten": ({}, IMAGE),
+    "reshape": ({"shape": [9, 12]}, IMAGE),
     "embedding": ({"units": 4}, TOKENS),
     "position": ({}, SEQUENCE),
     "rnn": ({"units": 4, "return_sequences": True}, SEQUENCE),

@@ -6,7 +6,9 @@ without talking.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.keys import generator
 from nncompare.numerics.schedules import learning_rates
-from nncompare.spec.model import Model
+from nncompare.spec.model import Model, Node
 from nncompare.spec.training import Train
 
 Array = NDArray[Any]
@@ -25,6 +27,7 @@ Params = dict[str, Array]
 FORWARD_EXAMPLES = 64
 GRADIENT_EXAMPLES = 16
 EVALUATION_EXAMPLES = 256
+DROPOUT_EXAMPLES = 256
 UPDATE_FACTORS = (1.0, 0.5, 2.0, 1.0)
 """Learning rates of the checked updates, as multiples of the optimizer's: a rule that keeps an old rate shows."""
 EPOCH_STEPS = 20
@@ -52,6 +55,12 @@ class ParityPlan:
         return self.trajectory.rows(0)[:FORWARD_EXAMPLES]
 
     @property
+    def dropout_rows(self) -> Array:
+        """Training examples of the pass whose masks the framework draws, ``(≤ DROPOUT_EXAMPLES,)``: enough values to
+        tell the share that is kept."""
+        return np.arange(min(self.trajectory.examples, DROPOUT_EXAMPLES))
+
+    @property
     def gradient_rows(self) -> Array:
         """Training examples of the gradient that is judged by differences, ``(≤ GRADIENT_EXAMPLES,)``."""
         return self.trajectory.rows(0)[:GRADIENT_EXAMPLES]
@@ -76,6 +85,17 @@ class ParityPlan:
     @property
     def whole_steps(self) -> int:
         return self.whole_epochs * self.trajectory.steps_per_epoch
+
+    @property
+    def whole_pieces(self) -> tuple[tuple[int, int], ...]:
+        """First step and end of every piece of these epochs: the first epoch is one, the second is cut unevenly, as the
+        slices of a run are; so one begins in the midst of an epoch and has another length than the one before it."""
+        epoch = self.trajectory.steps_per_epoch
+        cuts = {0, epoch, self.whole_steps}
+        if self.whole_epochs == 2 and epoch > 1:
+            cuts.add(epoch + max(1, epoch // 3))
+        marks = sorted(mark for mark in cuts if mark <= self.whole_steps)
+        return tuple(pairwise(marks))
 
 
 def checked_examples(examples: int, batch_size: int, steps: int) -> int:
@@ -146,4 +166,15 @@ def directions(model: Model, seed: int, count: int = 3) -> dict[str, Params]:
         drawn = {name: stream.standard_normal(names[name].shape) for name in members}
         length = np.sqrt(sum(float((value**2).sum()) for value in drawn.values()))
         found[label] = {name: value / length for name, value in drawn.items()}
+    return found
+
+
+def inputs_of(nodes: Sequence[Node], before: str | None = None) -> dict[str, str | None]:
+    """Node name -> the node whose output it takes; None: the model's input."""
+    found: dict[str, str | None] = {}
+    for node in nodes:
+        found[node.name] = before
+        found |= inputs_of(node.children, before)
+        found |= inputs_of(node.shortcut, before)
+        before = node.name
     return found

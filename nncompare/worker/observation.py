@@ -34,8 +34,10 @@ class Observation:
         losses: of every step of the trajectory, ``{"": (steps,)}``.
         checkpoints: weights after so many steps of the trajectory; after 0: as they were loaded.
         logits: of ``evaluation_rows`` at the trajectory's last weights, ``{"": (N, …)}``.
-        whole: weights after the trajectory's first epochs, trained again in pieces of whole epochs.
-        whole_losses: of these pieces, ``{"": (epochs,)}``.
+        epoch_logits: the same after its first epoch, in the midst of training.
+        whole: weights after the trajectory's first epochs, trained again in long pieces.
+        whole_losses: of these pieces, ``{"": (pieces,)}``.
+        drawn: in and out of every dropout layer in training mode with the framework's own masks; empty without dropout.
     """
 
     loaded: Params = field(default_factory=dict)
@@ -51,8 +53,10 @@ class Observation:
     losses: Params = field(default_factory=dict)
     checkpoints: dict[int, Params] = field(default_factory=dict)
     logits: Params = field(default_factory=dict)
+    epoch_logits: Params = field(default_factory=dict)
     whole: Params = field(default_factory=dict)
     whole_losses: Params = field(default_factory=dict)
+    drawn: Params = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes one file of plain arrays, named ``field|step|name``."""

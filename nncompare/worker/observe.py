@@ -7,18 +7,20 @@ first epochs once more in long pieces, as they are trained in a run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from nncompare.backends.base import Array, Job, Params, Piece, Session
+from nncompare.backends.base import Array, Backend, Job, Params, Piece, Session
 from nncompare.backends.catalog import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
-from nncompare.numerics.parity import ParityPlan, checked_examples, parity_plan, probe_params
+from nncompare.numerics.parity import ParityPlan, checked_examples, inputs_of, parity_plan, probe_params
+from nncompare.spec.layers import Dropout
 from nncompare.worker.observation import Observation, evaluation_rows
 from nncompare.worker.pieces import FixedGate, pieces_of
 
@@ -42,9 +44,11 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
         device = session.device
         send("built", device=device.kind, device_name=f"{device.id} ({device.name})", settings=session.settings())
         plan = parity_plan(job.experiment.train, len(data.train), job.seed, steps)
-        observe(session, job, data, plan, send).save(folder)
+        seen = observe(session, job, data, plan, send)
     finally:
         session.close()
+    look_at_dropout(backend, job, data, plan, seen)
+    seen.save(folder)
     send("result", observed=True)
 
 
@@ -56,7 +60,7 @@ def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send
     send("progress", what="updates", done=0, of=plan.steps)
     _updates(session, job, data, plan, seen)
     _trajectory(session, job, data, plan, seen, send)
-    send("progress", what="whole epochs", done=plan.steps, of=plan.steps)
+    send("progress", what="long pieces", done=plan.steps, of=plan.steps)
     _whole(session, job, plan, seen)
     return seen
 
@@ -70,6 +74,23 @@ def look(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observa
     seen.training_outputs = session.outputs(x, training=True)
     loss, seen.gradients = session.loss_and_gradients(plan.gradient_rows)
     seen.loss = {"": np.array(loss, np.float64)}
+
+
+def look_at_dropout(backend: Backend, job: Job, data: Data, plan: ParityPlan, seen: Observation) -> None:
+    """One pass in training mode with the masks that the framework draws, as a run draws them; the rest of a check has
+    the shared masks in their place."""
+    names = [node.name for node in job.model.walk() if isinstance(node.layer, Dropout)]
+    if job.native or job.dropout != "masks" or not names:
+        return
+    session = backend.open(replace(job, dropout="framework"), data)
+    try:
+        session.load(as_dtype(probe_params(job.model, job.seed), job))
+        drawn = session.outputs(data.train.x[plan.dropout_rows], training=True)
+    finally:
+        session.close()
+    before = inputs_of(job.model.nodes)
+    kept = {*names, *(before[name] for name in names)}
+    seen.drawn = {name: value for name, value in drawn.items() if name in kept}
 
 
 QUICK_STEPS = 10
@@ -115,24 +136,28 @@ def _updates(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Obs
 def _trajectory(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation, send: Send) -> None:
     session.load(as_dtype(initial_params(job.model, job.seed), job))
     marks = {0, *plan.checkpoints}
+    evaluated = data.test.x[evaluation_rows(len(data.test))]
     _, seen.start_gradients = session.loss_and_gradients(plan.trajectory.rows(0))
 
     def keep(piece: Piece | None) -> None:
         done = plan.steps if piece is None else piece.begin
         if done in marks:
             seen.checkpoints[done] = session.params()
+        if done == plan.trajectory.steps_per_epoch and piece is not None:
+            # in the midst of training, where a run evaluates, too: nothing may change by it
+            seen.epoch_logits = {"": session.predict(evaluated)}
         if done % 10 == 0:
             send("progress", what="trajectory", done=done, of=plan.steps)
 
     pieces = pieces_of(plan.trajectory, 1)[: plan.steps]
     seen.losses = {"": np.array(_train(session, plan.trajectory, pieces, keep))}
-    seen.logits = {"": session.predict(data.test.x[evaluation_rows(len(data.test))])}
+    seen.logits = {"": session.predict(evaluated)}
 
 
 def _whole(session: Session, job: Job, plan: ParityPlan, seen: Observation) -> None:
     if plan.whole_epochs:
         session.load(as_dtype(initial_params(job.model, job.seed), job))
-        pieces = pieces_of(plan.trajectory, epochs=plan.whole_epochs)
+        pieces = [Piece(begin, end, begin // plan.trajectory.steps_per_epoch) for begin, end in plan.whole_pieces]
         seen.whole_losses = {"": np.array(_train(session, plan.trajectory, pieces, lambda _: None))}
         seen.whole = session.params()
 
@@ -147,4 +172,4 @@ def _train(
     return gate.losses
 
 
-__all__ = ["QUICK_STEPS", "Array", "as_dtype", "check", "look", "observe", "quick"]
+__all__ = ["QUICK_STEPS", "Array", "as_dtype", "check", "look", "look_at_dropout", "observe", "quick"]

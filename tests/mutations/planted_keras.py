@@ -134,16 +134,6 @@ KERAS: list[Mutation] = [
         looks_like="slope 0.3 in place of 0.01",
     ),
     _plant(
-        "tanh form of GELU",
-        "layers",
-        "tanh_gelu if spec.approximate else exact_gelu",
-        "tanh_gelu",
-        "table",
-        "forward",
-        layer="gelu_1",
-        looks_like="the tanh form of GELU",
-    ),
-    _plant(
         "dropout mask inverted",
         "dropout",
         "return inputs * self._keep / (1 - self._rate) if training else inputs",
@@ -257,5 +247,15 @@ KERAS: list[Mutation] = [
         "table",
         "loss",
         looks_like="masks of step",
+    ),
+    _plant(
+        "evaluation resets the step counter",
+        "session",
+        "        starts = range(0, len(x), EVALUATION_BATCH)",
+        "        self._optimizer.iterations.assign(0)\n        starts = range(0, len(x), EVALUATION_BATCH)",
+        "words",
+        "long pieces",
+        looks_like="evaluation disturbs",
+        raises="Gather",
     ),
 ]

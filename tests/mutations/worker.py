@@ -19,7 +19,7 @@ from types import ModuleType
 
 from nncompare.backends.catalog import CATALOG
 from nncompare.numerics.parity import parity_plan
-from nncompare.worker.observe import observe
+from nncompare.worker.observe import look_at_dropout, observe
 from tests.mutations.catalog import MUTATIONS, chosen
 from tests.mutations.experiments import STEPS, parity
 from tests.mutations.mutation import Mutation
@@ -42,9 +42,11 @@ def watch(package: ModuleType, backend: str, experiment: str, dtype: str, folder
         session = package.BACKEND.open(job, data)
         try:
             plan = parity_plan(job.experiment.train, len(data.train), job.seed, STEPS)
-            observe(session, job, data, plan, lambda *_, **__: None).save(folder)
+            seen = observe(session, job, data, plan, lambda *_, **__: None)
         finally:
             session.close()
+        look_at_dropout(package.BACKEND, job, data, plan, seen)
+        seen.save(folder)
     except Exception:
         (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
 

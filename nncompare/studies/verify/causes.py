@@ -23,6 +23,7 @@ def causes(failed: Sequence[Check]) -> Iterator[Check]:
         first.setdefault(
             TRAINING_LOSS if check.quantity == "loss" and check.step is not None else check.quantity, check
         )
+    yield from [first[quantity] for quantity in ("dropout, values", "dropout, share kept") if quantity in first][:1]
     root = next((quantity for quantity in _CHAIN if quantity in first), None)
     if root is not None:
         yield first[root]

@@ -13,10 +13,10 @@ from nncompare.data.base import Data
 from nncompare.numerics import differences, reference
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
-from nncompare.numerics.parity import ParityPlan, directions, parity_plan, probe_params
+from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_plan, probe_params
 from nncompare.spec.layers import Dropout
 from nncompare.spec.model import Model
-from nncompare.worker.observation import evaluation_rows
+from nncompare.worker.observation import Observation, evaluation_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,28 @@ class Context:
         """Every node by the formulas, at the probe weights."""
         masks = self.masks(0) if training else None
         return reference.outputs(self.model, self.probe, self.x, training=training, masks=masks)
+
+    def evaluations(self, seen: Observation) -> list[tuple[int, Array]]:
+        """``predict``'s logits and after how many steps they were made; in the midst of training and at its end."""
+        found = [(self.plan.checkpoints[-1], seen.logits[""])]
+        if "" in seen.epoch_logits:
+            found.insert(0, (self.plan.trajectory.steps_per_epoch, seen.epoch_logits[""]))
+        return found
+
+    def drawn(self, seen: Observation) -> dict[str, tuple[Array, Array, float] | None]:
+        """Dropout layer -> input and output of the framework's own dropout in training mode, float64, and the rate;
+        None where the runtime did not give them. Empty if it was not looked at."""
+        before = inputs_of(self.model.nodes)
+        x = self.data.train.x[self.plan.dropout_rows]
+        given = seen.drawn
+        found: dict[str, tuple[Array, Array, float] | None] = {}
+        for node in self.model.walk() if seen.drawn else ():
+            if isinstance(node.layer, Dropout):
+                source = before[node.name]
+                pair = (x if source is None else given.get(source), given.get(node.name))
+                a, b = (np.asarray(0.0 if value is None else value, np.float64) for value in pair)
+                found[node.name] = None if a.shape != b.shape or not a.ndim else (a, b, node.layer.rate)
+        return found
 
     def evaluated(self, params: Params) -> Array:
         """The logits of ``evaluation_rows`` by the formulas, in inference mode."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import reference
+from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
@@ -17,11 +18,16 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, relative
 from nncompare.studies.verify.parted import parted
 from nncompare.studies.verify.suspects import Scene, looks_like
+from nncompare.studies.verify.suspects.constants import Point
 from nncompare.studies.verify.suspects.gradients import gradient_place
 from nncompare.studies.verify.suspects.losses import loss_looks_like
-from nncompare.studies.verify.suspects.pieces import logits_look_like, long_pieces_look_like, piece_loss_looks_like
+from nncompare.studies.verify.suspects.pieces import (
+    dropout_looks_like,
+    logits_look_like,
+    long_pieces_look_like,
+    piece_loss_looks_like,
+)
 from nncompare.studies.verify.suspects.running import running_looks_like
-from nncompare.studies.verify.suspects.scene import inputs_of
 from nncompare.studies.verify.suspects.updates import update_looks_like
 from nncompare.worker.observation import Observation
 
@@ -85,7 +91,10 @@ def _finding(context: Context, seen: Mapping[str, Observation], check: Check) ->
         case "loss of long pieces":
             words = piece_loss_looks_like(context, own, check)
         case "logits":
-            words = logits_look_like(context, own)
+            assert check.step is not None
+            words = logits_look_like(context, own, check.step)
+        case "dropout, values" | "dropout, share kept":
+            words = dropout_looks_like(context, own, check)
         case "round trip":
             words = "weights come back changed: they are not stored, or not where their layout says"
         case _:
@@ -116,7 +125,11 @@ def _layer(context: Context, seen: Observation, check: Check) -> str | None:
             context, seen.update_outputs, check.layer, training=False, tolerance=tolerance, params=last
         )
     outputs = seen.training_outputs if training else seen.outputs
-    return layer_looks_like(context, outputs, check.layer, training=training, tolerance=tolerance)
+    words = layer_looks_like(context, outputs, check.layer, training=training, tolerance=tolerance)
+    kind = next(node.layer.type for node in context.model.walk() if node.name == check.layer)
+    if training and words is None and kind not in ("dropout", "batch_norm"):
+        return "it is right in inference mode, and should not differ in training mode"
+    return words
 
 
 def _hidden(context: Context, outputs: Params, name: str, params: Params, tolerance: float) -> str | None:
@@ -184,12 +197,23 @@ def _residual(node: Node, outputs: Mapping[str, Array], x: Array) -> str | None:
 
 def _loss(context: Context, seen: Observation, check: Check) -> str | None:
     if check.step is None:
-        return loss_looks_like(context, float(seen.loss[""]), context.probe, context.plan.gradient_rows, 0)
+        probe, rows = context.probe, context.plan.gradient_rows
+        return loss_looks_like(context, float(seen.loss[""]), probe, rows, 0, points=_points(context, seen))
     step, plan = check.step - 1, context.plan.updates
-    given, params = seen.update_losses[""], seen.update_weights
+    given, params, points = seen.update_losses[""], seen.update_weights, _points(context, seen)
     if check.quantity == "loss, every step":
-        plan, given, params = context.plan.trajectory, seen.losses[""], seen.checkpoints
-    return loss_looks_like(context, float(given[step]), params[step], plan.rows(step), step, plan)
+        plan, given, params, points = context.plan.trajectory, seen.losses[""], seen.checkpoints, []
+    return loss_looks_like(context, float(given[step]), params[step], plan.rows(step), step, plan, points)
+
+
+def _points(context: Context, seen: Observation) -> list[Point]:
+    """The losses of the checked updates, and the one at the probe weights."""
+    plan, found = context.plan, []
+    if "" in seen.loss:
+        found.append(Point(float(seen.loss[""]), context.probe, plan.gradient_rows, 0))
+    for step, given in enumerate(seen.update_losses.get("", ())):
+        found.append(Point(float(given), seen.update_weights[step], plan.updates.rows(step), step))
+    return found
 
 
 def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -> ParityFinding:

@@ -26,6 +26,12 @@ SLOPE = 1e-8
 say of their own error."""
 UPDATE = 1e-11
 """One step of the optimizer against its formula, absolute; and weights after step 1 between runtimes."""
+UPDATE_SHARE = 1e-7
+"""The same relative to the step, where that is less: of a small step ``UPDATE`` is a large part."""
+SMALL_GRADIENT = 1e-6
+"""A gradient below this share of the largest may be rounding, and its step is judged by ``UPDATE`` alone."""
+SIGMAS = 5.0
+"""How far the share of values that a framework's own dropout keeps may be off, in standard deviations."""
 RUNNING = 1e-12
 """One step of the running statistics against their formula, relative."""
 TRAJECTORY_LOSS = 1e-10
@@ -71,6 +77,8 @@ UNITS = {
     "logits": "relative",
     "long pieces": "absolute",
     "loss of long pieces": "relative",
+    "dropout, values": "relative",
+    "dropout, share kept": "absolute",
 }
 """Quantity -> the sense of its figures, in the order of a certificate."""
 

@@ -6,6 +6,7 @@ The order of the checks is the order of cause and effect, so that the first one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Judge:
         yield from self.known_losses(runtime, seen)
         yield from self.logits(runtime, seen)
         yield from self.pieces(runtime, seen)
+        yield from self.dropout(runtime, seen)
 
     def at_probe(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Loading, every layer and the loss at the probe weights."""
@@ -96,7 +98,7 @@ class Judge:
             chosen = {name: expected[name] for name in self.context.trained}
             given = {name: value for name, value in after.items() if name in chosen}
             for check in self._each(runtime, "formula", "update", given, chosen, absolute, gates.UPDATE):
-                yield self._at(step, check)
+                yield self._at(step, self._of_step(check, before, chosen, slope))
 
     def after_updates(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Every layer once more: the weights that ``params`` shows must be all that has changed."""
@@ -124,7 +126,7 @@ class Judge:
         for name in self.context.trained:
             worst = absolute(seen.checkpoints[1].get(name), made[name])
             check = self._check(runtime, "formula", "update after load", name, worst, gates.UPDATE)
-            yield self._at(0, check)
+            yield self._at(0, self._of_step(check, before, made, slope))
 
     def known_losses(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """The trajectory's loss by its formula, wherever the weights before the step were kept."""
@@ -149,15 +151,30 @@ class Judge:
                 yield self._at(step, check)
 
     def logits(self, runtime: str, seen: Observation) -> Iterator[Check]:
-        """Evaluation after the trajectory: the formulas at the runtime's own last weights."""
-        weights = seen.checkpoints[self.context.plan.checkpoints[-1]]
-        worst = relative(seen.logits[""], self.context.evaluated(weights))
+        """Evaluation after the first epoch and after the trajectory: the formulas at the runtime's own weights."""
         last = self.context.model.nodes[-1].name
-        check = self._check(runtime, "formula", "logits", last, worst, gates.FORWARD[self.dtype])
-        yield self._at(self.context.steps - 1, check)
+        for mark, given in self.context.evaluations(seen):
+            worst = relative(given, self.context.evaluated(seen.checkpoints[mark]))
+            check = self._check(runtime, "formula", "logits", last, worst, gates.FORWARD[self.dtype])
+            yield self._at(mark - 1, check)
+
+    def dropout(self, runtime: str, seen: Observation) -> Iterator[Check]:
+        """The framework's own dropout: every value is dropped or scaled as it should, and about as many are kept."""
+        for name, found in self.context.drawn(seen).items():
+            if found is None:
+                yield self._check(runtime, "formula", "dropout, values", name, np.inf, gates.FORWARD[self.dtype])
+                continue
+            x, y, rate = found
+            kept = y != 0
+            worst = relative(y, np.where(kept, x / (1 - rate), 0.0))
+            yield self._check(runtime, "formula", "dropout, values", name, worst, gates.FORWARD[self.dtype])
+            if where := int((x != 0).sum()):
+                share, sigma = float(kept[x != 0].mean()), float(np.sqrt(rate * (1 - rate) / where))
+                gate = gates.SIGMAS * sigma
+                yield self._check(runtime, "formula", "dropout, share kept", name, abs(share - (1 - rate)), gate)
 
     def pieces(self, runtime: str, seen: Observation) -> Iterator[Check]:
-        """Whole epochs in one piece give what single steps gave."""
+        """Long pieces give what single steps gave."""
         steps = self.context.plan.whole_steps
         if not steps:
             return
@@ -165,9 +182,7 @@ class Judge:
         for check in self._each(runtime, "itself", "long pieces", seen.whole, expected, absolute, gates.WEIGHTS):
             yield self._at(steps - 1, check)
         plan = self.context.plan.trajectory
-        ends = [(epoch + 1) * plan.steps_per_epoch for epoch in range(self.context.plan.whole_epochs)]
-        for given, end in zip(seen.whole_losses[""], ends, strict=True):
-            begin = end - plan.steps_per_epoch
+        for given, (begin, end) in zip(seen.whole_losses[""], self.context.plan.whole_pieces, strict=True):
             mean = np.asarray(plan.mean_loss(begin, end, seen.losses[""][begin:end]))
             worst, gate = relative(given, mean), gates.TRAJECTORY_LOSS
             yield self._at(end - 1, self._check(runtime, "itself", "loss of long pieces", None, worst, gate))
@@ -212,15 +227,35 @@ class Judge:
         """All parameters at the checkpoints up to ``steps`` that were kept: live ones, dead ones and running statistics
         apart."""
         for mark in [mark for mark in sorted(b.checkpoints) if (mark == 1) == (steps == 1) and 0 < mark <= steps]:
+            drift = max((absolute(a.checkpoints[mark].get(n), b.checkpoints[mark][n]) for n in self.dead), default=0.0)
             for name in self.context.model.parameters:
                 x, y = a.checkpoints[mark].get(name), b.checkpoints[mark][name]
                 if name in self.context.running:
-                    check = self._check(runtime, against, "final running statistics", name, relative(x, y), gates.DEAD)
+                    # a mean goes with the dead bias before it, of which it may be a small part
+                    room = gates.DEAD + 4 * min(drift, gates.DEAD) / gates.scale(y)
+                    check = self._check(runtime, against, "final running statistics", name, relative(x, y), room)
                 elif name in self.dead:
                     check = self._check(runtime, against, "dead weights", name, absolute(x, y), gates.DEAD)
                 else:
                     check = self._check(runtime, against, quantity, name, absolute(x, y), gate)
                 yield self._at(mark - 1, check)
+
+    @staticmethod
+    def _of_step(check: Check, before: Params, after: Params, slope: Params) -> Check:
+        """The gate of an update: narrower where the step is small, unless its gradient is nothing but rounding."""
+        name = check.layer
+        if name not in after or name not in slope or name not in before:
+            return check
+        largest = max(float(np.abs(value).max(initial=0.0)) for value in slope.values())
+        own = float(np.abs(slope[name]).max(initial=0.0))
+        if own <= gates.DEAD_SHARE * largest:
+            # nothing but rounding, which an optimizer that divides by the gradient's size blows up
+            return replace(check, gate=gates.DEAD)
+        if own <= gates.SMALL_GRADIENT * largest:
+            return check
+        moved = float(np.abs(after[name] - before[name]).max(initial=0.0))
+        rounding = 8 * float(np.finfo(np.float64).eps) * gates.scale(after[name])
+        return replace(check, gate=min(check.gate, max(gates.UPDATE_SHARE * moved, rounding)))
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from nncompare.backends.base import Array, Params
 from nncompare.launch.check import CheckTask, check_all
 from nncompare.launch.collect import Outcome
 from nncompare.numerics import updates
+from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.model import Node
 from nncompare.store.verify import Change
@@ -22,7 +23,6 @@ from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.explain import layer_looks_like, statistic_looks_like
 from nncompare.studies.verify.gates import DEAD_SHARE, absolute, relative, scale
 from nncompare.studies.verify.parity import Evidence, Parity
-from nncompare.studies.verify.suspects.scene import inputs_of
 from nncompare.studies.verify.suspects.updates import update_looks_like
 from nncompare.worker.observation import Observation, read
 

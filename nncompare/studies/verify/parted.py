@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check
 from nncompare.worker.observation import Observation
@@ -30,12 +32,18 @@ def parted(context: Context, seen: Mapping[str, Observation], failed: Sequence[C
     words = f"parts from {other}" if len(seen) > 2 else f"{odd} and {other} part; which of them is wrong is not known"
     if first.step is not None:
         words += f" at step {first.step}{_place_in_epoch(context, first.step)}"
+        if first.layer is None and first.step > 1:
+            rate = float(context.plan.trajectory.learning_rate[first.step - 2])
+            words += f"; the update before it is that of step {first.step - 1}, with learning rate {rate:.6g}"
     layer = first.layer
     if layer is None and first.step is not None:
         tensor = _first_tensor(mine, first.step)
         if tensor is not None:
             layer = tensor.layer
             words += f"; of the weights that were kept, first in those after step {tensor.step}"
+            words += _rows(seen, odd, other, tensor)
+    elif layer is not None:
+        words += _rows(seen, odd, other, first)
     return replace(first, runtime=odd, against=other, layer=layer), words
 
 
@@ -49,10 +57,24 @@ def _first_tensor(failed: Sequence[Check], step: int) -> Check | None:
     return min(tensors, key=lambda check: (check.step or 0, -check.severity), default=None)
 
 
+def _rows(seen: Mapping[str, Observation], odd: str, other: str, check: Check) -> str:
+    """Which rows of a tensor are off, where these are few: those of one token, of one gate."""
+    if check.step is None or check.layer is None or check.step not in seen[odd].checkpoints:
+        return ""
+    a, b = (seen[one].checkpoints[check.step].get(check.layer) for one in (odd, other))
+    if a is None or b is None or a.shape != b.shape or not a.ndim:
+        return ""
+    off = np.abs(np.asarray(a, np.float64) - b) > 1e-3 * check.worst
+    where = np.flatnonzero(off.any(axis=tuple(range(1, a.ndim))))
+    if not 0 < len(where) <= min(6, len(a) // 2):
+        return ""
+    return f", in row {', '.join(str(row + 1) for row in where)} of {len(a)} alone"
+
+
 def _place_in_epoch(context: Context, step: int) -> str:
     plan = context.plan.trajectory
     if step % plan.steps_per_epoch == 0 and plan.examples % plan.batch_size:
         return ", the smaller last batch of an epoch: left out, or weighed as a full one?"
     if step % plan.steps_per_epoch == 1 and step > 1:
-        return ", the first of an epoch: another order of the examples, or a state that starts anew?"
+        return ", the first of an epoch: another order of the examples, or a state that is lost or disturbed there?"
     return ""

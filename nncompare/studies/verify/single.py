@@ -35,6 +35,7 @@ def by_formula(context: Context, runtime: str, seen: Observation) -> Iterator[Ch
     for check in judge.logits(runtime, seen):
         yield replace(check, gate=gates.LATER_FLOAT32)
     yield from judge.loaded(runtime, seen)
+    yield from judge.dropout(runtime, seen)
     yield from _updates(context, runtime, seen)
 
 

@@ -70,11 +70,14 @@ def _fields(scene: Scene) -> Iterator[Constant]:
     if field is not None:
         start = float(getattr(scene.layer, field))
         yield f"{field} {{0:.10g}} in place of {start:g}", start, lambda value: scene.formula(fields={field: value})
+    if scene.layer.type == "gelu":
+        yield from layers.gelu_constants(scene)
 
 
 def _constants(scene: Scene) -> Iterator[Constant]:
     """Constants that should not be there."""
     if scene.layer.type == "attention":
+        yield from sequences.mask_constants(scene)
         query = ("query_kernel", "query_bias")
         yield "scores are multiplied by {0:.10g}", 1.0, lambda c: scene.formula({n: c * scene.p[n] for n in query})
     for name, value in scene.p.items():

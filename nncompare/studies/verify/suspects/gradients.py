@@ -9,11 +9,11 @@ import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import differences, losses
+from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Forward, Run
 from nncompare.spec.model import Node
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import relative, scale
-from nncompare.studies.verify.suspects.scene import inputs_of
 
 _WRONG = {"float64": 1e-9, "float32": 1e-3}
 """Relative difference from which a tensor's gradient is wrong; rounding stays below."""
@@ -73,7 +73,7 @@ def gradient_place(context: Context, given: Params, right: Params) -> tuple[str 
     if not any(given[name].any() for name in wrong):
         nothing = f"the gradient of {', '.join(wrong)} is zero: it is not trained"
     if place is not None:
-        return place, nothing
+        return place, nothing or _inside(wrong, given)
     ways = sorted((way for way in _ways(context.model.nodes) if way.behind == nodes), key=lambda way: way.rank)
     if nothing and (len(nodes) == 1 and all(way.node.parameters for way in ways)):
         return wrong[0], nothing
@@ -95,6 +95,17 @@ def _part_of_a_layer(wrong: Sequence[str], live: Sequence[str]) -> str | None:
     if len(mine) == sum(name.rpartition(".")[0] == last for name in live):
         return None
     return mine[0] if len(mine) == len(wrong) == 1 else last
+
+
+def _inside(wrong: Sequence[str], given: Params) -> str:
+    """Which parameters of the last wrong layer go wrong, and which of them get no gradient at all."""
+    last = wrong[-1].rpartition(".")[0]
+    mine = [name for name in wrong if name.rpartition(".")[0] == last]
+    zero = [name for name in mine if not given[name].any()]
+    before = ", and so does what comes back from it" if len(mine) < len(wrong) else ""
+    if zero:
+        return f"no gradient comes back to {', '.join(zero)}"
+    return f"the gradient of {', '.join(mine)} goes wrong within {last}{before}"
 
 
 def _ways(nodes: Sequence[Node], before: frozenset[str] = frozenset()) -> Iterator[Place]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import permutations
 
 import numpy as np
 
@@ -31,6 +32,12 @@ def _conv2d(s: Scene) -> Iterator[Suspect]:
     yield "a true convolution: the kernel is flipped", s.formula({"kernel": kernel[::-1, ::-1]})
     yield "kernel height and width are exchanged", s.formula({"kernel": kernel.swapaxes(0, 1)})
     yield "kernel input and output channels are exchanged", s.formula({"kernel": kernel.swapaxes(2, 3)})
+    height, width = s.layer.pads(s.node.input)
+    for mode in ("reflect", "edge", "wrap"):
+        # more than the image has cannot be reflected
+        if max(*height, *width) < min(s.x.shape[1:3]):
+            padded = np.pad(s.x, ((0, 0), height, width, (0, 0)), mode=mode)
+            yield f"padding by {mode} in place of zeros", s.formula(fields={"padding": "valid"}, x=padded)
     for amount in (0, 1, 2):
         yield f"padding of {amount} on each side", s.formula(fields={"padding": (amount, amount)})
 
@@ -83,6 +90,8 @@ def _norm(s: Scene) -> Iterator[Suspect]:
         yield "the mean is not subtracted", _normalized(s, axes, 0, centred=False)
     if s.layer.type == "batch_norm" and not s.run.training:
         p = s.p
+        root = np.sqrt(p["running_variance"]) + epsilon
+        yield "epsilon outside the root", (s.x - p["running_mean"]) / root * p["scale"] + p["bias"]
         yield (
             "running variance used as a standard deviation",
             s.formula({"running_variance": p["running_variance"] ** 2}),
@@ -106,6 +115,42 @@ def _dropout(s: Scene) -> Iterator[Suspect]:
     yield "what is kept is not scaled by 1 / (1 - rate)", s.x * keep
     yield "what is kept is scaled by 1 / rate", s.x * keep / rate
     yield "what is kept is scaled by 1 - rate", s.x * keep * (1 - rate)
+    yield "one mask value for all features", s.x * keep[..., :1] / (1 - rate)
+    yield "one mask for all examples", s.x * keep[:1] / (1 - rate)
+    yield "what is kept is scaled by the share that is kept, not by 1 - rate", s.x * keep / keep.mean()
+    chosen = s.given != 0
+    share = float(chosen[s.x != 0].mean()) if s.x.any() else 0.0
+    if 0 < share < 1:
+        yield f"another mask: {share:.3g} of the values are kept, other ones", s.x * chosen / (1 - rate)
+
+
+_CUBIC = 0.044715
+_GELU = {False: float(np.sqrt(0.5)), True: float(np.sqrt(2 / np.pi))}
+"""Approximate or not -> what the input is multiplied by."""
+
+
+def _gelu(s: Scene, factor: float, cubic: float) -> Array:
+    """GELU with other constants."""
+    if s.layer.approximate:
+        return np.asarray(s.x / 2 * (1 + np.tanh(factor * (s.x + cubic * s.x**3))))
+    from scipy.special import erf  # as in the formula: slow to import, and only this needs it
+
+    return np.asarray(s.x / 2 * (1 + erf(factor * s.x)))
+
+
+def gelu_constants(s: Scene) -> Iterator[tuple[str, float, Callable[[float], Array]]]:
+    """What may have any wrong value inside: words, the right one, the output for another."""
+    right = _GELU[s.layer.approximate]
+    yield f"the factor {{0:.10g}} in place of {right:.10g}", right, lambda value: _gelu(s, value, _CUBIC)
+    if s.layer.approximate:
+        yield f"the factor {{0:.10g}} in place of {_CUBIC:g} of the cube", _CUBIC, lambda value: _gelu(s, right, value)
+
+
+def _reshape(s: Scene) -> Iterator[Suspect]:
+    for axes in permutations(range(1, s.x.ndim)):
+        if list(axes) != sorted(axes):
+            words = ", ".join(str(axis) for axis in axes)
+            yield f"the input's axes are taken in the order {words}", s.x.transpose(0, *axes).reshape(s.given.shape)
 
 
 def _activation(s: Scene) -> Iterator[Suspect]:
@@ -114,6 +159,9 @@ def _activation(s: Scene) -> Iterator[Suspect]:
         other = not s.layer.approximate
         yield f"the {'tanh' if other else 'exact (erf)'} form of GELU", s.formula(fields={"approximate": other})
         yield "GELU as x sigmoid(1.702 x)", x * sigmoid(1.702 * x)
+        factor, cubic = (float(np.float32(value)) for value in (_GELU[s.layer.approximate], _CUBIC))
+        yield "its constants are rounded to float32", _gelu(s, factor, cubic)
+        yield "its constant factor is rounded to float32", _gelu(s, factor, _CUBIC)
     if kind == "leaky_relu":
         for slope in (0.01, 0.1, 0.2, 0.3):
             if slope != s.layer.slope:
@@ -148,6 +196,7 @@ SUSPECTS: dict[str, Callable[[Scene], Iterator[Suspect]]] = {
     "layer_norm": _norm,
     "batch_norm": _norm,
     "dropout": _dropout,
+    "reshape": _reshape,
     "relu": _activation,
     "leaky_relu": _activation,
     "gelu": _activation,

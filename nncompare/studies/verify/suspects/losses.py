@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,19 @@ from nncompare.numerics import losses, reference
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.layers import Dropout
 from nncompare.studies.verify.context import Context
+from nncompare.studies.verify.suspects.constants import Point, one_constant
 
 _TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 
 
 def loss_looks_like(
-    context: Context, given: float, params: Params, rows: Array, step: int, plan: BatchPlan | None = None
+    context: Context,
+    given: float,
+    params: Params,
+    rows: Array,
+    step: int,
+    plan: BatchPlan | None = None,
+    points: Sequence[Point] = (),
 ) -> str | None:
     """What explains a wrong loss, in words.
 
@@ -25,6 +32,7 @@ def loss_looks_like(
         given: the loss that the runtime gave at ``params`` for the training examples ``rows``.
         step: whose masks it should have taken.
         plan: of a training; None at the probe weights.
+        points: all losses that are known with their weights.
     """
     right = context.loss(params, rows, step)
     if not np.isfinite(given):
@@ -40,8 +48,13 @@ def loss_looks_like(
         for label, value in part:
             if abs(given - value) <= limit * max(abs(value), 1e-12):
                 return label
+    if words := one_constant(context, points):
+        return words
     ratio = given / right if right else np.inf
-    return f"the loss is {ratio:.10g} times the right one" if np.isfinite(ratio) else None
+    if not np.isfinite(ratio):
+        return None
+    told = f"{ratio:.10g}"
+    return f"the loss is {told} times the right one" if told != "1" else f"the loss is off by {ratio - 1:.1e} of itself"
 
 
 def _constants(context: Context, params: Params, rows: Array, step: int) -> Iterator[tuple[str, float]]:
@@ -50,6 +63,10 @@ def _constants(context: Context, params: Params, rows: Array, step: int) -> Iter
     extra = losses.penalty(params, context.model, l1, l2)
     bare = context.loss(params, rows, step) - extra
     targets = context.data.train.y[rows].size
+    if targets // len(rows) > 1:
+        yield "the sum over steps or values in place of their mean", bare * targets / len(rows) + extra
+    if task == "regression" and (values := context.data.train.y.shape[-1]) > 1:
+        yield "the sum over values in place of their mean", bare * values + extra
     for count, what in ((len(rows), "examples"), (targets, "examples and steps or values")):
         yield f"the sum over {what} in place of their mean", bare * count + extra
         yield f"half of the sum over {what} in place of their mean", bare * count / 2 + extra
@@ -75,6 +92,15 @@ def _penalties(context: Context, params: Params, bare: float, extra: float) -> I
     yield "the L2 penalty is doubled", bare + first + 2 * second
     yield "the L1 penalty is missing", bare + second
     yield "the L2 penalty is missing", bare + first
+    narrow = (float(np.float32(factor)) for factor in (l1, l2))
+    yield "the factors of the penalties rounded to float32", bare + losses.penalty(params, context.model, *narrow)
+    kernels = [params[name] for name in context.trained if context.model.parameters[name].penalized]
+    absolute, square = (sum(float((np.abs(w) ** power).mean()) for w in kernels) for power in (1, 2))
+    yield "the mean in place of the sum in the penalty", bare + l1 * absolute + l2 * square
+    yield "the mean in place of the sum in the L1 penalty", bare + l1 * absolute + second
+    yield "the mean in place of the sum in the L2 penalty", bare + first + l2 * square
+    norms = l2 * sum(float(np.sqrt((w**2).sum())) for w in kernels)
+    yield "the norm in place of its square in the L2 penalty", bare + first + norms
     yield "the factors of L1 and L2 are exchanged", bare + losses.penalty(params, context.model, l2, l1)
     yield "the penalty is counted twice", bare + 2 * extra
     each = {n: l1 * float(np.abs(params[n]).sum()) + l2 * float((params[n] ** 2).sum()) for n in context.trained}
@@ -90,6 +116,11 @@ def _penalties(context: Context, params: Params, bare: float, extra: float) -> I
             yield f"{name} is not penalized", bare + extra - each[name]
         else:
             yield f"{name} is penalized, too", bare + extra + each[name]
+    recurrent = [name for name in free if name.partition("_")[0] in ("rnn", "lstm", "gru")]
+    yield "biases of recurrent layers are penalized, too", bare + extra + sum(each[name] for name in recurrent)
+    for kind in dict.fromkeys(name.partition("_")[0] for name in counted):
+        names = [name for name in counted if name.partition("_")[0] == kind]
+        yield f"{kind} layers are not penalized", bare + extra - sum(each[name] for name in names)
     for word in ("recurrent_kernel", "kernel"):
         names = [name for name in counted if name.rpartition(".")[2] == word]
         yield f"no {word} is penalized", bare + extra - sum(each[name] for name in names)
@@ -100,11 +131,21 @@ def _from_probabilities(
 ) -> Iterator[tuple[str, float]]:
     x, y = context.data.train.x[rows], context.data.train.y[rows]
     logits = reference.forward(context.model, params, x, training=True, masks=context.masks(step))
+    for by in (1, -1):
+        moved = context.data.train.y[(rows + by) % len(context.data.train)]
+        yield "the targets of the row beside, of all examples", losses.data_loss(task, logits, moved) + extra
     yield from _other_targets(task, logits, y, extra)
+    if x.dtype == np.float64:
+        narrow = x.astype(np.float32).astype(np.float64)
+        made = reference.forward(context.model, params, narrow, training=True, masks=context.masks(step))
+        yield "the examples are rounded to float32", losses.data_loss(task, made, y) + extra
     if task == "regression":
         apart = np.abs(logits - y)
         yield "the absolute error in place of the squared", float(apart.mean()) + extra
         yield "the root of the mean squared error", float(np.sqrt((apart**2).mean())) + extra
+        huber = np.where(apart < 1, apart**2 / 2, apart - 0.5)
+        yield "the Huber (smooth L1) loss", float(huber.mean()) + extra
+        yield "the logarithm of cosh", float(np.log(np.cosh(apart)).mean()) + extra
         return
     squashed = losses.sigmoid(logits) if task == "binary" else np.exp(losses.log_softmax(logits))
     yield "logits are squashed before the loss that squashes them again", (losses.data_loss(task, squashed, y) + extra)
@@ -124,19 +165,18 @@ def _from_probabilities(
 def _other_targets(task: Any, logits: Array, y: Array, extra: float) -> Iterator[tuple[str, float]]:
     for by in (1, -1):
         yield "the targets of the neighbouring example", losses.data_loss(task, logits, np.roll(y, by, axis=0)) + extra
+    yield "the targets of the batch in reverse order", losses.data_loss(task, logits, y[::-1]) + extra
     if task == "binary":
         yield "the targets are turned round", losses.data_loss(task, logits, 1 - y) + extra
-        for share in (0.1, 0.05, 0.01):
-            smooth = y * (1 - share) + share / 2
-            yield f"label smoothing of {share:g}", losses.data_loss(task, logits, smooth) + extra
         return
     if task == "regression":
         return
-    logs = losses.log_softmax(logits)
-    bare = losses.data_loss(task, logits, y)
-    for share in (0.1, 0.05, 0.01):
-        yield f"label smoothing of {share:g}", (1 - share) * bare - share * float(logs.mean()) + extra
+    for kind in range(min(logits.shape[-1], 100)):
+        if (y != kind).any():
+            yield f"class {kind} is left out", losses.data_loss(task, logits[y != kind], y[y != kind]) + extra
     if y.ndim > 1:
+        yield "the last step alone", losses.data_loss(task, logits[:, -1], y[:, -1]) + extra
+        yield "the first step alone", losses.data_loss(task, logits[:, 0], y[:, 0]) + extra
         for by in (1, -1):
             yield (
                 "the targets of the neighbouring step",
@@ -149,8 +189,8 @@ def _training(context: Context, params: Params, rows: Array, step: int, plan: Ba
     train, task = context.job.experiment.train, context.job.experiment.task
     split = context.data.train
 
-    def loss(rows: Array, step: int, training: bool = True, x: Array | None = None) -> float:
-        x, y, masks = split.x[rows] if x is None else x, split.y[rows], context.masks(step) if training else None
+    def loss(rows: Array, step: int, training: bool = True) -> float:
+        x, y, masks = split.x[rows], split.y[rows], context.masks(step) if training else None
         return reference.loss(context.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks)
 
     with np.errstate(all="ignore"):
@@ -175,9 +215,6 @@ def _training(context: Context, params: Params, rows: Array, step: int, plan: Ba
             moved = order[begin + by * place :][: len(rows)]
             if len(moved) == len(rows):
                 yield "the batches overlap, or leave out an example between them", loss(moved, step)
-        if split.x.dtype == np.float64:
-            narrow = split.x[rows].astype(np.float32).astype(np.float64)
-            yield "the examples are rounded to float32", loss(rows, step, x=narrow)
         for other in _nearby(plan, step):
             yield f"the examples of step {other + 1}", loss(plan.rows(other), step)
         if len(rows) < size <= plan.examples:

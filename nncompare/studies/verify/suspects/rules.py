@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,7 @@ def standard(optimizer: Any) -> Rule:
 def rules(o: Any) -> Iterator[tuple[str, Rule]]:
     """Mistakes of each kind of optimizer."""
     yield "the weights are not updated at all", lambda w, _g, _r: w
-    for share in (1e-2, 5e-3, 1e-3, 5e-4, 1e-4):
-        yield f"{share:g} times the weights are added to the gradient: a coupled decay", _decayed(o, share)
+    yield "the new weights are rounded to float32", _rounded(o)
     yield "the gradient is rounded to float32", _of_gradient(o, lambda g: g.astype(np.float32).astype(np.float64))
     yield "the gradient's sign is turned round", _of_gradient(o, np.negative)
     yield "gradients of earlier steps are added: they are not set to zero", _summed(o)
@@ -38,7 +38,8 @@ def rules(o: Any) -> Iterator[tuple[str, Rule]]:
         if hasattr(o, field):
             narrow = float(np.float32(getattr(o, field)))
             yield f"{field} rounded to float32", standard(o.model_copy(update={field: narrow}))
-    for field, others in {"epsilon": (1e-7, 1e-8, 1e-3, 1e-6), "weight_decay": (0.01, 0.004, 0.0)}.items():
+    usual = {"epsilon": (1e-7, 1e-8, 1e-3, 1e-6), "weight_decay": (0.01, 0.004, 0.0), "momentum": (0.0,)}
+    for field, others in usual.items():
         for value in others:
             if hasattr(o, field) and value != getattr(o, field):
                 label = f"{field} {value:g} in place of {getattr(o, field):g}"
@@ -52,9 +53,25 @@ def rules(o: Any) -> Iterator[tuple[str, Rule]]:
     yield from makers.get(o.name, lambda _: iter(()))(o)
 
 
-def _decayed(optimizer: Any, share: float) -> Rule:
+def shares(o: Any) -> Iterator[tuple[str, Callable[[float], Rule]]]:
+    """What a share of the weights does that has no business there; words for {0}, and the rule of a share."""
+
+    def rule(share: float, of: Callable[[Array], Array], *, decoupled: bool = False) -> Rule:
+        made = standard(o)
+        if decoupled:
+            return lambda w, g, rate: made(w * (1 - rate * share), g, rate)
+        return lambda w, g, rate: made(w, g + share * of(w), rate)
+
+    words = "are added to the gradient: a coupled decay, or a penalty"
+    yield f"{{0:.6g}} times the weights {words}", lambda share: rule(share, lambda w: w)
+    yield f"{{0:.6g}} times the weights' signs {words}", lambda share: rule(share, np.sign)
+    told = "the weights shrink by {0:.6g} times the learning rate: a decoupled decay"
+    yield told, lambda share: rule(share, lambda w: w, decoupled=True)
+
+
+def _rounded(optimizer: Any) -> Rule:
     rule = standard(optimizer)
-    return lambda w, g, rate: rule(w, g + share * w, rate)
+    return lambda w, g, rate: rule(w, g, rate).astype(np.float32).astype(np.float64)
 
 
 def _summed(optimizer: Any) -> Rule:
@@ -75,11 +92,16 @@ def _of_gradient(optimizer: Any, change: Callable[[Array], Array]) -> Rule:
 def _sgd(o: Any) -> Iterator[tuple[str, Rule]]:
     yield "Nesterov's form is turned round", standard(o.model_copy(update={"nesterov": not o.nesterov}))
 
-    def stored_rate(w: Array, g: Array, rate: float, m: dict[str, Array] = {}) -> Array:  # noqa: B006 - its memory
-        m["v"] = o.momentum * m.get("v", np.zeros_like(w)) - rate * g
-        return np.asarray(w + (o.momentum * m["v"] - rate * g if o.nesterov else m["v"]))
+    def stored_rate(momentum: float) -> Rule:
+        def rule(w: Array, g: Array, rate: float, m: dict[str, Array]) -> Array:
+            m["v"] = momentum * m.get("v", np.zeros_like(w)) - rate * g
+            return np.asarray(w + (momentum * m["v"] - rate * g if o.nesterov else m["v"]))
 
-    yield "the learning rate is stored inside the velocity (it differs when the rate changes)", _fresh(stored_rate)
+        return _fresh(rule)
+
+    stored = "the learning rate is stored inside the velocity (it differs when the rate changes)"
+    yield stored, stored_rate(o.momentum)
+    yield f"{stored}, and momentum rounded to float32", stored_rate(float(np.float32(o.momentum)))
 
     def damped(w: Array, g: Array, rate: float, m: dict[str, Array] = {}) -> Array:  # noqa: B006
         m["v"] = o.momentum * m["v"] + (1 - o.momentum) * g if "v" in m else g
@@ -94,63 +116,84 @@ def _fresh(rule: Callable[..., Array]) -> Rule:
     return lambda w, g, rate: rule(w, g, rate, memory)
 
 
+def adam(
+    o: Any,
+    *,
+    before: bool = False,
+    inside: bool = False,
+    corrects: tuple[bool, bool] = (True, True),
+    coupled: bool = False,
+    decay_by: str = "rate",
+    after: bool = False,
+    largest: bool = False,
+    nesterov: bool = False,
+    narrow: bool = False,
+    late: int = 0,
+    epsilon: float | None = None,
+    betas: tuple[float, float] | None = None,
+    rests: tuple[float, float] | None = None,
+) -> Rule:
+    """Adam and AdamW with one thing changed: where epsilon stands, which moments are corrected and from which step on,
+    what the decay is multiplied by, the betas of the moments apart from those of their corrections, and what the newest
+    gradient counts in them."""
+    decay, memory = getattr(o, "weight_decay", 0.0), dict[str, Any](t=0, m=0.0, v=0.0, top=0.0)
+    small, (beta1, beta2) = o.epsilon if epsilon is None else epsilon, betas or (o.beta1, o.beta2)
+    number = np.float32 if narrow else np.float64
+    rest1, rest2 = rests or (1 - beta1, 1 - beta2)
+
+    def rule(w: Array, g: Array, rate: float) -> Array:
+        memory["t"] += 1
+        c1, c2 = (
+            number(1) - number(beta) ** number(memory["t"] + late) if correct else 1.0
+            for beta, correct in zip((o.beta1, o.beta2), corrects, strict=True)
+        )
+        by = {"rate": rate, "one": 1.0, "file": o.lr, "corrected": rate * np.sqrt(c2) / c1}[decay_by]
+        if coupled:
+            g = g + decay * w
+        elif decay and not after:
+            w = w * (1 - by * decay)
+        memory["m"] = beta1 * memory["m"] + rest1 * g
+        memory["v"] = beta2 * memory["v"] + rest2 * g**2
+        memory["top"] = np.maximum(memory["top"], memory["v"])
+        m, v = memory["m"], memory["top"] if largest else memory["v"]
+        if nesterov:
+            m = beta1 * m + rest1 * g
+        if before:
+            new = w - rate * np.sqrt(c2) / c1 * m / (np.sqrt(v) + small)
+        elif inside:
+            new = w - rate * m / c1 / np.sqrt(v / c2 + small)
+        else:
+            new = w - rate * m / c1 / (np.sqrt(v / c2) + small)
+        return np.asarray(new * (1 - rate * decay) if decay and after else new)
+
+    return rule
+
+
 def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
-    decay = getattr(o, "weight_decay", 0.0)
-
-    def make(
-        *,
-        before: bool = False,
-        inside: bool = False,
-        correct: bool = True,
-        coupled: bool = False,
-        plain: bool = False,
-        after: bool = False,
-        largest: bool = False,
-        narrow: bool = False,
-        late: int = 0,
-        epsilon: float = o.epsilon,
-    ) -> Rule:
-        memory: dict[str, Any] = {"t": 0, "m": 0.0, "v": 0.0}
-
-        def rule(w: Array, g: Array, rate: float) -> Array:
-            memory["t"] += 1
-            if coupled:
-                g = g + decay * w
-            elif decay and not after:
-                w = w * (1 - (decay if plain else rate * decay))
-            memory["m"] = o.beta1 * memory["m"] + (1 - o.beta1) * g
-            memory["v"] = o.beta2 * memory["v"] + (1 - o.beta2) * g**2
-            number = np.float32 if narrow else np.float64
-            c1, c2 = (
-                number(1) - number(b) ** number(memory["t"] + late) if correct else 1.0 for b in (o.beta1, o.beta2)
-            )
-            memory["top"] = np.maximum(memory.get("top", 0.0), memory["v"])
-            v = memory["top"] if largest else memory["v"]
-            if before:
-                new = w - rate * np.sqrt(c2) / c1 * memory["m"] / (np.sqrt(v) + epsilon)
-            elif inside:
-                new = w - rate * memory["m"] / c1 / np.sqrt(v / c2 + epsilon)
-            else:
-                new = w - rate * memory["m"] / c1 / (np.sqrt(v / c2) + epsilon)
-            return np.asarray(new * (1 - rate * decay) if decay and after else new)
-
-        return rule
-
+    make = partial(adam, o)
     yield "epsilon is added before the bias correction", make(before=True)
     yield "epsilon stands under the root", make(inside=True)
     for other in (1e-7, 1e-8):
         if other != o.epsilon:
             label = f"epsilon {other:g} in place of {o.epsilon:g}, added before the bias correction"
             yield label, make(before=True, epsilon=other)
-    yield "the bias correction is missing", make(correct=False)
-    if decay:
+    yield "the bias correction is missing", make(corrects=(False, False))
+    yield "the bias correction of the first moment is missing", make(corrects=(False, True))
+    yield "the bias correction of the second moment is missing", make(corrects=(True, False))
+    yield "Nesterov's form of Adam", make(nesterov=True)
+    if getattr(o, "weight_decay", 0.0):
         yield "the weight decay is coupled: added to the gradient", make(coupled=True)
-        yield "the weight decay is not multiplied by the learning rate", make(plain=True)
+        yield "the weight decay is not multiplied by the learning rate", make(decay_by="one")
+        yield "the weight decay is multiplied by the file's learning rate, not by the step's", make(decay_by="file")
+        yield "the weight decay is multiplied by the bias-corrected learning rate", make(decay_by="corrected")
         yield "the weight decay comes after the step, not before it", make(after=True)
     yield "the largest second moment so far is used (AMSGrad)", make(largest=True)
     yield "the bias correction counts one step too many", make(late=1)
     yield "the bias correction counts one step too few", make(late=-1)
     yield "the bias correction is computed in float32", make(narrow=True)
+    one, two = float(np.float32(1 - o.beta1)), float(np.float32(1 - o.beta2))
+    yield "1 - beta1 rounded to float32", make(rests=(one, 1 - o.beta2))
+    yield "1 - beta2 rounded to float32", make(rests=(1 - o.beta1, two))
     swapped = {"beta1": o.beta2, "beta2": o.beta1}
     yield "beta1 and beta2 are exchanged", standard(o.model_copy(update=swapped))
 
@@ -174,7 +217,31 @@ def _rmsprop(o: Any) -> Iterator[tuple[str, Rule]]:
         m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(m["v"] - m["g"] ** 2) + o.epsilon)
         return np.asarray(w - rate * m["m"])
 
+    def mixed(rho: float, rest: float) -> Rule:
+        def rule(w: Array, g: Array, rate: float, m: dict[str, Any]) -> Array:
+            m["v"] = rho * m.get("v", 0.0) + rest * g**2
+            m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(m["v"]) + o.epsilon)
+            return np.asarray(w - rate * m["m"])
+
+        return _fresh(rule)
+
+    yield "rho rounded to float32, though not 1 - rho", mixed(float(np.float32(o.rho)), 1 - o.rho)
+    yield "1 - rho rounded to float32", mixed(o.rho, float(np.float32(1 - o.rho)))
+
+    def started(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006
+        m["v"] = o.rho * m.get("v", 1.0) + (1 - o.rho) * g**2
+        m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(m["v"]) + o.epsilon)
+        return np.asarray(w - rate * m["m"])
+
+    def earlier(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006
+        old = m.get("v", 0.0)
+        m["v"] = o.rho * old + (1 - o.rho) * g**2
+        m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(old) + o.epsilon)
+        return np.asarray(w - rate * m["m"])
+
     yield "the learning rate is stored inside the momentum buffer", _fresh(stored_rate)
+    yield "the mean square starts at one, not at zero", _fresh(started)
+    yield "the mean square of the step before divides", _fresh(earlier)
     yield "the mean square is centred", _fresh(centred)
     for rho in (0.9, 0.99):
         if rho != o.rho:

@@ -50,7 +50,7 @@ def running_looks_like(
             return f"{start}momentum {found:.10g} in place of {momentum:g} (weight of the newest batch)"
     factor = fit(lambda c: _blend(before, c * batch, momentum), after, 1.0)
     if factor is not None and relative(after, _blend(before, factor * batch, momentum)) <= limit:
-        return f"the batch's value counts {factor:.10g} times"
+        return f"the batch's value counts {0.0 if abs(factor) < 1e-12 else factor:.10g} times"
     return None
 
 

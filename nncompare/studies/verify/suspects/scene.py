@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,14 +60,3 @@ class Scene:
     @property
     def layer(self) -> Any:
         return self.node.layer
-
-
-def inputs_of(nodes: Sequence[Node], before: str | None = None) -> dict[str, str | None]:
-    """Node name -> the node whose output it takes; None: the model's input."""
-    found: dict[str, str | None] = {}
-    for node in nodes:
-        found[node.name] = before
-        found |= inputs_of(node.children, before)
-        found |= inputs_of(node.shortcut, before)
-        before = node.name
-    return found

@@ -34,7 +34,12 @@ def _recurrent(s: Scene) -> Iterator[Suspect]:
         yield "1 is added to the forget gate's bias", s.formula({"bias": s.p["bias"] + forget})
     if not s.layer.return_sequences:
         whole = {"return_sequences": True}
-        yield "the first step in place of the last", s.formula(fields=whole)[:, 0]
+        every = s.formula(fields=whole)
+        yield "the first step in place of the last", every[:, 0]
+        yield "the mean of all steps in place of the last", every.mean(axis=1)
+        yield "the largest of all steps in place of the last", every.max(axis=1)
+        if every.shape[1] > 1:
+            yield "the step before the last", every[:, -2]
 
 
 def _other_gates(s: Scene) -> Iterator[Suspect]:
@@ -43,8 +48,17 @@ def _other_gates(s: Scene) -> Iterator[Suspect]:
         for words, function in _FUNCTIONS.items():
             yield f"{words} in place of tanh", _rnn_with(s, function)
         return
+    made = _lstm_with if s.layer.type == "lstm" else _gru_with
     for words, gate in _GATES.items():
-        yield words, (_lstm_with if s.layer.type == "lstm" else _gru_with)(s, gate)
+        yield words, made(s, gate)
+    for words, function in _FUNCTIONS.items():
+        yield f"{words} in place of tanh", made(s, inner=function)
+    if s.layer.type == "lstm":
+        yield "tanh is not applied to the cell's state before the output gate", _lstm_with(s, outer=lambda c: c)
+        for words, function in _FUNCTIONS.items():
+            yield f"{words} in place of both tanh", _lstm_with(s, inner=function, outer=function)
+    else:
+        yield "the reset gate is not applied", _gru_with(s, reset=False)
 
 
 _GATES: dict[str, Callable[[Array], Array]] = {
@@ -70,19 +84,22 @@ def _rnn_with(s: Scene, function: Callable[[Array], Array]) -> Array:
     return np.stack(states, axis=1) if s.layer.return_sequences else h
 
 
-def _lstm_with(s: Scene, gate: Callable[[Array], Array]) -> Array:
+Function = Callable[[Array], Array]
+
+
+def _lstm_with(s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, outer: Function = np.tanh) -> Array:
     p, units = s.p, s.layer.units
     h = c = np.zeros((len(s.x), units))
     states = []
     for step in range(s.x.shape[1]):
         i, f, g, o = np.split(s.x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4, axis=-1)
-        c = gate(f) * c + gate(i) * np.tanh(g)
-        h = gate(o) * np.tanh(c)
+        c = gate(f) * c + gate(i) * inner(g)
+        h = gate(o) * outer(c)
         states.append(h)
     return np.stack(states, axis=1) if s.layer.return_sequences else h
 
 
-def _gru_with(s: Scene, gate: Callable[[Array], Array]) -> Array:
+def _gru_with(s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, *, reset: bool = True) -> Array:
     p, units = s.p, s.layer.units
     h, states = np.zeros((len(s.x), units)), []
     for step in range(s.x.shape[1]):
@@ -90,7 +107,7 @@ def _gru_with(s: Scene, gate: Callable[[Array], Array]) -> Array:
         u = h @ p["recurrent_kernel"] + p["recurrent_bias"]
         (xr, xz, xn), (ur, uz, un) = np.split(x, 3, axis=-1), np.split(u, 3, axis=-1)
         r, z = gate(xr + ur), gate(xz + uz)
-        h = (1 - z) * np.tanh(xn + r * un) + z * h
+        h = (1 - z) * inner(xn + (r if reset else 1.0) * un) + z * h
         states.append(h)
     return np.stack(states, axis=1) if s.layer.return_sequences else h
 
@@ -133,6 +150,17 @@ def _attention(s: Scene) -> Iterator[Suspect]:
     causal = s.layer.causal
     yield f"the causal mask is {'missing' if causal else 'added'}", s.formula(fields={"causal": not causal})
     yield "the mask's sense is turned round: True means the other", _turned_mask(s)
+    if causal:
+        steps = np.arange(s.x.shape[1])
+        apart = steps[None, :] - steps[:, None]  # of the step that is seen from the one that looks
+        yield "the causal mask is off by one: the next step is seen, too", _attend(s, np.where(apart > 1, -np.inf, 0.0))
+        hidden = _attend(s, np.where((apart > 0) | ((apart == 0) & (steps > 0)), -np.inf, 0.0))
+        # what a first step that sees nothing gives differs from framework to framework
+        hidden[:, 0] = s.given[:, 0]
+        yield "the causal mask is off by one: a step does not see itself", hidden
+        yield "the causal mask multiplies scores by zero", _attend(s, np.where(apart > 0, np.nan, 0.0))
+    yield "softmax over the steps that look, not over those that are seen", _attend(s, _mask(s), axis=-2)
+    yield "the weights are not normalized by softmax", _attend(s, _mask(s), axis=None)
     for a, b in (("query", "key"), ("query", "value"), ("key", "value")):
         swapped = {f"{x}_{kind}": p[f"{y}_{kind}"] for x, y in ((a, b), (b, a)) for kind in ("kernel", "bias")}
         yield f"{a} and {b} are exchanged", s.formula(swapped)
@@ -146,6 +174,35 @@ def _attention(s: Scene) -> Iterator[Suspect]:
             changed = {k: v for name in group for k, v in _transposed_heads(p, name, back=back).items()}
             yield f"the heads of {', '.join(group)} are transposed", s.formula(changed)
     yield from _one_head(s)
+
+
+def _mask(s: Scene) -> Array:
+    steps = s.x.shape[1]
+    return np.triu(np.full((steps, steps), -np.inf), 1) if s.layer.causal else np.zeros((steps, steps))
+
+
+def _attend(s: Scene, mask: Array, axis: int | None = -1) -> Array:
+    """Attention with another mask ``(looking, seen)`` that is added to the scores (NaN: they become zero), or with
+    softmax over another axis (None: over none)."""
+    p = s.p
+    q, k, v = (np.einsum("nte,ehd->nthd", s.x, p[f"{n}_kernel"]) + p[f"{n}_bias"] for n in ("query", "key", "value"))
+    scores = np.einsum("nthd,nshd->nhts", q, k) / np.sqrt(q.shape[-1])
+    scores = np.where(np.isnan(mask), 0.0, scores + np.nan_to_num(mask, nan=0.0, neginf=-np.inf))
+    weights = scores
+    if axis is not None:
+        top = scores.max(axis=axis, keepdims=True)
+        weights = np.exp(scores - np.where(np.isfinite(top), top, 0.0))
+        weights = weights / weights.sum(axis=axis, keepdims=True)
+    mixed = np.einsum("nhts,nshd->nthd", weights, v)
+    return np.asarray(np.einsum("nthd,hde->nte", mixed, p["output_kernel"]) + p["output_bias"])
+
+
+def mask_constants(s: Scene) -> Iterator[tuple[str, float, Callable[[float], Array]]]:
+    """A number that is added to masked scores where minus infinity belongs."""
+    if s.layer.causal:
+        ahead = np.triu(np.ones(2 * (s.x.shape[1],)), 1)
+        label = "the causal mask adds {0:.6g} in place of minus infinity"
+        yield label, -2.0, lambda value: _attend(s, value * ahead)
 
 
 def _one_head(s: Scene) -> Iterator[Suspect]:
@@ -198,6 +255,10 @@ def _over_time(s: Scene) -> Iterator[Suspect]:
     yield "the sum in place of the mean", s.x.sum(axis=1)
     yield "the mean in place of the last step", s.x.mean(axis=1)
     yield "the largest value over time", s.x.max(axis=1)
+    if s.x.shape[1] > 1:
+        yield "the step before the last", s.x[:, -2]
+        yield "the first step is left out of the mean", s.x[:, 1:].mean(axis=1)
+        yield "the last step is left out of the mean", s.x[:, :-1].mean(axis=1)
 
 
 def _embedding(s: Scene) -> Iterator[Suspect]:

@@ -34,6 +34,11 @@ class Updates:
     clipped: list[Array]
     rates: list[float]
 
+    def run(self, rule: Rule, factor: float = 1.0) -> Array:
+        """Every weight after each of the updates by a rule, one after the other; ``factor``: on the learning rates."""
+        steps = zip(self.weights, self.clipped, self.rates, strict=False)
+        return np.concatenate([rule(w, g, rate * factor).ravel() for w, g, rate in steps])
+
     def residual(self, rule: Rule, gradients: list[Array] | None = None) -> float:
         """How far the rule is from these updates, relative to their size; the worst of them."""
         worst = 0.0

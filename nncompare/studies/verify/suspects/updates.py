@@ -13,7 +13,7 @@ from nncompare.numerics import updates
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
-from nncompare.studies.verify.suspects.rules import rules, standard
+from nncompare.studies.verify.suspects.rules import Rule, adam, rules, shares, standard
 from nncompare.studies.verify.suspects.steps import TOLERANCE, Updates, forgotten, gradients_by_step
 from nncompare.worker.observation import Observation
 
@@ -52,14 +52,17 @@ def update_looks_like(context: Context, seen: Observation, name: str, tolerance:
 
         left |= {label: clipped_as(label, found) for label in clippings}
         known = {label: size for label, size in left.items() if size <= limit}
-        if len(known) > 1 and set(known) <= set(clippings):
+        if known and set(known) <= set(clippings):
             # this tensor may be too small to tell them apart: then the others do
             others = [updates_of(other) for other in context.trained]
             known = {label: max(clipped_as(label, other) for other in others) for label in known}
+            if min(known.values()) > tolerance:
+                return f"{next(iter(known))}: this one, not all"
         if known:
             return min(known, key=lambda label: known[label])
         return (
             _fitted(found, train.optimizer, limit)
+            or _shared(found, train.optimizer, limit)
             or _step_by_step(found, train.optimizer, limit)
             or gradients_by_step(found, train.optimizer, limit)
             or forgotten(found, train.optimizer, limit)
@@ -72,11 +75,7 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
     given = np.concatenate([array.ravel() for array in found.weights[1:]])
 
     def run(changed: Any, factor: float = 1.0) -> Array:
-        rule = standard(changed)
-        made = [
-            rule(w, g, rate * factor) for w, g, rate in zip(found.weights, found.clipped, found.rates, strict=False)
-        ]
-        return np.concatenate([array.ravel() for array in made])
+        return found.run(standard(changed), factor)
 
     candidates: list[tuple[str, float, Callable[[float], Array]]] = [
         ("learning rate times", 1.0, lambda factor: run(optimizer, factor))
@@ -86,6 +85,13 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
         if hasattr(optimizer, field):
             start = float(getattr(optimizer, field))
             candidates.append((field, start, partial(_with, run, optimizer, field)))
+    if hasattr(optimizer, "beta1"):
+        first, second = optimizer.beta1, optimizer.beta2
+        alone = "of the moment, though not of its bias correction,"
+        candidates += [
+            (f"beta1 {alone}", first, lambda beta: found.run(adam(optimizer, betas=(beta, second)))),
+            (f"beta2 {alone}", second, lambda beta: found.run(adam(optimizer, betas=(first, beta)))),
+        ]
     moved = scale(given - np.concatenate([array.ravel() for array in found.weights[:-1]]))
     for label, start, made in candidates:
         value = fit(made, given, start)
@@ -97,7 +103,25 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
             if start == 1.0 and label.startswith("the weights"):
                 return f"{label} {value:.10g}"
             rounded = "; the right value rounded to float32" if np.float32(start) == value else ""
+            if label == "epsilon":
+                rounded = f" (or every gradient {start / value:.6g} times)"  # the rule cannot tell these apart
             return f"{label} {value:.10g} in place of {start:g}{rounded}"
+    return None
+
+
+def _shared(found: Updates, optimizer: Any, limit: float) -> str | None:
+    """A share of the weights where none belongs; looked for over many orders of magnitude, since it bends the rule."""
+    given = np.concatenate([array.ravel() for array in found.weights[1:]])
+    moved = scale(given - np.concatenate([array.ravel() for array in found.weights[:-1]]))
+    for label, rule in shares(optimizer):
+
+        def made(share: float, rule: Callable[[float], Rule] = rule) -> Array:
+            return found.run(rule(share))
+
+        start = min(np.logspace(-9, 0, 28), key=lambda share: absolute(given, made(share)))
+        share = fit(made, given, float(start))
+        if share is not None and absolute(given, made(share)) <= max(limit * moved, 2e-15):
+            return label.format(share)
     return None
 
 
@@ -168,7 +192,14 @@ def _clippings(gradients: list[Params], norm: float | None) -> Iterator[tuple[st
         [{name: updates.clip({name: g}, norm)[name] for name, g in gradient.items()} for gradient in gradients],
     )
     totals = [float(np.sqrt(sum(float((g**2).sum()) for g in gradient.values()))) for gradient in gradients]
+    norms = [np.array([np.sqrt(float((g**2).sum())) for g in gradient.values()]) for gradient in gradients]
     for label, factors in (
+        (
+            "the largest norm of a tensor is compared, not that of all together",
+            [min(1.0, norm / n.max()) for n in norms],
+        ),
+        ("the sum of the tensors' norms is compared", [min(1.0, norm / n.sum()) for n in norms]),
+        ("the square of the norm is compared", [min(1.0, norm / total**2) for total in totals]),
         ("1e-6 is added to the norm in clipping", [min(1.0, norm / (total + 1e-6)) for total in totals]),
         ("the gradient is scaled to the norm even where it is smaller", [norm / total for total in totals]),
     ):
