@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from nncompare.launch.environment import worker_environment
 from nncompare.store.result import ParityFinding
-from nncompare.studies.verify.compare import judge_all, judge_float32
+from nncompare.studies.verify.compare import by_formula, compare, compare_float32
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
 from nncompare.worker.observation import Observation, read
@@ -34,6 +34,11 @@ class Verdict:
     error: str | None = None
 
 
+@lru_cache(maxsize=64)
+def _read(folder: Path) -> Observation:
+    return read(folder)
+
+
 class Laboratory:
     """The workers, started at once, and their observations.
 
@@ -44,6 +49,7 @@ class Laboratory:
 
     def __init__(self, folder: Path, only: Sequence[str] = ()):
         self.folder, self.only = folder, list(only)
+        self._formulas: dict[tuple[str, ...], list[Check]] = {}
         self.workers = {backend: self._start(backend) for backend in BACKENDS}
 
     @property
@@ -87,6 +93,14 @@ class Laboratory:
     def broken(self, mutation: Mutation) -> Verdict:
         return self._judged(mutation.experiment, {mutation.backend: mutation.id}, mutation.dtype)
 
+    def _by_formula(self, experiment: str, dtype: str, backend: str, name: str) -> list[Check]:
+        """Judged once: the unbroken backends stand beside every broken one."""
+        key = (experiment, dtype, backend, name)
+        if key not in self._formulas:
+            seen = _read(self.folder / backend / name / dtype)
+            self._formulas[key] = by_formula(parity(experiment).contexts[dtype], backend, seen)
+        return self._formulas[key]
+
     def _judged(self, experiment: str, broken: dict[str, str], dtype: str) -> Verdict:
         assert self.done
         seen: dict[str, dict[str, Observation]] = {}
@@ -96,11 +110,16 @@ class Laboratory:
                 folder = self.folder / backend / broken.get(backend, unbroken(experiment)) / kind
                 if (folder / ERROR_FILE).exists():
                     return Verdict(failed=[], findings=[], error=(folder / ERROR_FILE).read_text())
-                seen[kind][backend] = read(folder)
-        check = parity(experiment)
+                seen[kind][backend] = _read(folder)
+        context = parity(experiment).contexts[dtype]
+        checks = [
+            check
+            for backend in BACKENDS
+            for check in self._by_formula(experiment, dtype, backend, broken.get(backend, unbroken(experiment)))
+        ]
         if dtype == "float32":
-            checks = judge_float32(check.contexts[dtype], seen[dtype], seen["float64"])
+            checks += compare_float32(context, seen[dtype], seen["float64"])
         else:
-            checks, _ = judge_all(check.contexts[dtype], seen[dtype])
-        findings = explain(check.contexts[dtype], seen[dtype], checks)
+            checks += compare(context, seen[dtype])[0]
+        findings = explain(context, seen[dtype], checks)
         return Verdict(failed=[check for check in checks if not check.passed], findings=findings)

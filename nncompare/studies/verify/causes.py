@@ -50,6 +50,6 @@ def _in_training(first: dict[str, Check], root: str | None) -> Iterator[Check]:
         found.append("loss, every step")
     if "logits" in first and "running statistics" not in found:
         found.append("logits")
-    if not {"update after load", "loss, every step", TRAINING_LOSS} & set(found):
+    if not {"update after load", "loss, every step", "logits", TRAINING_LOSS} & set(found):
         found += [quantity for quantity in ("long pieces", "loss of long pieces") if quantity in first][:1]
     yield from (first[quantity] for quantity in found)
