@@ -26,16 +26,18 @@ class CheckTask:
         folder: of the job, of its log and of its observation.
         data: folder of the prepared examples.
         steps: of the trajectory.
+        nudged: only the trajectory, from weights moved by rounding (``worker.nudge``).
     """
 
     job: Job
     folder: Path
     data: Path
     steps: int
+    nudged: bool = False
 
     @property
     def label(self) -> str:
-        return f"{self.job.runtime} {self.job.dtype.name}"
+        return f"{self.job.runtime} {'nudged' if self.nudged else self.job.dtype.name}"
 
 
 @dataclass
@@ -50,7 +52,8 @@ class _Crew:
         environment = worker_environment(
             task.job.runtime, threads=task.job.threads, device=task.job.device, deterministic=True, home=task.folder
         )
-        command = worker_command(str(task.folder), "--check", str(task.steps))
+        nudged = ["--nudged"] if task.nudged else []
+        command = worker_command(str(task.folder), "--check", str(task.steps), *nudged)
         with self.lock:
             if self.dismissed:
                 return None

@@ -155,6 +155,7 @@ def _notes(result: VerifyResult, folder: Path | None) -> Group:
     texts = [
         ("marks", "! leaves its gate" if any(not check.passed for check in result.checks) else ""),
         ("dead", f"{', '.join(result.dead)}: no gradient, judged apart" if result.dead else ""),
+        ("compared", _limit(result)),
         ("versions", ", ".join(sorted(versions))),
         ("weights", f"SHA-256 {result.hashes.weights[:16]}…; batch order {result.hashes.order[:16]}…"),
         ("stored in" if folder else "id", str(folder or result.id)),
@@ -163,6 +164,14 @@ def _notes(result: VerifyResult, folder: Path | None) -> Group:
         if text:
             grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return Group(section("Notes"), grid)
+
+
+def _limit(result: VerifyResult) -> str:
+    """How far the runtimes were compared with each other, where that is not as usual."""
+    if result.limit is None:
+        return ""
+    how_many = "all" if result.limit.steps == result.steps else f"the first {result.limit.steps} of"
+    return f"{how_many} {result.steps} steps between the runtimes: {result.limit.reason}"
 
 
 def _list(names: Sequence[str]) -> str:

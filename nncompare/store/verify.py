@@ -39,6 +39,14 @@ class Change(Document):
     looks_like: str | None = None
 
 
+class Limit(Document):
+    """How far the trajectory could be compared, where that is less than usual."""
+
+    steps: int
+    """So many steps are compared between the runtimes."""
+    reason: str
+
+
 class Hashes(Document):
     weights: str
     """SHA-256 of the initial weights."""
@@ -67,6 +75,8 @@ class VerifyResult(Document):
     """Convention ``native`` only."""
     dead: tuple[str, ...] = ()
     """Parameters whose gradient is nothing but rounding; they are judged apart."""
+    limit: Limit | None = None
+    """Null: all steps are compared, with the usual gates."""
     hashes: Hashes
     ledger: tuple[LedgerEntry, ...] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -141,7 +141,7 @@ def run(
         environment = describe_environment(data) | {"others_cpu_share": neighbours.share()}
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
         watcher.prepares("compares what the runtimes computed")
-        parity = _parity(experiment, data, jobs_, outcomes, rows, work)
+        parity = _parity(experiment, data, jobs_, outcomes, rows, work, watcher.prepares)
         result = _document(experiment, environment, rows, created, folder, parity)
         if folder is None:
             return Finished(result=result, folder=None)
@@ -187,10 +187,11 @@ def _parity(
     outcomes: Mapping[str, Outcome],
     rows: Sequence[RuntimeResult],
     work: Path,
+    say: Callable[[str], None],
 ) -> Parity:
     folders = {job.runtime: _job_folder(work, job.runtime) for job in jobs_}
     try:
-        return run_parity(experiment, data, jobs_, outcomes, rows, folders)
+        return run_parity(experiment, data, jobs_, outcomes, rows, folders, say)
     except KeyboardInterrupt:
         return Parity(reason=STOPPED)
     except Exception as error:

@@ -2,7 +2,8 @@
 
 With ``--wire N`` the messages go to descriptor N; without it they are printed, so that a job can be replayed by
 hand. ``--trials RUNTIME`` serves one trial of a search after the other. ``--check STEPS`` puts the job through a parity
-check of so many steps. ``--probe RUNTIME`` imports the runtime's framework and reports versions and devices.
+check of so many steps, ``--nudged`` through its training alone, from weights moved by rounding. ``--probe RUNTIME``
+imports the runtime's framework and reports versions and devices.
 """
 
 from __future__ import annotations
@@ -78,6 +79,14 @@ def _check(folder: Path, steps: int, send: Callable[..., None]) -> None:
     check(job, data, steps, folder, send)
 
 
+def _nudge(folder: Path, steps: int, send: Callable[..., None]) -> None:
+    from nncompare.worker.jobs import read
+    from nncompare.worker.nudge import nudge
+
+    job, data, _ = read(folder)
+    nudge(job, data, steps, folder, send)
+
+
 def _derive(folder: Path, send: Callable[..., None]) -> None:
     from nncompare.worker.derivatives import answer, read
 
@@ -96,6 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--probe", metavar="RUNTIME")
     parser.add_argument("--trials", metavar="RUNTIME")
     parser.add_argument("--check", type=int, metavar="STEPS")
+    parser.add_argument("--nudged", action="store_true")
     parser.add_argument("--derive", action="store_true")
     parser.add_argument("--wire", type=int, metavar="N")
     parser.add_argument("--parent", type=int, metavar="PID")
@@ -124,7 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.probe is not None:
         return _guarded(lambda: _probe(asked.probe, send), send)
     if asked.check is not None:
-        return _guarded(lambda: _check(asked.folder, asked.check, send), send)
+        check = _nudge if asked.nudged else _check
+        return _guarded(lambda: check(asked.folder, asked.check, send), send)
     if asked.derive:
         return _guarded(lambda: _derive(asked.folder, send), send)
     return _guarded(lambda: _train(asked.folder, send, permit), send)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 
-from nncompare.studies.verify import floor, single
+from nncompare.studies.verify import floor, rounding, single
 from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.gates import DEAD_SHARE, Check
 from nncompare.studies.verify.judge import Judge
@@ -37,7 +37,8 @@ def compare_float32(
 ) -> list[Check]:
     """Every pair in float32 that was observed in float64, too."""
     both = [runtime for runtime in narrow if runtime in wide]
-    checks = list(single.gradients(context, narrow, wide))
+    dead = dead_in_most(context, wide)
+    checks = list(rounding.room_for_kinks(context, dead, list(single.gradients(context, narrow, wide))))
     for against, runtime in combinations(both, 2):
         checks += floor.between(context, runtime, against, narrow, wide)
     return checks
@@ -46,8 +47,10 @@ def compare_float32(
 def by_formula(context: Context, runtime: str, seen: Observation) -> list[Check]:
     """One runtime by the formulas, in its dtype."""
     if context.dtype == "float32":
-        return list(single.by_formula(context, runtime, seen))
-    return list(Judge(context).by_formula(runtime, seen))
+        checks = list(single.by_formula(context, runtime, seen))
+    else:
+        checks = list(Judge(context).by_formula(runtime, seen))
+    return rounding.room_by_formula(context, seen, checks)
 
 
 def judge_all(context: Context, seen: Mapping[str, Observation]) -> tuple[list[Check], frozenset[str]]:

@@ -50,6 +50,7 @@ def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, sec
         findings=tuple(parity.findings(evidence)),
         changes=tuple(parity.changes(evidence)),
         dead=tuple(sorted(parity.dead)),
+        limit=parity.limit,
         hashes=_hashes(parity),
         ledger=ledger([_for_ledger(row) for row in rows]),
     )

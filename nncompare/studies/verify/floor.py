@@ -48,18 +48,25 @@ def _params(runtime: str, against: str, quantity: str, step: int | None, groups:
             continue
         floor = max(absolute(a[name], a64[name]), absolute(b[name], b64[name]))
         least = _UNITS_IN_THE_LAST_PLACE * gates.scale(b64[name])
-        gate = gates.FLOOR_FACTOR * max(floor, least)
-        yield _check(runtime, against, quantity, name, absolute(a[name], b[name]), gate, step)
+        worst, gate = absolute(a[name], b[name]), gates.FLOOR_FACTOR * max(floor, least)
+        if np.isfinite(gate):
+            yield _check(runtime, against, quantity, name, worst, gate, step)
+        elif not np.isfinite(worst):  # else both overflow where float64 does not, and there is no floor
+            yield _check(runtime, against, quantity, name, np.inf, 0.0, step)
 
 
 def _losses(runtime: str, against: str, a: Array, b: Array, a64: Array, b64: Array) -> Iterator[Check]:
-    """A floor never falls again: what rounding has moved once stays moved."""
-    floors = np.maximum(np.abs(a - a64), np.abs(b - b64))
-    floors = np.maximum.accumulate(np.maximum(np.nan_to_num(floors), _UNITS_IN_THE_LAST_PLACE * np.abs(b64)))
+    """A floor never falls again: what rounding has moved once stays moved. It ends where a loss is not finite."""
+    with np.errstate(invalid="ignore"):
+        floors = np.maximum(np.abs(a - a64), np.abs(b - b64))
+    floors = np.maximum.accumulate(np.maximum(floors, _UNITS_IN_THE_LAST_PLACE * np.abs(b64)))
     for step, (x, y, floor) in enumerate(zip(a, b, floors, strict=True)):
         both = np.isfinite(x) and np.isfinite(y)
         worst = abs(float(x) - float(y)) if both else (0.0 if np.isfinite(x) == np.isfinite(y) else np.inf)
-        yield _check(runtime, against, "loss, every step", None, worst, gates.FLOOR_FACTOR * float(floor), step + 1)
+        if np.isfinite(floor):
+            yield _check(runtime, against, "loss, every step", None, worst, gates.FLOOR_FACTOR * float(floor), step + 1)
+        elif not np.isfinite(worst):
+            yield _check(runtime, against, "loss, every step", None, np.inf, 0.0, step + 1)
 
 
 def _check(

@@ -21,11 +21,13 @@ from nncompare.launch.resources import usable_threads
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
 from nncompare.spec.experiment import Experiment
 from nncompare.store.result import ParityFinding
-from nncompare.store.verify import Change
+from nncompare.store.verify import Change, Limit
+from nncompare.studies.verify import trajectory
 from nncompare.studies.verify.compare import by_formula, compare, compare_float32
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.rounding import room_as_in_float64
 from nncompare.worker.observation import Observation, read
 
 Convention = Literal["aligned", "native"]
@@ -91,6 +93,7 @@ class Parity:
             for dtype in self.dtypes
         }
         self.dead: frozenset[str] = frozenset()
+        self.limit: Limit | None = None
 
     def _examples(self) -> Data:
         """The examples of the check, in float64: so few batches that the steps cross epochs and smaller last batches,
@@ -130,10 +133,13 @@ class Parity:
         tasks = [self._task(runtime, dtype) for dtype in self.dtypes for runtime in self.experiment.backends]
         started = [task for task in tasks if task.job.runtime not in self.missing]
         timeout_s = self.experiment.measure.timeout_s
-        for task, outcome in check_all(started, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
-            self._take(evidence, task, outcome)
-        self._refuse(evidence)
-        self._compare(evidence)
+        with np.errstate(all="ignore"):  # a training may diverge; what is not finite is judged like everything else
+            for task, outcome in check_all(started, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
+                self._take(evidence, task, outcome)
+            self._refuse(evidence)
+            self._compare(evidence)
+            self._heed_divergence(evidence)
+            self._heed_rounding(evidence, parallel)
         return evidence
 
     def _refuse(self, evidence: Evidence) -> None:
@@ -166,6 +172,43 @@ class Parity:
             evidence.checks["float64"] += checks
         if single:
             evidence.checks["float32"] += compare_float32(self.contexts["float32"], single, double)
+            evidence.checks["float32"] = room_as_in_float64(evidence.checks["float32"], evidence.checks["float64"])
+
+    def _heed_divergence(self, evidence: Evidence) -> None:
+        """Takes no account of what comes after the training has diverged."""
+        steps = self.steps
+        for dtype in self.dtypes:
+            steps = trajectory.sound_steps(evidence.seen[dtype], steps)
+            evidence.checks[dtype] = trajectory.until(evidence.checks[dtype], steps)
+            if steps < self.steps and self.limit is None:
+                self.limit = Limit(steps=steps, reason=f"then the training diverges in {dtype}")
+
+    def _heed_rounding(self, evidence: Evidence, parallel: int) -> None:
+        """Where the runtimes part in the trajectory alone: measures how fast rounding grows there, and judges by it."""
+        double = self._ordered(evidence.seen["float64"])
+        if not trajectory.in_doubt(evidence.checks["float64"]):
+            return
+        self.watcher.phase("the runtimes part in the midst of training: measures how fast rounding grows there")
+        tasks = [self._nudged_task(runtime) for runtime in double]
+        timeout_s, nudged = self.experiment.measure.timeout_s, {}
+        for task, outcome in check_all(tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
+            self.watcher.ended(task.label, outcome)
+            if outcome.status == "ok":
+                nudged[task.job.runtime] = read(task.folder)
+        if nudged:
+            growth = trajectory.Growth(seen=double, nudged=nudged)
+            self._judge_by(evidence, growth)
+
+    def _judge_by(self, evidence: Evidence, growth: trajectory.Growth) -> None:
+        steps = growth.comparable_steps()
+        evidence.checks["float64"] = trajectory.with_growth(evidence.checks["float64"], growth, steps)
+        evidence.checks["float32"] = trajectory.until(evidence.checks["float32"], steps, between=True)
+        if self.limit is None or steps < self.limit.steps:
+            self.limit = Limit(steps=steps, reason=growth.in_words())
+
+    def _nudged_task(self, runtime: str) -> CheckTask:
+        task = self._task(runtime, "float64")
+        return replace(task, folder=self.work / "nudged" / runtime.replace(":", "-"), nudged=True)
 
     def _ordered(self, seen: Mapping[str, Observation]) -> dict[str, Observation]:
         return {name: seen[name] for name in self.experiment.backends if name in seen}

@@ -9,7 +9,7 @@ from nncompare.backends.base import Job
 from nncompare.data.base import Data, Split
 from nncompare.numerics.parity import checked_examples
 from nncompare.store.result import Parity
-from nncompare.studies.verify import gates
+from nncompare.studies.verify import gates, rounding
 from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.explain import explain
@@ -61,10 +61,11 @@ def _reason(context: Context, seen: Mapping[str, Observation]) -> str:
 def _checks(context: Context, seen: Mapping[str, Observation]) -> Iterator[Check]:
     gradients = [observation.gradients for observation in seen.values()]
     share = gates.DEAD_SHARE if context.dtype == "float64" else 1e-5
-    judge = Judge(context, dead_tensors(context, gradients, share))
+    dead = dead_tensors(context, gradients, share)
+    judge = Judge(context, dead)
     names = list(seen)
     for runtime in names:
-        yield from judge.at_probe(runtime, seen[runtime])
+        yield from rounding.room_by_formula(context, seen[runtime], list(judge.at_probe(runtime, seen[runtime])))
     for index, runtime in enumerate(names):
         for against in names[:index]:
             a, b = seen[runtime], seen[against]
@@ -73,7 +74,7 @@ def _checks(context: Context, seen: Mapping[str, Observation]) -> Iterator[Check
                 yield from judge.losses(runtime, against, a, b)
                 yield from judge.weights(runtime, against, "weights", QUICK_STEPS, a, b, gates.WEIGHTS)
             else:
-                yield from _single(context, runtime, against, a, b)
+                yield from rounding.room_for_kinks(context, dead, list(_single(context, runtime, against, a, b)))
 
 
 def _single(context: Context, runtime: str, against: str, a: Observation, b: Observation) -> Iterator[Check]:

@@ -1,0 +1,72 @@
+"""Trains a parity check's trajectory once more, from weights that are moved by about as much as rounding moves them.
+
+How far the two trainings of the *same* runtime come apart says how fast rounding grows in this experiment, and so how
+far apart two right runtimes may lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nncompare.backends.base import Job, Params, Piece
+from nncompare.backends.catalog import load_backend
+from nncompare.data.base import read as read_data
+from nncompare.errors import Refused
+from nncompare.numerics.initializers import initial_params
+from nncompare.numerics.keys import generator
+from nncompare.numerics.parity import parity_plan
+from nncompare.spec.model import Model
+from nncompare.worker.observation import Observation, evaluation_rows
+from nncompare.worker.pieces import FixedGate, pieces_of
+
+NUDGE = 1e-14
+"""Relative to the largest entry of a tensor: several times the rounding of a forward and a backward pass in float64."""
+_LEAST = 0.1
+"""Size of a tensor whose entries are smaller, such as biases that start at zero."""
+
+
+def nudged_params(model: Model, seed: int) -> Params:
+    """The initial weights, every trained number moved by rounding; float64."""
+    found: Params = {}
+    for name, value in initial_params(model, seed).items():
+        size = max(float(np.abs(value).max(initial=0.0)), _LEAST)
+        noise = generator(seed, f"nudge/{name}").standard_normal(value.shape)
+        found[name] = value + NUDGE * size * noise if model.parameters[name].trainable else value
+    return found
+
+
+def nudge(job: Job, data_folder: Path, steps: int, folder: Path, send: Callable[..., None]) -> None:
+    """The job of a worker: the trajectory from ``nudged_params``; losses, checkpoints and logits go to ``folder``.
+
+    Raises:
+        Refused: with the reason.
+    """
+    backend = load_backend(job.runtime)
+    send("imported", versions=backend.versions())
+    if reason := backend.why_not(job):
+        raise Refused(reason)
+    job = backend.resolve(job)
+    data = read_data(data_folder, job.signature)
+    plan = parity_plan(job.experiment.train, len(data.train), job.seed, steps)
+    session, seen = backend.open(job, data), Observation()
+
+    def keep(piece: Piece | None) -> None:
+        done = plan.steps if piece is None else piece.begin
+        if done in plan.checkpoints:
+            seen.checkpoints[done] = session.params()
+        if done % 10 == 0:
+            send("progress", what="trajectory", done=done, of=plan.steps)
+
+    try:
+        session.load({name: value.astype(job.dtype) for name, value in nudged_params(job.model, job.seed).items()})
+        gate = FixedGate(pieces_of(plan.trajectory, 1)[: plan.steps], keep)
+        session.train(plan.trajectory, gate)
+        seen.losses = {"": np.array(gate.losses)}
+        seen.logits = {"": session.predict(data.test.x[evaluation_rows(len(data.test))])}
+    finally:
+        session.close()
+    seen.save(folder)
+    send("result", observed=True)
