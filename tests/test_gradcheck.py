@@ -503,7 +503,7 @@ def test_a_missing_and_a_crashing_runtime_are_rows(
     assert "SIGSEGV" in (tensorflow.reason or "")
     assert "no_such_module" in (keras.reason or "")
     assert "| last words" in captured.err
-    assert 'pip install "nncompare[keras]"' in captured.err
+    assert 'pip install "nncompare[keras]"' in " ".join(captured.err.split())  # the table wraps
 
 
 def test_a_worker_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -644,7 +644,7 @@ def test_the_picture_is_a_png_where_it_was_asked_for(
     path = tmp_path / "deep" / "a.png"
     assert call(["gradcheck", "tan(x)", "-q", "-b", "torch", "--plot", str(path)]) == 0
     assert is_png(path.read_bytes())
-    assert str(path) in capsys.readouterr().out
+    assert str(path) in "".join(capsys.readouterr().out.split())  # a narrow terminal folds long paths
     assert call(["gradcheck", "tan(x)", "-q", "-b", "torch", "--output", "here"]) == 0
     assert call(["gradcheck", "tan(x)", "-q", "-b", "torch", "--output", "here"]) == 0
     (found,) = (tmp_path / "here").iterdir()
