@@ -107,6 +107,10 @@ class TestHeadline:
         text = to_text(result.model_copy(update={"parity": failed, "comparison": Comparison()}))
         assert "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked." in flat(text)
         assert "Fastest" not in text
+        assert "*" in to_text(result)
+        assert "*" not in text, "no best value is marked"
+        assert "1.00" not in text
+        assert "relative  " not in text
 
     def test_a_certificate_that_was_given_before_is_named(self):
         known = Parity(status="certified", form="quick", certificate="2026-05-04T10:00:00+00:00")

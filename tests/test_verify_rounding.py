@@ -17,6 +17,7 @@ from nncompare.store.result import Parity as ParityOfRun
 from nncompare.store.result import RuntimeResult
 from nncompare.studies import parity as run_parity
 from nncompare.studies.verify import Verified, gates, parity, single, trajectory
+from nncompare.studies.verify.causes import causes
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.floor import between
@@ -309,3 +310,10 @@ def test_a_run_in_doubt_asks_the_full_check(doubt: bool, monkeypatch: pytest.Mon
     found = run_parity.run_parity(experiment, None, [None], {}, rows, {}, said.append)
     assert found.status == ("certified" if doubt else "failed")
     assert bool(said) == doubt
+
+
+def test_a_wrong_update_explains_the_one_after_a_load() -> None:
+    names = ("forward", "update", "update after load")
+    failed = [failing(quantity, "dense_1", "float64", 1.0, step=1) for quantity in names]
+    assert [check.quantity for check in causes(failed)] == ["forward", "update"]
+    assert [check.quantity for check in causes([failed[0], failed[2]])] == ["forward", "update after load"]

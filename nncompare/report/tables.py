@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nncompare.report import numbers
 from nncompare.report.sheet import Column, Sheet, best
@@ -52,7 +53,7 @@ def learning_sheet(result: RunResult) -> Sheet:
 
 
 def time_sheet(result: RunResult) -> Sheet:
-    """Where the time went, one unit a column."""
+    """Where the time went, one unit a column; nothing is ranked between runtimes that do not compute the same."""
     rows, relative = result.runtimes, result.comparison.relative
     steps = [row.timing.step_s for row in rows]
     ratios = [relative.get(row.runtime) if row.status == "ok" else None for row in rows]
@@ -70,9 +71,16 @@ def time_sheet(result: RunResult) -> Sheet:
         Column(head="GFLOP/s", unit="est.", texts=numbers.plain([row.work.gflops_per_s for row in rows])),
         _peak(rows),
     )
+    comparable = result.parity.status != "failed"
+    if not comparable:
+        columns = tuple(replace(column, best=frozenset()) for column in columns if column.head != "relative")
     sheet = Sheet(title="Time", labels=_labels(rows), columns=columns)
     counts = [f"{row.runtime} {step.n}" for row, step in zip(rows, steps, strict=True) if step]
-    notes = ["Relative: median step over the fastest's, 1.00 = fastest. Train: all steps, the first one included."]
+    notes = ["Train: all steps, the first one included."]
+    if comparable:
+        notes = [f"Relative: median step over the fastest's, 1.00 = fastest. {notes[0]}"]
+    else:
+        notes.insert(0, "Nothing is ranked: the runtimes do not compute the same function.")
     if counts:
         notes.append(f"Step: mean step of each slice after warm-up; slices: {', '.join(counts)}.")
         notes.append("Samples: over all of these slices together, slow ones included, so not batch size over median.")

@@ -31,7 +31,7 @@ def causes(failed: Sequence[Check]) -> Iterator[Check]:
         return  # where the parameters are is not known, and everything else is judged by them
     if root in ("forward", "forward, training"):
         # judged from what the runtime itself gave, so that a wrong forward pass does not matter
-        yield from (first[quantity] for quantity in ("update", "update after load") if quantity in first)
+        yield from [first[quantity] for quantity in ("update", "update after load") if quantity in first][:1]
         return
     yield from _in_training(first, root)
 
