@@ -1,8 +1,8 @@
 """Certifies every experiment of ``configs/`` and writes the worst figures into ``docs/parity.md``.
 
-``python -m benchmarks.parity`` checks all of them (a minute or less each on two cores); name files to check only these,
-``--write`` to put the table into the page. Exit code 1 if an experiment is not certified. MNIST and the text are found
-as in a run: ``NNCOMPARE_DATA_DIR``, the cache, or a download.
+``python -m benchmarks.parity`` checks all of them (a quarter of an hour on two cores, half of it for the two of text);
+name files to check only these, ``--write`` to put the table into the page. Exit code 1 if an experiment is not
+certified. MNIST and the text are found as in a run: ``NNCOMPARE_DATA_DIR``, the cache, or a download.
 """
 
 from __future__ import annotations
