@@ -10,6 +10,7 @@ from nncompare.report.sheet import Column, Sheet, best
 from nncompare.report.words import printable
 from nncompare.store.conventions import ConventionsResult
 from nncompare.store.result import RunResult, RuntimeResult
+from nncompare.store.verify import VerifyResult
 
 Get = Callable[[RuntimeResult], float | None]
 
@@ -90,7 +91,9 @@ def time_sheet(result: RunResult) -> Sheet:
     return _with_notes(sheet, result, notes)
 
 
-def ledger_sheet(result: RunResult | ConventionsResult, *, title: str = "Settings that differ") -> Sheet | None:
+def ledger_sheet(
+    result: RunResult | ConventionsResult | VerifyResult, *, title: str = "Settings that differ"
+) -> Sheet | None:
     """Settings that differ, a row each; None if there are none."""
     if not result.ledger:
         return None

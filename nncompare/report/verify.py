@@ -7,11 +7,13 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from nncompare.report import headline, numbers
 from nncompare.report.sheet import grid_of_texts, section
+from nncompare.report.tables import ledger_sheet
 from nncompare.report.words import printable
 from nncompare.store.result import ParityCheck, ParityFinding
 from nncompare.store.verify import Change, VerifyResult
@@ -41,6 +43,8 @@ def verify_report(result: VerifyResult, *, folder: Path | None = None) -> Render
             parts.append(_table(f"Each runtime by the formulas, {dtype}", by_formula, pairs=False))
         if between:
             parts.append(_table(f"The runtimes against each other, {dtype}", between, pairs=True))
+    if (ledger := ledger_sheet(result)) is not None:
+        parts.append(ledger)
     parts.append(_notes(result, folder))
     spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
     return Group(*spaced[:-1])
@@ -65,10 +69,9 @@ def _head(result: VerifyResult) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {headline.describe(result.experiment, parameters=None)}", style="not bold")
     style = {"certified": "bold green", "failed": "bold red", "not_comparable": "bold yellow"}[result.status]
-    how = (
-        f"{result.steps} training steps on one thread, checked in {numbers.duration(result.seconds)}. Float64 decides; "
-        "float32 is held to its own rounding."
-    )
+    how = f"{result.steps} training steps on one thread, checked in {numbers.duration(result.seconds)}."
+    if any(check.dtype == "float32" for check in result.checks):
+        how += " Float64 decides; float32 is held to its own rounding."
     return Group(name, Text(), Text(verdict(result), style=style), Text(how))
 
 
@@ -131,21 +134,20 @@ def _figure(check: ParityCheck | None) -> Text:
 
 
 def _changes(changes: Sequence[Change]) -> Group:
+    """The runtimes one below the other, each change with its sizes and, under it, what it looks like."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for head, number in (
-        ("runtime", False),
-        ("quantity", False),
-        ("where", False),
-        ("first step", True),
-        ("end", True),
-    ):
-        table.add_column(head, justify="right" if number else "left", overflow="fold")
+    table.add_column("what", overflow="fold")
+    for head in ("first step", "end"):
+        table.add_column(head, justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for change in changes:
-        sizes = ("n/a" if size is None else f"{size:.1e}" for size in (change.at_start, change.at_end))
-        table.add_row(change.runtime, change.quantity, change.layer or "", *sizes, change.unit[:3] + ".")
-        if change.looks_like:
-            table.add_row("", Text(change.looks_like, style="dim"))
+    for runtime in dict.fromkeys(change.runtime for change in changes):
+        table.add_row(Text(runtime, style="bold"))
+        for change in (change for change in changes if change.runtime == runtime):
+            sizes = ("n/a" if size is None else f"{size:.1e}" for size in (change.at_start, change.at_end))
+            what = f"{change.layer}: {change.quantity}" if change.layer else change.quantity
+            table.add_row(Padding(Text(what), (0, 0, 0, 2)), *sizes, change.unit[:3] + ".")
+            if change.looks_like:
+                table.add_row(Padding(Text(change.looks_like, style="dim"), (0, 0, 0, 4)))
     return Group(section("What the frameworks' own defaults change, against the aligned form of the same"), table)
 
 

@@ -120,7 +120,7 @@ def _layer(context: Context, seen: Observation, check: Check) -> str | None:
     training, tolerance = check.quantity == "forward, training", max(1e-9, 30 * check.gate)
     if check.quantity == "forward after updates":
         last = seen.update_weights[context.plan.update_steps]
-        hidden = _hidden(context, seen.update_outputs, check.layer, last, tolerance)
+        hidden = hidden_number(context, seen.update_outputs, check.layer, last, tolerance)
         return hidden or layer_looks_like(
             context, seen.update_outputs, check.layer, training=False, tolerance=tolerance, params=last
         )
@@ -132,7 +132,7 @@ def _layer(context: Context, seen: Observation, check: Check) -> str | None:
     return words
 
 
-def _hidden(context: Context, outputs: Params, name: str, params: Params, tolerance: float) -> str | None:
+def hidden_number(context: Context, outputs: Params, name: str, params: Params, tolerance: float) -> str | None:
     """A number that is trained although it is no parameter: it moves as the parameter beside it does."""
     node = next(node for node in context.model.walk() if node.name == name)
     for item in node.parameters:

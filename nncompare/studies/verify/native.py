@@ -20,7 +20,7 @@ from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.model import Node
 from nncompare.store.verify import Change
 from nncompare.studies.verify.context import Context, dead_tensors
-from nncompare.studies.verify.explain import layer_looks_like, statistic_looks_like
+from nncompare.studies.verify.explain import hidden_number, layer_looks_like, statistic_looks_like
 from nncompare.studies.verify.gates import DEAD_SHARE, absolute, relative, scale
 from nncompare.studies.verify.parity import Evidence, Parity
 from nncompare.studies.verify.suspects.updates import update_looks_like
@@ -89,7 +89,9 @@ def changes(context: Context, runtime: str, native: Observation, aligned: Observ
         native, aligned: what the runtime did in both.
     """
     yield from _layers(context, runtime, native)
-    yield from _running(context, runtime, native)
+    hidden = list(_hidden(context, runtime, native))
+    yield from hidden
+    yield from _running(context, runtime, native, known=not hidden)
     gradients = [seen.gradients for seen in (native, aligned)] + list(aligned.update_gradients.values())
     live = [name for name in context.trained if name not in dead_tensors(context, gradients, DEAD_SHARE)]
     yield from _updates(context, runtime, native, live)
@@ -131,7 +133,7 @@ def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Cha
         if node.children:
             continue
         sizes = {
-            training: _local(context, node, outputs, before[node.name], training=training)
+            training: _local(context, node, outputs, before[node.name], context.probe, training=training)
             for training, outputs in ((False, native.outputs), (True, native.training_outputs))
         }
         training = sizes[True] > sizes[False]
@@ -149,21 +151,46 @@ def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Cha
             )
 
 
-def _local(context: Context, node: Node, outputs: Mapping[str, Array], before: str | None, *, training: bool) -> float:
+def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
+    """Every layer that follows its formula at the weights that were loaded, and no longer after the checked updates at
+    the weights that it shows: it trains a number that is not among the parameters."""
+    before, last = inputs_of(context.model.nodes), native.update_weights[context.plan.update_steps]
+    for node in context.model.walk():
+        if node.children or not node.parameters:
+            continue
+        first = _local(context, node, native.outputs, before[node.name], context.probe, training=False)
+        later = _local(context, node, native.update_outputs, before[node.name], last, training=False)
+        if first <= _WORTH_TELLING < later:
+            yield Change(
+                runtime=runtime,
+                quantity="layer, after updates",
+                layer=node.name,
+                at_start=_finite(first),
+                at_end=_finite(later),
+                unit="relative",
+                looks_like=hidden_number(context, native.update_outputs, node.name, last, 1e-6)
+                or "a number that the aligned form does not have is trained, too",
+            )
+
+
+def _local(
+    context: Context, node: Node, outputs: Mapping[str, Array], before: str | None, params: Params, *, training: bool
+) -> float:
     """The layer's own difference: its formula on the input that the runtime gave it, against its output."""
     x = context.x if before is None else outputs[before]
-    own = {item.name: context.probe[f"{node.name}.{item.name}"] for item in node.parameters}
+    own = {item.name: params[f"{node.name}.{item.name}"] for item in node.parameters}
     masks: Callable[[str, tuple[int, ...]], Array] | None = context.masks(0) if training else None
-    run = Run(params=context.probe, forward=FORWARD, training=training, masks=masks)
+    run = Run(params=params, forward=FORWARD, training=training, masks=masks)
     made = FORWARD[node.layer.type](node, own, x if x.dtype.kind in "iu" else np.asarray(x, np.float64), run)
     return relative(outputs[node.name], made)
 
 
-def _running(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
-    """Running statistics: their formula on the runtime's own weights, in the first checked update and the last."""
+def _running(context: Context, runtime: str, native: Observation, *, known: bool) -> Iterator[Change]:
+    """Running statistics: their formula on the runtime's own weights, in the first checked update and the last; in the
+    first alone where the later weights are not ``known``."""
     for name in context.running:
         sizes = []
-        for step in (0, context.plan.update_steps - 1):
+        for step in (0, context.plan.update_steps - 1) if known else (0,):
             right = context.new_running(native.update_weights[step], step)[name]
             sizes.append(relative(native.update_weights[step + 1][name], right))
         if max(sizes) > _WORTH_TELLING:
@@ -172,7 +199,7 @@ def _running(context: Context, runtime: str, native: Observation) -> Iterator[Ch
                 quantity="running statistics",
                 layer=name,
                 at_start=_finite(sizes[0]),
-                at_end=_finite(sizes[1]),
+                at_end=_finite(sizes[1]) if known else None,
                 unit="relative",
                 looks_like=statistic_looks_like(context, native, name, 0),
             )
