@@ -58,6 +58,17 @@ def test_a_second_trained_bias_is_told_as_what_it_is() -> None:
     assert "running statistics" not in found
 
 
+def test_a_parameter_that_the_aligned_form_lacks_is_named() -> None:
+    native, there = deepcopy(seen()), context()
+    last = native.update_weights[there.plan.update_steps]
+    name = next(name for name in there.trained if name.startswith("lstm") and name.endswith(".bias"))
+    layer = name.partition(".")[0]
+    native.update_outputs = reference.outputs(there.model, {**last, name: last[name] + 0.1}, there.x)
+    last[f"{layer}.recurrent_bias"] = 0.1 + 0 * last[name]
+    told = [change.looks_like for change in changes(there, "torch", native, seen()) if change.layer == layer]
+    assert told == ["its recurrent bias, which the aligned form does not have, is trained, too"]
+
+
 def result(**more: object) -> VerifyResult:
     fields = {
         "id": "x",

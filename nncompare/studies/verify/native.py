@@ -153,7 +153,7 @@ def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Cha
 
 def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
     """Every layer that follows its formula at the weights that were loaded, and no longer after the checked updates at
-    the weights that it shows: it trains a number that is not among the parameters."""
+    the weights of the aligned form: it trains a number that this form does not have."""
     before, last = inputs_of(context.model.nodes), native.update_weights[context.plan.update_steps]
     for node in context.model.walk():
         if node.children or not node.parameters:
@@ -168,9 +168,17 @@ def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Cha
                 at_start=_finite(first),
                 at_end=_finite(later),
                 unit="relative",
-                looks_like=hidden_number(context, native.update_outputs, node.name, last, 1e-6)
+                looks_like=_added(context, node, last)
+                or hidden_number(context, native.update_outputs, node.name, last, 1e-6)
                 or "a number that the aligned form does not have is trained, too",
             )
+
+
+def _added(context: Context, node: Node, params: Params) -> str | None:
+    """The parameters of a layer that its aligned form does not have."""
+    names = [name for name in params if name.startswith(f"{node.name}.") and name not in context.model.parameters]
+    short = " and ".join(name.partition(".")[2].replace("_", " ") for name in names)
+    return f"its {short}, which the aligned form does not have, is trained, too" if names else None
 
 
 def _local(
