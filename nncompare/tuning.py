@@ -86,10 +86,8 @@ def search(experiment: Experiment, *, output: Path | None, jobs: int, per_backen
 
 
 def _tuned(finished: Finished) -> Tuned:
-    from nncompare.report.tune_html import to_html
-    from nncompare.store.atomic import write_text
-    from nncompare.store.tune_folder import REPORT
+    from nncompare.report.tune_html import write
 
     if finished.folder is not None:
-        write_text(finished.folder / REPORT, to_html(finished.result))
+        write(finished.result, finished.folder)
     return Tuned(finished.result, finished.folder)

@@ -285,11 +285,11 @@ def test_trajectory_speaks_of_its_quantities() -> None:
 
 
 def test_a_loss_near_zero_is_judged_by_the_rounding_of_log_one() -> None:
-    seen = Observation(losses={"": np.array([1.0, 1e-3])})
+    seen = Observation(losses={"": np.array([1.0, 1e-3])}, logits={"": np.array([[7.0, -1.0]])})
     near_zero, large = (failing("loss, every step", None, "float32", 0.0, step=step) for step in (2, 1))
     assert single._loss_gate(seen, near_zero) == pytest.approx(4 * 2.0**-23 / 1e-3)
     assert single._loss_gate(seen, large) == gates.LATER_FLOAT32
-    nothing = Observation(losses={"": np.zeros(2)})
+    nothing = Observation(losses={"": np.zeros(2)}, logits=seen.logits)
     assert single._loss_gate(nothing, near_zero) == gates.LATER_FLOAT32
 
 

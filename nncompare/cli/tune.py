@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +13,10 @@ from nncompare.cli import options
 from nncompare.errors import UsageError
 
 if TYPE_CHECKING:
+    from nncompare.report.tune_progress import TuneProgress
     from nncompare.spec.experiment import Experiment
     from nncompare.spec.overrides import Override
+    from nncompare.store.tune import TuneGoal
     from nncompare.studies.tune.asked import Asked
     from nncompare.studies.tune.study import Finished
 
@@ -91,27 +95,19 @@ def tune(
 
 
 def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool) -> Finished:
-    from nncompare.cli.console import err, is_live
-    from nncompare.cli.run import ended_like_ctrl_c
-    from nncompare.report.tune_progress import TuneProgress
     from nncompare.studies.tune.asked import check
     from nncompare.studies.tune.document import goals
     from nncompare.studies.tune.study import tune as search
 
     section = check(experiment, asked)
-    console = err()
-    progress = TuneProgress(console, goals(section), quiet=quiet, verbose=verbose, live=is_live(console))
-    with ended_like_ctrl_c(), progress:
+    with _watching(goals(section), quiet=quiet, verbose=verbose) as progress:
         return search(experiment, asked, output=output, watcher=progress)
 
 
 def _resume(
     folder: Path, arguments: list[str], trials: str | None, storage: str | None, *, quiet: bool, verbose: bool
 ) -> Finished:
-    from nncompare.cli.console import err, is_live
-    from nncompare.cli.run import ended_like_ctrl_c
     from nncompare.errors import ConfigError
-    from nncompare.report.tune_progress import TuneProgress
     from nncompare.spec.overrides import Override, OverrideError
     from nncompare.store.tune_folder import read
     from nncompare.studies.tune.study import resume
@@ -123,10 +119,23 @@ def _resume(
             changes.append(Override.from_text("tune.trials", trials, f"--trials {trials}"))
     except OverrideError as error:
         raise ConfigError([error.problem]) from None
-    console = err()
-    progress = TuneProgress(console, read(folder).goals, quiet=quiet, verbose=verbose, live=is_live(console))
-    with ended_like_ctrl_c(), progress:
+    with _watching(read(folder).goals, quiet=quiet, verbose=verbose) as progress:
         return resume(folder, changes, storage=storage, watcher=progress)
+
+
+@contextmanager
+def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Iterator[TuneProgress]:
+    """The display of a search, which SIGTERM and SIGHUP end like Ctrl-C."""
+    from nncompare.cli.console import err, is_live
+    from nncompare.cli.run import ended_like_ctrl_c
+    from nncompare.report.tune_progress import TuneProgress
+
+    console = err()
+    with (
+        ended_like_ctrl_c(),
+        TuneProgress(console, goals, quiet=quiet, verbose=verbose, live=is_live(console)) as progress,
+    ):
+        yield progress
 
 
 def _plan(experiment: Experiment, asked: Asked, *, as_json: bool) -> None:
@@ -157,13 +166,12 @@ def _print(finished: Finished, *, as_json: bool) -> None:
 
     from nncompare.cli.console import err, human
     from nncompare.report.tune import tune_report
-    from nncompare.report.tune_html import to_html
-    from nncompare.store.atomic import write_text
-    from nncompare.store.tune_folder import REPORT, to_json
+    from nncompare.report.tune_html import write
+    from nncompare.store.tune_folder import to_json
 
     human(as_json).print(tune_report(finished.result, folder=finished.folder))
     if finished.folder is not None:
-        write_text(finished.folder / REPORT, to_html(finished.result))
-        err().print(f"pictures: {finished.folder / REPORT}", markup=False, soft_wrap=True)
+        pictures = write(finished.result, finished.folder)
+        err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
     if as_json:
         sys.stdout.write(to_json(finished.result))

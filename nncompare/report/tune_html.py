@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from nncompare.report.tune import headline, tune_report
 from nncompare.report.tune_charts import charts
+from nncompare.store.atomic import write_text
 from nncompare.store.tune import TuneResult
+from nncompare.store.tune_folder import REPORT
 
 _STYLE = """body{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;margin:2em auto;max-width:64em;
 padding:0 1em;color:#111;background:#fff}
@@ -41,6 +44,17 @@ def to_html(result: TuneResult) -> str:
         f"<style>{_STYLE}</style></head><body><h1>{escape(result.name)}</h1><p><b>{escape(headline(result))}</b></p>"
         f"<pre>{escape(_text(result))}</pre>{''.join(parts)}{script}</body></html>\n"
     )
+
+
+def write(result: TuneResult, folder: Path) -> Path:
+    """Writes the page into the search's folder, whole or not at all, and says where it is.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    path = folder / REPORT
+    write_text(path, to_html(result))
+    return path
 
 
 def fragment(result: TuneResult) -> str:

@@ -11,16 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompare.backends.base import Job, Params, Piece
-from nncompare.backends.catalog import load_backend
-from nncompare.data.base import read as read_data
-from nncompare.errors import Refused
+from nncompare.backends.base import Job, Params
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.keys import generator
 from nncompare.numerics.parity import parity_plan
 from nncompare.spec.model import Model
-from nncompare.worker.observation import Observation, evaluation_rows
-from nncompare.worker.pieces import FixedGate, pieces_of
+from nncompare.worker.observation import Observation
+from nncompare.worker.observe import as_dtype, ready, trajectory
 
 NUDGE = 1e-14
 """Relative to the largest entry of a tensor: several times the rounding of a forward and a backward pass in float64."""
@@ -44,28 +41,12 @@ def nudge(job: Job, data_folder: Path, steps: int, folder: Path, send: Callable[
     Raises:
         Refused: with the reason.
     """
-    backend = load_backend(job.runtime)
-    send("imported", versions=backend.versions())
-    if reason := backend.why_not(job):
-        raise Refused(reason)
-    job = backend.resolve(job)
-    data = read_data(data_folder, job.signature)
+    backend, job, data = ready(job, data_folder, send)
     plan = parity_plan(job.experiment.train, len(data.train), job.seed, steps)
     session, seen = backend.open(job, data), Observation()
-
-    def keep(piece: Piece | None) -> None:
-        done = plan.steps if piece is None else piece.begin
-        if done in plan.checkpoints:
-            seen.checkpoints[done] = session.params()
-        if done % 10 == 0:
-            send("progress", what="trajectory", done=done, of=plan.steps)
-
     try:
-        session.load({name: value.astype(job.dtype) for name, value in nudged_params(job.model, job.seed).items()})
-        gate = FixedGate(pieces_of(plan.trajectory, 1)[: plan.steps], keep)
-        session.train(plan.trajectory, gate)
-        seen.losses = {"": np.array(gate.losses)}
-        seen.logits = {"": session.predict(data.test.x[evaluation_rows(len(data.test))])}
+        session.load(as_dtype(nudged_params(job.model, job.seed), job))
+        trajectory(session, data, plan, seen, send)
     finally:
         session.close()
     seen.save(folder)

@@ -33,12 +33,7 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
     Raises:
         Refused: with the reason.
     """
-    backend = load_backend(job.runtime)
-    send("imported", versions=backend.versions())
-    if reason := backend.why_not(job):
-        raise Refused(reason)
-    job = backend.resolve(job)
-    data = read_data(data_folder, job.signature)
+    backend, job, data = ready(job, data_folder, send)
     session = backend.open(job, data)
     try:
         device = session.device
@@ -52,6 +47,20 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
     send("result", observed=True)
 
 
+def ready(job: Job, data_folder: Path, send: Send) -> tuple[Backend, Job, Data]:
+    """Imports the framework and reads the data: the backend, the job as it resolves it, the examples.
+
+    Raises:
+        Refused: with the reason.
+    """
+    backend = load_backend(job.runtime)
+    send("imported", versions=backend.versions())
+    if reason := backend.why_not(job):
+        raise Refused(reason)
+    job = backend.resolve(job)
+    return backend, job, read_data(data_folder, job.signature)
+
+
 def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send) -> Observation:
     """Everything that a full check looks at; ``send("progress", …)`` says how far it is."""
     seen = Observation()
@@ -59,7 +68,9 @@ def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send
     look(session, job, data, plan, seen)
     send("progress", what="updates", done=0, of=plan.steps)
     _updates(session, job, data, plan, seen)
-    _trajectory(session, job, data, plan, seen, send)
+    session.load(as_dtype(initial_params(job.model, job.seed), job))
+    _, seen.start_gradients = session.loss_and_gradients(plan.trajectory.rows(0))
+    trajectory(session, data, plan, seen, send)
     send("progress", what="long pieces", done=plan.steps, of=plan.steps)
     _whole(session, job, plan, seen)
     return seen
@@ -133,11 +144,10 @@ def _updates(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Obs
     seen.update_outputs = session.outputs(data.train.x[plan.forward_rows])
 
 
-def _trajectory(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation, send: Send) -> None:
-    session.load(as_dtype(initial_params(job.model, job.seed), job))
+def trajectory(session: Session, data: Data, plan: ParityPlan, seen: Observation, send: Send) -> None:
+    """The training, from the weights that were loaded: losses, checkpoints and what ``predict`` gives."""
     marks = {0, *plan.checkpoints}
     evaluated = data.test.x[evaluation_rows(len(data.test))]
-    _, seen.start_gradients = session.loss_and_gradients(plan.trajectory.rows(0))
 
     def keep(piece: Piece | None) -> None:
         done = plan.steps if piece is None else piece.begin
@@ -172,4 +182,15 @@ def _train(
     return gate.losses
 
 
-__all__ = ["QUICK_STEPS", "Array", "as_dtype", "check", "look", "look_at_dropout", "observe", "quick"]
+__all__ = [
+    "QUICK_STEPS",
+    "Array",
+    "as_dtype",
+    "check",
+    "look",
+    "look_at_dropout",
+    "observe",
+    "quick",
+    "ready",
+    "trajectory",
+]

@@ -103,8 +103,10 @@ def confirm(
     """
     tune = experiment.tune
     assert tune is not None, "a search has a tune section"
-    distinct = {json.dumps(trial.params, sort_keys=True): trial for trial in reversed(best)}
-    chosen = list(enumerate([trial for trial in best if trial in distinct.values()][: tune.confirm.top], start=1))
+    distinct: dict[str, FrozenTrial] = {}
+    for trial in best:
+        distinct.setdefault(json.dumps(trial.params, sort_keys=True), trial)
+    chosen = list(enumerate(list(distinct.values())[: tune.confirm.top], start=1))
     seeds = [experiment.train.seed + 1 + k for k in range(tune.confirm.seeds)]
     total, found = len(chosen) * len(seeds) * len(experiment.backends), []
     with ExitStack() as stack:

@@ -51,16 +51,3 @@ def by_formula(context: Context, runtime: str, seen: Observation) -> list[Check]
     else:
         checks = list(Judge(context).by_formula(runtime, seen))
     return rounding.room_by_formula(context, seen, checks)
-
-
-def judge_all(context: Context, seen: Mapping[str, Observation]) -> tuple[list[Check], frozenset[str]]:
-    """Every runtime by the formulas, then ``compare``."""
-    checks = [check for runtime, one in seen.items() for check in by_formula(context, runtime, one)]
-    between, dead = compare(context, seen)
-    return checks + between, dead
-
-
-def judge_float32(context: Context, narrow: Mapping[str, Observation], wide: Mapping[str, Observation]) -> list[Check]:
-    """The same for float32."""
-    checks = [check for runtime, one in narrow.items() for check in by_formula(context, runtime, one)]
-    return checks + compare_float32(context, narrow, wide)

@@ -48,11 +48,7 @@ def _params(runtime: str, against: str, quantity: str, step: int | None, groups:
             continue
         floor = max(absolute(a[name], a64[name]), absolute(b[name], b64[name]))
         least = _UNITS_IN_THE_LAST_PLACE * gates.scale(b64[name])
-        worst, gate = absolute(a[name], b[name]), gates.FLOOR_FACTOR * max(floor, least)
-        if np.isfinite(gate):
-            yield _check(runtime, against, quantity, name, worst, gate, step)
-        elif not np.isfinite(worst):  # else both overflow where float64 does not, and there is no floor
-            yield _check(runtime, against, quantity, name, np.inf, 0.0, step)
+        yield from _within(runtime, against, quantity, name, absolute(a[name], b[name]), max(floor, least), step)
 
 
 def _losses(runtime: str, against: str, a: Array, b: Array, a64: Array, b64: Array) -> Iterator[Check]:
@@ -63,10 +59,17 @@ def _losses(runtime: str, against: str, a: Array, b: Array, a64: Array, b64: Arr
     for step, (x, y, floor) in enumerate(zip(a, b, floors, strict=True)):
         both = np.isfinite(x) and np.isfinite(y)
         worst = abs(float(x) - float(y)) if both else (0.0 if np.isfinite(x) == np.isfinite(y) else np.inf)
-        if np.isfinite(floor):
-            yield _check(runtime, against, "loss, every step", None, worst, gates.FLOOR_FACTOR * float(floor), step + 1)
-        elif not np.isfinite(worst):
-            yield _check(runtime, against, "loss, every step", None, np.inf, 0.0, step + 1)
+        yield from _within(runtime, against, "loss, every step", None, worst, float(floor), step + 1)
+
+
+def _within(
+    runtime: str, against: str, quantity: str, layer: str | None, worst: float, floor: float, step: int | None
+) -> Iterator[Check]:
+    """The check of a difference by its floor; none where there is no floor and both overflow as float64 does not."""
+    if np.isfinite(floor):
+        yield _check(runtime, against, quantity, layer, worst, gates.FLOOR_FACTOR * floor, step)
+    elif not np.isfinite(worst):
+        yield _check(runtime, against, quantity, layer, np.inf, 0.0, step)
 
 
 def _check(

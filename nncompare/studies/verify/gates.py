@@ -138,6 +138,14 @@ def relative(given: Array | None, expected: Array) -> float:
     return absolute(given, expected) / scale(expected)
 
 
+def loss_size(loss: Array | float, first: float) -> Array:
+    """What the difference of a training loss is relative to, in the shape of ``loss``: its size, but never less than a
+    thousandth of the first loss, since a net that has learned its few examples by heart has no digits left to compare;
+    1 where all is zero."""
+    size = np.maximum(np.abs(loss), 1e-3 * abs(first))
+    return np.where(size == 0, 1.0, size)
+
+
 def scale(values: Array) -> float:
     """The largest magnitude, or 1 where all is zero."""
     values = np.asarray(values, np.float64)

@@ -97,8 +97,9 @@ class Judge:
             after = seen.update_weights[step + 1]
             chosen = {name: expected[name] for name in self.context.trained}
             given = {name: value for name, value in after.items() if name in chosen}
+            largest = _largest(slope.values())
             for check in self._each(runtime, "formula", "update", given, chosen, absolute, gates.UPDATE):
-                yield self._at(step, self._of_step(check, before, chosen, slope))
+                yield self._at(step, self._of_step(check, before, chosen, slope, largest))
 
     def after_updates(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """Every layer once more: the weights that ``params`` shows must be all that has changed."""
@@ -123,10 +124,11 @@ class Judge:
         before, slope = seen.checkpoints[0], seen.start_gradients
         rate = float(self.context.plan.trajectory.learning_rate[0])
         made, _ = updates.step(train.optimizer, updates.State(), before, slope, rate, train.clip_norm)
+        largest = _largest(slope.values())
         for name in self.context.trained:
             worst = absolute(seen.checkpoints[1].get(name), made[name])
             check = self._check(runtime, "formula", "update after load", name, worst, gates.UPDATE)
-            yield self._at(0, self._of_step(check, before, made, slope))
+            yield self._at(0, self._of_step(check, before, made, slope, largest))
 
     def known_losses(self, runtime: str, seen: Observation) -> Iterator[Check]:
         """The trajectory's loss by its formula, wherever the weights before the step were kept."""
@@ -134,8 +136,8 @@ class Judge:
             if step < self.context.steps:
                 rows = self.context.plan.trajectory.rows(step)
                 expected = np.asarray(self.context.loss(seen.checkpoints[step], rows, step))
-                floor = 1e-3 * abs(float(seen.losses[""][0]))  # as between runtimes
-                worst = absolute(seen.losses[""][step], expected) / (max(abs(float(expected)), floor) or 1.0)
+                size = float(gates.loss_size(expected, float(seen.losses[""][0])))
+                worst = absolute(seen.losses[""][step], expected) / size
                 gate = gates.TRAJECTORY_LOSS
                 yield self._at(step, self._check(runtime, "formula", "loss, every step", None, worst, gate))
 
@@ -210,15 +212,14 @@ class Judge:
             yield self._check(runtime, against, "gradient", name, worst, gates.GRADIENT)
 
     def losses(self, runtime: str, against: str, a: Observation, b: Observation) -> Iterator[Check]:
-        """The loss of every step, each a check; relative to its size, but never to less than a thousandth of the first
-        loss, since a net that has learned its few examples by heart has no digits left to compare."""
+        """The loss of every step, each a check."""
         first, second = a.losses[""], b.losses[""]
-        floor = 1e-3 * abs(float(second[0])) if len(second) else 0.0
-        for step, (x, y) in enumerate(zip(first, second, strict=True)):
+        sizes = gates.loss_size(second, float(second[0])) if len(second) else second
+        for step, (x, y, size) in enumerate(zip(first, second, sizes, strict=True)):
             if not (np.isfinite(x) and np.isfinite(y)):
                 worst = 0.0 if np.isfinite(x) == np.isfinite(y) else np.inf
             else:
-                worst = abs(x - y) / (max(abs(y), floor) or 1.0)
+                worst = float(abs(x - y) / size)
             yield self._at(step, self._check(runtime, against, "loss, every step", None, worst, gates.TRAJECTORY_LOSS))
 
     def weights(
@@ -241,19 +242,22 @@ class Judge:
                 yield self._at(mark - 1, check)
 
     @staticmethod
-    def _of_step(check: Check, before: Params, after: Params, slope: Params) -> Check:
-        """The gate of an update: narrower where the step is small, unless its gradient is nothing but rounding."""
+    def _of_step(check: Check, before: Params, after: Params, slope: Params, largest: float) -> Check:
+        """The gate of an update: narrower where the step is small, unless its gradient is nothing but rounding.
+
+        Args:
+            largest: entry of all gradients.
+        """
         name = check.layer
         if name not in after or name not in slope or name not in before:
             return check
-        largest = max(float(np.abs(value).max(initial=0.0)) for value in slope.values())
-        own = float(np.abs(slope[name]).max(initial=0.0))
+        own = _largest([slope[name]])
         if own <= gates.DEAD_SHARE * largest:
             # nothing but rounding, which an optimizer that divides by the gradient's size blows up
             return replace(check, gate=gates.DEAD)
         if own <= gates.SMALL_GRADIENT * largest:
             return check
-        moved = float(np.abs(after[name] - before[name]).max(initial=0.0))
+        moved = _largest([after[name] - before[name]])
         rounding = 8 * float(np.finfo(np.float64).eps) * gates.scale(after[name])
         return replace(check, gate=min(check.gate, max(gates.UPDATE_SHARE * moved, rounding)))
 
@@ -298,3 +302,8 @@ def summarize(checks: Sequence[Check]) -> list[Check]:
         if best is None or (best.passed and (not check.passed or check.severity > best.severity)):
             groups[key] = check
     return list(groups.values())
+
+
+def _largest(values: Iterable[Array]) -> float:
+    """Magnitude of an entry; NaN where there is one."""
+    return max((float(np.abs(value).max(initial=0.0)) for value in values), default=0.0)

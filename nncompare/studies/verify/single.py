@@ -20,6 +20,8 @@ from nncompare.studies.verify.judge import Judge
 from nncompare.worker.observation import Observation
 
 _EPSILON = float(np.finfo(np.float32).eps)
+_LOG_ONE = 4.0
+"""Roundings of a logarithm near zero, of the sum in it and of their mean."""
 
 
 def by_formula(context: Context, runtime: str, seen: Observation) -> Iterator[Check]:
@@ -30,7 +32,8 @@ def by_formula(context: Context, runtime: str, seen: Observation) -> Iterator[Ch
         yield replace(check, gate=gates.RUNNING_FLOAT32)
     for check in judge.after_updates(runtime, seen):
         yield replace(check, gate=gates.LATER_FLOAT32)
-    yield from _known_losses(judge, runtime, seen)
+    for check in judge.known_losses(runtime, seen):
+        yield replace(check, gate=_loss_gate(seen, check))
     for check in judge.logits(runtime, seen):
         yield replace(check, gate=gates.LATER_FLOAT32)
     yield from judge.loaded(runtime, seen)
@@ -38,22 +41,13 @@ def by_formula(context: Context, runtime: str, seen: Observation) -> Iterator[Ch
     yield from _updates(context, runtime, seen)
 
 
-def _known_losses(judge: Judge, runtime: str, seen: Observation) -> Iterator[Check]:
-    """The losses of training. A loss is a difference of logits, whose rounding stays when the loss itself has become
-    small: with logits near 7 it is known to about 1e-6, and a network that has learned has a loss of 1e-3."""
-    rounding = _EPSILON * gates.scale(seen.logits[""])
-    for check in judge.known_losses(runtime, seen):
-        size = max(abs(float(seen.losses[""][(check.step or 1) - 1])), 1e-3 * abs(float(seen.losses[""][0]))) or 1.0
-        yield replace(check, gate=max(gates.LATER_FLOAT32, rounding / size))
-
-
 def _loss_gate(seen: Observation, check: Check) -> float:
     """Of a training loss: relative, but no less than the rounding of ``log 1``, which is all that is left of the cross
-    entropy of a net that has learned its examples by heart."""
+    entropy of a net that has learned its examples by heart, and of the logits, where these are smaller."""
     assert check.step is not None
     losses = seen.losses[""]
-    size = max(abs(float(losses[check.step - 1])), 1e-3 * abs(float(losses[0])))  # as the check is relative to
-    return max(gates.LATER_FLOAT32, 4 * _EPSILON / size) if size else gates.LATER_FLOAT32
+    size = float(gates.loss_size(float(losses[check.step - 1]), float(losses[0])))
+    return max(gates.LATER_FLOAT32, _EPSILON * min(_LOG_ONE, gates.scale(seen.logits[""])) / size)
 
 
 def _updates(context: Context, runtime: str, seen: Observation) -> Iterator[Check]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from nncompare.backends.base import Array
 from nncompare.store.result import ParityCheck
-from nncompare.studies.verify.gates import Check, absolute, relative, scale
+from nncompare.studies.verify.gates import Check, absolute, loss_size, relative, scale
 from nncompare.worker.nudge import NUDGE
 from nncompare.worker.observation import Observation
 
@@ -76,9 +76,8 @@ class Growth:
         apart = []
         for runtime, one in self.nudged.items():
             a, b = one.losses[""], self.seen[runtime].losses[""]
-            size = np.maximum(np.abs(b), 1e-3 * abs(float(b[0])))  # as the checks are relative to
             with np.errstate(invalid="ignore", divide="ignore"):
-                apart.append(np.nan_to_num(np.abs(a - b) / np.where(size > 0, size, 1.0), nan=np.inf))
+                apart.append(np.nan_to_num(np.abs(a - b) / loss_size(b, float(b[0])), nan=np.inf))
         return np.maximum.accumulate(np.max(apart, axis=0))
 
     def tensor(self, name: str, step: int) -> tuple[float, float]:

@@ -198,51 +198,42 @@ def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
     yield "beta1 and beta2 are exchanged", standard(o.model_copy(update=swapped))
 
 
+def _rms(
+    o: Any,
+    *,
+    inside: bool = False,
+    stored: bool = False,
+    centred: bool = False,
+    earlier: bool = False,
+    rho: float | None = None,
+    rest: float | None = None,
+    start: float = 0.0,
+) -> Rule:
+    """RMSprop with one thing changed: epsilon under the root, the rate stored in the momentum buffer, the mean square
+    centred, that of the step before, its two weights apart, or its start."""
+    memory = dict[str, Any](v=start, g=0.0, m=0.0)
+    old, new = o.rho if rho is None else rho, 1 - o.rho if rest is None else rest
+
+    def rule(w: Array, g: Array, rate: float) -> Array:
+        before, memory["v"] = memory["v"], old * memory["v"] + new * g**2
+        memory["g"] = o.rho * memory["g"] + (1 - o.rho) * g
+        square = before if earlier else memory["v"] - memory["g"] ** 2 if centred else memory["v"]
+        root = np.sqrt(square + o.epsilon) if inside else np.sqrt(square) + o.epsilon
+        memory["m"] = o.momentum * memory["m"] + (rate if stored else 1.0) * g / root
+        return np.asarray(w - (1.0 if stored else rate) * memory["m"])
+
+    return rule
+
+
 def _rmsprop(o: Any) -> Iterator[tuple[str, Rule]]:
-    def inside(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006 - its memory
-        m["v"] = o.rho * m.get("v", 0.0) + (1 - o.rho) * g**2
-        m["m"] = o.momentum * m.get("m", 0.0) + g / np.sqrt(m["v"] + o.epsilon)
-        return np.asarray(w - rate * m["m"])
-
-    yield "epsilon stands under the root", _fresh(inside)
-
-    def stored_rate(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006
-        m["v"] = o.rho * m.get("v", 0.0) + (1 - o.rho) * g**2
-        m["m"] = o.momentum * m.get("m", 0.0) + rate * g / (np.sqrt(m["v"]) + o.epsilon)
-        return np.asarray(w - m["m"])
-
-    def centred(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006
-        m["v"] = o.rho * m.get("v", 0.0) + (1 - o.rho) * g**2
-        m["g"] = o.rho * m.get("g", 0.0) + (1 - o.rho) * g
-        m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(m["v"] - m["g"] ** 2) + o.epsilon)
-        return np.asarray(w - rate * m["m"])
-
-    def mixed(rho: float, rest: float) -> Rule:
-        def rule(w: Array, g: Array, rate: float, m: dict[str, Any]) -> Array:
-            m["v"] = rho * m.get("v", 0.0) + rest * g**2
-            m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(m["v"]) + o.epsilon)
-            return np.asarray(w - rate * m["m"])
-
-        return _fresh(rule)
-
-    yield "rho rounded to float32, though not 1 - rho", mixed(float(np.float32(o.rho)), 1 - o.rho)
-    yield "1 - rho rounded to float32", mixed(o.rho, float(np.float32(1 - o.rho)))
-
-    def started(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006
-        m["v"] = o.rho * m.get("v", 1.0) + (1 - o.rho) * g**2
-        m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(m["v"]) + o.epsilon)
-        return np.asarray(w - rate * m["m"])
-
-    def earlier(w: Array, g: Array, rate: float, m: dict[str, Any] = {}) -> Array:  # noqa: B006
-        old = m.get("v", 0.0)
-        m["v"] = o.rho * old + (1 - o.rho) * g**2
-        m["m"] = o.momentum * m.get("m", 0.0) + g / (np.sqrt(old) + o.epsilon)
-        return np.asarray(w - rate * m["m"])
-
-    yield "the learning rate is stored inside the momentum buffer", _fresh(stored_rate)
-    yield "the mean square starts at one, not at zero", _fresh(started)
-    yield "the mean square of the step before divides", _fresh(earlier)
-    yield "the mean square is centred", _fresh(centred)
+    make, narrow = partial(_rms, o), float(np.float32(o.rho))
+    yield "epsilon stands under the root", make(inside=True)
+    yield "rho rounded to float32, though not 1 - rho", make(rho=narrow, rest=1 - o.rho)
+    yield "1 - rho rounded to float32", make(rest=float(np.float32(1 - o.rho)))
+    yield "the learning rate is stored inside the momentum buffer", make(stored=True)
+    yield "the mean square starts at one, not at zero", make(start=1.0)
+    yield "the mean square of the step before divides", make(earlier=True)
+    yield "the mean square is centred", make(centred=True)
     for rho in (0.9, 0.99):
         if rho != o.rho:
             yield f"rho {rho:g} in place of {o.rho:g}", standard(o.model_copy(update={"rho": rho}))

@@ -61,30 +61,28 @@ def _other_gates(s: Scene) -> Iterator[Suspect]:
         yield "the reset gate is not applied", _gru_with(s, reset=False)
 
 
-_GATES: dict[str, Callable[[Array], Array]] = {
+Function = Callable[[Array], Array]
+
+_GATES: dict[str, Function] = {
     "hard sigmoid gates, x / 6 + 1 / 2": lambda a: np.clip(a / 6 + 0.5, 0, 1),
     "hard sigmoid gates, x / 5 + 1 / 2": lambda a: np.clip(a / 5 + 0.5, 0, 1),
     "tanh gates": np.tanh,
     "gates with their sign turned round": lambda a: sigmoid(-a),
 }
 
-
-_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+_FUNCTIONS: dict[str, Function] = {
     "relu": lambda a: np.maximum(a, 0),
     "sigmoid": sigmoid,
     "nothing": lambda a: a,
 }
 
 
-def _rnn_with(s: Scene, function: Callable[[Array], Array]) -> Array:
+def _rnn_with(s: Scene, function: Function) -> Array:
     h, states = np.zeros((len(s.x), s.layer.units)), []
     for step in range(s.x.shape[1]):
         h = function(s.x[:, step] @ s.p["kernel"] + h @ s.p["recurrent_kernel"] + s.p["bias"])
         states.append(h)
     return np.stack(states, axis=1) if s.layer.return_sequences else h
-
-
-Function = Callable[[Array], Array]
 
 
 def _lstm_with(s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, outer: Function = np.tanh) -> Array:

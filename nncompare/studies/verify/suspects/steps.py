@@ -51,26 +51,26 @@ class Updates:
 
 
 def gradients_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
-    """Gradients that count more or less than they should, or that have a share of the weights in them."""
-    factors = _by_step(found, optimizer, limit, lambda g, _, c: c * g)
-    if factors is not None:
-        odd = [f"{factor:.10g} in update {k + 1}" for k, factor in enumerate(factors) if abs(factor - 1) > 1e-9]
-        return f"gradient times {', '.join(odd)}" if odd else None
-    shares = _by_step(found, optimizer, limit, lambda g, w, c: g + (c - 1.0) * w)
-    if shares is not None and np.ptp(shares) <= 1e-6 * abs(shares[0] - 1.0):
-        return f"the gradient has {shares[0] - 1.0:.6g} times the weights in it: a penalty, or a coupled decay"
-    return None
+    """Gradients that count more or less than they should."""
+    factors = by_step(found, optimizer, limit, lambda g, rate, c: (c * g, rate))
+    odd = [f"{factor:.10g} in update {k + 1}" for k, factor in enumerate(factors or ()) if abs(factor - 1) > 1e-9]
+    return f"gradient times {', '.join(odd)}" if odd else None
 
 
-def _by_step(
-    found: Updates, optimizer: Any, limit: float, changed: Callable[[Array, Array, float], Array]
+def by_step(
+    found: Updates, optimizer: Any, limit: float, changed: Callable[[Array, float, float], tuple[Array, float]]
 ) -> list[float] | None:
-    """The constant of every step that explains it, given those before; 1 is right."""
+    """The constant of every update that explains it, given those before; 1 is right. None: one is not explained.
+
+    Args:
+        changed: of gradient, learning rate and constant: the gradient and the rate that the optimizer took.
+    """
     state, values = updates.State(), list[float]()
     for w, new, g, rate in zip(found.weights, found.weights[1:], found.clipped, found.rates, strict=False):
 
         def step(c: float, w: Array = w, g: Array = g, rate: float = rate, state: updates.State = state) -> Any:
-            return updates.step(optimizer, state, {"w": w}, {"w": changed(g, w, c)}, rate)
+            gradient, used = changed(g, rate, c)
+            return updates.step(optimizer, state, {"w": w}, {"w": gradient}, used)
 
         value = fit(lambda c, step=step: step(c)[0]["w"], new, 1.0)  # type: ignore[misc]
         if value is None or absolute(new, step(value)[0]["w"]) > max(limit * scale(new - w), 2e-15):

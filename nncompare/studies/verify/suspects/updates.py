@@ -14,11 +14,13 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.rules import Rule, adam, rules, shares, standard
-from nncompare.studies.verify.suspects.steps import TOLERANCE, Updates, forgotten, gradients_by_step
+from nncompare.studies.verify.suspects.steps import TOLERANCE, Updates, by_step, forgotten, gradients_by_step
 from nncompare.worker.observation import Observation
 
 _NARROW = 1e-6
 """Largest relative error of a few roundings to float32."""
+_SHARES = np.outer(np.logspace(-9, 0, 28), (1.0, -1.0)).ravel()
+"""Of the weights, from which ``_shared`` begins to look."""
 
 
 def update_looks_like(context: Context, seen: Observation, name: str, tolerance: float = TOLERANCE) -> str | None:
@@ -118,7 +120,7 @@ def _shared(found: Updates, optimizer: Any, limit: float) -> str | None:
         def made(share: float, rule: Callable[[float], Rule] = rule) -> Array:
             return found.run(rule(share))
 
-        start = min(np.logspace(-9, 0, 28), key=lambda share: absolute(given, made(share)))
+        start = min(_SHARES, key=lambda share: absolute(given, made(share)))
         share = fit(made, given, float(start))
         if share is not None and absolute(given, made(share)) <= max(limit * moved, 2e-15):
             return label.format(share)
@@ -127,17 +129,9 @@ def _shared(found: Updates, optimizer: Any, limit: float) -> str | None:
 
 def _step_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
     """Learning rates that are wrong, each in its own way."""
-    state, factors = updates.State(), []
-    for w, new, g, rate in zip(found.weights, found.weights[1:], found.clipped, found.rates, strict=False):
-
-        def made(factor: float, w: Array = w, g: Array = g, rate: float = rate, state: updates.State = state) -> Array:
-            return updates.step(optimizer, state, {"w": w}, {"w": g}, rate * factor)[0]["w"]
-
-        factor = fit(made, new, 1.0)
-        if factor is None or absolute(new, made(factor)) > max(limit * scale(new - w), 2e-15):
-            return None
-        factors.append(factor)
-        _, state = updates.step(optimizer, state, {"w": w}, {"w": g}, rate)
+    factors = by_step(found, optimizer, limit, lambda g, rate, c: (g, rate * c))
+    if factors is None:
+        return None
     used, asked = np.array(factors) * found.rates, np.array(found.rates)
     if np.allclose(used, asked.astype(np.float32), rtol=1e-11, atol=0):
         return "learning rate rounded to float32"
