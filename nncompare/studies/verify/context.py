@@ -14,9 +14,12 @@ from nncompare.numerics import differences, reference
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_plan, probe_params
+from nncompare.numerics.reference import kinks
 from nncompare.spec.layers import Dropout
 from nncompare.spec.model import Model
 from nncompare.worker.observation import Observation, evaluation_rows
+
+Loss = Callable[[Params], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +135,25 @@ class Context:
         x = self.data.train.x[self.plan.updates.rows(step)]
         return reference.new_running(self.model, params, x, self.masks(step))
 
+    def smooth_loss(self, change: Callable[[kinks.Table], kinks.Table] = lambda table: table) -> Loss:
+        """The loss of the gradient's examples, with the kinks held as they are at the probe weights; see ``kinks``."""
+        experiment, split, rows = self.job.experiment, self.data.train, self.plan.gradient_rows
+        return kinks.smooth_loss(
+            self.model,
+            experiment.task,
+            self.probe,
+            split.x[rows],
+            split.y[rows],
+            forward=reference.FORWARD,
+            penalty=experiment.train.penalty,
+            masks=self.masks(0),
+            change=change,
+        )
+
     @cached_property
     def slopes(self) -> dict[str, Slope]:
         """The reference loss along every direction, at the probe weights."""
-        rows = self.plan.gradient_rows
-
-        def f(params: Params) -> float:
-            return self.loss(params, rows, 0)
-
+        f = self.smooth_loss()
         return {
             label: Slope(value=value, error=error)
             for label, direction in self.directions.items()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nncompare.backends.base import Array, Params
-from nncompare.numerics import differences, losses
+from nncompare.numerics import differences
 from nncompare.numerics.parity import inputs_of
-from nncompare.numerics.reference import FORWARD, Forward, Run
+from nncompare.numerics.reference import FORWARD, Run
+from nncompare.numerics.reference.kinks import Table
 from nncompare.spec.model import Node
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import relative, scale
@@ -155,41 +156,29 @@ def _scaled(context: Context, given: Params, right: Params, ways: Sequence[Place
 
 
 def _held_slope(context: Context, way: Place, direction: Params) -> float:
-    rows, task = context.plan.gradient_rows, context.job.experiment.task
-    penalty = context.job.experiment.train.penalty
-    x, y = context.data.train.x[rows], context.data.train.y[rows]
-
-    def run(params: Params, forward: Mapping[str, Forward]) -> Run:
-        made = Run(params=params, forward=forward, training=True, masks=context.masks(0))
-        made.chain(context.model.nodes, x)
-        return made
-
-    kept = run(context.probe, FORWARD).outputs
-    table = _holding(context, way, kept, x)
-    last = context.model.nodes[-1].name
-
-    def f(params: Params) -> float:
-        value = losses.data_loss(task, run(params, table).outputs[last], y)
-        return value + losses.penalty(params, context.model, penalty.l1, penalty.l2)
-
+    rows = context.plan.gradient_rows
+    x = context.data.train.x[rows]
+    made = Run(params=context.probe, forward=FORWARD, training=True, masks=context.masks(0))
+    made.chain(context.model.nodes, x)
+    f = context.smooth_loss(lambda table: _holding(context, way, made.outputs, x, table))
     return differences.refined_derivative(f, context.probe, direction)[0]
 
 
-def _holding(context: Context, way: Place, kept: Mapping[str, Array], x: Array) -> dict[str, Forward]:
-    """The formulas, with one value as it was."""
+def _holding(context: Context, way: Place, kept: Mapping[str, Array], x: Array, table: Table) -> Table:
+    """The formulas of a table, with one value as it was."""
     kind = way.node.layer.type
 
     def held(node: Node, p: Params, value: Array, run: Run) -> Array:
         if node.name != way.node.name:
-            return FORWARD[kind](node, p, value, run)
+            return table[kind](node, p, value, run)
         if not way.shortcut:
             if way.node.parameters:  # its input, since its own parameters get their gradient
-                return FORWARD[kind](node, p, _input_of(context, node, kept, x), run)
+                return table[kind](node, p, _input_of(context, node, kept, x), run)
             return kept[node.name]
         outer = kept[node.shortcut[-1].name] if node.shortcut else _input_of(context, node, kept, x)
         return outer + run.chain(node.children, value)
 
-    return {**FORWARD, kind: held}
+    return {**table, kind: held}
 
 
 def _input_of(context: Context, node: Node, kept: Mapping[str, Array], x: Array) -> Array:
