@@ -10,7 +10,6 @@ first trial is left out: it pays the import. With ``--check`` the exit code is 1
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import sys
 
@@ -49,6 +48,16 @@ def search(backend: str, trials: int, epochs: int) -> list[TuneTrial]:
     return [trial for trial in tune(experiment, output=None).result.trials if trial.number > 0]
 
 
+def epochs_for(backend: str, seconds: float) -> int:
+    """How many epochs take so long: from two pilots, since the first epoch also pays the start of the loop."""
+    short, long = 2, 8
+    took = [
+        statistics.median(trial.metrics["timing.train_s"] for trial in search(backend, 3, n)) for n in (short, long)
+    ]
+    epoch_s = max((took[1] - took[0]) / (long - short), took[1] / (2 * long))
+    return max(1, round(short + (seconds - took[0]) / epoch_s))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", action="append", choices=["torch", "tensorflow", "keras"])
@@ -58,8 +67,7 @@ def main() -> int:
     asked = parser.parse_args()
     worst = 0.0
     for backend in asked.backend or ["torch", "tensorflow", "keras"]:
-        pilot = statistics.median(trial.metrics["timing.train_s"] for trial in search(backend, 3, 2)) / 2
-        rows = search(backend, asked.trials, max(1, math.ceil(asked.seconds / pilot)))
+        rows = search(backend, asked.trials, epochs_for(backend, asked.seconds))
         pure = [trial.metrics["timing.train_s"] + trial.metrics["timing.evaluate_s"] for trial in rows]
         shares = [trial.metrics["overhead_s"] / base for trial, base in zip(rows, pure, strict=True)]
         build = statistics.median(trial.metrics["timing.build_s"] for trial in rows)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.tune_usual [--trials 20] [--jobs N] [--backend torch] [--check]
 
-The usual way: an Optuna objective that makes data sets and loaders, where every sample goes through torchvision's
-``ToTensor`` and ``Normalize`` one by one, an ``nn.Sequential``, a loop over a ``DataLoader`` with ``loss.item()``, and
-a validation pass. Both sides train the same trials: the same network, split sizes, batch size, epochs and proposals.
+The usual way (``benchmarks.usual``): an Optuna objective that makes data sets and loaders, where every sample goes
+through torchvision's ``ToTensor`` and ``Normalize`` one by one, a training loop of the same framework over that
+``DataLoader``, and a validation pass. Both sides train the same trials: the same network, split sizes, batch size,
+epochs and proposals.
 
 As it stands each search has the whole machine: nncompare one worker a processor, the usual objective one process that
 trains trial after trial with as many threads; the ratio is of the whole searches, with our start and without theirs.
@@ -32,6 +33,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.usual import OBJECTIVES
 from nncompare.data import signature
 from nncompare.launch.resources import usable_threads
 from nncompare.spec.load import load
@@ -41,87 +43,6 @@ from nncompare.studies.tune.study import Silent, tune
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "tune_mnist_mlp.yaml"
 WANTED = 10.0
-MEAN, STD = 0.1307, 0.3081
-
-
-def transforms() -> tuple[str, Callable[[Any], Any], Callable[[Any], Any]]:
-    """What stands for torchvision, its ``ToTensor`` and ``Normalize``, and what makes a picture of an array."""
-    try:
-        from PIL import Image
-    except ImportError:
-        return "torchvision's operations without Pillow", _both, lambda array: array
-    try:
-        from torchvision import transforms as tv
-    except (ImportError, OSError, RuntimeError):  # not there, or built for another torch
-        return "torchvision's operations through Pillow", _both, Image.fromarray
-    return "torchvision", tv.Compose([tv.ToTensor(), tv.Normalize((MEAN,), (STD,))]), Image.fromarray
-
-
-def _both(picture: Any) -> Any:
-    """What torchvision does to a picture in the two transforms, without its checks."""
-    import numpy as np
-    import torch
-
-    array = np.array(picture, np.uint8, copy=True)
-    tensor = torch.from_numpy(array).view(28, 28, 1).permute((2, 0, 1)).contiguous()
-    tensor = tensor.to(dtype=torch.get_default_dtype()).div(255)
-    mean = torch.as_tensor((MEAN,), dtype=tensor.dtype, device=tensor.device)
-    std = torch.as_tensor((STD,), dtype=tensor.dtype, device=tensor.device)
-    if (std == 0).any():
-        raise ValueError("std evaluated to zero")
-    return tensor.clone().sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
-
-
-def usual(proposals: list[dict[str, Any]], threads: int, epochs: int, folder: Path) -> None:
-    """The other side: prints one line of JSON for each line that it reads."""
-    import numpy as np
-    import torch
-    from torch import nn
-    from torch.utils.data import DataLoader, Dataset
-
-    kind, prepare, to_picture = transforms()
-    torch.set_num_threads(threads)
-
-    class Pictures(Dataset[tuple[torch.Tensor, int]]):
-        def __init__(self, part: str):
-            self.images = torch.from_numpy(np.load(folder / f"{part}_images.npy"))
-            self.labels = torch.from_numpy(np.load(folder / f"{part}_labels.npy"))
-
-        def __len__(self) -> int:
-            return len(self.labels)
-
-        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-            return prepare(to_picture(self.images[index].numpy())), int(self.labels[index])
-
-    def objective(params: dict[str, Any]) -> float:
-        train = DataLoader(Pictures("train"), batch_size=128, shuffle=True)
-        validation = DataLoader(Pictures("validation"), batch_size=128)
-        hidden = params["model.hidden.0"]
-        layers = [nn.Flatten(), nn.Linear(784, hidden), nn.ReLU(), nn.Dropout(params["model.dropout"])]
-        model = nn.Sequential(*layers, nn.Linear(hidden, 10))
-        optimizer = torch.optim.Adam(model.parameters(), lr=params["train.optimizer.lr"])
-        criterion = nn.CrossEntropyLoss()
-        for _ in range(epochs):
-            model.train()
-            for x, y in train:
-                optimizer.zero_grad()
-                loss = criterion(model(x), y)
-                loss.backward()
-                optimizer.step()
-                loss.item()
-            model.eval()
-            total = 0.0
-            with torch.no_grad():
-                for x, y in validation:
-                    total += criterion(model(x), y).item() * len(y)
-        return total / len(validation.dataset)  # type: ignore[arg-type]
-
-    print(f"ready: {kind}", flush=True)
-    for line in sys.stdin:
-        begun, busy = time.perf_counter(), time.process_time()
-        value = objective(proposals[int(line)])
-        spent = {"seconds": time.perf_counter() - begun, "cpu_s": time.process_time() - busy}
-        print(json.dumps({"value": value, **spent}), flush=True)
 
 
 def save_pictures(folder: Path) -> None:
@@ -172,16 +93,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1, help="of each worker")
-    parser.add_argument("--backend", default="torch")
+    parser.add_argument("--backend", choices=tuple(OBJECTIVES), default="torch", help="trains on both sides")
     parser.add_argument("--jobs", type=int, default=usable_threads())
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.serve is not None:
-        described = json.loads((asked.serve / "proposals.json").read_text())
-        usual(described["trials"], asked.threads, described["epochs"], asked.serve)
-        return 0
-    return side_by_side(asked)
+    return side_by_side(parser.parse_args())
 
 
 def side_by_side(asked: argparse.Namespace) -> int:
@@ -194,7 +109,7 @@ def side_by_side(asked: argparse.Namespace) -> int:
         save_pictures(folder)
         described = {"trials": proposals(experiment), "epochs": experiment.train.epochs}
         (folder / "proposals.json").write_text(json.dumps(described))
-        turns = _Turns(other_side(folder, asked.threads * asked.jobs, stack), at_once=asked.jobs == 1)
+        turns = _Turns(other_side(folder, asked, stack), at_once=asked.jobs == 1)
         ours, cpu = searched(experiment, asked.jobs, turns)
         if asked.jobs > 1:
             theirs = [turns.compare(number) for number in range(asked.trials)]
@@ -220,25 +135,32 @@ def searched(experiment: Any, jobs: int, watcher: Silent) -> tuple[float, float]
     return time.perf_counter() - begun, sum(getattr(after, kind) - getattr(before, kind) for kind in kinds)
 
 
-def other_side(folder: Path, threads: int, stack: ExitStack) -> Callable[[int], dict[str, float]]:
+def other_side(folder: Path, asked: argparse.Namespace, stack: ExitStack) -> Callable[[int], dict[str, float]]:
     """Starts the usual objective in its process."""
-    command = [sys.executable, "-m", "benchmarks.tune_usual", "--serve", str(folder), "--threads", str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    threads = asked.threads * asked.jobs
+    command = [sys.executable, "-m", "benchmarks.usual", str(folder), asked.backend, str(threads)]
+    quiet = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, **quiet, "OMP_NUM_THREADS": str(threads)}
+    log = stack.enter_context((folder / "usual.log").open("w+"))
     other = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
     )
     stack.callback(other.terminate)
     given, answers = other.stdin, other.stdout
     assert given is not None
     assert answers is not None
-    said = answers.readline().strip()
-    assert said.startswith("ready: "), "the usual side did not start"
-    print(f"the usual side transforms with {said.removeprefix('ready: ')}", flush=True)
+
+    def answer() -> str:
+        if line := answers.readline().strip():
+            return line
+        raise SystemExit(f"the usual side ended:\n{(folder / 'usual.log').read_text()[-2000:]}")
+
+    print(f"the usual side transforms with {answer().removeprefix('ready: ')}", flush=True)
 
     def ask(number: int) -> dict[str, float]:
         given.write(f"{number}\n")
         given.flush()
-        found: dict[str, float] = json.loads(answers.readline())
+        found: dict[str, float] = json.loads(answer())
         return found
 
     return ask
