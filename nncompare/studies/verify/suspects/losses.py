@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,27 +104,33 @@ def _penalties(context: Context, params: Params, bare: float, extra: float) -> I
     yield "the norm in place of its square in the L2 penalty", bare + first + norms
     yield "the factors of L1 and L2 are exchanged", bare + losses.penalty(params, context.model, l2, l1)
     yield "the penalty is counted twice", bare + 2 * extra
+    for label, more in _penalized_tensors(context, params, l1, l2):
+        yield label, bare + extra + more
+
+
+def _penalized_tensors(context: Context, params: Params, l1: float, l2: float) -> Iterator[tuple[str, float]]:
+    """Penalties of other tensors than the right ones, as what they add to the right loss."""
     each = {n: l1 * float(np.abs(params[n]).sum()) + l2 * float((params[n] ** 2).sum()) for n in context.trained}
     counted = {name for name in context.trained if context.model.parameters[name].penalized}
     free = [name for name in context.trained if name not in counted]
-    yield "biases are penalized, too", bare + sum(each.values())
+    yield "biases are penalized, too", sum(each[name] for name in free)
     # of one layer type, one layer, one parameter
     for kind in dict.fromkeys(name.partition("_")[0] for name in free):
         names = [name for name in free if name.partition("_")[0] == kind]
-        yield f"biases of {kind} layers are penalized, too", bare + extra + sum(each[name] for name in names)
+        yield f"biases of {kind} layers are penalized, too", sum(each[name] for name in names)
     for name in context.trained:
         if name in counted:
-            yield f"{name} is not penalized", bare + extra - each[name]
+            yield f"{name} is not penalized", -each[name]
         else:
-            yield f"{name} is penalized, too", bare + extra + each[name]
+            yield f"{name} is penalized, too", each[name]
     recurrent = [name for name in free if name.partition("_")[0] in ("rnn", "lstm", "gru")]
-    yield "biases of recurrent layers are penalized, too", bare + extra + sum(each[name] for name in recurrent)
+    yield "biases of recurrent layers are penalized, too", sum(each[name] for name in recurrent)
     for kind in dict.fromkeys(name.partition("_")[0] for name in counted):
         names = [name for name in counted if name.partition("_")[0] == kind]
-        yield f"{kind} layers are not penalized", bare + extra - sum(each[name] for name in names)
+        yield f"{kind} layers are not penalized", -sum(each[name] for name in names)
     for word in ("recurrent_kernel", "kernel"):
         names = [name for name in counted if name.rpartition(".")[2] == word]
-        yield f"no {word} is penalized", bare + extra - sum(each[name] for name in names)
+        yield f"no {word} is penalized", -sum(each[name] for name in names)
 
 
 def _from_probabilities(
@@ -186,13 +193,7 @@ def _other_targets(task: Any, logits: Array, y: Array, extra: float) -> Iterator
 
 def _training(context: Context, params: Params, rows: Array, step: int, plan: BatchPlan) -> Iterator[tuple[str, float]]:
     """Mistakes of a loop: the mode, the masks, the examples."""
-    train, task = context.job.experiment.train, context.job.experiment.task
-    split = context.data.train
-
-    def loss(rows: Array, step: int, training: bool = True) -> float:
-        x, y, masks = split.x[rows], split.y[rows], context.masks(step) if training else None
-        return reference.loss(context.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks)
-
+    loss = partial(_loss_of, context, params)
     with np.errstate(all="ignore"):
         yield "inference mode in the training loop: no dropout, running statistics", loss(rows, step, training=False)
         if any(isinstance(node.layer, Dropout) for node in context.model.walk()):
@@ -218,18 +219,40 @@ def _training(context: Context, params: Params, rows: Array, step: int, plan: Ba
         for other in _nearby(plan, step):
             yield f"the examples of step {other + 1}", loss(plan.rows(other), step)
         if len(rows) < size <= plan.examples:
-            yield "the smaller last batch is filled up with examples before it", loss(order[-size:], step)
-            missing = size - len(rows)
-            yield (
-                "the smaller last batch is filled up with the first examples of the epoch",
-                loss(np.concatenate([rows, order[:missing]]), step),
-            )
-            yield "the smaller last batch is filled up with its own examples", loss(np.resize(rows, size), step)
-            after = plan.order(min(epoch + 1, plan.epochs - 1))[:size]
-            yield "the smaller last batch is left out", loss(after, step)
+            yield from _smaller_batch(plan, rows, step, loss)
         if len(rows) > 1:
             yield "the last example of the batch is left out", loss(rows[:-1], step)
             yield "the first example of the batch is left out", loss(rows[1:], step)
+
+
+def _loss_of(context: Context, params: Params, rows: Array, step: int, *, training: bool = True) -> float:
+    """The loss by formulas of these training examples with the masks of a step; without masks in inference mode."""
+    train, split = context.job.experiment.train, context.data.train
+    masks = context.masks(step) if training else None
+    return reference.loss(
+        context.model,
+        context.job.experiment.task,
+        params,
+        split.x[rows],
+        split.y[rows],
+        penalty=train.penalty,
+        training=training,
+        masks=masks,
+    )
+
+
+def _smaller_batch(
+    plan: BatchPlan, rows: Array, step: int, loss: Callable[[Array, int], float]
+) -> Iterator[tuple[str, float]]:
+    """Mistakes with the last batch of an epoch, where the batch size does not divide the number of examples."""
+    epoch, size = step // plan.steps_per_epoch, plan.batch_size
+    order = plan.order(epoch)
+    filled = np.concatenate([rows, order[: size - len(rows)]])
+    yield "the smaller last batch is filled up with examples before it", loss(order[-size:], step)
+    yield "the smaller last batch is filled up with the first examples of the epoch", loss(filled, step)
+    yield "the smaller last batch is filled up with its own examples", loss(np.resize(rows, size), step)
+    after = plan.order(min(epoch + 1, plan.epochs - 1))[:size]
+    yield "the smaller last batch is left out", loss(after, step)
 
 
 def _nearby(plan: BatchPlan, step: int) -> list[int]:
