@@ -22,9 +22,9 @@ from nncompare.studies.tune.study import resume, tune
 
 ROOT = Path(__file__).resolve().parents[1]
 TORCH = pytest.param("torch", marks=pytest.mark.needs_torch)
-SLOW = [
-    pytest.param("tensorflow", marks=[pytest.mark.slow, pytest.mark.needs_tensorflow]),
-    pytest.param("keras", marks=[pytest.mark.slow, pytest.mark.needs_keras]),
+OTHERS = [
+    pytest.param("tensorflow", marks=pytest.mark.needs_tensorflow),
+    pytest.param("keras", marks=pytest.mark.needs_keras),
 ]
 LR = {"min": 1e-4, "max": 1e-1, "log": True}
 
@@ -53,7 +53,7 @@ def plain_study(folder, name):
     return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(folder / "study.journal"))))
 
 
-@pytest.mark.parametrize("runtime", [TORCH, *SLOW])
+@pytest.mark.parametrize("runtime", [TORCH, *OTHERS])
 def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_figure(tmp_path, runtime):
     found = experiment(
         tmp_path,
@@ -110,7 +110,7 @@ def test_a_hopeless_trial_is_stopped_in_mid_training(tmp_path):
     assert result.best.params["train.optimizer.lr"] != 1e-7
 
 
-@pytest.mark.parametrize("runtime", SLOW)
+@pytest.mark.parametrize("runtime", OTHERS)
 def test_pruning_reaches_every_loop(tmp_path, runtime):
     parameters = {"train.optimizer.lr": [1e-2, 1e-7]}
     pruner = {"name": "median", "startup_trials": 1}
@@ -144,7 +144,6 @@ def test_trials_that_fail_say_why_and_are_never_the_best(tmp_path):
     assert result.best.trial == 1
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 def test_a_trial_without_memory_fails_and_the_next_one_trains(tmp_path):
     parameters = {"model.hidden": [[100_000, 10_000_000], [8]]}
@@ -153,7 +152,6 @@ def test_a_trial_without_memory_fails_and_the_next_one_trains(tmp_path):
     assert result.trials[0].status == "out of memory"
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 def test_values_that_do_not_go_together_fail_that_trial(tmp_path):
     """Each bound alone is valid with the file's other values; 4 heads do not divide 6 features."""

@@ -42,7 +42,6 @@ def experiment(*, backends=("torch",), train=(), data=(), task=None, **section):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "gp", "qmc", "nsga2"])
 def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(sampler):
@@ -64,7 +63,6 @@ def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(samp
     assert not {"torch", "tensorflow", "keras"} & set(sys.modules)
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "successive_halving", {"name": "patient", "patience": 0}])
 def test_every_pruner_stops_something(pruner):
@@ -77,7 +75,6 @@ def test_every_pruner_stops_something(pruner):
     assert all(trial.epochs < 9 for trial in result.trials if trial.state == "pruned")
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 @pytest.mark.needs_tensorflow
 @pytest.mark.needs_keras
@@ -108,7 +105,6 @@ def test_in_float64_every_backend_gets_the_same_trials_and_the_same_values():
     assert len({search.best.trial for search in result.searches}) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 @pytest.mark.needs_tensorflow
 def test_the_best_trials_are_confirmed_on_every_backend_with_fresh_seeds():
@@ -196,7 +192,6 @@ def test_several_goals_have_a_front():
     assert {int(value[1]) for value in values} == {64 * 4 + 4 + 40 + 10, 64 * 64 + 64 + 640 + 10}
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 def test_several_workers_share_the_trials():
     result = tune(experiment(trials=8), Asked(jobs=2), output=None).result

@@ -121,7 +121,6 @@ def _states_or_none(url):
         return []
 
 
-@pytest.mark.slow
 @pytest.mark.needs_torch
 @pytest.mark.timeout(600)
 def test_three_processes_share_a_study_and_one_is_killed(tmp_path, database):
