@@ -123,12 +123,12 @@ class Context:
         """Every node by the formulas, in inference mode, at the weights after the checked updates."""
         return reference.outputs(self.model, params, self.x)
 
-    def loss(self, params: Params, rows: Array, step: int) -> float:
-        """The minimized loss of training examples, with the masks of a step."""
+    def loss(self, params: Params, rows: Array, step: int, *, training: bool = True) -> float:
+        """The minimized loss of training examples, with the masks of a step; without masks in inference mode."""
         train, split = self.job.experiment.train, self.data.train
-        task, masks = self.job.experiment.task, self.masks(step)
+        task, masks = self.job.experiment.task, self.masks(step) if training else None
         x, y = split.x[rows], split.y[rows]
-        return reference.loss(self.model, task, params, x, y, penalty=train.penalty, masks=masks)
+        return reference.loss(self.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks)
 
     def new_running(self, params: Params, step: int) -> Params:
         """Running statistics after the checked update ``step`` from ``params``."""

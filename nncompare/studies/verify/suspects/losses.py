@@ -193,7 +193,7 @@ def _other_targets(task: Any, logits: Array, y: Array, extra: float) -> Iterator
 
 def _training(context: Context, params: Params, rows: Array, step: int, plan: BatchPlan) -> Iterator[tuple[str, float]]:
     """Mistakes of a loop: the mode, the masks, the examples."""
-    loss = partial(_loss_of, context, params)
+    loss = partial(context.loss, params)
     with np.errstate(all="ignore"):
         yield "inference mode in the training loop: no dropout, running statistics", loss(rows, step, training=False)
         if any(isinstance(node.layer, Dropout) for node in context.model.walk()):
@@ -223,22 +223,6 @@ def _training(context: Context, params: Params, rows: Array, step: int, plan: Ba
         if len(rows) > 1:
             yield "the last example of the batch is left out", loss(rows[:-1], step)
             yield "the first example of the batch is left out", loss(rows[1:], step)
-
-
-def _loss_of(context: Context, params: Params, rows: Array, step: int, *, training: bool = True) -> float:
-    """The loss by formulas of these training examples with the masks of a step; without masks in inference mode."""
-    train, split = context.job.experiment.train, context.data.train
-    masks = context.masks(step) if training else None
-    return reference.loss(
-        context.model,
-        context.job.experiment.task,
-        params,
-        split.x[rows],
-        split.y[rows],
-        penalty=train.penalty,
-        training=training,
-        masks=masks,
-    )
 
 
 def _smaller_batch(
