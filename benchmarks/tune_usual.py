@@ -107,7 +107,8 @@ def side_by_side(asked: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         save_pictures(folder)
-        described = {"trials": proposals(experiment), "epochs": experiment.train.epochs}
+        train = experiment.train
+        described = {"trials": proposals(experiment), "epochs": train.epochs, "batch_size": train.batch_size}
         (folder / "proposals.json").write_text(json.dumps(described))
         turns = _Turns(other_side(folder, asked, stack), at_once=asked.jobs == 1)
         ours, cpu = searched(experiment, asked.jobs, turns)
@@ -141,7 +142,7 @@ def other_side(folder: Path, asked: argparse.Namespace, stack: ExitStack) -> Cal
     command = [sys.executable, "-m", "benchmarks.usual", str(folder), asked.backend, str(threads)]
     quiet = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     environment = {**os.environ, **quiet, "OMP_NUM_THREADS": str(threads)}
-    log = stack.enter_context((folder / "usual.log").open("w+"))
+    log = stack.enter_context((folder / "usual.log").open("w"))
     other = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
     )

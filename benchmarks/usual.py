@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 MEAN, STD = 0.1307, 0.3081
-BATCH = 128
 Objective = Callable[[dict[str, Any], Any, Any, int], float]
 """(proposal, training loader, validation loader, epochs) -> validation loss after the last epoch."""
 
@@ -68,7 +67,9 @@ def _both(picture: Any) -> Any:
     return tensor.clone().sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
 
-def loaders(folder: Path, prepare: Callable[[Any], Any], to_picture: Callable[[Any], Any]) -> tuple[Any, Any]:
+def loaders(
+    folder: Path, batch_size: int, prepare: Callable[[Any], Any], to_picture: Callable[[Any], Any]
+) -> tuple[Any, Any]:
     """The training and the validation loader of one trial."""
     import numpy as np
     import torch
@@ -87,9 +88,8 @@ def loaders(folder: Path, prepare: Callable[[Any], Any], to_picture: Callable[[A
         def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
             return prepare(to_picture(self.images[index].numpy())), int(self.labels[index])
 
-    return DataLoader(Pictures("train"), batch_size=BATCH, shuffle=True), DataLoader(
-        Pictures("validation"), batch_size=BATCH
-    )
+    train = DataLoader(Pictures("train"), batch_size=batch_size, shuffle=True)
+    return train, DataLoader(Pictures("validation"), batch_size=batch_size)
 
 
 def torch_objective(params: dict[str, Any], train: Any, validation: Any, epochs: int) -> float:
@@ -120,19 +120,19 @@ def torch_objective(params: dict[str, Any], train: Any, validation: Any, epochs:
 def tensorflow_objective(params: dict[str, Any], train: Any, validation: Any, epochs: int) -> float:
     import tensorflow as tf
 
-    def weights(inputs: int, units: int) -> list[Any]:
-        bound = (6 / (inputs + units)) ** 0.5
-        return [tf.Variable(tf.random.uniform([inputs, units], -bound, bound)), tf.Variable(tf.zeros([units]))]
+    from benchmarks.handwritten.tensorflow import Adam, Linear
 
-    hidden, dropout, rate = params["model.hidden.0"], params["model.dropout"], params["train.optimizer.lr"]
-    variables = weights(784, hidden) + weights(hidden, 10)
-    moments = [[tf.Variable(tf.zeros_like(variable)) for variable in variables] for _ in range(2)]
-    powers = [tf.Variable(0.9), tf.Variable(0.999)]
+    units, dropout = params["model.hidden.0"], params["model.dropout"]
+    hidden, head = Linear(784, units), Linear(units, 10)
+    for layer in (hidden, head):
+        bound = (6 / sum(layer.kernel.shape)) ** 0.5
+        layer.kernel.assign(tf.random.uniform(layer.kernel.shape, -bound, bound))
+    weights = [*hidden.trainable_variables, *head.trainable_variables]
+    optimizer = Adam(weights, params["train.optimizer.lr"])
 
     def losses(x: Any, y: Any, *, training: bool) -> Any:
-        h = tf.nn.relu(tf.matmul(tf.reshape(x, [-1, 784]), variables[0]) + variables[1])
-        h = tf.nn.dropout(h, dropout) if training else h
-        logits = tf.matmul(h, variables[2]) + variables[3]
+        h = tf.nn.relu(hidden(tf.reshape(x, [-1, 784])))
+        logits = head(tf.nn.dropout(h, dropout) if training else h)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
 
     shapes = [tf.TensorSpec([None, 1, 28, 28], tf.float32), tf.TensorSpec([None], tf.int64)]
@@ -141,21 +141,7 @@ def tensorflow_objective(params: dict[str, Any], train: Any, validation: Any, ep
     def step(x: Any, y: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(losses(x, y, training=True))
-        for variable, mean, square, gradient in zip(variables, *moments, tape.gradient(loss, variables), strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=mean.handle,
-                v=square.handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
-                lr=rate,
-                beta1=0.9,
-                beta2=0.999,
-                epsilon=1e-8,
-                grad=gradient,
-            )
-        powers[0].assign(powers[0] * 0.9)
-        powers[1].assign(powers[1] * 0.999)
+        optimizer.apply(tape.gradient(loss, weights))
         return loss
 
     @tf.function(input_signature=shapes)
@@ -218,7 +204,7 @@ def serve(folder: Path, backend: str, threads: int) -> None:
     print(f"ready: {kind}", flush=True)
     for line in sys.stdin:
         begun, busy = time.perf_counter(), time.process_time()
-        train, validation = loaders(folder, prepare, to_picture)
+        train, validation = loaders(folder, described["batch_size"], prepare, to_picture)
         value = objective(described["trials"][int(line)], train, validation, described["epochs"])
         spent = {"seconds": time.perf_counter() - begun, "cpu_s": time.process_time() - busy}
         print(json.dumps({"value": value, **spent}), flush=True)

@@ -8,6 +8,7 @@ has for it. The LSTM is unrolled: measured against ``tf.while_loop`` and ``Block
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -170,18 +171,47 @@ class Attention(tf.Module):
 MODELS = {"mlp": Mlp, "cnn": Cnn, "lstm": Lstm, "attention": Attention}
 
 
+class Adam(tf.Module):
+    def __init__(self, weights: Sequence[tf.Variable], learning_rate: float) -> None:
+        super().__init__()
+        self.weights, self.learning_rate = weights, learning_rate
+        self.means = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights]
+        self.squares = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights]
+        self.power_1 = tf.Variable(BETA_1, trainable=False)
+        self.power_2 = tf.Variable(BETA_2, trainable=False)
+
+    def restart(self) -> None:
+        for state in (*self.means, *self.squares):
+            state.assign(tf.zeros_like(state))
+        self.power_1.assign(BETA_1)
+        self.power_2.assign(BETA_2)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        for weight, mean, square, gradient in zip(self.weights, self.means, self.squares, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=self.power_1,
+                beta2_power=self.power_2,
+                lr=self.learning_rate,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=EPSILON,
+                grad=tf.convert_to_tensor(gradient),
+            )
+        self.power_1.assign(self.power_1 * BETA_1)
+        self.power_2.assign(self.power_2 * BETA_2)
+
+
 class Loop(tf.Module):
     def __init__(self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float) -> None:
         super().__init__()
         self.x, self.y = tf.constant(x), tf.constant(y)
         self.batch_size = batch_size
-        self.learning_rate = learning_rate
         self.model = MODELS[case]()
         self.weights = self.model.trainable_variables
-        self.means = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self.weights]
-        self.squares = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self.weights]
-        self.power_1 = tf.Variable(BETA_1, trainable=False)
-        self.power_2 = tf.Variable(BETA_2, trainable=False)
+        self.optimizer = Adam(self.weights, learning_rate)
 
     @property
     def parameters(self) -> int:
@@ -189,10 +219,7 @@ class Loop(tf.Module):
 
     def load(self, params: Params) -> None:
         self.model.load({name: array.astype(np.float32) for name, array in params.items()})
-        for state in (*self.means, *self.squares):
-            state.assign(tf.zeros_like(state))
-        self.power_1.assign(BETA_1)
-        self.power_2.assign(BETA_2)
+        self.optimizer.restart()
 
     @tf.function
     def loss_sum(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -221,20 +248,5 @@ class Loop(tf.Module):
         with tf.GradientTape() as tape:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=self.model(x))
             loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, self.weights)
-        for weight, mean, square, gradient in zip(self.weights, self.means, self.squares, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=mean.handle,
-                v=square.handle,
-                beta1_power=self.power_1,
-                beta2_power=self.power_2,
-                lr=self.learning_rate,
-                beta1=BETA_1,
-                beta2=BETA_2,
-                epsilon=EPSILON,
-                grad=tf.convert_to_tensor(gradient),
-            )
-        self.power_1.assign(self.power_1 * BETA_1)
-        self.power_2.assign(self.power_2 * BETA_2)
+        self.optimizer.apply(tape.gradient(loss, self.weights))
         return loss
