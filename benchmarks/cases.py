@@ -8,7 +8,9 @@ from typing import Any
 from nncompare.spec.experiment import Experiment
 
 STEPS_PER_EPOCH = 64
-"""Whole batches, so that no side can win at the ragged end of an epoch: 8192 training examples, or 2048 at batch 32."""
+"""Whole batches, so that no side can win at the ragged end of an epoch: 8192 training examples, or
+2048 at batch 32.
+"""
 LEARNING_RATE = 1e-3
 
 
@@ -57,7 +59,10 @@ CASES: dict[str, Case] = {
         batch_size=128,
     ),
     "attention": Case(
-        title="64 tokens of 64, two causal pre-norm blocks: embedding 64, 4 heads, feed-forward 256, gelu",
+        title=(
+            "64 tokens of 64, two causal pre-norm blocks: embedding 64, 4 heads, feed-forward 256,"
+            " gelu"
+        ),
         data={"shape": [64], "vocabulary": 64},
         model={
             "family": "attention",
@@ -74,7 +79,9 @@ CASES: dict[str, Case] = {
 
 
 def experiment(name: str) -> Experiment:
-    """The case as an experiment; ``random`` holds back a fifth for the test and a fifth of the rest for validation."""
+    """The case as an experiment; ``random`` holds back a fifth for the test and a fifth of the rest
+    for validation.
+    """
     case = CASES[name]
     examples = STEPS_PER_EPOCH * case.batch_size * 25 // 16
     return Experiment.model_validate(
@@ -87,7 +94,10 @@ def experiment(name: str) -> Experiment:
                 "examples": examples,
                 "test": 0.2,
                 "validation": 0.2,
-                **{key: tuple(value) if isinstance(value, list) else value for key, value in case.data.items()},
+                **{
+                    key: tuple(value) if isinstance(value, list) else value
+                    for key, value in case.data.items()
+                },
             },
             "model": case.model,
             "train": {

@@ -1,7 +1,8 @@
-"""One framework, one case, one process: builds both sides, checks that they do the same work, and times them.
+"""One framework, one case, one process: builds both sides, checks that they do the same work, and
+times them.
 
-Started by ``benchmarks.throughput`` with a JSON request; writes its answer to the file that the request names, since
-frameworks print to stdout.
+Started by ``benchmarks.throughput`` with a JSON request; writes its answer to the file that the
+request names, since frameworks print to stdout.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ EXTRA_PARAMETERS = {("torch", "lstm"): 4 * 128}
 SAME_FUNCTION = 1e-4
 """Largest relative difference of the two losses at the same weights, in float32."""
 SAME_TRAINING = 0.02
-"""Largest relative difference of the mean losses of the first epochs: two orders of the same examples."""
+"""Largest relative difference of the mean losses of the first epochs: two orders of the same
+examples.
+"""
 MARGIN = 1.25
 """Pieces are planned this much longer than asked, since the session may be the faster side."""
 
@@ -44,15 +47,17 @@ def agree(what: str, session: float, handwritten: float, tolerance: float) -> No
     difference = abs(session - handwritten) / abs(handwritten)
     if not difference <= tolerance:
         raise DifferentWorkError(
-            f"{what}: {session:.6g} in the session, {handwritten:.6g} by hand: {difference:.1e} apart, more than "
-            f"{tolerance:g}"
+            f"{what}: {session:.6g} in the session, {handwritten:.6g} by hand: {difference:.1e}"
+            f" apart, more than {tolerance:g}"
         )
 
 
 def plan_of(epochs: int, examples: int, batch_size: int, seed: int) -> BatchPlan:
     steps = epochs * -(-examples // batch_size)
     rates = np.full(steps, LEARNING_RATE)
-    return BatchPlan(examples=examples, batch_size=batch_size, epochs=epochs, seed=seed, learning_rate=rates)
+    return BatchPlan(
+        examples=examples, batch_size=batch_size, epochs=epochs, seed=seed, learning_rate=rates
+    )
 
 
 def cross_entropy(logits: np.ndarray, y: np.ndarray) -> float:
@@ -61,21 +66,32 @@ def cross_entropy(logits: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]))
 
 
-def measure(framework: str, case_name: str, *, pairs: int, piece_s: float, threads: int, seed: int) -> dict[str, Any]:
+def measure(
+    framework: str, case_name: str, *, pairs: int, piece_s: float, threads: int, seed: int
+) -> dict[str, Any]:
     """The answer to one request.
 
     Raises:
-        DifferentWorkError: number of parameters, loss at the start, or loss after the first epochs differ.
+        DifferentWorkError: number of parameters, loss at the start, or loss after the first epochs
+            differ.
     """
     case, spec = CASES[case_name], experiment(case_name)
     data = prepare(spec.data, spec.task, seed=seed, dtype=np.float32)
     train = data.train
-    job = Job(runtime=framework, experiment=spec, signature=data.signature, device="cpu", threads=threads, seed=seed)
+    job = Job(
+        runtime=framework,
+        experiment=spec,
+        signature=data.signature,
+        device="cpu",
+        threads=threads,
+        seed=seed,
+    )
     backend = importlib.import_module(CATALOG[framework].module).BACKEND
     reason = backend.why_not(job)
     if reason is not None:
         raise DifferentWorkError(f"the backend refuses the case: {reason}")
-    session = backend.open(job, data)  # first: it sets the threads, which a framework allows only before it works
+    # first: it sets the threads, which a framework allows only before it works
+    session = backend.open(job, data)
     params = initial_params(job.model, seed)
     session.load(params)
     loop = importlib.import_module(f"benchmarks.handwritten.{framework}").Loop(
@@ -85,13 +101,23 @@ def measure(framework: str, case_name: str, *, pairs: int, piece_s: float, threa
 
     wanted = job.model.trainable_count + EXTRA_PARAMETERS.get((framework, case_name), 0)
     if loop.parameters != wanted:
-        raise DifferentWorkError(f"the hand-written model has {loop.parameters} parameters instead of {wanted}")
-    agree("loss at the start", cross_entropy(session.predict(train.x), train.y), loop.loss(), SAME_FUNCTION)
+        raise DifferentWorkError(
+            f"the hand-written model has {loop.parameters} parameters instead of {wanted}"
+        )
+    agree(
+        "loss at the start",
+        cross_entropy(session.predict(train.x), train.y),
+        loop.loss(),
+        SAME_FUNCTION,
+    )
 
     _, first_loss = loop.train(1)  # also the warm-up
     epoch_s = loop.train(1)[0]
     check = InterleavingGate(
-        plan_of(2, len(train), case.batch_size, seed), epochs=1, order=[False], handwritten=lambda _: 0.0
+        plan_of(2, len(train), case.batch_size, seed),
+        epochs=1,
+        order=[False],
+        handwritten=lambda _: 0.0,
     )
     session.train(check.plan, check)
     agree("mean loss of the second epoch", check.losses[1], first_loss, SAME_TRAINING)
@@ -129,7 +155,11 @@ def main() -> int:
     try:
         found = measure(**request)
     except DifferentWorkError as error:
-        found = {"framework": request["framework"], "case": request["case_name"], "error": str(error)}
+        found = {
+            "framework": request["framework"],
+            "case": request["case_name"],
+            "error": str(error),
+        }
     answer.write_text(json.dumps(found))
     return 0
 

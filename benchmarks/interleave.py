@@ -1,8 +1,9 @@
-"""Alternates pieces of a session's training with pieces of a hand-written loop in one thread, and times both.
+"""Alternates pieces of a session's training with pieces of a hand-written loop in one thread, and
+times both.
 
-A session asks its gate for work and reports when it is done. This gate answers with whole epochs, and between two of
-the session's pieces it runs the other side's piece. So both are warm, both see the same minute of the machine, and
-neither runs while the other is timed.
+A session asks its gate for work and reports when it is done. This gate answers with whole epochs,
+and between two of the session's pieces it runs the other side's piece. So both are warm, both see
+the same minute of the machine, and neither runs while the other is timed.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Pair(NamedTuple):
 class InterleavingGate:
     """Fulfils ``backends.base.Gate``.
 
-    A piece of the session is ``1 + epochs`` epochs: the first is the head, trained and not counted, as in the
-    hand-written loop's ``train``.
+    A piece of the session is ``1 + epochs`` epochs: the first is the head, trained and not counted,
+    as in the hand-written loop's ``train``.
 
     Args:
         plan: at least ``(1 + epochs) * pairs`` epochs.
@@ -52,7 +53,9 @@ class InterleavingGate:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if plan.epochs < (1 + epochs) * len(order):
-            raise ValueError(f"{len(order)} pieces of 1 + {epochs} epochs do not fit {plan.epochs} epochs")
+            raise ValueError(
+                f"{len(order)} pieces of 1 + {epochs} epochs do not fit {plan.epochs} epochs"
+            )
         self.plan, self.epochs, self.order = plan, epochs, tuple(order)
         self.handwritten, self.clock = handwritten, clock
         self.pairs: list[Pair] = []

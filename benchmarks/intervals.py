@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """``coverage`` is exact for independent samples of any continuous distribution, and at least what was asked if
-    the sample is large enough; with fewer than 6 values the whole range covers less than 95 %, and says so."""
+    """``coverage`` is exact for independent samples of any continuous distribution, and at least
+    what was asked if the sample is large enough; with fewer than 6 values the whole range covers
+    less than 95 %, and says so.
+    """
 
     median: float
     low: float
@@ -35,7 +37,9 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
 
 
 def spread(values: Sequence[float]) -> float:
-    """Half the range that holds the middle half of the values, relative to the median: how noisy they are."""
+    """Half the range that holds the middle half of the values, relative to the median: how noisy
+    they are.
+    """
     ordered, n = sorted(values), len(values)
     low, high = ordered[n // 4], ordered[(3 * n - 1) // 4 if n > 1 else 0]
     return (high - low) / 2 / median(ordered)

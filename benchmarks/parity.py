@@ -1,8 +1,9 @@
 """Certifies every experiment of ``configs/`` and writes the worst figures into ``docs/parity.md``.
 
-``python -m benchmarks.parity`` checks all of them (a quarter of an hour on two cores, half of it for the two of text);
-name files to check only these, ``--write`` to put the table into the page. Exit code 1 if an experiment is not
-certified. MNIST and the text are found as in a run: ``NNCOMPARE_DATA_DIR``, the cache, or a download.
+``python -m benchmarks.parity`` checks all of them (a quarter of an hour on two cores, half of it
+for the two of text); name files to check only these, ``--write`` to put the table into the page.
+Exit code 1 if an experiment is not certified. MNIST and the text are found as in a run:
+``NNCOMPARE_DATA_DIR``, the cache, or a download.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ COLUMNS: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = (
     ("forward, float32", "float32", False, ("forward", "forward, training")),
     ("first loss, float32", "float32", False, ("loss",)),
 )
-"""Head, dtype, whether it is between runtimes, and the quantities of which the worst figure stands there."""
+"""Head, dtype, whether it is between runtimes, and the quantities of which the worst figure stands
+there.
+"""
 
 
 def row(file: Path, result: VerifyResult) -> list[str]:
@@ -44,7 +47,9 @@ def row(file: Path, result: VerifyResult) -> list[str]:
         worst = [
             check.worst
             for check in result.checks
-            if check.dtype == dtype and check.quantity in quantities and (check.against not in judges) == pairs
+            if check.dtype == dtype
+            and check.quantity in quantities
+            and (check.against not in judges) == pairs
         ]
         known = [figure for figure in worst if figure is not None]
         cells.append(f"{max(known):.0e}" if known and len(known) == len(worst) else "n/a")
@@ -60,7 +65,9 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def versions(result: VerifyResult) -> str:
     """The versions that were checked, for the line under the table."""
-    found = {f"{name} {version}" for item in result.runtimes for name, version in item.versions.items()}
+    found = {
+        f"{name} {version}" for item in result.runtimes for name, version in item.versions.items()
+    }
     return ", ".join(sorted(found, key=str.lower))
 
 
@@ -69,12 +76,15 @@ def write(text: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
     begin, end = (re.escape(mark) for mark in MARKS)
     PAGE.write_text(
-        re.sub(f"{begin}.*{end}", lambda _: f"{MARKS[0]}\n{text}\n{MARKS[1]}", page, flags=re.S), encoding="utf-8"
+        re.sub(f"{begin}.*{end}", lambda _: f"{MARKS[0]}\n{text}\n{MARKS[1]}", page, flags=re.S),
+        encoding="utf-8",
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("files", nargs="*", type=Path, help="default: all of configs/")
     parser.add_argument("--write", action="store_true", help="write the table into docs/parity.md")
     asked = parser.parse_args(arguments)

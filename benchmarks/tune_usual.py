@@ -2,20 +2,23 @@
 
     python -m benchmarks.tune_usual [--trials 20] [--jobs N] [--backend torch] [--check]
 
-The usual way (``benchmarks.usual``): an Optuna objective that makes data sets and loaders, where every sample goes
-through torchvision's ``ToTensor`` and ``Normalize`` one by one, a training loop of the same framework over that
-``DataLoader``, and a validation pass. Both sides train the same trials: the same network, split sizes, batch size,
-epochs and proposals.
+The usual way (``benchmarks.usual``): an Optuna objective that makes data sets and loaders, where
+every sample goes through torchvision's ``ToTensor`` and ``Normalize`` one by one, a training loop
+of the same framework over that ``DataLoader``, and a validation pass. Both sides train the same
+trials: the same network, split sizes, batch size, epochs and proposals.
 
-As it stands each search has the whole machine: nncompare one worker a processor, the usual objective one process that
-trains trial after trial with as many threads; the ratio is of the whole searches, with our start and without theirs.
-Ours runs once before and once after the other, and its mean is taken, so that a machine that slows down shows.
-Processor seconds are printed too; other programs change them less.
-``--jobs 1`` compares single trials instead: with one thread each they take turns trial by trial, in processes of their
-own, so that a slow spell of the machine meets both; the ratio is of seconds a trial.
+As it stands each search has the whole machine: nncompare one worker a processor, the usual
+    objective one process that
+trains trial after trial with as many threads; the ratio is of the whole searches, with our start
+and without theirs. Ours runs once before and once after the other, and its mean is taken, so that a
+machine that slows down shows. Processor seconds are printed too; other programs change them less.
+``--jobs 1`` compares single trials instead: with one thread each they take turns trial by trial, in
+processes of their own, so that a slow spell of the machine meets both; the ratio is of seconds a
+trial.
 
-Where torchvision cannot be imported its operations are done by the same calls without it; where Pillow is missing too,
-on the array itself. Both are quicker than torchvision, so that the ratio is smaller than it would be; it says which.
+Where torchvision cannot be imported its operations are done by the same calls without it; where
+Pillow is missing too, on the array itself. Both are quicker than torchvision, so that the ratio is
+smaller than it would be; it says which.
 """
 
 from __future__ import annotations
@@ -90,10 +93,14 @@ class _Turns(Silent):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1, help="of each worker")
-    parser.add_argument("--backend", choices=tuple(OBJECTIVES), default="torch", help="trains on both sides")
+    parser.add_argument(
+        "--backend", choices=tuple(OBJECTIVES), default="torch", help="trains on both sides"
+    )
     parser.add_argument("--jobs", type=int, default=usable_threads())
     parser.add_argument("--check", action="store_true")
     return side_by_side(parser.parse_args())
@@ -108,7 +115,11 @@ def side_by_side(asked: argparse.Namespace) -> int:
         folder = Path(name)
         save_pictures(folder)
         train = experiment.train
-        described = {"trials": proposals(experiment), "epochs": train.epochs, "batch_size": train.batch_size}
+        described = {
+            "trials": proposals(experiment),
+            "epochs": train.epochs,
+            "batch_size": train.batch_size,
+        }
         (folder / "proposals.json").write_text(json.dumps(described))
         turns = _Turns(other_side(folder, asked, stack), at_once=asked.jobs == 1)
         ours, cpu = searched(experiment, asked.jobs, turns)
@@ -117,10 +128,16 @@ def side_by_side(asked: argparse.Namespace) -> int:
             again, again_cpu = searched(experiment, asked.jobs, Silent())
             usual_s, usual_cpu = (sum(item[key] for item in theirs) for key in ("seconds", "cpu_s"))
             print(
-                f"{asked.trials} trials: nncompare {ours:.1f} s before and {again:.1f} s after, usual {usual_s:.1f} s"
+                f"{asked.trials} trials: nncompare {ours:.1f} s before and {again:.1f} s after,"
+                f" usual {usual_s:.1f} s"
             )
-            print(f"processor seconds: nncompare {cpu:.1f} and {again_cpu:.1f}, usual {usual_cpu:.1f}")
-            ratio, kind = 2 * usual_s / (ours + again), f"of the whole searches with {asked.jobs} workers"
+            print(
+                f"processor seconds: nncompare {cpu:.1f} and {again_cpu:.1f}, usual {usual_cpu:.1f}"
+            )
+            ratio, kind = (
+                2 * usual_s / (ours + again),
+                f"of the whole searches with {asked.jobs} workers",
+            )
         else:
             ratio, kind = statistics.median(turns.ratios), f"median of {len(turns.ratios)} trials"
     print(f"{asked.backend}: {ratio:.1f} times as fast, {kind}")
@@ -128,15 +145,21 @@ def side_by_side(asked: argparse.Namespace) -> int:
 
 
 def searched(experiment: Any, jobs: int, watcher: Silent) -> tuple[float, float]:
-    """Wall and processor seconds of one search of ours, from its start to its end, workers included."""
+    """Wall and processor seconds of one search of ours, from its start to its end, workers
+    included.
+    """
     begun, before = time.perf_counter(), os.times()
     tune(experiment, Asked(jobs=jobs), output=None, watcher=watcher)
     after = os.times()
     kinds = ("user", "system", "children_user", "children_system")
-    return time.perf_counter() - begun, sum(getattr(after, kind) - getattr(before, kind) for kind in kinds)
+    return time.perf_counter() - begun, sum(
+        getattr(after, kind) - getattr(before, kind) for kind in kinds
+    )
 
 
-def other_side(folder: Path, asked: argparse.Namespace, stack: ExitStack) -> Callable[[int], dict[str, float]]:
+def other_side(
+    folder: Path, asked: argparse.Namespace, stack: ExitStack
+) -> Callable[[int], dict[str, float]]:
     """Starts the usual objective in its process."""
     threads = asked.threads * asked.jobs
     command = [sys.executable, "-m", "benchmarks.usual", str(folder), asked.backend, str(threads)]
@@ -144,7 +167,13 @@ def other_side(folder: Path, asked: argparse.Namespace, stack: ExitStack) -> Cal
     environment = {**os.environ, **quiet, "OMP_NUM_THREADS": str(threads)}
     log = stack.enter_context((folder / "usual.log").open("w"))
     other = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
     )
     stack.callback(other.terminate)
     given, answers = other.stdin, other.stdout
@@ -168,7 +197,9 @@ def other_side(folder: Path, asked: argparse.Namespace, stack: ExitStack) -> Cal
 
 
 def proposals(experiment: Any) -> list[dict[str, Any]]:
-    """What the random sampler proposes for every trial: it looks at no values, so they are known ahead."""
+    """What the random sampler proposes for every trial: it looks at no values, so they are known
+    ahead.
+    """
     import optuna
 
     from nncompare.studies.tune.samplers import distributions, sampler

@@ -1,13 +1,14 @@
 """A hyperparameter search as it is usually written: the other side of ``benchmarks.tune_usual``.
 
-Every trial makes its data sets and loaders anew; each sample goes through torchvision's ``ToTensor`` and ``Normalize``
-one by one on its way out of PyTorch's ``DataLoader``, whichever framework trains: a loop with ``loss.item()`` in
-PyTorch, a ``tf.function`` called for every batch in TensorFlow, ``fit`` in Keras, which takes such loaders. One
-process, trial after trial. Frameworks are imported inside functions: a process needs PyTorch for its loader and the one
-that trains.
+Every trial makes its data sets and loaders anew; each sample goes through torchvision's
+``ToTensor`` and ``Normalize`` one by one on its way out of PyTorch's ``DataLoader``, whichever
+framework trains: a loop with ``loss.item()`` in PyTorch, a ``tf.function`` called for every batch
+in TensorFlow, ``fit`` in Keras, which takes such loaders. One process, trial after trial.
+Frameworks are imported inside functions: a process needs PyTorch for its loader and the one that
+trains.
 
-Started with a folder that holds ``proposals.json`` and the arrays of the pictures; reads the number of a trial a line
-and answers with a line of JSON.
+Started with a folder that holds ``proposals.json`` and the arrays of the pictures; reads the number
+of a trial a line and answers with a line of JSON.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from typing import Any
 
 MEAN, STD = 0.1307, 0.3081
 Objective = Callable[[dict[str, Any], Any, Any, int], float]
-"""(proposal, training loader, validation loader, epochs) -> validation loss after the last epoch."""
+"""(proposal, training loader, validation loader, epochs) -> validation loss after the last epoch.
+"""
 
 
 def transforms() -> tuple[str, Callable[[Any], Any], Callable[[Any], Any]]:
-    """What stands for torchvision, its ``ToTensor`` and ``Normalize``, and what makes a picture of an array."""
+    """What stands for torchvision, its ``ToTensor`` and ``Normalize``, and what makes a picture of
+    an array.
+    """
     try:
         from PIL import Image
     except ImportError:
@@ -34,12 +38,18 @@ def transforms() -> tuple[str, Callable[[Any], Any], Callable[[Any], Any]]:
         tv = _torchvision()
     except (ImportError, OSError, RuntimeError):  # not there, or built for another torch
         return "torchvision's operations through Pillow", _both, Image.fromarray
-    return "torchvision", tv.Compose([tv.ToTensor(), tv.Normalize((MEAN,), (STD,))]), Image.fromarray
+    return (
+        "torchvision",
+        tv.Compose([tv.ToTensor(), tv.Normalize((MEAN,), (STD,))]),
+        Image.fromarray,
+    )
 
 
 def _torchvision() -> Any:
-    """``torchvision.transforms``, which is plain Python: it is had even where torchvision's compiled operators belong
-    to another build of torch, if the two operators that its import describes are declared."""
+    """``torchvision.transforms``, which is plain Python: it is had even where torchvision's
+    compiled operators belong to another build of torch, if the two operators that its import
+    describes are declared.
+    """
     import torch
 
     try:
@@ -76,7 +86,9 @@ def loaders(
     from torch.utils.data import DataLoader, Dataset
 
     class Pictures(Dataset[tuple[torch.Tensor, int]]):
-        """As ``torchvision.datasets.MNIST``: the pictures are in memory, a sample is prepared when asked for."""
+        """As ``torchvision.datasets.MNIST``: the pictures are in memory, a sample is prepared when
+        asked for.
+        """
 
         def __init__(self, part: str):
             self.images = torch.from_numpy(np.load(folder / f"{part}_images.npy"))

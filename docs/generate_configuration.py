@@ -1,7 +1,9 @@
-"""Writes ``docs/configuration.md`` from the schema: every key of an experiment file, its default and its meaning.
+"""Writes ``docs/configuration.md`` from the schema: every key of an experiment file, its default
+and its meaning.
 
-``python docs/generate_configuration.py`` writes the page, ``--check`` compares it (exit 1 if it is out of date).
-A key's meaning is its docstring in ``nncompare.spec``; where the key says all there is, it stands in ``MEANINGS``.
+``python docs/generate_configuration.py`` writes the page, ``--check`` compares it (exit 1 if it is
+out of date). A key's meaning is its docstring in ``nncompare.spec``; where the key says all there
+is, it stands in ``MEANINGS``.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from nncompare.spec.tune import PRUNERS, Confirm, Goal, Parameter, Tune
 PAGE = Path(__file__).with_name("configuration.md")
 
 MEANINGS = {
-    "Experiment.task": "What is learned. It decides head and loss: softmax cross-entropy, sigmoid cross-entropy, "
-    "or mean squared error.",
+    "Experiment.task": (
+        "What is learned. It decides head and loss: softmax cross-entropy, sigmoid cross-entropy, "
+        "or mean squared error."
+    ),
     "Experiment.data": "The data set, chosen by `name`; see [data](#data).",
     "Experiment.model": "The network, chosen by `family`; see [model](#model).",
     "Experiment.train": "See [train](#train).",
@@ -43,7 +47,9 @@ MEANINGS = {
     "AdamW.beta2": "As in `adam`.",
     "AdamW.epsilon": "As in `adam`.",
     "AdamW.lr": "Learning rate.",
-    "AdamW.weight_decay": "Decoupled decay: each step first multiplies every parameter by `1 - lr * weight_decay`.",
+    "AdamW.weight_decay": (
+        "Decoupled decay: each step first multiplies every parameter by `1 - lr * weight_decay`."
+    ),
     "RmsProp.epsilon": "Added to the root.",
     "RmsProp.lr": "Learning rate.",
     "RmsProp.momentum": "Decay of the momentum buffer; 0: none.",
@@ -55,12 +61,18 @@ MEANINGS = {
     "Exponential.factor": "By which the learning rate is multiplied after every epoch.",
     "Step.factor": "By which the learning rate is multiplied.",
     "Train.batch_size": "Examples a step; the last step of an epoch takes what is left.",
-    "Train.dtype": "Arithmetic of the whole network. In `float64` the runtimes agree to about 1e-12.",
-    "Train.early_stopping": "Stop when validation no longer improves; see [early_stopping](#early_stopping).",
+    "Train.dtype": (
+        "Arithmetic of the whole network. In `float64` the runtimes agree to about 1e-12."
+    ),
+    "Train.early_stopping": (
+        "Stop when validation no longer improves; see [early_stopping](#early_stopping)."
+    ),
     "Train.epochs": "Passes over the training part.",
     "Train.optimizer": "The update rule, chosen by `name`; see [optimizers](#optimizers).",
     "Train.penalty": "L1 and L2 penalties; see [penalty](#penalty).",
-    "Train.schedule": "How the learning rate changes, chosen by `name`; see [schedules](#schedules).",
+    "Train.schedule": (
+        "How the learning rate changes, chosen by `name`; see [schedules](#schedules)."
+    ),
     "Train.seed": "Keys the initial weights, the batch order, the splits and the masks of dropout.",
     "Penalty.l1": "Factor of the sum of absolute values.",
     "Penalty.l2": "Factor of the sum of squares (not halved).",
@@ -69,7 +81,9 @@ MEANINGS = {
     "EarlyStopping.patience": "Epochs without improvement before training stops.",
     "Initializer.name": "The distribution.",
     "*.activation": "Activation between layers.",
-    "*.batch_norm": "Batch normalization before each activation; the layer before it then has no bias.",
+    "*.batch_norm": (
+        "Batch normalization before each activation; the layer before it then has no bias."
+    ),
     "*.bias": "Whether it has a bias.",
     "*.causal": "True: step t sees steps 0…t only.",
     "*.dropout": "Share of the values that dropout zeroes after each activation; 0: no dropout.",
@@ -78,12 +92,19 @@ MEANINGS = {
     "*.filters": "Filters of each block.",
     "*.heads": "Number of heads; must divide the number of features.",
     "*.hidden": "Units of each hidden layer.",
-    "*.initializer": "How the kernels start; a name or `{name: …, scale: …}`, see [initializers](#initializers).",
+    "*.initializer": (
+        "How the kernels start; a name or `{name: …, scale: …}`, see [initializers](#initializers)."
+    ),
     "*.kernel": "Height and width of the kernel; one number means both.",
     "*.layers": "The layers inside, in order.",
-    "*.normalize": "Inputs to mean 0 and standard deviation 1, with the figures of the training part.",
+    "*.normalize": (
+        "Inputs to mean 0 and standard deviation 1, with the figures of the training part."
+    ),
     "*.outputs": "Classes of a classification, or values of a regression.",
-    "*.padding": "`valid` (none), `same` (as many outputs as inputs at stride 1), or explicit zeros on each side.",
+    "*.padding": (
+        "`valid` (none), `same` (as many outputs as inputs at stride 1), or explicit zeros on each"
+        " side."
+    ),
     "*.pattern": "The tokens that repeat.",
     "*.pool": "Height and width of the window; one number means both.",
     "*.positions": "Whether a learned vector is added to every step.",
@@ -99,7 +120,9 @@ MEANINGS = {
     "AttentionFamily.embedding": "Features of every step inside the model.",
     "Attention.initializer": "How the four projections start.",
     "Conv2d.filters": "Number of filters.",
-    "LayerList.layers": "The layers in order, each `{type: …, …}`, the head included; see [layers](#layers).",
+    "LayerList.layers": (
+        "The layers in order, each `{type: …, …}`, the head included; see [layers](#layers)."
+    ),
     "Mlp.embedding": "Features a token; needed for tokens.",
     "Text.window": "Characters the model sees at a time.",
     "Recurrent.cell": "Kind of the recurrent layers.",
@@ -114,16 +137,28 @@ _CHOOSERS = ("name", "family", "type")
 
 
 def sections() -> list[tuple[int, str, str, Mapping[str, type[BaseModel]]]]:
-    """Level, title, introduction, and classes by the word that chooses them (an empty word: no choice)."""
+    """Level, title, introduction, and classes by the word that chooses them (an empty word: no
+    choice).
+    """
     return [
         (2, "The file", "The keys at the top of the file.", {"": Experiment}),
         (2, "data", "`data: {name: …}` chooses the data set.", DATA),
-        (2, "model", "`model: {family: …}` chooses the family; a list of layers needs no `family`.", FAMILIES),
+        (
+            2,
+            "model",
+            "`model: {family: …}` chooses the family; a list of layers needs no `family`.",
+            FAMILIES,
+        ),
         (2, "layers", "What stands in `model: {layers: [{type: …}, …]}`.", LAYERS),
         (2, "initializers", "A name, or a mapping with these keys.", {"": Initializer}),
         (2, "train", "", {"": Train}),
         (3, "optimizers", "`train.optimizer: {name: …}`.", OPTIMIZERS),
-        (3, "schedules", "`train.schedule: {name: …}`; `train.warmup_steps` comes before it.", SCHEDULES),
+        (
+            3,
+            "schedules",
+            "`train.schedule: {name: …}`; `train.warmup_steps` comes before it.",
+            SCHEDULES,
+        ),
         (3, "penalty", inspect.cleandoc(Penalty.__doc__ or ""), {"": Penalty}),
         (3, "early_stopping", inspect.cleandoc(EarlyStopping.__doc__ or ""), {"": EarlyStopping}),
         (2, "measure", inspect.cleandoc(Measure.__doc__ or ""), {"": Measure}),
@@ -139,11 +174,17 @@ def page() -> str:
     """The whole page as Markdown."""
     parts = [
         "# Every key of an experiment file",
-        "<!-- Written by docs/generate_configuration.py from the schema; change the schema and run it again. -->",
-        "Keys without a default must be given. Unknown keys are refused, and a wrong value is reported with its line, "
-        "its column and what is allowed. Any key can be changed on the command line by its dotted path: "
-        "`train.optimizer.lr=3e-4`, `model.hidden=[64,64]`, `model.hidden.0=64`. `nncompare schema` prints the same as "
-        "JSON Schema for editors, `nncompare list` the names.",
+        (
+            "<!-- Written by docs/generate_configuration.py from the schema; change the schema and"
+            " run it again. -->"
+        ),
+        (
+            "Keys without a default must be given. Unknown keys are refused, and a wrong value is"
+            " reported with its line, its column and what is allowed. Any key can be changed on the"
+            " command line by its dotted path: `train.optimizer.lr=3e-4`, `model.hidden=[64,64]`,"
+            " `model.hidden.0=64`. `nncompare schema` prints the same as JSON Schema for editors,"
+            " `nncompare list` the names."
+        ),
     ]
     for level, title, introduction, classes in sections():
         parts.append(f"{'#' * level} {title}")
@@ -172,7 +213,8 @@ def _about(cls: type[BaseModel]) -> str:
 def _rows(cls: type[BaseModel]) -> list[str]:
     schema = cls.model_json_schema()
     definitions = schema.get("$defs", {})
-    properties = schema.get("properties") or definitions[cls.__name__]["properties"]  # recursive classes stand there
+    # recursive classes stand there
+    properties = schema.get("properties") or definitions[cls.__name__]["properties"]
     found = []
     for name, info in cls.model_fields.items():
         described = properties[name]
@@ -194,7 +236,9 @@ def meaning(cls: type[BaseModel], name: str) -> str:
         if key in MEANINGS:
             return MEANINGS[key]
     if own is None:
-        raise KeyError(f"{cls.__name__}.{name} has no docstring in nncompare.spec and no entry in MEANINGS")
+        raise KeyError(
+            f"{cls.__name__}.{name} has no docstring in nncompare.spec and no entry in MEANINGS"
+        )
     return _prose(own)
 
 
@@ -208,7 +252,10 @@ def allowed(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         if schema["$ref"].endswith("/Initializer"):
             return "name or mapping"
         return allowed(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    if "discriminator" in schema or (alternatives := schema.get("anyOf", schema.get("oneOf"))) is None:
+    if (
+        "discriminator" in schema
+        or (alternatives := schema.get("anyOf", schema.get("oneOf"))) is None
+    ):
         return _single(schema, definitions)
     words = [allowed(item, definitions) for item in alternatives]
     return " or ".join(dict.fromkeys(word for word in words if word))
@@ -224,7 +271,9 @@ def _single(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return " ".join([kind, *_bounds(schema)])
     if kind == "array":
         return _array(schema, definitions)
-    return {"boolean": "`true`, `false`", "string": "text", "null": "`null`"}.get(str(kind), "mapping")
+    return {"boolean": "`true`, `false`", "string": "text", "null": "`null`"}.get(
+        str(kind), "mapping"
+    )
 
 
 def _bounds(schema: Mapping[str, Any]) -> list[str]:
@@ -257,7 +306,9 @@ def _yaml(value: Any) -> str:
         return value.name
     if isinstance(value, BaseModel):
         given = {
-            name: item for name, item in value if name in _CHOOSERS or item != type(value).model_fields[name].default
+            name: item
+            for name, item in value
+            if name in _CHOOSERS or item != type(value).model_fields[name].default
         }
         return "{" + ", ".join(f"{name}: {_yaml(item)}" for name, item in given.items()) + "}"
     if isinstance(value, tuple):

@@ -1,6 +1,7 @@
 """Puts what ``nncompare run configs/digits_mlp.yaml`` prints into the README, between its markers.
 
-Usage: ``python docs/generate_transcript.py`` on a quiet machine. It refuses if other programs were busy meanwhile,
+Usage: ``python docs/generate_transcript.py`` on a quiet machine. It refuses if other programs were
+    busy meanwhile,
 since the times would be theirs; ``--anyway`` takes it as it is.
 """
 
@@ -27,7 +28,9 @@ def transcript(output: Path) -> tuple[str, float]:
     """What the command prints on stdout, and the share of the processors that others took."""
     command = [sys.executable, "-m", *COMMAND.split(), "--output", str(output)]
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     (folder,) = output.iterdir()
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     text = done.stdout.replace(str(folder), f"results/{folder.name}")
@@ -39,7 +42,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         text, share = transcript(Path(scratch))
     if share >= BUSY and "--anyway" not in sys.argv[1:]:
-        sys.exit(f"other programs took {100 * share:.0f} % of the processors; try again on a quiet machine")
+        sys.exit(
+            f"other programs took {100 * share:.0f} % of the processors; try again on a quiet"
+            " machine"
+        )
     page = README.read_text(encoding="utf-8")
     head, rest = page[: page.index(BEGIN)], page[page.index(BEGIN) :]
     marker, tail = rest[: rest.index("\n")], rest[rest.index(END) :]

@@ -51,7 +51,10 @@ class Run:
         for row in self.runtimes:
             if row.runtime == runtime:
                 return row
-        raise KeyError(f"no runtime {runtime!r} in this run; it has {', '.join(row.runtime for row in self.runtimes)}")
+        raise KeyError(
+            f"no runtime {runtime!r} in this run; it has"
+            f" {', '.join(row.runtime for row in self.runtimes)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The document that ``--json`` prints."""
@@ -100,12 +103,14 @@ def run(
         save_weights: keep each runtime's final weights as safetensors.
 
     Raises:
-        ConfigError, DataError, StoreError: nothing has been trained. (A result that cannot be stored after the
-            training is a warning, and ``folder`` is None.)
+        ConfigError, DataError, StoreError: nothing has been trained. (A result that cannot be
+            stored after the training is a warning, and ``folder`` is None.)
         TypeError: overrides for an experiment that is already loaded.
     """
     experiment = _loaded(experiment, overrides)
-    finished = _run(experiment, output=Path(output) if output is not None else None, save_weights=save_weights)
+    finished = _run(
+        experiment, output=Path(output) if output is not None else None, save_weights=save_weights
+    )
     if finished.problem is not None:
         warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=2)
     return Run(finished.result, finished.folder)
@@ -122,7 +127,9 @@ def read(path: str | Path) -> Run:
 
 
 class Gradcheck:
-    """A finished gradcheck: figures in ``result``, its table in a terminal, its picture in a notebook."""
+    """A finished gradcheck: figures in ``result``, its table in a terminal, its picture in a
+    notebook.
+    """
 
     def __init__(self, result: GradcheckResult):
         self.result = result
@@ -176,7 +183,8 @@ def gradcheck(
 
 
 class Certificate:
-    """A finished check: the document of ``nncompare verify`` as attributes, its tables as its picture.
+    """A finished check: the document of ``nncompare verify`` as attributes, its tables as its
+    picture.
 
     Args:
         result: the document.
@@ -218,7 +226,9 @@ def verify(
         UsageError: the check does not fit into memory.
         TypeError: overrides for an experiment that is already loaded.
     """
-    found = _verify(_loaded(experiment, overrides), output=None if output is None else Path(output), steps=steps)
+    found = _verify(
+        _loaded(experiment, overrides), output=None if output is None else Path(output), steps=steps
+    )
     return Certificate(found.result, found.folder)
 
 
@@ -237,12 +247,13 @@ def tune(
         overrides: only with a file.
         output: where the result folder is made; None: nothing is stored.
         jobs: workers at the same time; they share the threads.
-        per_backend: one search for each runtime; else one on the first, whose best trials are repeated on all.
+        per_backend: one search for each runtime; else one on the first, whose best trials are
+            repeated on all.
         storage: ``postgresql://…`` for several machines; None: a file in the result folder.
 
     Raises:
-        ConfigError, DataError, StoreError, UsageError: nothing has been trained. (A StoreError may also come at the
-            end; the trials are in the folder's ``study.journal`` then.)
+        ConfigError, DataError, StoreError, UsageError: nothing has been trained. (A StoreError may
+            also come at the end; the trials are in the folder's ``study.journal`` then.)
         TypeError: overrides for an experiment that is already loaded.
     """
     return _search(

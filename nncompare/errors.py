@@ -5,7 +5,7 @@
     NncompareError
     ├── UsageError              the user's input: exit code 2
     │   ├── ConfigError         a list of problems with positions in a file or argument
-    │   ├── ShapeError          a layer cannot take its input (turned into a ConfigError with a path)
+    │   ├── ShapeError          a layer cannot take its input (becomes a ConfigError)
     │   ├── DataError           a data set is missing, damaged or unknown
     │   └── StoreError          a stored result is missing, damaged or of another version
     └── RuntimeFailure          one runtime did not finish: exit code 3, the others go on
@@ -58,7 +58,9 @@ class Problem:
     text: str | None = None
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.source, self.line, self.column) if part not in ("", None))
+        place = ":".join(
+            str(part) for part in (self.source, self.line, self.column) if part not in ("", None)
+        )
         head = ": ".join(part for part in (place, self.path, self.message) if part)
         if self.text is None or self.column is None:
             return head

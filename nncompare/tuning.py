@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class Tuned:
-    """A finished search: the figures of ``result.json`` as attributes, its tables and pictures in a notebook.
+    """A finished search: the figures of ``result.json`` as attributes, its tables and pictures in a
+    notebook.
 
     Args:
         result: the document.
-        folder: where it is stored, with ``best.yaml``, ``report.html`` and Optuna's ``study.journal``; or None.
+        folder: where it is stored, with ``best.yaml``, ``report.html`` and Optuna's
+            ``study.journal``; or None.
     """
 
     def __init__(self, result: TuneResult, folder: Path | None = None):
@@ -44,7 +46,8 @@ class Tuned:
         """Goes on with a stored search, for instance ``resume("tune.trials=40")``.
 
         Args:
-            changes: the total or a limit, as on the command line; nothing that would make trials incomparable.
+            changes: the total or a limit, as on the command line; nothing that would make trials
+                incomparable.
             storage: the same URL, if it is kept in a database.
 
         Raises:
@@ -76,8 +79,17 @@ class Tuned:
         return fragment(self.result)
 
 
-def search(experiment: Experiment, *, output: Path | None, jobs: int, per_backend: bool, storage: str | None) -> Tuned:
-    """Searches and writes the report beside the result; see ``nncompare.tune`` for arguments and errors."""
+def search(
+    experiment: Experiment,
+    *,
+    output: Path | None,
+    jobs: int,
+    per_backend: bool,
+    storage: str | None,
+) -> Tuned:
+    """Searches and writes the report beside the result; see ``nncompare.tune`` for arguments and
+    errors.
+    """
     from nncompare.studies.tune.asked import Asked
     from nncompare.studies.tune.study import tune
 

@@ -1,9 +1,12 @@
-"""A worker that trains nothing, for tests of what stands around training: ``python -m tests.fake_worker``.
+"""A worker that trains nothing, for tests of what stands around training: ``python -m
+tests.fake_worker``.
 
-It speaks on the wire as ``nncompare.worker`` does, and prints noise as frameworks do. ``FAKE_WORKERS`` in the
-environment is JSON: runtime -> ``ok`` (the default), ``crash``, ``error`` or ``hang``.
+It speaks on the wire as ``nncompare.worker`` does, and prints noise as frameworks do.
+``FAKE_WORKERS`` in the environment is JSON: runtime -> ``ok`` (the default), ``crash``, ``error``
+or ``hang``.
 
-With ``--drive ARGUMENTS…`` it is the ``nncompare`` command itself, with these workers in place of the real ones.
+With ``--drive ARGUMENTS…`` it is the ``nncompare`` command itself, with these workers in place of
+the real ones.
 """
 
 from __future__ import annotations
@@ -38,19 +41,38 @@ def history(epoch: int) -> dict[str, float]:
 def train(wire: Wire, runtime: str, behaviour: str) -> None:
     wire.send("imported", versions={runtime.partition(":")[0]: "1.2.3"}, import_s=0.5)
     settings = {"engine": runtime}
-    wire.send("built", build_s=0.1, device="cpu", device_name="cpu (fake)", parameters=10, settings=settings, steps=120)
+    wire.send(
+        "built",
+        build_s=0.1,
+        device="cpu",
+        device_name="cpu (fake)",
+        parameters=10,
+        settings=settings,
+        steps=120,
+    )
     if behaviour == "crash":
         sys.stderr.write("a last word \x1b[31mbefore the crash\n")
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGSEGV)
     for epoch in range(1, EPOCHS + 1):
         begin = (epoch - 1) * STEPS_PER_EPOCH
-        rows = [[epoch - 1, begin, begin + STEPS_PER_EPOCH, 0.2, 2.0 / epoch, "first" if epoch == 1 else "steady"]]
+        rows = [
+            [
+                epoch - 1,
+                begin,
+                begin + STEPS_PER_EPOCH,
+                0.2,
+                2.0 / epoch,
+                "first" if epoch == 1 else "steady",
+            ]
+        ]
         wire.send("slices", rows=rows, step=begin + STEPS_PER_EPOCH, steps_per_s=200.0)
         wire.send("epoch", epoch=epoch, **history(epoch))
         while behaviour == "hang":
             time.sleep(1)
-    final = {f"{part}_{name}": 0.5 for part in ("train", "val", "test") for name in ("loss", "accuracy")}
+    final = {
+        f"{part}_{name}": 0.5 for part in ("train", "val", "test") for name in ("loss", "accuracy")
+    }
     names = ("import_s", "build_s", "first_step_s", "train_s", "evaluate_s", "total_s")
     memory = {"peak_bytes": 2**28, "source": "process"}
     wire.send("result", final=final, timing=dict.fromkeys(names, 0.5), memory=memory)

@@ -1,4 +1,6 @@
-"""The Python API: ``import nncompare`` is light, and ``nncompare.run`` gives the figures of the stored document."""
+"""The Python API: ``import nncompare`` is light, and ``nncompare.run`` gives the figures of the
+stored document.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,15 @@ def test_public_names() -> None:
 
 def test_importing_it_imports_next_to_nothing() -> None:
     code = "import nncompare, sys; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     names = set(done.stdout.split())
     assert "nncompare" in names
-    assert names & {"numpy", "pydantic", "rich", "typer", "sklearn", "torch", "tensorflow", "keras"} == set()
+    assert (
+        names & {"numpy", "pydantic", "rich", "typer", "sklearn", "torch", "tensorflow", "keras"}
+        == set()
+    )
 
 
 def test_run_gives_the_stored_figures_and_the_tables(tiny: Path) -> None:
@@ -40,7 +47,9 @@ def test_run_gives_the_stored_figures_and_the_tables(tiny: Path) -> None:
     assert "Fastest: " in repr(run)
     assert "\x1b" not in repr(run)
     assert run._repr_html_().startswith('<div class="nncompare">')
-    with pytest.raises(KeyError, match="no runtime 'jax' in this run; it has torch, tensorflow, keras"):
+    with pytest.raises(
+        KeyError, match="no runtime 'jax' in this run; it has torch, tensorflow, keras"
+    ):
         run["jax"]
 
 
@@ -59,7 +68,9 @@ def test_a_mistake_is_an_error_with_its_place(tiny: Path) -> None:
     assert not (tiny / "results").exists()
 
 
-def test_what_cannot_be_stored_is_a_warning_and_no_loss(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_stored_is_a_warning_and_no_loss(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: ResultFolder) -> None:
         raise StoreError("the disk is full")
 

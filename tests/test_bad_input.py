@@ -1,4 +1,6 @@
-"""Bad experiment files on the command line: exit code 2, the place, the words, no traceback, nothing written."""
+"""Bad experiment files on the command line: exit code 2, the place, the words, no traceback,
+nothing written.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +114,9 @@ BAD = [
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The message on stderr of a command that must exit with 2, print nothing else and write no file."""
+    """The message on stderr of a command that must exit with 2, print nothing else and write no
+    file.
+    """
     before = sorted(Path.cwd().rglob("*"))
     assert call(arguments) == 2
     output = capsys.readouterr()
@@ -144,7 +148,11 @@ def test_bad_file(bad: Bad, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(GOOD + "train: {epoch: 3}\n", "did you mean 'epochs'"), ("", "empty"), (DATA + "model: {family: x}\n", "mlp")],
+    [
+        (GOOD + "train: {epoch: 3}\n", "did you mean 'epochs'"),
+        ("", "empty"),
+        (DATA + "model: {family: x}\n", "mlp"),
+    ],
 )
 def test_every_command_refuses_before_it_does_anything(
     command: str, text: str, words: str, capsys: pytest.CaptureFixture[str]
@@ -188,7 +196,9 @@ def test_an_endless_file_is_refused_too(capsys: pytest.CaptureFixture[str]) -> N
         (["--nonsense"], ["--nonsense"]),
     ],
 )
-def test_bad_arguments(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("good.yaml").write_text(GOOD, encoding="utf-8")
     message = refused(capsys, "show", "good.yaml", *arguments)
     for word in words:
@@ -201,7 +211,8 @@ def test_messages_hold_no_control_codes(capsys: pytest.CaptureFixture[str]) -> N
     message = refused(capsys, "show", "bad.yaml", "train.epochs=a\n\x1b[31m")
     assert "\x1b" not in message
     assert "\\x1b[31mkey" in message
-    assert len(message.splitlines()) == 3 + 3 + 1 + 1  # two in the file with their lines, the argument, the count
+    # two in the file with their lines, the argument, the count
+    assert len(message.splitlines()) == 3 + 3 + 1 + 1
 
 
 def test_errors_of_json_commands_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

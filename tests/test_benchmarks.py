@@ -15,7 +15,9 @@ from nncompare.numerics.batches import BatchPlan
 
 
 def plan(epochs: int) -> BatchPlan:
-    return BatchPlan(examples=6, batch_size=2, epochs=epochs, seed=0, learning_rate=np.full(3 * epochs, 0.1))
+    return BatchPlan(
+        examples=6, batch_size=2, epochs=epochs, seed=0, learning_rate=np.full(3 * epochs, 0.1)
+    )
 
 
 class World:
@@ -43,7 +45,9 @@ class World:
 
 def test_pieces_alternate_and_the_head_is_not_counted() -> None:
     world = World()
-    gate = InterleavingGate(plan(6), epochs=2, order=[True, False], handwritten=world.handwritten, clock=world.clock)
+    gate = InterleavingGate(
+        plan(6), epochs=2, order=[True, False], handwritten=world.handwritten, clock=world.clock
+    )
     world.train(gate, [9.0, 2.0, 3.0, 9.0, 8.0, 8.0])
     assert world.log == [
         *("session 0-3", "session 3-6", "session 6-9", "handwritten"),

@@ -1,4 +1,6 @@
-"""The commands around an experiment file: validate, show, list, init, schema, data, and the manners of all."""
+"""The commands around an experiment file: validate, show, list, init, schema, data, and the manners
+of all.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +64,20 @@ def json_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 def test_help_lists_every_command_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     text = stdout_of(capsys, "--help")
-    assert re.findall(r"^  ([\w-]+)  ", text.partition("Commands:")[2], re.MULTILINE) == list(COMMANDS)
-    begin, end = ["run", "verify", "compare-conventions"], ["show", "doctor", "list", "init", "schema", "data"]
+    assert re.findall(r"^  ([\w-]+)  ", text.partition("Commands:")[2], re.MULTILINE) == list(
+        COMMANDS
+    )
+    begin, end = (
+        ["run", "verify", "compare-conventions"],
+        [
+            "show",
+            "doctor",
+            "list",
+            "init",
+            "schema",
+            "data",
+        ],
+    )
     assert (list(COMMANDS)[:3], list(COMMANDS)[-6:]) == (begin, end)
     assert "..." not in text.partition("Commands:")[2]  # no line of help is cut
     assert stdout_of(capsys).strip() == text.strip()
@@ -104,8 +118,9 @@ def test_exit_codes(
 
 
 def test_validate_says_what_is_fine_and_what_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stdout_of(capsys, "validate", "good.yaml", "residual.yaml") == (
-        "ok  good.yaml      mlp, 2,410 parameters\nok  residual.yaml  layers, 702 parameters\n"
+    assert (
+        stdout_of(capsys, "validate", "good.yaml", "residual.yaml")
+        == "ok  good.yaml      mlp, 2,410 parameters\nok  residual.yaml  layers, 702 parameters\n"
     )
     Path("bad.yaml").write_text(GOOD + "epochs: 2\n", encoding="utf-8")
     assert call(["validate", "bad.yaml", "good.yaml"]) == 2
@@ -117,7 +132,10 @@ def test_validate_says_what_is_fine_and_what_is_not(capsys: pytest.CaptureFixtur
 def test_validate_applies_overrides_to_every_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["validate", "good.yaml", "residual.yaml", "train.epochs=0"]) == 2
     output = capsys.readouterr()
-    assert (output.err.count("train.epochs=0: train.epochs: must be greater than 0"), output.out) == (2, "")
+    assert (
+        output.err.count("train.epochs=0: train.epochs: must be greater than 0"),
+        output.out,
+    ) == (2, "")
 
 
 def test_validate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +143,11 @@ def test_validate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["validate", "bad.yaml", "good.yaml", "--json"]) == 2
     output = capsys.readouterr()
     bad, good = json.loads(output.out)["files"]
-    assert (bad["ok"], bad["problems"][0]["line"], bad["problems"][0]["path"]) == (False, 3, "train.epoch")
+    assert (bad["ok"], bad["problems"][0]["line"], bad["problems"][0]["path"]) == (
+        False,
+        3,
+        "train.epoch",
+    )
     assert (good["ok"], good["parameters"]) == (True, 2410)
     assert "did you mean 'epochs'" in output.err
 
@@ -135,10 +157,21 @@ def test_show_as_json_agrees_with_the_model(capsys: pytest.CaptureFixture[str]) 
     experiment = load("residual.yaml")
     model = experiment.resolve(signature(experiment.data, experiment.task))
     assert document["experiment"] == to_mapping(experiment)
-    assert document["signature"] == {"input": [8, 8, 1], "vocabulary": None, "outputs": 10, "per_step": False}
+    assert document["signature"] == {
+        "input": [8, 8, 1],
+        "vocabulary": None,
+        "outputs": 10,
+        "per_step": False,
+    }
     assert [layer["name"] for layer in document["layers"]] == ["residual_1", "flatten_1", "dense_1"]
-    assert [layer["name"] for layer in document["layers"][0]["layers"]] == ["conv2d_1", "batch_norm_1"]
-    assert document["layers"][0]["shortcut"][0]["parameters"] == {"kernel": [1, 1, 1, 4], "bias": [4]}
+    assert [layer["name"] for layer in document["layers"][0]["layers"]] == [
+        "conv2d_1",
+        "batch_norm_1",
+    ]
+    assert document["layers"][0]["shortcut"][0]["parameters"] == {
+        "kernel": [1, 1, 1, 4],
+        "bias": [4],
+    }
     assert document["layers"][2]["fields"]["units"] == 10
     # 3x3 kernels 36, scale and shift 8, shortcut 8, dense 650; mean and variance of four channels
     assert (
@@ -157,7 +190,9 @@ def test_show_is_a_table_that_fits(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     lines = stdout_of(capsys, "show", "residual.yaml").splitlines()
-    rows = {line.split()[0]: line.split() for line in lines if line.strip() and not line.startswith("─")}
+    rows = {
+        line.split()[0]: line.split() for line in lines if line.strip() and not line.startswith("─")
+    }
     assert rows["dense_1"] == ["dense_1", "units=10", "(10,)", "650", "1,290"]
     assert rows["total"][:3] == ["total", "(10,)", "702"]
     assert any(line.startswith("  batch_norm_1") for line in lines)
@@ -166,13 +201,21 @@ def test_show_is_a_table_that_fits(
 
 
 def test_on_a_pipe_there_are_no_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["show", "residual.yaml"], ["list"], ["--help"], ["show", "--help"], ["validate", "good.yaml"]):
+    for arguments in (
+        ["show", "residual.yaml"],
+        ["list"],
+        ["--help"],
+        ["show", "--help"],
+        ["validate", "good.yaml"],
+    ):
         assert CONTROL.search(stdout_of(capsys, *arguments)) is None
     assert call(["show", "missing.yaml"]) == 2
     assert CONTROL.search(capsys.readouterr().err) is None
 
 
-def test_colour_can_be_forced_and_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_can_be_forced_and_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[1;36m" in stdout_of(capsys, "show", "--help")
     assert "\x1b[36m" in stdout_of(capsys, "list", "layers")
@@ -184,14 +227,18 @@ def test_colour_can_be_forced_and_refused(capsys: pytest.CaptureFixture[str], mo
 @pytest.mark.parametrize("column", [5, 30, 60, 79, 80, 81, 150])
 def test_a_caret_stays_under_its_character_on_a_narrow_terminal(width: int, column: int) -> None:
     text = "".join(chr(0x4E00 + n) if n != column - 1 else "!" for n in range(160))
-    line, caret = str(Problem(path="a", message="b", line=1, column=column, text=text)).split("\n")[1:]
+    line, caret = str(Problem(path="a", message="b", line=1, column=column, text=text)).split("\n")[
+        1:
+    ]
     line, caret = _fitted(line, caret, width)
     assert max(len(line), len(caret)) < width
     assert line[caret.index("^")] == "!"
 
 
 def test_show_prints_a_runnable_experiment(capsys: pytest.CaptureFixture[str]) -> None:
-    text = stdout_of(capsys, "show", "good.yaml", "train.epochs=9", "--seed", "4", "-b", "torch", "-b", "keras")
+    text = stdout_of(
+        capsys, "show", "good.yaml", "train.epochs=9", "--seed", "4", "-b", "torch", "-b", "keras"
+    )
     body = text.partition("Experiment\n")[2].partition("\nModel\n")[0]
     Path("again.yaml").write_text(body, encoding="utf-8")
     again = load("again.yaml")
@@ -201,7 +248,11 @@ def test_show_prints_a_runnable_experiment(capsys: pytest.CaptureFixture[str]) -
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     document = json_of(capsys, "list")
-    names = {kind: [row["name"] for row in rows] for kind, rows in document.items() if isinstance(rows, list)}
+    names = {
+        kind: [row["name"] for row in rows]
+        for kind, rows in document.items()
+        if isinstance(rows, list)
+    }
     assert names["layers"] == list(LAYERS)
     assert names["families"] == list(FAMILIES)
     assert names["data"] == list(DATA)
@@ -213,11 +264,18 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(f"\n  {name} " in text for name in entries)
 
 
-def test_list_says_what_is_not_installed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_says_what_is_not_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nncompare.backends.catalog.importlib.util.find_spec", lambda name: None)
     row = json_of(capsys, "list", "runtimes")["runtimes"][0]
-    assert (row["installed"], row["missing"]) == (False, 'not installed: torch; pip install "nncompare[torch]"')
-    assert 'not installed: torch; pip install "nncompare[torch]"' in stdout_of(capsys, "list", "runtimes")
+    assert (row["installed"], row["missing"]) == (
+        False,
+        'not installed: torch; pip install "nncompare[torch]"',
+    )
+    assert 'not installed: torch; pip install "nncompare[torch]"' in stdout_of(
+        capsys, "list", "runtimes"
+    )
 
 
 def test_list_of_one_kind(capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,13 +285,19 @@ def test_list_of_one_kind(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_init_writes_a_valid_file_for_every_data_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_writes_a_valid_file_for_every_data_set(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     if name == "text":
         Path("input.txt").write_text("to be or not to be " * 99, encoding="utf-8")
     assert "wrote mine.yaml" in stdout_of(capsys, "init", "mine", "--data", name)
     overrides = ["data.path=input.txt"] if name == "text" else []
     experiment = load("mine.yaml", overrides, signature_of=signature)
-    assert (experiment.name, experiment.data.name, experiment.task) == ("mine", name, DATA[name].tasks[0])
+    assert (experiment.name, experiment.data.name, experiment.task) == (
+        "mine",
+        name,
+        DATA[name].tasks[0],
+    )
 
 
 def test_init_replaces_nothing_unasked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,7 +313,9 @@ def test_init_replaces_nothing_unasked(capsys: pytest.CaptureFixture[str]) -> No
     assert not Path("new.yaml").exists()
 
 
-def test_data_fetch_of_bundled_data_and_of_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_fetch_of_bundled_data_and_of_an_unknown_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert json_of(capsys, "data", "fetch", "digits")["path"] is None
     assert call(["data", "fetch", "mnits"]) == 2
     assert "mnist" in capsys.readouterr().err
@@ -273,9 +339,22 @@ def test_shipped_configs_satisfy_the_schema(path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "valid"),
     [
-        ({"family": "cnn", "kernel": 3, "padding": 1, "pool": None, "initializer": "orthogonal"}, True),
-        ({"family": "cnn", "kernel": [3, 5], "initializer": {"name": "normal", "scale": 0.1}}, True),
-        ({"layers": [{"type": "residual", "layers": [{"type": "conv2d", "filters": 3, "stride": 2}]}]}, True),
+        (
+            {"family": "cnn", "kernel": 3, "padding": 1, "pool": None, "initializer": "orthogonal"},
+            True,
+        ),
+        (
+            {"family": "cnn", "kernel": [3, 5], "initializer": {"name": "normal", "scale": 0.1}},
+            True,
+        ),
+        (
+            {
+                "layers": [
+                    {"type": "residual", "layers": [{"type": "conv2d", "filters": 3, "stride": 2}]}
+                ]
+            },
+            True,
+        ),
         ({"family": "mlp", "hidden": 64}, False),
         ({"family": "mlp", "hiden": [64]}, False),
         ({"family": "mlp", "initializer": "glorot"}, False),

@@ -44,12 +44,17 @@ def test_each_problem_comes_with_its_fix(
     output = capsys.readouterr()
     flat = " ".join(output.out.split())
     assert 'PROBLEM not installed: no_such_module fix pip install "nncompare[torch]"' in flat
-    assert 'PROBLEM ImportError: libfake.so: no such file fix pip install --force-reinstall "nncompare[tensorfl' in flat
+    assert (
+        "PROBLEM ImportError: libfake.so: no such file fix pip install --force-reinstall"
+        ' "nncompare[tensorfl' in flat
+    )
     assert "Ready: keras, keras:xla." in flat
     assert output.err == ""
 
 
-def test_as_json(tiny: Path, capsys: pytest.CaptureFixture[str], behave: Callable[..., None]) -> None:
+def test_as_json(
+    tiny: Path, capsys: pytest.CaptureFixture[str], behave: Callable[..., None]
+) -> None:
     behave(keras="error")
     folder = write_mnist(tiny / "cache" / "mnist")
     assert call(["doctor", "--json"]) == 0
@@ -59,7 +64,11 @@ def test_as_json(tiny: Path, capsys: pytest.CaptureFixture[str], behave: Callabl
     assert document["usable"] == ["torch", "torch:compile", "tensorflow", "tensorflow:xla"]
     assert document["frameworks"][0]["devices"] == [{"kind": "cpu", "id": "cpu", "name": "fake"}]
     assert document["frameworks"][2]["problem"] == "ImportError: libfake.so: no such file"
-    assert document["data"]["contents"][0] == {"name": "mnist", "state": f"ready, in {folder}", "fix": None}
+    assert document["data"]["contents"][0] == {
+        "name": "mnist",
+        "state": f"ready, in {folder}",
+        "fix": None,
+    }
     assert document["system"]["usable_threads"] >= 1
     assert "Frameworks" in output.err
 
@@ -70,4 +79,7 @@ def test_a_wrong_data_folder_is_a_problem_and_no_crash(
     monkeypatch.setenv("NNCOMPARE_DATA_DIR", "/no/such/folder")
     assert call(["doctor"]) == 0
     flat = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"PROBLEM NNCOMPARE_DATA_DIR=/no/such/folder is not a folder .* fix correct it or unset it", flat)
+    assert re.search(
+        r"PROBLEM NNCOMPARE_DATA_DIR=/no/such/folder is not a folder .* fix correct it or unset it",
+        flat,
+    )

@@ -1,4 +1,6 @@
-"""``nncompare run`` with workers that train nothing: what is printed, stored and returned, whatever happens."""
+"""``nncompare run`` with workers that train nothing: what is printed, stored and returned, whatever
+happens.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,19 @@ from tests.running import CONTROL, PROGRESS, ROOT, THREE, files, stored, strict
 
 
 class TestOutput:
-    def test_tables_on_stdout_and_progress_on_stderr(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_tables_on_stdout_and_progress_on_stderr(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert call(["run", "tiny.yaml"]) == 0
         output = capsys.readouterr()
-        for words in ("Fastest: ", "Learning", "Loss by epoch", "Time", "Settings that differ", "stored in"):
+        for words in (
+            "Fastest: ",
+            "Learning",
+            "Loss by epoch",
+            "Time",
+            "Settings that differ",
+            "stored in",
+        ):
             assert words in output.out
         assert all(re.search(rf"^{runtime} +cpu", output.out, re.MULTILINE) for runtime in THREE)
         assert all(PROGRESS.fullmatch(line) for line in output.err.splitlines())
@@ -45,7 +56,8 @@ class TestOutput:
         assert call(["run", "tiny.yaml"]) == 0
         coloured = "".join(capsys.readouterr())
         assert "\x1b[1m" in coloured
-        assert re.search(r"\x1b\[[0-9;?]*[A-Za-ln-z]|\r", coloured) is None  # colours, but nothing moves the cursor
+        # colours, but nothing moves the cursor
+        assert re.search(r"\x1b\[[0-9;?]*[A-Za-ln-z]|\r", coloured) is None
 
     def test_json_is_the_stored_document_and_all_else_goes_to_stderr(
         self, tiny: Path, capsys: pytest.CaptureFixture[str]
@@ -54,30 +66,65 @@ class TestOutput:
         output = capsys.readouterr()
         document = strict(output.out)
         assert document == stored(tiny)
-        assert (document["kind"], document["schema_version"], document["name"]) == ("run", 1, "tiny")
+        assert (document["kind"], document["schema_version"], document["name"]) == (
+            "run",
+            1,
+            "tiny",
+        )
         assert [row["runtime"] for row in document["runtimes"]] == list(THREE)
         assert "Fastest: " in output.err
 
-    def test_options_and_overrides_reach_the_experiment(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        options = ["-b", "torch,keras", "--seed", "7", "--threads", "1", "--device", "cpu", "--output", "elsewhere"]
-        assert call(["run", "tiny.yaml", "model.hidden=[5]", "train.optimizer.lr=3e-4", *options]) == 0
+    def test_options_and_overrides_reach_the_experiment(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        options = [
+            "-b",
+            "torch,keras",
+            "--seed",
+            "7",
+            "--threads",
+            "1",
+            "--device",
+            "cpu",
+            "--output",
+            "elsewhere",
+        ]
+        assert (
+            call(["run", "tiny.yaml", "model.hidden=[5]", "train.optimizer.lr=3e-4", *options]) == 0
+        )
         (folder,) = (tiny / "elsewhere").iterdir()
         again = load(folder / "experiment.yaml")
-        assert (again.backends, again.train.seed, again.measure.threads) == (("torch", "keras"), 7, 1)
-        assert (again.measure.device, again.model.hidden, again.train.optimizer.lr) == ("cpu", (5,), 3e-4)
+        assert (again.backends, again.train.seed, again.measure.threads) == (
+            ("torch", "keras"),
+            7,
+            1,
+        )
+        assert (again.measure.device, again.model.hidden, again.train.optimizer.lr) == (
+            "cpu",
+            (5,),
+            3e-4,
+        )
         assert not (tiny / "results").exists()
 
-    def test_quiet_has_tables_and_no_progress(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_quiet_has_tables_and_no_progress(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert call(["run", "tiny.yaml", "-q"]) == 0
         output = capsys.readouterr()
         assert ("Learning" in output.out, output.err) == (True, "")
 
-    def test_verbose_says_every_epoch_and_every_file(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_verbose_says_every_epoch_and_every_file(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert call(["run", "tiny.yaml", "-v"]) == 0
         lines = capsys.readouterr().err.splitlines()
         assert [line.partition(":")[0] for line in lines if ": epoch 2/3:" in line] == list(THREE)
-        paths = {Path(line.removeprefix("stored: ")) for line in lines if line.startswith("stored: ")}
-        assert paths == {path.relative_to(tiny) for path in files(tiny / "results") if path.is_file()}
+        paths = {
+            Path(line.removeprefix("stored: ")) for line in lines if line.startswith("stored: ")
+        }
+        assert paths == {
+            path.relative_to(tiny) for path in files(tiny / "results") if path.is_file()
+        }
         assert {path.name for path in paths} >= {"result.json", "torch.log"}
 
     @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
@@ -87,7 +134,9 @@ class TestOutput:
         assert "tensorflow (2 of 3)" in text  # the bar
         assert fake_worker.NOISE not in text
         assert text.count("\x1b[?25l") == text.count("\x1b[?25h") > 0  # the cursor is back
-        tables = re.sub(r"\x1b\[[0-9;?]*[a-z]", "", text.rpartition("\x1b[?25h")[2]).replace("\r", "")
+        tables = re.sub(r"\x1b\[[0-9;?]*[a-z]", "", text.rpartition("\x1b[?25h")[2]).replace(
+            "\r", ""
+        )
         assert "Settings that differ" in tables
         assert max(map(len, tables.splitlines())) <= columns
 
@@ -103,7 +152,9 @@ def on_a_terminal(folder: Path, columns: int, *arguments: str) -> str:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "tests.fake_worker", "--drive", *arguments]
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     text = b""
     while True:
@@ -143,7 +194,11 @@ class TestFailure:
 
     @pytest.mark.parametrize("runtime", ["torch", "keras"])
     def test_a_missing_backend_is_a_row_and_the_others_finish(
-        self, runtime: str, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self,
+        runtime: str,
+        tiny: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setitem(CATALOG, runtime, replace(CATALOG[runtime], needs=("no_such_module",)))
         assert call(["run", "tiny.yaml"]) == 3
@@ -166,7 +221,9 @@ class TestFailure:
         document = strict(output.out)
         assert document == stored(tiny)
         assert [row["status"] for row in document["runtimes"]] == ["ok", "failed", "ok"]
-        assert document["runtimes"][1]["reason"] == f"crashed (signal {signal.SIGSEGV.value}, SIGSEGV)"
+        assert (
+            document["runtimes"][1]["reason"] == f"crashed (signal {signal.SIGSEGV.value}, SIGSEGV)"
+        )
         assert "a last word before the crash" in output.err
         assert CONTROL.search(output.err) is None
         assert set(document["comparison"]["relative"]) == {"torch", "keras"}
@@ -196,10 +253,27 @@ class TestFailure:
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
     def test_being_stopped_keeps_what_is_finished(self, number: int, tiny: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), fake_worker.VARIABLE: '{"tensorflow": "hang"}'}
-        command = [sys.executable, "-m", "tests.fake_worker", "--drive", "run", "tiny.yaml", "--json"]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            fake_worker.VARIABLE: '{"tensorflow": "hang"}',
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "tests.fake_worker",
+            "--drive",
+            "run",
+            "tiny.yaml",
+            "--json",
+        ]
         process = subprocess.Popen(
-            command, cwd=tiny, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=tiny,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert process.stderr is not None
         while "tensorflow: epoch 1/3" not in (line := process.stderr.readline()):
@@ -212,7 +286,11 @@ class TestFailure:
         assert not any(worker.is_running() for worker in workers)
         document = strict(out)
         assert document == stored(tiny)
-        assert [row["status"] for row in document["runtimes"]] == ["ok", "interrupted", "interrupted"]
+        assert [row["status"] for row in document["runtimes"]] == [
+            "ok",
+            "interrupted",
+            "interrupted",
+        ]
         assert [len(row["history"]) for row in document["runtimes"]] == [3, 1, 0]
         assert document["runtimes"][2]["reason"] == "not started: the run was stopped"
         assert "torch" in err

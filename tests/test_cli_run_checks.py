@@ -16,11 +16,14 @@ from tests.running import files, strict
 
 
 class TestDryRun:
-    def test_says_what_would_be_done_and_does_nothing(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_says_what_would_be_done_and_does_nothing(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         before = files(tiny)
         assert call(["run", "tiny.yaml", "--dry-run", "--output", "new/place"]) == 0
         output = capsys.readouterr().out
-        # 1,797 digits: 359 for the test, a fifth of the rest for validation, 1,150 to train on in batches of 128
+        # 1,797 digits: 359 for the test, a fifth of the rest for validation, 1,150 to train on in
+        # batches of 128
         for words in (
             "27 per runtime: 3 epochs of 9",
             "train 1,150",
@@ -33,7 +36,11 @@ class TestDryRun:
     def test_as_json(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert call(["run", "tiny.yaml", "--dry-run", "--json", "-b", "torch:compile"]) == 0
         document = strict(capsys.readouterr().out)
-        assert (document["kind"], document["steps_per_epoch"], document["parameters"]) == ("plan", 9, 64 * 8 + 8 + 90)
+        assert (document["kind"], document["steps_per_epoch"], document["parameters"]) == (
+            "plan",
+            9,
+            64 * 8 + 8 + 90,
+        )
         (row,) = document["runtimes"]
         assert (row["runtime"], row["missing"]) == ("torch:compile", None)
 
@@ -71,7 +78,8 @@ class TestBadData:
 
     @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
     @pytest.mark.parametrize(
-        ("damage", "words"), [(lambda data: data[:-7], "train-images"), (lambda data: b"\1" + data[1:], "train-images")]
+        ("damage", "words"),
+        [(lambda data: data[:-7], "train-images"), (lambda data: b"\1" + data[1:], "train-images")],
     )
     def test_damaged_files(
         self,
@@ -88,12 +96,19 @@ class TestBadData:
 
     @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
     def test_a_wrong_digest_in_the_cache(
-        self, dry: list[str], tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self,
+        dry: list[str],
+        tiny: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         write_mnist(tiny / "cache" / "mnist")
         monkeypatch.setattr(mnist, "cache_folder", lambda: tiny / "cache")
         message = self.refused(capsys, "data={name: mnist}", *dry)
-        for words in ("train-images-idx3-ubyte.gz in the cache is damaged: SHA-256 ", "nncompare data fetch mnist"):
+        for words in (
+            "train-images-idx3-ubyte.gz in the cache is damaged: SHA-256 ",
+            "nncompare data fetch mnist",
+        ):
             assert words in message
 
     def test_a_text_that_is_not_there(
@@ -108,15 +123,23 @@ class TestBadData:
     ) -> None:
         (tiny / "cache" / "mnist").mkdir(parents=True)
         monkeypatch.setattr(mnist, "cache_folder", lambda: tiny / "cache")
-        monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:9/one/", "http://127.0.0.1:9/two/"))
+        monkeypatch.setattr(
+            mnist, "MIRRORS", ("http://127.0.0.1:9/one/", "http://127.0.0.1:9/two/")
+        )
         message = self.refused(capsys, "data={name: mnist}")
-        for words in ("from http://127.0.0.1:9/one/", "http://127.0.0.1:9/two/", "data.name=digits"):
+        for words in (
+            "from http://127.0.0.1:9/one/",
+            "http://127.0.0.1:9/two/",
+            "data.name=digits",
+        ):
             assert words in message
 
     def test_a_task_that_does_not_fit(self, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "task" in self.refused(capsys, "task=regression")
 
     @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
-    def test_a_file_where_results_belong(self, dry: list[str], tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_file_where_results_belong(
+        self, dry: list[str], tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (tiny / "taken").write_text("")
         assert "--output DIR" in self.refused(capsys, "--output", "taken/inside", *dry)

@@ -86,13 +86,24 @@ class TestCertificate:
         assert [row["status"] for row in document["runtimes"]] == ["ok"] * 3
 
     def test_every_quantity_of_every_runtime_and_pair_is_there(self, document):
-        by_formula = {(c["runtime"], c["quantity"]) for c in document["checks"] if c["against"] == "formula"}
+        by_formula = {
+            (c["runtime"], c["quantity"]) for c in document["checks"] if c["against"] == "formula"
+        }
         for runtime in ("torch", "tensorflow", "keras"):
-            for quantity in ("forward", "forward, training", "loss", "update", "running statistics", "logits"):
+            for quantity in (
+                "forward",
+                "forward, training",
+                "loss",
+                "update",
+                "running statistics",
+                "logits",
+            ):
                 assert (runtime, quantity) in by_formula
         names = {row["runtime"] for row in document["runtimes"]}
         losses = [check for check in document["checks"] if check["quantity"] == "loss, every step"]
-        pairs = {(check["runtime"], check["against"]) for check in losses if check["against"] in names}
+        pairs = {
+            (check["runtime"], check["against"]) for check in losses if check["against"] in names
+        }
         assert pairs == {("tensorflow", "torch"), ("keras", "torch"), ("keras", "tensorflow")}
 
     def test_no_figure_is_missing_and_all_lie_far_below_their_gates(self, document):
@@ -109,7 +120,10 @@ class TestCertificate:
         assert json.loads((folder / "result.json").read_text()) == document
         assert VerifyResult.model_validate(document).status == "certified"
         assert load(folder / "experiment.yaml", (), signature_of=signature).name == "odd"
-        assert {path.name for path in (folder / "logs").iterdir()} >= {"torch-float64.log", "keras-float64.log"}
+        assert {path.name for path in (folder / "logs").iterdir()} >= {
+            "torch-float64.log",
+            "keras-float64.log",
+        }
 
     def test_people_read_the_verdict_on_stderr(self, done):
         assert "CERTIFIED: torch, tensorflow and keras compute the same function." in done.stderr
@@ -120,14 +134,31 @@ class TestCertificate:
 @pytest.mark.needs_torch
 class TestOneRuntime:
     def test_both_dtypes_by_the_formulas_alone(self, small, tmp_path):
-        done = command("verify", small, "--steps", 20, "--json", "--output", tmp_path / "out", "-q", cwd=tmp_path)
+        done = command(
+            "verify",
+            small,
+            "--steps",
+            20,
+            "--json",
+            "--output",
+            tmp_path / "out",
+            "-q",
+            cwd=tmp_path,
+        )
         document = json.loads(done.stdout)
         assert done.returncode == 0, done.stderr
         assert {check["dtype"] for check in document["checks"]} == {"float64", "float32"}
         assert "CERTIFIED: torch computes what the formulas say." in done.stderr
 
     def test_native_reports_and_does_not_fail(self, small, tmp_path):
-        arguments = ("train.convention=native", "train.clip_norm=0.01", "--steps", 20, "--json", "-q")
+        arguments = (
+            "train.convention=native",
+            "train.clip_norm=0.01",
+            "--steps",
+            20,
+            "--json",
+            "-q",
+        )
         done = command("verify", small, *arguments, "--output", tmp_path / "out", cwd=tmp_path)
         document = json.loads(done.stdout)
         assert done.returncode == 0, done.stderr
@@ -141,12 +172,28 @@ class TestOneRuntime:
         parity = json.loads(done.stdout)["parity"]
         assert done.returncode == 0, done.stderr
         assert (parity["status"], parity["form"]) == ("certified", "quick")
-        assert {check["quantity"] for check in parity["checks"]} >= {"round trip", "forward", "loss"}
+        assert {check["quantity"] for check in parity["checks"]} >= {
+            "round trip",
+            "forward",
+            "loss",
+        }
 
 
 def test_a_missing_runtime_is_no_certificate(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("nncompare.backends.catalog.importlib.util.find_spec", lambda name: None)
-    code = call(["verify", str(small), "-b", "torch", "--steps", "20", "--output", str(tmp_path / "out"), "-q"])
+    code = call(
+        [
+            "verify",
+            str(small),
+            "-b",
+            "torch",
+            "--steps",
+            "20",
+            "--output",
+            str(tmp_path / "out"),
+            "-q",
+        ]
+    )
     text = " ".join(capsys.readouterr().out.split())
     assert code == 3
     assert 'not installed: torch; pip install "nncompare[torch]"' in text
@@ -156,7 +203,9 @@ def test_a_missing_runtime_is_no_certificate(small, tmp_path, monkeypatch, capsy
 def test_a_model_too_large_for_memory_is_an_error(small, tmp_path, monkeypatch):
     few = type("Memory", (), {"available": 2**20, "total": 2**30})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: few)
-    with pytest.raises(UsageError, match=r"about .* GiB of memory, and 0.0 GiB are free; make the model"):
+    with pytest.raises(
+        UsageError, match=r"about .* GiB of memory, and 0.0 GiB are free; make the model"
+    ):
         verify(load(small, (), signature_of=signature), output=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -179,7 +228,9 @@ def test_bad_input(small, tmp_path, arguments, message, capsys):
 
 
 class TestMemory:
-    """A certificate is recalled for the very same experiment, versions and sources, and for nothing else."""
+    """A certificate is recalled for the very same experiment, versions and sources, and for nothing
+    else.
+    """
 
     VERSIONS = {"torch": {"torch": "2.0"}, "keras": {"keras": "3.0", "tensorflow": "2.0"}}
 
@@ -190,7 +241,9 @@ class TestMemory:
     @pytest.fixture
     def known(self, experiment, tmp_path):
         folder = tmp_path / "certificates"
-        certificates.remember(folder, experiment, versions=self.VERSIONS, created="2026-01-02", id="x", steps=200)
+        certificates.remember(
+            folder, experiment, versions=self.VERSIONS, created="2026-01-02", id="x", steps=200
+        )
         return folder
 
     def test_the_same(self, experiment, known):
@@ -203,11 +256,15 @@ class TestMemory:
         experiment = load(small, ("train.dtype=float64",), signature_of=signature)
         assert certificates.recall(known, experiment, self.VERSIONS) == "2026-01-02"
 
-    @pytest.mark.parametrize("versions", [{}, {"torch": {"torch": "2.1"}}, {"tensorflow": {"tensorflow": "2.0"}}])
+    @pytest.mark.parametrize(
+        "versions", [{}, {"torch": {"torch": "2.1"}}, {"tensorflow": {"tensorflow": "2.0"}}]
+    )
     def test_other_versions(self, experiment, known, versions):
         assert certificates.recall(known, experiment, versions) is None
 
-    @pytest.mark.parametrize("change", ["train.optimizer.lr=2e-3", "train.seed=1", "model.layers.0.units=6"])
+    @pytest.mark.parametrize(
+        "change", ["train.optimizer.lr=2e-3", "train.seed=1", "model.layers.0.units=6"]
+    )
     def test_another_experiment(self, small, known, change):
         experiment = load(small, (change,), signature_of=signature)
         assert certificates.recall(known, experiment, self.VERSIONS) is None

@@ -30,7 +30,9 @@ def finished(experiment: Experiment, **changes: Any) -> Finished:
     convention = experiment.train.convention
     rows = tuple(
         RuntimeResult(
-            runtime=name, status="ok", final=Final(test_loss=loss, val_loss=2 * loss, test_accuracy=1 - loss / 10)
+            runtime=name,
+            status="ok",
+            final=Final(test_loss=loss, val_loss=2 * loss, test_accuracy=1 - loss / 10),
         )
         for name, loss in LOSSES[convention].items()
     )
@@ -84,7 +86,10 @@ def test_a_long_name_stays_a_name(spec, runs):
 
 def test_differences_and_spreads(spec, runs):
     result = conventions.compare_conventions(spec, output=None).result
-    assert {row.runtime: row.difference.test_loss for row in result.runtimes} == {"torch": 0.25, "keras": -0.25}
+    assert {row.runtime: row.difference.test_loss for row in result.runtimes} == {
+        "torch": 0.25,
+        "keras": -0.25,
+    }
     assert result.runtimes[0].difference.val_loss == 0.5
     assert result.runtimes[0].difference.test_accuracy == pytest.approx(-0.025)
     assert result.runtimes[0].difference.train_loss is None, "unknown in both"
@@ -96,7 +101,10 @@ def test_differences_and_spreads(spec, runs):
 
 def test_what_did_not_finish_has_no_difference(spec, monkeypatch):
     def run(experiment: Experiment, **_: Any) -> Finished:
-        rows = (RuntimeResult(runtime="torch", status="failed", reason="why"), finished(experiment).result.runtimes[1])
+        rows = (
+            RuntimeResult(runtime="torch", status="failed", reason="why"),
+            finished(experiment).result.runtimes[1],
+        )
         return finished(experiment, rows=rows)
 
     monkeypatch.setattr(conventions, "run", run)
@@ -132,12 +140,16 @@ def test_the_comparison_is_stored_beside_its_runs(spec, runs, tiny):
     assert document["runs"] == {"aligned": "tiny-aligned-id", "native": "tiny-native-id"}
     again = load(compared.folder / "experiment.yaml")
     assert again.name == "tiny"
-    assert again.train.optimizer.leaves_open("epsilon"), "a default written out would hold in the native run"
+    assert again.train.optimizer.leaves_open("epsilon"), (
+        "a default written out would hold in the native run"
+    )
 
 
 def test_a_run_that_cannot_be_stored_is_told_after_the_figures(spec, monkeypatch, tiny):
     problem = StoreError("disk full")
-    monkeypatch.setattr(conventions, "run", lambda experiment, **_: finished(experiment, problem=problem))
+    monkeypatch.setattr(
+        conventions, "run", lambda experiment, **_: finished(experiment, problem=problem)
+    )
     compared = conventions.compare_conventions(spec, output=tiny / "results")
     assert compared.problem is problem
     assert compared.folder is None
@@ -199,14 +211,26 @@ def test_the_defaults_cost_something_and_alignment_does_not(tmp_path):
         "model: {family: mlp, hidden: [8], batch_norm: true, activation: leaky_relu}\n"
         "train: {epochs: 2, batch_size: 128, dtype: float64, optimizer: {name: rmsprop}}\n"
     )
-    command = [sys.executable, "-m", "nncompare", "compare-conventions", "tiny.yaml", "--json", "-q", "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "nncompare",
+        "compare-conventions",
+        "tiny.yaml",
+        "--json",
+        "-q",
+        "--threads",
+        "1",
+    ]
     command += [
         "-b",
         "torch",
         "-b",
         "tensorflow",
     ]  # Keras has tests of its own
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stderr
     document = strict(done.stdout)
     spread = document["spread"]["test_loss"]
@@ -216,6 +240,8 @@ def test_the_defaults_cost_something_and_alignment_does_not(tmp_path):
     assert ledger["batch_norm epsilon"] == {"torch": "1e-05", "tensorflow": "0.001"}
     assert ledger["leaky_relu slope"] == {"torch": "0.01", "tensorflow": "0.2"}
     assert ledger["optimizer lr"] == {"torch": "0.01", "tensorflow": "0.001"}
-    rates = {row["runtime"]: row["native"]["history"][0]["learning_rate"] for row in document["runtimes"]}
+    rates = {
+        row["runtime"]: row["native"]["history"][0]["learning_rate"] for row in document["runtimes"]
+    }
     assert rates == {"torch": 0.01, "tensorflow": 0.001}, "the plan has the framework's own rate"
     assert document["parity"]["status"] == "certified"

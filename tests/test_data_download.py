@@ -46,7 +46,9 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, byt
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.files = {"file.bin": CONTENT}  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/", server.files  # type: ignore[attr-defined]
     server.shutdown()
@@ -78,22 +80,41 @@ def get(target: Path, *urls: str, sha256: str = DIGEST) -> list[str]:
 
 
 def everything(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) if folder.exists() else []
+    return (
+        sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+        if folder.exists()
+        else []
+    )
 
 
-def test_the_first_mirror_that_has_it_wins(tmp_path: Path, mirror: tuple[str, dict[str, bytes]], closed: str) -> None:
+def test_the_first_mirror_that_has_it_wins(
+    tmp_path: Path, mirror: tuple[str, dict[str, bytes]], closed: str
+) -> None:
     target = tmp_path / "deep" / "file.bin"
-    said = get(target, f"{closed}file.bin", f"{mirror[0]}absent.bin", f"{mirror[0]}file.bin", f"{closed}never")
+    said = get(
+        target,
+        f"{closed}file.bin",
+        f"{mirror[0]}absent.bin",
+        f"{mirror[0]}file.bin",
+        f"{closed}never",
+    )
     assert target.read_bytes() == CONTENT
     assert everything(target.parent) == ["file.bin"]
     assert not any("never" in line for line in said)
     assert f"{len(CONTENT):,} bytes" in said[-1]
 
 
-def test_every_mirror_and_its_error_is_named(tmp_path: Path, mirror: tuple[str, dict[str, bytes]], closed: str) -> None:
+def test_every_mirror_and_its_error_is_named(
+    tmp_path: Path, mirror: tuple[str, dict[str, bytes]], closed: str
+) -> None:
     address, files = mirror
     files["wrong.bin"] = b"something else"
-    urls = (f"{closed}file.bin", f"{address}absent.bin", f"{address}wrong.bin", f"{address}half/file.bin")
+    urls = (
+        f"{closed}file.bin",
+        f"{address}absent.bin",
+        f"{address}wrong.bin",
+        f"{address}half/file.bin",
+    )
     with pytest.raises(DataError) as caught:
         get(tmp_path / "cache" / "file.bin", *urls)
     first, *lines, last = str(caught.value).splitlines()
@@ -103,14 +124,18 @@ def test_every_mirror_and_its_error_is_named(tmp_path: Path, mirror: tuple[str, 
     assert list(reasons) == list(urls)
     assert "refused" in reasons[urls[0]]
     assert "404" in reasons[urls[1]]
-    assert reasons[urls[2]] == f"wrong content: SHA-256 {hashlib.sha256(b'something else').hexdigest()}, " + (
-        f"but {DIGEST} was published"
+    assert (
+        reasons[urls[2]]
+        == f"wrong content: SHA-256 {hashlib.sha256(b'something else').hexdigest()}, "
+        + f"but {DIGEST} was published"
     )
     assert reasons[urls[3]]
     assert everything(tmp_path / "cache") == [], "nothing half-written"
 
 
-def test_a_failed_download_leaves_the_old_file(tmp_path: Path, mirror: tuple[str, dict[str, bytes]]) -> None:
+def test_a_failed_download_leaves_the_old_file(
+    tmp_path: Path, mirror: tuple[str, dict[str, bytes]]
+) -> None:
     target = tmp_path / "file.bin"
     target.write_bytes(b"old")
     with pytest.raises(DataError, match="wrong content"):
@@ -119,7 +144,9 @@ def test_a_failed_download_leaves_the_old_file(tmp_path: Path, mirror: tuple[str
     assert everything(tmp_path) == ["file.bin"]
 
 
-def test_a_mirror_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(downloads, "ANSWER_S", 0.2)
     hang = threading.Event()
@@ -147,25 +174,39 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         get(tmp_path / "cache" / "mnist" / "file.bin", "http://127.0.0.1:9/file.bin")
 
 
-def test_mnist_without_network_and_files(closed: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_without_network_and_files(
+    closed: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mirrors = tuple(f"{closed}{name}/" for name in "abc")
     monkeypatch.setattr(mnist, "MIRRORS", mirrors)
     with pytest.raises(DataError) as caught:
         prepare(Mnist(name="mnist"), "classification", seed=0, dtype="float32")
     message = str(caught.value)
-    for word in (*mirrors, "refused", str(cache / "mnist"), "NNCOMPARE_DATA_DIR", "data.path", "digits"):
+    for word in (
+        *mirrors,
+        "refused",
+        str(cache / "mnist"),
+        "NNCOMPARE_DATA_DIR",
+        "data.path",
+        "digits",
+    ):
         assert word in message
     assert not [path for path in everything(cache) if (cache / path).is_file()]
 
 
 def test_fetch_fills_the_cache_and_mends_it(
-    tmp_path: Path, mirror: tuple[str, dict[str, bytes]], cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    mirror: tuple[str, dict[str, bytes]],
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, files = mirror
     source = write_mnist(tmp_path / "source")
     files.update({path.name: path.read_bytes() for path in source.iterdir()})
     monkeypatch.setattr(mnist, "MIRRORS", (address,))
-    monkeypatch.setattr(mnist, "PUBLISHED", {name: lookup.sha256(files[f"{name}.gz"]) for name in NAMES})
+    monkeypatch.setattr(
+        mnist, "PUBLISHED", {name: lookup.sha256(files[f"{name}.gz"]) for name in NAMES}
+    )
     assert fetch("mnist_rows") == cache / "mnist"
     assert everything(cache / "mnist") == sorted(f"{name}.gz" for name in NAMES)
     assert len(prepare(Mnist(name="mnist"), "classification", seed=0, dtype="float32").test) == 20
@@ -175,7 +216,9 @@ def test_fetch_fills_the_cache_and_mends_it(
         prepare(Mnist(name="mnist"), "classification", seed=0, dtype="float32")
     said: list[str] = []
     fetch("mnist", report=said.append)
-    assert sum(": from http" in line for line in said) == 1, "only the damaged file is fetched again"
+    assert sum(": from http" in line for line in said) == 1, (
+        "only the damaged file is fetched again"
+    )
     assert "60 training and 20 test images checked" in said[-1]
     files.clear()
     fetch("mnist"), "what is there needs no network"
@@ -189,7 +232,9 @@ def test_text_is_downloaded_by_prepare_and_never_by_signature(
     monkeypatch.setattr(text, "MIRRORS", (f"{mirror[0]}input.txt",))
     monkeypatch.setattr(text, "PUBLISHED", lookup.sha256(content))
     spec = Text(name="text", window=8)
-    with pytest.raises(DataError, match=r"not at hand. Looked for: .*input.txt.*data fetch text, or set data.path"):
+    with pytest.raises(
+        DataError, match=r"not at hand. Looked for: .*input.txt.*data fetch text, or set data.path"
+    ):
         signature(spec, "classification")
     data = prepare(spec, "classification", seed=0, dtype="float32")
     assert data.signature == signature(spec, "classification")

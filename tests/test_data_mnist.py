@@ -44,19 +44,28 @@ def test_reads_files_at_data_path(tmp_path: Path, packed: bool) -> None:
     arrays = mnist_arrays()
     data = make(write_mnist(tmp_path / "here", arrays, packed=packed))
     raw = prepare(
-        Mnist(name="mnist", path=str(tmp_path / "here"), normalize=False), "classification", seed=0, dtype="float64"
+        Mnist(name="mnist", path=str(tmp_path / "here"), normalize=False),
+        "classification",
+        seed=0,
+        dtype="float64",
     )
     assert np.array_equal(np.rint(raw.test.x[..., 0] * 255), arrays[TEST_IMAGES])
     assert np.array_equal(data.test.y, arrays[TEST_LABELS])
     suffix = ".gz" if packed else ""
-    assert data.digests[f"{IMAGES}{suffix}"] == lookup.sha256((tmp_path / "here" / f"{IMAGES}{suffix}").read_bytes())
+    assert data.digests[f"{IMAGES}{suffix}"] == lookup.sha256(
+        (tmp_path / "here" / f"{IMAGES}{suffix}").read_bytes()
+    )
     assert any(str(tmp_path / "here") in note for note in data.notes)
     assert any("60 training and 20 test images" in note for note in data.notes)
 
 
-def test_a_note_says_when_a_digest_is_not_the_published_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_says_when_a_digest_is_not_the_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_mnist(tmp_path / "here")
-    assert any("SHA-256 is not the published one: train-images" in note for note in make(folder).notes)
+    assert any(
+        "SHA-256 is not the published one: train-images" in note for note in make(folder).notes
+    )
     published(monkeypatch, folder)
     assert not any("published" in note for note in make(folder).notes)
     plain = write_mnist(tmp_path / "plain", packed=False)
@@ -64,13 +73,17 @@ def test_a_note_says_when_a_digest_is_not_the_published_one(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("inside", ["", "mnist"], ids=["itself", "subfolder"])
-def test_reads_files_of_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str) -> None:
+def test_reads_files_of_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
     write_mnist(tmp_path / "shelf" / inside)
     monkeypatch.setenv("NNCOMPARE_DATA_DIR", str(tmp_path / "shelf"))
     assert len(make().test) == 20
 
 
-def test_relative_paths_start_at_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_start_at_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_mnist(tmp_path / "here")
     monkeypatch.chdir(tmp_path)
     assert len(make(Path("here")).test) == 20
@@ -100,7 +113,9 @@ def test_missing_files_where_the_user_points_are_an_error(
     published(monkeypatch, write_mnist(cache))
     folder = write_mnist(tmp_path / "here")
     (folder / f"{TEST_LABELS}.gz").unlink()
-    with pytest.raises(DataError, match=r"data.path: .*here has 3 of the four .*missing: t10k-labels-idx1-ubyte"):
+    with pytest.raises(
+        DataError, match=r"data.path: .*here has 3 of the four .*missing: t10k-labels-idx1-ubyte"
+    ):
         make(folder)
     with pytest.raises(DataError, match=r"data.path: .*nowhere is not a folder"):
         make(tmp_path / "nowhere")
@@ -112,13 +127,16 @@ def test_missing_files_where_the_user_points_are_an_error(
         make()
 
 
-def test_a_damaged_file_of_the_cache_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_of_the_cache_is_refused(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published(monkeypatch, write_mnist(cache))
     assert len(make().test) == 20
     path = cache / f"{LABELS}.gz"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(
-        DataError, match=r"train-labels.*in the cache is damaged: SHA-256 .*delete it.*data fetch mnist"
+        DataError,
+        match=r"train-labels.*in the cache is damaged: SHA-256 .*delete it.*data fetch mnist",
     ):
         make()
 
@@ -156,7 +174,9 @@ FAULTS: list[tuple[str, str, Callable[[dict[str, np.ndarray]], bytes], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "damage", "words"), [fault[1:] for fault in FAULTS], ids=[f[0] for f in FAULTS])
+@pytest.mark.parametrize(
+    ("name", "damage", "words"), [fault[1:] for fault in FAULTS], ids=[f[0] for f in FAULTS]
+)
 def test_damaged_files_are_named(
     tmp_path: Path, name: str, damage: Callable[[dict[str, np.ndarray]], bytes], words: str
 ) -> None:
@@ -175,9 +195,35 @@ def test_a_gzip_file_is_known_by_its_content() -> None:
 @pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="the real MNIST files are not at hand")
 def test_the_real_files() -> None:
     data = make(SHARED / "mnist")
-    assert [len(part) for part in (data.train, data.validation, data.test)] == [48_000, 12_000, 10_000]
-    assert np.bincount(data.test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [
+        48_000,
+        12_000,
+        10_000,
+    ]
+    assert np.bincount(data.test.y).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     both = np.concatenate([data.train.y, data.validation.y])
-    assert np.bincount(both).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(both).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
     for name in (LABELS, TEST_IMAGES, TEST_LABELS):
         assert data.digests[f"{name}.gz"] == mnist.PUBLISHED[name]

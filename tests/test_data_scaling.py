@@ -23,8 +23,15 @@ def test_a_stratified_order_keeps_proportions_in_every_prefix(counts: list[int],
 
 
 @settings(max_examples=50, deadline=None)
-@given(size=st.integers(20, 200), test=st.floats(0.1, 0.5), validation=st.floats(0.1, 0.5), seed=st.integers(0, 99))
-def test_the_parts_cover_all_rows_once(size: int, test: float, validation: float, seed: int) -> None:
+@given(
+    size=st.integers(20, 200),
+    test=st.floats(0.1, 0.5),
+    validation=st.floats(0.1, 0.5),
+    seed=st.integers(0, 99),
+)
+def test_the_parts_cover_all_rows_once(
+    size: int, test: float, validation: float, seed: int
+) -> None:
     parts = cut(order(size, seed), test=test, validation=validation, limit=None)
     rows = np.concatenate([parts.train, parts.validation, parts.test])
     assert sorted(rows) == list(range(size))

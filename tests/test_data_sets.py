@@ -33,7 +33,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("random", "regression", {"shape": (6,), "outputs": 4, "examples": 50}),
     ("random", "classification", {"shape": (6,), "vocabulary": 9, "outputs": 3, "examples": 50}),
 ]
-IDS = [f"{name}-{task}-{'tokens' if 'vocabulary' in more else 'plain'}" for name, task, more in CASES]
+IDS = [
+    f"{name}-{task}-{'tokens' if 'vocabulary' in more else 'plain'}" for name, task, more in CASES
+]
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tiny MNIST and a tiny text."""
     root = tmp_path / "data"
     write_mnist(root / "mnist")
-    (root / "input.txt").write_text("the cat sat on the mat; the dog sat on the log.\n" * 20, encoding="utf-8")
+    (root / "input.txt").write_text(
+        "the cat sat on the mat; the dog sat on the log.\n" * 20, encoding="utf-8"
+    )
     monkeypatch.setenv("NNCOMPARE_DATA_DIR", str(root))
     return root
 
@@ -60,7 +64,9 @@ def test_every_data_set_is_tested() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "task", "fields"), CASES, ids=IDS)
-def test_arrays_are_what_the_signature_says(name: str, task: Any, fields: dict[str, Any], dtype: str) -> None:
+def test_arrays_are_what_the_signature_says(
+    name: str, task: Any, fields: dict[str, Any], dtype: str
+) -> None:
     spec = SPEC.validate_python({"name": name, **fields})
     wanted = signature(spec, task)
     data = prepare(spec, task, seed=0, dtype=dtype)
@@ -98,11 +104,16 @@ def test_the_seed_decides_everything(name: str, task: Any, fields: dict[str, Any
     assert same == (name == "text"), "the parts of a text are consecutive, all others are drawn"
 
 
-@pytest.mark.parametrize("name", ["mnist", "digits", "breast_cancer", "diabetes", "adding", "random"])
+@pytest.mark.parametrize(
+    "name", ["mnist", "digits", "breast_cancer", "diabetes", "adding", "random"]
+)
 def test_no_example_is_in_two_parts(name: str) -> None:
     fields = {"examples": 60} if name in ("adding", "random") else {}
     data = make(name, DATA[name].tasks[0], dtype="float64", **fields)
-    rows = [[row.tobytes() for row in getattr(data, part).x.reshape(len(getattr(data, part)), -1)] for part in PARTS]
+    rows = [
+        [row.tobytes() for row in getattr(data, part).x.reshape(len(getattr(data, part)), -1)]
+        for part in PARTS
+    ]
     everything = [row for part in rows for row in part]
     assert len(set(everything)) == len(everything)
 
@@ -112,7 +123,9 @@ def test_shares_of_the_parts() -> None:
     assert [len(getattr(data, part)) for part in PARTS] == [166, 166, 110]
     limited = make("diabetes", "regression", test=0.25, validation=0.5, limit=20)
     assert [len(getattr(limited, part)) for part in PARTS] == [10, 10, 110]
-    assert np.array_equal(limited.test.x.argmax(axis=0), data.test.x.argmax(axis=0)), "the test part is not limited"
+    assert np.array_equal(limited.test.x.argmax(axis=0), data.test.x.argmax(axis=0)), (
+        "the test part is not limited"
+    )
 
 
 def test_mnist_keeps_its_own_test_set() -> None:
@@ -165,7 +178,9 @@ def test_the_diabetes_target_is_standardized_and_said_so() -> None:
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes"])
-def test_the_held_back_rows_do_not_touch_the_training_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_held_back_rows_do_not_touch_the_training_part(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sklearn.datasets
 
     task = DATA[name].tasks[0]
@@ -178,7 +193,9 @@ def test_the_held_back_rows_do_not_touch_the_training_part(name: str, monkeypatc
         x, y = load(**options)
         held = np.array([row.tobytes() not in train_rows for row in x.astype(np.float64)])
         assert held.sum() == len(raw.validation) + len(raw.test)
-        return np.where(held[:, None], x * 1000, x), y if name == "breast_cancer" else np.where(held, y * 1000, y)
+        return np.where(held[:, None], x * 1000, x), (
+            y if name == "breast_cancer" else np.where(held, y * 1000, y)
+        )
 
     monkeypatch.setattr(sklearn.datasets, f"load_{name}", spoiled)
     other = make(name, task, dtype="float64")
@@ -216,10 +233,17 @@ def test_adding_marks_one_step_of_each_half() -> None:
         ("digits", "regression", {}, "task: regression does not fit data digits.*classification"),
         ("pattern", "classification", {"pattern": (0, 0)}, "data.pattern: only token 0"),
         ("random", "classification", {"outputs": 1}, "data.outputs: 1 class.*task: binary"),
-        ("random", "classification", {"shape": (2, 3), "vocabulary": 4}, r"data.shape: \[2, 3\].*one axis"),
+        (
+            "random",
+            "classification",
+            {"shape": (2, 3), "vocabulary": 4},
+            r"data.shape: \[2, 3\].*one axis",
+        ),
     ],
 )
-def test_impossible_settings_are_refused_early(name: str, task: Any, fields: dict[str, Any], words: str) -> None:
+def test_impossible_settings_are_refused_early(
+    name: str, task: Any, fields: dict[str, Any], words: str
+) -> None:
     with pytest.raises(DataError, match=words):
         signature(SPEC.validate_python({"name": name, **fields}), task)
 
@@ -227,10 +251,26 @@ def test_impossible_settings_are_refused_early(name: str, task: Any, fields: dic
 @pytest.mark.parametrize(
     ("name", "fields", "words"),
     [
-        ("adding", {"examples": 11, "test": 0.01}, "data.test: 0.01 of 11 examples is none; raise it"),
-        ("adding", {"examples": 11, "validation": 0.01}, "data.validation: 0.01 of 9 examples is none; raise it"),
-        ("adding", {"limit": 2, "validation": 0.1}, "data.validation: 0.1 of 2 .*none.*raise data.limit"),
-        ("adding", {"limit": 2, "validation": 0.9}, "leaves none for training; lower it or raise data.limit"),
+        (
+            "adding",
+            {"examples": 11, "test": 0.01},
+            "data.test: 0.01 of 11 examples is none; raise it",
+        ),
+        (
+            "adding",
+            {"examples": 11, "validation": 0.01},
+            "data.validation: 0.01 of 9 examples is none; raise it",
+        ),
+        (
+            "adding",
+            {"limit": 2, "validation": 0.1},
+            "data.validation: 0.1 of 2 .*none.*raise data.limit",
+        ),
+        (
+            "adding",
+            {"limit": 2, "validation": 0.9},
+            "leaves none for training; lower it or raise data.limit",
+        ),
         ("pattern", {"repeats": 2, "window": 6}, "data.window: 6 leaves nothing to predict"),
     ],
 )
@@ -254,9 +294,10 @@ def test_fetch_says_when_nothing_is_downloaded() -> None:
 
 def test_importing_and_asking_signatures_stays_light() -> None:
     code = (
-        "import sys; from nncompare.data import signature; from nncompare.spec.data import Digits, Mnist\n"
-        "signature(Digits(name='digits'), 'classification'); signature(Mnist(name='mnist'), 'classification')\n"
-        "print([name for name in ('sklearn', 'scipy', 'pooch', 'requests') if name in sys.modules])"
+        "import sys; from nncompare.data import signature; from nncompare.spec.data import Digits,"
+        " Mnist\nsignature(Digits(name='digits'), 'classification'); signature(Mnist(name='mnist'),"
+        " 'classification')\nprint([name for name in ('sklearn', 'scipy', 'pooch', 'requests') if"
+        " name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

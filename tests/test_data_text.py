@@ -33,7 +33,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def make(path: Path, **fields: Any) -> Data:
-    return prepare(Text(name="text", path=str(path), **fields), "classification", seed=0, dtype="float32")
+    return prepare(
+        Text(name="text", path=str(path), **fields), "classification", seed=0, dtype="float32"
+    )
 
 
 @pytest.mark.parametrize("stride", [None, 3, 11])
@@ -70,12 +72,23 @@ def test_limit_takes_windows_from_the_beginning(path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"window": 150}, "data.window: the train part has 144 characters, a window of 150 needs 151; lower"),
-        ({"window": 30}, "the test part has 20 characters, a window of 30 needs 31; .*raise data.test"),
-        ({"window": 10, "validation": 0.01}, "the validation part has 2 characters.*raise data.validation"),
+        (
+            {"window": 150},
+            "data.window: the train part has 144 characters, a window of 150 needs 151; lower",
+        ),
+        (
+            {"window": 30},
+            "the test part has 20 characters, a window of 30 needs 31; .*raise data.test",
+        ),
+        (
+            {"window": 10, "validation": 0.01},
+            "the validation part has 2 characters.*raise data.validation",
+        ),
     ],
 )
-def test_a_part_shorter_than_a_window_is_refused(path: Path, fields: dict[str, Any], words: str) -> None:
+def test_a_part_shorter_than_a_window_is_refused(
+    path: Path, fields: dict[str, Any], words: str
+) -> None:
     with pytest.raises(DataError, match=words):
         make(path, **fields)
 
@@ -87,7 +100,9 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         make(path)
     for content in ("", "aaaa"):
         path.write_text(content)
-        with pytest.raises(DataError, match=rf"text.txt has {len(set(content))} different characters"):
+        with pytest.raises(
+            DataError, match=rf"text.txt has {len(set(content))} different characters"
+        ):
             make(path)
     with pytest.raises(DataError, match=r"data.path: .*absent.txt is not a file"):
         make(tmp_path / "absent.txt")
@@ -95,12 +110,16 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 def test_where_a_text_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = Text(name="text", window=4)
-    with pytest.raises(DataError, match=r"cache.tinyshakespeare.input.txt \(NNCOMPARE_DATA_DIR is not set\)"):
+    with pytest.raises(
+        DataError, match=r"cache.tinyshakespeare.input.txt \(NNCOMPARE_DATA_DIR is not set\)"
+    ):
         signature(spec, "classification")
     shelf = tmp_path / "shelf"
     (shelf / "tinyshakespeare").mkdir(parents=True)
     monkeypatch.setenv("NNCOMPARE_DATA_DIR", str(shelf))
-    with pytest.raises(DataError, match=r"shelf.tinyshakespeare.input.txt, .*shelf.input.txt, .*cache"):
+    with pytest.raises(
+        DataError, match=r"shelf.tinyshakespeare.input.txt, .*shelf.input.txt, .*cache"
+    ):
         signature(spec, "classification")
     (shelf / "input.txt").write_text("abc" * 40)
     assert signature(spec, "classification").outputs == 3
@@ -108,7 +127,9 @@ def test_where_a_text_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert signature(spec, "classification").outputs == 4
 
 
-@pytest.mark.skipif(not (SHARED / "tinyshakespeare").is_dir(), reason="tinyshakespeare is not at hand")
+@pytest.mark.skipif(
+    not (SHARED / "tinyshakespeare").is_dir(), reason="tinyshakespeare is not at hand"
+)
 def test_the_real_text() -> None:
     data = make(SHARED / "tinyshakespeare" / "input.txt")
     assert data.signature.outputs == 65

@@ -20,7 +20,9 @@ CODE_PATH = re.compile(
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_configuration", ROOT / "docs/generate_configuration.py")
+    spec = importlib.util.spec_from_file_location(
+        "generate_configuration", ROOT / "docs/generate_configuration.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,6 @@
-"""Formulas and points: what is read, what is refused and where, and that nothing is ever executed."""
+"""Formulas and points: what is read, what is refused and where, and that nothing is ever
+executed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,17 @@ from nncompare.errors import ConfigError, UsageError
 from nncompare.numerics.exact import exact
 from nncompare.numerics.formula import compute
 from nncompare.numerics.symbolic import differentiate
-from nncompare.spec.expression import FUNCTIONS, Binary, Call, Constant, Number, Variable, from_data, nodes, to_data
+from nncompare.spec.expression import (
+    FUNCTIONS,
+    Binary,
+    Call,
+    Constant,
+    Number,
+    Variable,
+    from_data,
+    nodes,
+    to_data,
+)
 from nncompare.spec.formula import MAX_DEPTH, MAX_EXPONENT, MAX_LENGTH, parse
 from nncompare.spec.points import MAX_COUNT, parse_points
 
@@ -145,7 +157,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "column", "words"), REFUSED, ids=[repr(text)[:40] for text, *_ in REFUSED])
+@pytest.mark.parametrize(
+    ("text", "column", "words"), REFUSED, ids=[repr(text)[:40] for text, *_ in REFUSED]
+)
 def test_refuses_with_the_place(text: str, column: int | None, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(text)
@@ -177,7 +191,9 @@ def test_a_hint_ends_with_one_mark() -> None:
         ("silu(" * 5 + "x" + ")" * 5, 2, "more than 1,000 parts"),
     ],
 )
-def test_a_derivative_that_would_take_minutes_is_refused_at_once(text: str, order: int, words: str) -> None:
+def test_a_derivative_that_would_take_minutes_is_refused_at_once(
+    text: str, order: int, words: str
+) -> None:
     with pytest.raises(UsageError, match=words):
         differentiate(parse(text).expression, order)
 
@@ -203,7 +219,9 @@ def test_at_the_limits_it_reads() -> None:
 
 
 def test_nothing_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither our reading nor SymPy's differentiating evaluates text; ``sympify``, SymPy's way to do it, would."""
+    """Neither our reading nor SymPy's differentiating evaluates text; ``sympify``, SymPy's way to
+    do it, would.
+    """
     evaluated: list[str] = []
 
     def watch(name: str) -> None:
@@ -212,7 +230,8 @@ def test_nothing_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
         def watched(code: object, *arguments: object, **more: object) -> object:
             if isinstance(code, str):
                 evaluated.append(code)
-            # where a text is given without names, those of the caller are meant; nobody here does that
+            # where a text is given without names, those of the caller are meant; nobody here does
+            # that
             return original(code, *(arguments or ({},)), **more)
 
         monkeypatch.setattr(builtins, name, watched)
@@ -247,8 +266,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 TREES = st.recursive(
     st.just("x") | st.integers(0, 9).map(str) | st.sampled_from(["pi", "0.25", "e"]),
     lambda inner: (
-        st.tuples(inner, st.sampled_from(["+", "-", "*"]), inner).map(lambda item: f"({item[0]}{item[1]}{item[2]})")
-        | st.tuples(st.sampled_from(["sin", "tanh", "atan", "erf", "gelu", "abs"]), inner).map("{0[0]}({0[1]})".format)
+        st.tuples(inner, st.sampled_from(["+", "-", "*"]), inner).map(
+            lambda item: f"({item[0]}{item[1]}{item[2]})"
+        )
+        | st.tuples(st.sampled_from(["sin", "tanh", "atan", "erf", "gelu", "abs"]), inner).map(
+            "{0[0]}({0[1]})".format
+        )
     ),
     max_leaves=8,
 )

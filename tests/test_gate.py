@@ -24,13 +24,23 @@ class FakeClock:
 
 def make_plan(examples: int = 1000, batch_size: int = 10, epochs: int = 2) -> BatchPlan:
     steps = epochs * -(-examples // batch_size)
-    return BatchPlan(examples=examples, batch_size=batch_size, epochs=epochs, seed=0, learning_rate=np.full(steps, 0.1))
+    return BatchPlan(
+        examples=examples,
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=0,
+        learning_rate=np.full(steps, 0.1),
+    )
 
 
 class Run:
-    """Drives a gate as a session would: every step takes ``step_s`` and has loss ``1 / (step + 1)``."""
+    """Drives a gate as a session would: every step takes ``step_s`` and has loss ``1 / (step +
+    1)``.
+    """
 
-    def __init__(self, plan: BatchPlan, *, step_s: float = 0.004, stop_after_epoch: int | None = None):
+    def __init__(
+        self, plan: BatchPlan, *, step_s: float = 0.004, stop_after_epoch: int | None = None
+    ):
         self.plan, self.step_s, self.clock = plan, step_s, FakeClock()
         self.epochs: list[tuple[int, float, float]] = []
         self.permits = iter([True] * 10_000)
@@ -65,7 +75,11 @@ def test_slices_cover_every_step_once_and_stay_inside_epochs():
     steps = [step for piece in slices for step in range(piece.begin, piece.end)]
     assert steps == list(range(plan.steps))
     for piece in slices:
-        assert piece.begin // plan.steps_per_epoch == (piece.end - 1) // plan.steps_per_epoch == piece.epoch
+        assert (
+            piece.begin // plan.steps_per_epoch
+            == (piece.end - 1) // plan.steps_per_epoch
+            == piece.epoch
+        )
 
 
 def test_first_step_and_warmup_are_told_apart_from_steady_slices():
@@ -83,7 +97,8 @@ def test_steady_slices_fill_a_fifth_of_a_second():
 
 
 def test_the_first_smaller_batch_is_no_steady_slice():
-    # 36 steps an epoch, the last one with 30 examples: a new shape, which may be traced when it first comes
+    # 36 steps an epoch, the last one with 30 examples: a new shape, which may be traced when it
+    # first comes
     slices = Run(make_plan(examples=1150, batch_size=32)).train()
     pieces = [(piece.begin, piece.end, piece.phase) for piece in slices]
     assert pieces[3:5] == [(21, 35, "steady"), (35, 36, "warmup")]

@@ -1,4 +1,6 @@
-"""gradcheck: every framework's derivatives against mpmath, planted errors, failures, the document, the picture."""
+"""gradcheck: every framework's derivatives against mpmath, planted errors, failures, the document,
+the picture.
+"""
 
 from __future__ import annotations
 
@@ -45,16 +47,19 @@ from nncompare.worker.derivatives import Request, answer, read, write
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIMES = [
-    pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}"))
-    if CATALOG[name].missing() is None
-    else pytest.param(name, marks=pytest.mark.skip(reason=f"{name} is not installed"))
+    (
+        pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}"))
+        if CATALOG[name].missing() is None
+        else pytest.param(name, marks=pytest.mark.skip(reason=f"{name} is not installed"))
+    )
     for name in ("torch", "tensorflow", "keras")
 ]
 INSIDE = (-0.9, -0.31, 0.2, 0.77)
 POSITIVE = (0.03, 0.5, 1.7, 30.0)
 ANYWHERE = (-6.0, -1.3, -0.2, 0.4, 2.9, 25.0)
 
-# Written down by hand and differentiated by mpmath's own rules: neither SymPy nor our tree takes part.
+# Written down by hand and differentiated by mpmath's own rules: neither SymPy nor our tree takes
+# part.
 JUDGES: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
     "exp(x)": (mpmath.exp, ANYWHERE),
     "log(x)": (mpmath.log, POSITIVE),
@@ -77,12 +82,19 @@ JUDGES: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
     "abs(x)": (abs, ANYWHERE),
     "x**3 + 2*x**2": (lambda x: x**3 + 2 * x**2, ANYWHERE),
     "0.1*x/(1 + x**2) - e**x": (lambda x: x / 10 / (1 + x**2) - mpmath.e**x, ANYWHERE),
-    "x**1.5*cos(pi*x)": (lambda x: x ** mpmath.mpf("1.5") * mpmath.cos(mpmath.pi * x), (0.03, 0.5, 1.7)),
+    "x**1.5*cos(pi*x)": (
+        lambda x: x ** mpmath.mpf("1.5") * mpmath.cos(mpmath.pi * x),
+        (0.03, 0.5, 1.7),
+    ),
     "x**x": (lambda x: x**x, (0.03, 0.5, 1.7)),
     "-x**-2": (lambda x: -(x**-2), ANYWHERE),
     "7": (lambda x: mpmath.mpf(7), ANYWHERE),
 }
-KNOWN = {("torch", "softplus(x)"): 3e-9, ("tensorflow", "gelu(x)"): 2e-8, ("keras", "gelu(x)"): 2e-8}
+KNOWN = {
+    ("torch", "softplus(x)"): 3e-9,
+    ("tensorflow", "gelu(x)"): 2e-8,
+    ("keras", "gelu(x)"): 2e-8,
+}
 """Errors of the frameworks' own operations in float64, told by their backends in ``notes``."""
 
 WORKER = """
@@ -118,7 +130,11 @@ def name_of(text: str, order: int, dtype: str) -> str:
     return f"{list(JUDGES).index(text):02d}-{order}-{dtype}"
 
 
-ASKED = [(text, order, dtype) for text in JUDGES for order, dtype in ((1, "float64"), (2, "float64"), (1, "float32"))]
+ASKED = [
+    (text, order, dtype)
+    for text in JUDGES
+    for order, dtype in ((1, "float64"), (2, "float64"), (1, "float32"))
+]
 
 
 @pytest.fixture(scope="session")
@@ -140,9 +156,19 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
                     neighbours=np.zeros((1, len(JUDGES[text][1])), dtype),
                 )
                 write(folder / "jobs" / name_of(text, order, dtype), request)
-            environment = worker_environment(runtime, threads=1, device="cpu", deterministic=False, home=folder)
-            command = [sys.executable, "-c", WORKER, str(folder / "jobs"), name_of("sin(x)", 1, "float64")]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+            environment = worker_environment(
+                runtime, threads=1, device="cpu", deterministic=False, home=folder
+            )
+            command = [
+                sys.executable,
+                "-c",
+                WORKER,
+                str(folder / "jobs"),
+                name_of("sin(x)", 1, "float64"),
+            ]
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=280
+            )
             assert done.returncode == 0, done.stderr[-3000:]
             found[runtime] = json.loads((folder / "answers.json").read_text())
         return found[runtime]
@@ -156,12 +182,20 @@ def values_of(said: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("text", JUDGES)
-def test_modes_against_mpmath(answers: Callable[[str], dict[str, Any]], runtime: str, text: str) -> None:
-    for order, dtype, tolerance in ((1, "float64", 2e-13), (2, "float64", 2e-12), (1, "float32", 2e-5)):
+def test_modes_against_mpmath(
+    answers: Callable[[str], dict[str, Any]], runtime: str, text: str
+) -> None:
+    for order, dtype, tolerance in (
+        (1, "float64", 2e-13),
+        (2, "float64", 2e-12),
+        (1, "float32", 2e-5),
+    ):
         methods = values_of(answers(runtime)[name_of(text, order, dtype)])
         true = judged(text, order)
         tolerance = max(tolerance, KNOWN.get((runtime, text), 0.0))
-        scale = np.maximum(np.abs(true), 1.0 if dtype == "float64" else np.abs(np.array(JUDGES[text][1])) + 1)
+        scale = np.maximum(
+            np.abs(true), 1.0 if dtype == "float64" else np.abs(np.array(JUDGES[text][1])) + 1
+        )
         for mode in (*MODES, "symbolic"):
             assert methods[mode]["status"] == "ok", methods[mode]
             got = np.array(methods[mode]["values"])
@@ -175,11 +209,16 @@ def test_values_against_mpmath(answers: Callable[[str], dict[str, Any]], runtime
         true = np.array([float(function(mpmath.mpf(x))) for x in points])
         got = np.array(values_of(answers(runtime)[name_of(text, 1, "float64")])["value"]["values"])
         tolerance = max(1e-13, KNOWN.get((runtime, text), 0.0))
-        assert np.all(np.abs(got - true) <= tolerance * np.maximum(1, np.abs(true))), (text, got - true)
+        assert np.all(np.abs(got - true) <= tolerance * np.maximum(1, np.abs(true))), (
+            text,
+            got - true,
+        )
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_an_error_planted_in_a_backend_is_found(answers: Callable[[str], dict[str, Any]], runtime: str) -> None:
+def test_an_error_planted_in_a_backend_is_found(
+    answers: Callable[[str], dict[str, Any]], runtime: str
+) -> None:
     truth = establish("sin(x)", at=",".join(map(str, ANYWHERE)), order=1, dtype="float64")
     for name, beyond in ((name_of("sin(x)", 1, "float64"), False), ("planted", True)):
         methods = values_of(answers(runtime)[name])
@@ -230,7 +269,9 @@ def test_the_chain_rule_is_that_of_mpmath(text: str, order: int) -> None:
 )
 def test_the_chain_rule_at_zero(text: str, x: float, true: tuple[float, float]) -> None:
     for order in (1, 2):
-        assert chain_rule(parse(text).expression, np.array([x]), order)[0] == pytest.approx(true[order - 1], abs=1e-15)
+        assert chain_rule(parse(text).expression, np.array([x]), order)[0] == pytest.approx(
+            true[order - 1], abs=1e-15
+        )
 
 
 @pytest.mark.parametrize(
@@ -304,8 +345,17 @@ def played(
             "neighbours": compute(request.function, request.neighbours).ravel(),
         }
         for method, numbers in values.items():
-            got = [float(value) if np.isfinite(value) else None for value in plant(method, numbers.copy())]
-            found.methods[method] = {"status": "ok", "reason": None, "how": "played", "method": method, "values": got}
+            got = [
+                float(value) if np.isfinite(value) else None
+                for value in plant(method, numbers.copy())
+            ]
+            found.methods[method] = {
+                "status": "ok",
+                "reason": None,
+                "how": "played",
+                "method": method,
+                "values": got,
+            }
         return found
 
     return fake
@@ -313,7 +363,9 @@ def played(
 
 @pytest.fixture
 def playing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    return lambda *arguments, **more: monkeypatch.setattr(study, "derive", played(*arguments, **more))
+    return lambda *arguments, **more: monkeypatch.setattr(
+        study, "derive", played(*arguments, **more)
+    )
 
 
 def only(method: str, change: Callable[[Any], Any]) -> Callable[[str, Any], Any]:
@@ -341,11 +393,19 @@ def test_a_faithful_framework_passes(playing: Callable[..., None]) -> None:
 @pytest.mark.parametrize("method", ["value", "reverse", "forward", "symbolic"])
 @pytest.mark.parametrize(
     "change",
-    [set_at(7, 1 + 1e-6), set_at(99, -1), lambda values: values + 1e-4, lambda values: np.roll(values, 1)],
+    [
+        set_at(7, 1 + 1e-6),
+        set_at(99, -1),
+        lambda values: values + 1e-4,
+        lambda values: np.roll(values, 1),
+    ],
     ids=["one of 100 by 1e-6", "a sign", "an offset", "shifted"],
 )
 def test_a_planted_error_is_found(
-    playing: Callable[..., None], method: str, change: Callable[[Any], Any], capsys: pytest.CaptureFixture[str]
+    playing: Callable[..., None],
+    method: str,
+    change: Callable[[Any], Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     playing(only(method, change))
     assert call(["gradcheck", "x**3 + 2*x**2", "-b", "torch", "--plot", "none", "-q"]) == 1
@@ -367,7 +427,9 @@ def test_finite_differences_are_measured_and_worse(playing: Callable[..., None])
     assert errors["symbolic"] < errors["five_point"]
     clean = {method.method: method.largest_error for method in result.reference.methods}
     assert 0 < clean["symbolic"] * 10 < clean["five_point"] < clean["central"] < 1e-7
-    assert errors["five_point"] > 5 * clean["five_point"], "what the framework answers is what is measured"
+    assert errors["five_point"] > 5 * clean["five_point"], (
+        "what the framework answers is what is measured"
+    )
 
 
 def test_the_sweep_is_a_valley(playing: Callable[..., None]) -> None:
@@ -382,7 +444,17 @@ def test_points_outside_are_counted_named_and_null(
     playing: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     playing()
-    arguments = ["gradcheck", "abs(x - 1) + log(x)", "--at=-1:2:31", "-b", "torch", "--plot", "none", "--json", "-q"]
+    arguments = [
+        "gradcheck",
+        "abs(x - 1) + log(x)",
+        "--at=-1:2:31",
+        "-b",
+        "torch",
+        "--plot",
+        "none",
+        "--json",
+        "-q",
+    ]
     assert call(arguments) == 0
     captured = capsys.readouterr()
     text = " ".join(captured.err.split())
@@ -418,7 +490,9 @@ def test_float32_uses_the_rounded_points(playing: Callable[..., None]) -> None:
     result = gradcheck("x**2", at="0.1", dtype="float32", runtimes=("torch",))
     assert result.points.x == (float(np.float32(0.1)),)
     assert result.points.derivative == (2 * float(np.float32(0.1)),)
-    assert gradcheck("exp(x)", at="90", dtype="float32", runtimes=("torch",)).points.too_large == (0,)
+    assert gradcheck("exp(x)", at="90", dtype="float32", runtimes=("torch",)).points.too_large == (
+        0,
+    )
     with pytest.raises(UsageError, match="range of float32"):
         gradcheck("x", at="1e39", dtype="float32")
 
@@ -426,12 +500,15 @@ def test_float32_uses_the_rounded_points(playing: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("text", "at"),
     [
-        ("sqrt(x)*x", "0,1"),  # the chain rule meets an infinite slope at 0, where the derivative is 0
+        # the chain rule meets an infinite slope at 0, where the derivative is 0
+        ("sqrt(x)*x", "0,1"),
         ("exp(x)/exp(x)", "1000,1"),  # overflows on the way
         ("exp(-x**2)*exp(x**2)", "30,1"),
     ],
 )
-def test_no_number_is_owed_where_the_chain_rule_has_none(playing: Callable[..., None], text: str, at: str) -> None:
+def test_no_number_is_owed_where_the_chain_rule_has_none(
+    playing: Callable[..., None], text: str, at: str
+) -> None:
     playing(only("reverse", set_at(0, np.nan)))
     result = gradcheck(text, at=at, runtimes=("torch",))
     assert result.points.compared == 2
@@ -442,7 +519,9 @@ def test_no_number_is_owed_where_the_chain_rule_has_none(playing: Callable[..., 
 
 
 def test_what_sympy_simplifies_away_may_still_be_rounded(playing: Callable[..., None]) -> None:
-    """sin(x)**2 + cos(x)**2 has the slope 0; a framework subtracts two products and may be off by their rounding."""
+    """sin(x)**2 + cos(x)**2 has the slope 0; a framework subtracts two products and may be off by
+    their rounding.
+    """
     playing(only("reverse", lambda values: values + 1e-16))
     assert gradcheck("sin(x)**2 + cos(x)**2", runtimes=("torch",)).passed
     playing(only("reverse", lambda values: values + 1e-6))
@@ -463,14 +542,16 @@ def test_rounding_is_no_error(playing: Callable[..., None]) -> None:
 @pytest.mark.skipif(CATALOG["torch"].missing() is not None, reason="torch is not installed")
 def test_the_command_imports_no_framework_and_keeps_its_streams_apart(tmp_path: Path) -> None:
     probe = (
-        "import sys\nfrom nncompare.cli import call\ncode = call(sys.argv[1:])\n"
-        "print(code, sorted({n.partition('.')[0] for n in sys.modules} & {'torch', 'tensorflow', 'keras', 'jax'}), "
-        "file=sys.stderr)"
+        "import sys\nfrom nncompare.cli import call\ncode = call(sys.argv[1:])\nprint(code,"
+        " sorted({n.partition('.')[0] for n in sys.modules} & {'torch', 'tensorflow', 'keras',"
+        " 'jax'}), file=sys.stderr)"
     )
     arguments = ["gradcheck", "-x**2", "--at", "-1:1:5", "-b", "torch", "--json", "--order", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     command = [sys.executable, "-c", probe, *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
+    )
     assert done.stderr.splitlines()[-1] == "0 []", done.stderr
     result = GradcheckResult.model_validate_json(done.stdout)
     assert result.runtimes[0].status == "ok"
@@ -489,7 +570,9 @@ def test_a_missing_and_a_crashing_runtime_are_rows(
     monkeypatch.setitem(CATALOG, "keras", replace(CATALOG["keras"], needs=("no_such_module",)))
     monkeypatch.setitem(CATALOG, "tensorflow", replace(CATALOG["tensorflow"], needs=()))
     script = "import os; print('last words', flush=True); os.kill(os.getpid(), 11)"
-    monkeypatch.setattr("nncompare.launch.derivatives.worker_command", lambda *_: [sys.executable, "-c", script])
+    monkeypatch.setattr(
+        "nncompare.launch.derivatives.worker_command", lambda *_: [sys.executable, "-c", script]
+    )
     real = derive
 
     def some(request: Request, folder: Path) -> Answers:
@@ -506,7 +589,9 @@ def test_a_missing_and_a_crashing_runtime_are_rows(
     assert 'pip install "nncompare[keras]"' in " ".join(captured.err.split())  # the table wraps
 
 
-def test_a_worker_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_worker_that_says_nothing_is_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(CATALOG, "torch", replace(CATALOG["torch"], needs=()))
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     monkeypatch.setattr("nncompare.launch.derivatives.worker_command", lambda *_: command)
@@ -627,24 +712,36 @@ def is_png(content: bytes) -> bool:
     while place < len(content):
         (length,) = struct.unpack(">I", content[place : place + 4])
         kind, body = content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
-        assert zlib.crc32(kind + body) == struct.unpack(">I", content[place + 8 + length : place + 12 + length])[0]
+        assert (
+            zlib.crc32(kind + body)
+            == struct.unpack(">I", content[place + 8 + length : place + 12 + length])[0]
+        )
         if kind == b"IHDR":
             width, height = struct.unpack(">II", body[:8])
         pixels += body if kind == b"IDAT" else b""
         place += 12 + length
     assert kind == b"IEND"
-    return width > 1000 and height > 1000 and len(content) > 30_000 and len(set(zlib.decompress(pixels))) > 50
+    return (
+        width > 1000
+        and height > 1000
+        and len(content) > 30_000
+        and len(set(zlib.decompress(pixels))) > 50
+    )
 
 
 def test_the_picture_is_a_png_where_it_was_asked_for(
-    playing: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    playing: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     playing()
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "deep" / "a.png"
     assert call(["gradcheck", "tan(x)", "-q", "-b", "torch", "--plot", str(path)]) == 0
     assert is_png(path.read_bytes())
-    assert str(path) in "".join(capsys.readouterr().out.split())  # a narrow terminal folds long paths
+    # a narrow terminal folds long paths
+    assert str(path) in "".join(capsys.readouterr().out.split())
     assert call(["gradcheck", "tan(x)", "-q", "-b", "torch", "--output", "here"]) == 0
     assert call(["gradcheck", "tan(x)", "-q", "-b", "torch", "--output", "here"]) == 0
     (found,) = (tmp_path / "here").iterdir()
@@ -659,7 +756,10 @@ def test_a_picture_that_cannot_be_written_costs_no_figures(
 ) -> None:
     playing()
     (tmp_path / "file").write_text("")
-    assert call(["gradcheck", "x", "-q", "-b", "torch", "--plot", str(tmp_path / "file" / "a.png")]) == 2
+    assert (
+        call(["gradcheck", "x", "-q", "-b", "torch", "--plot", str(tmp_path / "file" / "a.png")])
+        == 2
+    )
     captured = capsys.readouterr()
     assert "Largest error" in captured.out
     assert "cannot write" in captured.err
@@ -668,7 +768,15 @@ def test_a_picture_that_cannot_be_written_costs_no_figures(
 def test_the_picture_says_what_it_shows(playing: Callable[..., None]) -> None:
     playing()
     svg = draw(gradcheck("log(x)*x", at="-1:2:40", runtimes=("torch", "keras")), ".svg").decode()
-    for words in ("log(x)*x", "reverse mode", "forward mode", "symbolic", "central difference", "five-point", "keras"):
+    for words in (
+        "log(x)*x",
+        "reverse mode",
+        "forward mode",
+        "symbolic",
+        "central difference",
+        "five-point",
+        "keras",
+    ):
         assert words in svg
     assert "stroke-dasharray" in svg
     assert "NaN" not in svg
@@ -697,7 +805,11 @@ def test_a_curve_is_not_drawn_across_a_pole(playing: Callable[..., None]) -> Non
 def test_many_points_are_thinned_and_keep_their_largest_error(playing: Callable[..., None]) -> None:
     playing(only("reverse", set_at(777, 1.5)))
     result = gradcheck("x + 2", at="1:2:2000", runtimes=("torch",))
-    errors = [row["error"] for row in every_row(chart(result).to_dict()) if row.get("method") == "reverse mode"]
+    errors = [
+        row["error"]
+        for row in every_row(chart(result).to_dict())
+        if row.get("method") == "reverse mode"
+    ]
     assert len(errors) <= 30
     assert max(errors) == 0.5
 

@@ -1,7 +1,7 @@
 """What the conformance suite does not ask of the Keras backend.
 
-``python -m tests.test_keras_backend FILE`` is the one process that holds Keras: it runs every probe and writes what
-each found as JSON; the tests judge that.
+``python -m tests.test_keras_backend FILE`` is the one process that holds Keras: it runs every probe
+and writes what each found as JSON; the tests judge that.
 """
 
 from __future__ import annotations
@@ -34,9 +34,17 @@ ADAM = {"optimizer": {"name": "adam", "lr": 0.01}}
 DENSE = [{"type": "dense", "units": 5}, {"type": "tanh"}]
 HEAD = {"type": "dense", "units": 3}
 SMALL = Case(
-    name="keras/small", layers=[*DENSE, HEAD], input=TensorSpec((6,)), examples=10, epochs=3, predicted=9, train=ADAM
+    name="keras/small",
+    layers=[*DENSE, HEAD],
+    input=TensorSpec((6,)),
+    examples=10,
+    epochs=3,
+    predicted=9,
+    train=ADAM,
 )
-DROPPED = replace(SMALL, name="keras/dropped", layers=[*DENSE, {"type": "dropout", "rate": 0.5}, HEAD])
+DROPPED = replace(
+    SMALL, name="keras/dropped", layers=[*DENSE, {"type": "dropout", "rate": 0.5}, HEAD]
+)
 SINGLE = replace(SMALL, name="keras/single", train={**ADAM, "dtype": "float32"}, epochs=1)
 WORDS = replace(
     SMALL,
@@ -62,12 +70,17 @@ def _open(case: Case, **changes: Any) -> Any:
 
 
 def _job(case: Case, **changes: Any) -> Job:
-    # TensorFlow's deterministic operations cannot be turned off again and would keep XLA from being tested.
+    # TensorFlow's deterministic operations cannot be turned off again and would keep XLA from being
+    # tested.
     return replace(case.job("keras"), **{"deterministic": False, **changes})
 
 
 def _weights(session: Any) -> list[float]:
-    return [float(value) for name in sorted(session.params()) for value in session.params()[name].ravel()]
+    return [
+        float(value)
+        for name in sorted(session.params())
+        for value in session.params()[name].ravel()
+    ]
 
 
 @probe
@@ -116,11 +129,16 @@ def real_keras() -> Any:
 
     session, calls = _open(SMALL), []
     fit = session._model.fit
-    session._model.fit = lambda *args, **kwargs: (calls.append(kwargs["verbose"]), fit(*args, **kwargs))[1]
+    session._model.fit = lambda *args, **kwargs: (
+        calls.append(kwargs["verbose"]),
+        fit(*args, **kwargs),
+    )[1]
     session.train(SMALL.plan, FixedGate(pieces_of(SMALL.plan, 2)))
     model = session._model
     return {
-        "functional": isinstance(model, keras.Model) and type(model).__module__.startswith("keras."),
+        "functional": (
+            isinstance(model, keras.Model) and type(model).__module__.startswith("keras.")
+        ),
         "layers": [type(layer).__module__.partition(".")[0] for layer in model.layers],
         "optimizer": isinstance(session._optimizer, keras.optimizers.Adam),
         "fits": calls,
@@ -139,7 +157,9 @@ def pipeline() -> Any:
     x = tf.range(10)
     kept, module._ROWS = module._ROWS, 20
     try:
-        found = [(a.numpy().tolist(), b.numpy().tolist()) for a, b in module.batches(x, x * 2, plan)]
+        found = [
+            (a.numpy().tolist(), b.numpy().tolist()) for a, b in module.batches(x, x * 2, plan)
+        ]
     finally:
         module._ROWS = kept
     return {"found": found, "wanted": [plan.rows(step).tolist() for step in range(plan.steps)]}
@@ -151,7 +171,9 @@ def interrupted_by_predictions() -> Any:
     results = []
     for busy in (False, True):
         session = _open(SMALL)
-        predict = (lambda _piece, session=session: session.predict(SMALL.data.test.x)) if busy else None
+        predict = (
+            (lambda _piece, session=session: session.predict(SMALL.data.test.x)) if busy else None
+        )
         gate = FixedGate(pieces_of(SMALL.plan, 2), before=predict)
         session.train(SMALL.plan, gate)
         results.append([gate.losses, _weights(session)])
@@ -190,7 +212,9 @@ def no_pieces() -> Any:
 
 @probe
 def framework_dropout() -> Any:
-    """Keras's own masks: from the seed, another every step, none in evaluation, untouched by questions."""
+    """Keras's own masks: from the seed, another every step, none in evaluation, untouched by
+    questions.
+    """
     results = {}
     for name, seed, ask in (("first", 1, False), ("again", 1, True), ("other", 2, False)):
         session = _open(DROPPED, dropout="framework", seed=seed)
@@ -203,14 +227,18 @@ def framework_dropout() -> Any:
     session = _open(DROPPED, dropout="framework")
     batch = DROPPED.data.train.x[:4]
     results["evaluation"] = float(
-        np.abs(session.predict(batch) - reference.forward(DROPPED.model, DROPPED.params, batch)).max()
+        np.abs(
+            session.predict(batch) - reference.forward(DROPPED.model, DROPPED.params, batch)
+        ).max()
     )
     return results
 
 
 @probe
 def ends_with_softmax() -> Any:
-    """Keras's losses would look through the last activation; the loss is that of its values as logits."""
+    """Keras's losses would look through the last activation; the loss is that of its values as
+    logits.
+    """
     found = []
     for task, kind, outputs in (("classification", "softmax", 3), ("binary", "sigmoid", 1)):
         layers = [{"type": "dense", "units": outputs}, {"type": kind}]
@@ -223,7 +251,9 @@ def ends_with_softmax() -> Any:
 
 @probe
 def single_precision() -> Any:
-    """The first Adam step in float32, after float64 sessions in this process, against the formula in float64."""
+    """The first Adam step in float32, after float64 sessions in this process, against the formula
+    in float64.
+    """
     params = {name: array.astype(np.float32) for name, array in SINGLE.params.items()}
     session = _open(SINGLE)
     rows = SINGLE.plan.rows(0)
@@ -237,7 +267,10 @@ def single_precision() -> Any:
     wanted, _ = updates.step(optimizer, updates.State(), params, gradients, 0.01)
     moved = {name: np.abs(eager.params()[name] - wanted[name]).max() for name in gradients}
     return {
-        "dtypes": sorted({str(array.dtype) for array in trained.values()} | {str(session.predict(params_x()).dtype)}),
+        "dtypes": sorted(
+            {str(array.dtype) for array in trained.values()}
+            | {str(session.predict(params_x()).dtype)}
+        ),
         "worst": float(max(moved.values())),
     }
 
@@ -248,7 +281,9 @@ def params_x() -> np.ndarray[Any, Any]:
 
 @probe
 def bias_correction() -> Any:
-    """The scalars of Adam's first steps in float32: rate and epsilon as the optimizer computes them."""
+    """The scalars of Adam's first steps in float32: rate and epsilon as the optimizer computes
+    them.
+    """
     import keras
 
     from nncompare.backends.keras.optimizers import AlignedAdam
@@ -259,7 +294,9 @@ def bias_correction() -> Any:
     found = []
     for step in (1, 2, 1000):
         optimizer.iterations.assign(step - 1)
-        rate, epsilon = (float(value) for value in optimizer._corrected(np.float32(0.001), "float32"))
+        rate, epsilon = (
+            float(value) for value in optimizer._corrected(np.float32(0.001), "float32")
+        )
         root = np.sqrt(1 - 0.999**step)
         found.append([rate / (0.001 * root / (1 - 0.9**step)) - 1, epsilon / (1e-8 * root) - 1])
     return found
@@ -306,7 +343,12 @@ def xla_left_out() -> Any:
 
 @probe
 def settings() -> Any:
-    layers = [{"type": "attention", "heads": 2}, {"type": "gru", "units": 3}, {"type": "dropout", "rate": 0.1}, HEAD]
+    layers = [
+        {"type": "attention", "heads": 2},
+        {"type": "gru", "units": 3},
+        {"type": "dropout", "rate": 0.1},
+        HEAD,
+    ]
     case = replace(SMALL, name="keras/settings", layers=layers, input=TensorSpec((5, 4)))
     return {"many": _open(case, dropout="framework").settings(), "few": _open(SMALL).settings()}
 
@@ -339,9 +381,16 @@ def keras_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if reason := CATALOG["keras"].missing():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("keras")
-    environment = {**os.environ, **CATALOG["keras"].environment, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        **os.environ,
+        **CATALOG["keras"].environment,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     command = [sys.executable, "-m", "tests.test_keras_backend", str(folder / "found.json")]
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     return {**json.loads((folder / "found.json").read_text()), "stdout": run.stdout}
 

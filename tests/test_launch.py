@@ -35,7 +35,9 @@ def start(tmp_path: Path, body: str) -> WorkerProcess:
     script = tmp_path / "worker.py"
     script.write_text(PRELUDE + textwrap.dedent(body))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return WorkerProcess([sys.executable, str(script)], environment, tmp_path / "logs" / "worker.log")
+    return WorkerProcess(
+        [sys.executable, str(script)], environment, tmp_path / "logs" / "worker.log"
+    )
 
 
 def test_messages_arrive_in_order_until_the_last_word(tmp_path):
@@ -178,7 +180,9 @@ print(next(worker.messages(30))["pid"], flush=True)
 os.kill(os.getpid(), 9)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", parent], capture_output=True, text=True, env=environment, timeout=60
+    )
     pid = int(done.stdout)
     deadline = time.monotonic() + 5
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
@@ -188,7 +192,12 @@ os.kill(os.getpid(), 9)
 
 def test_the_environment_is_complete_before_the_start(tmp_path):
     made = worker_environment(
-        "keras", threads=3, device="cpu", deterministic=True, home=tmp_path, inherited={"PATH": "/bin"}
+        "keras",
+        threads=3,
+        device="cpu",
+        deterministic=True,
+        home=tmp_path,
+        inherited={"PATH": "/bin"},
     )
     assert made["OMP_NUM_THREADS"] == made["TF_NUM_INTRAOP_THREADS"] == "3"
     assert made["KERAS_BACKEND"] == "tensorflow"
@@ -196,7 +205,9 @@ def test_the_environment_is_complete_before_the_start(tmp_path):
     assert made["CUDA_VISIBLE_DEVICES"] == "-1"
     assert made["TF_ENABLE_ONEDNN_OPTS"] == "0"
     assert made["PATH"] == "/bin"
-    fast = worker_environment("torch", threads=1, device="auto", deterministic=False, home=tmp_path, inherited={})
+    fast = worker_environment(
+        "torch", threads=1, device="auto", deterministic=False, home=tmp_path, inherited={}
+    )
     assert "CUDA_VISIBLE_DEVICES" not in fast
 
 

@@ -1,4 +1,6 @@
-"""The parent's side stays light: no framework, no scikit-learn, no SciPy for help, validate, show and list."""
+"""The parent's side stays light: no framework, no scikit-learn, no SciPy for help, validate, show
+and list.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def modules_after(folder: Path, *arguments: str) -> set[str]:
     """Top-level modules in a fresh process after a command that must succeed."""
     (folder / "light.yaml").write_text(CONFIG, encoding="utf-8")
     command = [sys.executable, "-c", PROBE, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=True
+    )
     code, names = json.loads(done.stderr.splitlines()[-1])
     assert code == 0, done.stderr
     return set(names)
@@ -64,7 +68,9 @@ def test_the_probe_sees_what_is_imported(tmp_path: Path) -> None:
 
 def test_python_m_nncompare(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nncompare", "--version"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.startswith("nncompare ")
     assert done.stderr == ""
 
@@ -72,7 +78,9 @@ def test_python_m_nncompare(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nncompare", "schema"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -37,7 +37,8 @@ def test_shipped_configs_load_and_come_back(path: Path) -> None:
     try:
         experiment = load(path, signature_of=signature)
     except DataError:
-        experiment = load(path)  # a text file that is not at hand decides shapes, not what the file says
+        # a text file that is not at hand decides shapes, not what the file says
+        experiment = load(path)
     written = parse(dump(experiment), "dump").root
     assert written is not None
     assert load_mapping(written.plain()) == experiment
@@ -57,7 +58,10 @@ def test_every_data_set_has_a_default_task(name: str) -> None:
 
 
 def test_numbers_are_yaml_1_2(tmp_path: Path) -> None:
-    text = "data: {name: digits}\nmodel: {family: mlp}\ntrain: {optimizer: {name: sgd, lr: 1e-3, nesterov: True}}\n"
+    text = (
+        "data: {name: digits}\nmodel: {family: mlp}\ntrain: {optimizer: {name: sgd, lr: 1e-3,"
+        " nesterov: True}}\n"
+    )
     optimizer = load(write(tmp_path, text)).train.optimizer
     assert optimizer.lr == 1e-3
     assert getattr(optimizer, "nesterov") is True  # noqa: B009
@@ -75,10 +79,16 @@ def test_numbers_are_yaml_1_2(tmp_path: Path) -> None:
         ("train.clip_norm=null", ("train", "clip_norm"), None),
         ("name='5'", ("name",), "5"),
         ("backends=[keras]", ("backends",), ("keras",)),
-        ("sweep.grid={train.batch_size: [1, 2]}", ("sweep",), {"grid": {"train.batch_size": [1, 2]}}),
+        (
+            "sweep.grid={train.batch_size: [1, 2]}",
+            ("sweep",),
+            {"grid": {"train.batch_size": [1, 2]}},
+        ),
     ],
 )
-def test_overrides_reach_values_and_defaults(override: str, path: tuple[str, ...], value: object) -> None:
+def test_overrides_reach_values_and_defaults(
+    override: str, path: tuple[str, ...], value: object
+) -> None:
     found: Any = load_mapping(SMALL, [override])
     for part in path:
         found = getattr(found, part)
@@ -93,13 +103,18 @@ def test_an_override_reaches_a_key_with_dots_and_leaves_the_rest() -> None:
 
 
 def test_overrides_apply_in_order_and_backends_replace() -> None:
-    experiment = load_mapping(SMALL, ["train.epochs=5", "train.epochs=6"], backends=["keras", "torch", "keras"])
+    experiment = load_mapping(
+        SMALL, ["train.epochs=5", "train.epochs=6"], backends=["keras", "torch", "keras"]
+    )
     assert experiment.train.epochs == 6
     assert experiment.backends == ("keras", "torch")
 
 
 def test_an_aliased_value_changes_in_one_place_only(tmp_path: Path) -> None:
-    path = write(tmp_path, "data: {name: digits}\nmodel: {family: mlp, hidden: &h [32, 16]}\nsweep: {x: *h}\n")
+    path = write(
+        tmp_path,
+        "data: {name: digits}\nmodel: {family: mlp, hidden: &h [32, 16]}\nsweep: {x: *h}\n",
+    )
     experiment = load(path, ["model.hidden.0=64"])
     assert getattr(experiment.model, "hidden") == (64, 16)  # noqa: B009
     assert experiment.sweep == {"x": [32, 16]}
@@ -148,9 +163,8 @@ def test_options_are_overrides_with_their_own_name() -> None:
 def test_all_problems_come_in_one_pass_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        "data: {name: digits, tst: 0.1}\n"
-        "model: {family: cnn, kernel: 99, padding: valid}\n"
-        "train:\n  epochs: '3'\n  epochs: 4\n  optimizer: {name: adam, lr: .nan}\nbackends: [tensorflw]\n",
+        "data: {name: digits, tst: 0.1}\nmodel: {family: cnn, kernel: 99, padding: valid}\ntrain:\n"
+        "  epochs: '3'\n  epochs: 4\n  optimizer: {name: adam, lr: .nan}\nbackends: [tensorflw]\n",
     )
     found = problems_of(path, ["train.seed=x"], signature_of=signature)
     assert [(item.path, item.line, item.column) for item in found] == [
@@ -165,7 +179,9 @@ def test_all_problems_come_in_one_pass_in_the_order_of_the_file(tmp_path: Path) 
 
 def test_impossible_shapes_are_found_beside_other_problems(tmp_path: Path) -> None:
     path = write(
-        tmp_path, "data: {name: digits}\nmodel: {family: cnn, kernel: 99, padding: valid}\ntrain: {epochs: 0}\n"
+        tmp_path,
+        "data: {name: digits}\nmodel: {family: cnn, kernel: 99, padding: valid}\ntrain: {epochs:"
+        " 0}\n",
     )
     found = problems_of(path, signature_of=signature)
     assert [(item.path, item.line, item.column) for item in found] == [
@@ -183,14 +199,18 @@ def test_the_caret_stands_under_the_value(tmp_path: Path) -> None:
 
 
 def test_a_very_long_line_is_not_printed_whole(tmp_path: Path) -> None:
-    path = write(tmp_path, "data: {name: digits}\nmodel: {family: mlp, hidden: [" + "1, " * 2000 + "x]}\n")
+    path = write(
+        tmp_path, "data: {name: digits}\nmodel: {family: mlp, hidden: [" + "1, " * 2000 + "x]}\n"
+    )
     (problem,) = problems_of(path)
     assert problem.column == 30 + 6000 + 1
     assert len(str(problem)) < 400
 
 
 def test_pool_null_survives_the_way_back() -> None:
-    experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "cnn", "pool": None}})
+    experiment = load_mapping(
+        {"data": {"name": "digits"}, "model": {"family": "cnn", "pool": None}}
+    )
     assert to_mapping(experiment)["model"]["pool"] is None
     assert load_mapping(to_mapping(experiment)) == experiment
 
@@ -205,8 +225,15 @@ def test_the_limit_is_on_the_file_not_on_its_values(tmp_path: Path) -> None:
 FLOATS = st.floats(min_value=1e-300, max_value=1e300, allow_nan=False)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 DATAS = st.one_of(
-    st.builds(lambda path, limit: {"name": "mnist", "path": path, "limit": limit}, TEXTS, st.integers(2, 9)),
-    st.builds(lambda pattern: {"name": "pattern", "pattern": pattern}, st.lists(st.integers(0, 9), min_size=1)),
+    st.builds(
+        lambda path, limit: {"name": "mnist", "path": path, "limit": limit},
+        TEXTS,
+        st.integers(2, 9),
+    ),
+    st.builds(
+        lambda pattern: {"name": "pattern", "pattern": pattern},
+        st.lists(st.integers(0, 9), min_size=1),
+    ),
     st.just({"name": "random", "shape": [3, 4, 5], "vocabulary": None}),
 )
 LAYER = st.one_of(
@@ -218,23 +245,45 @@ LAYER = st.one_of(
 )  # fmt: skip
 LAYERS = st.lists(LAYER, min_size=1, max_size=3)
 MODELS = st.one_of(
-    st.builds(lambda layers, inner: {"layers": [*layers, {"type": "residual", "layers": inner}]}, LAYERS, LAYERS),
-    st.builds(lambda hidden: {"family": "mlp", "hidden": hidden}, st.lists(st.integers(1, 2**40), min_size=1)),
-    st.sampled_from([{"family": "cnn", "pool": None, "kernel": [3, 5]}, {"family": "rnn", "cell": "gru"}]),
+    st.builds(
+        lambda layers, inner: {"layers": [*layers, {"type": "residual", "layers": inner}]},
+        LAYERS,
+        LAYERS,
+    ),
+    st.builds(
+        lambda hidden: {"family": "mlp", "hidden": hidden},
+        st.lists(st.integers(1, 2**40), min_size=1),
+    ),
+    st.sampled_from(
+        [{"family": "cnn", "pool": None, "kernel": [3, 5]}, {"family": "rnn", "cell": "gru"}]
+    ),
 )
 OPTIMIZERS = st.one_of(
     st.builds(lambda lr: {"name": "adam", "lr": lr}, FLOATS),
-    st.builds(lambda lr, m: {"name": "sgd", "lr": lr, "momentum": m, "nesterov": True}, FLOATS, st.floats(0, 0.999)),
+    st.builds(
+        lambda lr, m: {"name": "sgd", "lr": lr, "momentum": m, "nesterov": True},
+        FLOATS,
+        st.floats(0, 0.999),
+    ),
 )
 SWEEPS = st.dictionaries(
-    TEXTS, st.one_of(TEXTS, st.integers(), st.booleans(), st.none(), st.lists(TEXTS, max_size=3)), max_size=3
+    TEXTS,
+    st.one_of(TEXTS, st.integers(), st.booleans(), st.none(), st.lists(TEXTS, max_size=3)),
+    max_size=3,
 )
 
 
 @settings(deadline=None, max_examples=60)
 @given(data=DATAS, model=MODELS, optimizer=OPTIMIZERS, sweep=SWEEPS, seed=st.integers(0, 2**63 - 1))
-def test_dump_and_load_are_inverse(data: Any, model: Any, optimizer: Any, sweep: Any, seed: int) -> None:
-    mapping = {"data": data, "model": model, "train": {"optimizer": optimizer, "seed": seed}, "sweep": sweep}
+def test_dump_and_load_are_inverse(
+    data: Any, model: Any, optimizer: Any, sweep: Any, seed: int
+) -> None:
+    mapping = {
+        "data": data,
+        "model": model,
+        "train": {"optimizer": optimizer, "seed": seed},
+        "sweep": sweep,
+    }
     experiment = load_mapping(mapping)
     document = parse(dump(experiment), "dump")
     assert document.problems == []
@@ -243,7 +292,11 @@ def test_dump_and_load_are_inverse(data: Any, model: Any, optimizer: Any, sweep:
 
 
 @settings(deadline=None, max_examples=60)
-@given(lr=FLOATS, epochs=st.integers(1, 10**9), hidden=st.lists(st.integers(1, 10**6), min_size=1, max_size=5))
+@given(
+    lr=FLOATS,
+    epochs=st.integers(1, 10**9),
+    hidden=st.lists(st.integers(1, 10**6), min_size=1, max_size=5),
+)
 def test_overrides_say_the_same_as_the_file(lr: float, epochs: int, hidden: list[int]) -> None:
     mapping = {
         **SMALL,
@@ -256,7 +309,9 @@ def test_overrides_say_the_same_as_the_file(lr: float, epochs: int, hidden: list
 
 @settings(deadline=None, max_examples=150)
 @given(text=st.text(st.sampled_from("ab:[]{}&*!?|>-'\"%@#,\n\t 019.~<=\x01é"), max_size=40))
-def test_any_text_is_an_experiment_or_a_config_error(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_text_is_an_experiment_or_a_config_error(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = write(tmp_path_factory.getbasetemp(), text, "fuzz.yaml")
     with pytest.raises(ConfigError):
         load(path, [f"name={text}"])

@@ -24,8 +24,13 @@ NESTED = [
     {"type": "embedding", "units": 4},
     {
         "type": "residual",
-        "layers": [{"type": "layer_norm"}, {"type": "residual", "layers": [{"type": "leaky_relu"}]}],
-        "shortcut": [{"type": "dense", "units": 4, "initializer": {"name": "normal", "scale": 0.1}}],
+        "layers": [
+            {"type": "layer_norm"},
+            {"type": "residual", "layers": [{"type": "leaky_relu"}]},
+        ],
+        "shortcut": [
+            {"type": "dense", "units": 4, "initializer": {"name": "normal", "scale": 0.1}}
+        ],
     },
     {"type": "lstm", "units": 3, "forget_bias": 0.5},
     {"type": "dense", "units": 3},
@@ -36,7 +41,12 @@ MODELS: list[dict[str, Any]] = [
     {"family": "attention", "feed_forward": 8},
     {"layers": NESTED},
 ]
-DEFAULTS = {"layer_norm.epsilon": 0.5, "leaky_relu.slope": 0.25, "batch_norm.epsilon": 0.125, "adam.lr": 0.75}
+DEFAULTS = {
+    "layer_norm.epsilon": 0.5,
+    "leaky_relu.slope": 0.25,
+    "batch_norm.epsilon": 0.125,
+    "adam.lr": 0.75,
+}
 
 
 def experiment(model: dict[str, Any], convention: str = "native", **train: Any) -> Experiment:
@@ -52,12 +62,17 @@ def open_fields(spec: Experiment) -> list[tuple[str, list[str]]]:
     """Every layer's fields that the file leaves open, and the optimizer's."""
     parts = [(node.name, node.layer) for node in job_of(spec).model.walk()]
     parts.append(("optimizer", spec.train.optimizer))
-    return [(name, [field for field in type(part).model_fields if part.leaves_open(field)]) for name, part in parts]
+    return [
+        (name, [field for field in type(part).model_fields if part.leaves_open(field)])
+        for name, part in parts
+    ]
 
 
 @pytest.mark.parametrize("convention", ["aligned", "native"])
 @pytest.mark.parametrize("model", MODELS)
-def test_the_job_folder_keeps_open_what_is_open(tmp_path: Path, model: dict[str, Any], convention: str) -> None:
+def test_the_job_folder_keeps_open_what_is_open(
+    tmp_path: Path, model: dict[str, Any], convention: str
+) -> None:
     spec = experiment(model, convention)
     jobs.write(tmp_path, job_of(spec), data=tmp_path)
     job, _, _ = jobs.read(tmp_path)
@@ -66,7 +81,9 @@ def test_the_job_folder_keeps_open_what_is_open(tmp_path: Path, model: dict[str,
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_dumped_native_experiment_leaves_the_same_open(tmp_path: Path, model: dict[str, Any]) -> None:
+def test_a_dumped_native_experiment_leaves_the_same_open(
+    tmp_path: Path, model: dict[str, Any]
+) -> None:
     spec = experiment(model)
     (tmp_path / "dumped.yaml").write_text(dump(spec))
     again = load(tmp_path / "dumped.yaml")
@@ -88,7 +105,11 @@ def test_parts_made_in_python_keep_the_word_that_chooses_them() -> None:
 
 
 def test_a_family_hands_on_an_initializer_only_if_it_is_given() -> None:
-    for model in ({"family": "mlp", "embedding": 4}, {"family": "rnn", "embedding": 4}, {"family": "attention"}):
+    for model in (
+        {"family": "mlp", "embedding": 4},
+        {"family": "rnn", "embedding": 4},
+        {"family": "attention"},
+    ):
         plain = dict(open_fields(experiment(model)))
         given = dict(open_fields(experiment({**model, "initializer": "xavier_normal"})))
         assert "initializer" in plain["dense_1"]
@@ -96,7 +117,9 @@ def test_a_family_hands_on_an_initializer_only_if_it_is_given() -> None:
 
 
 def test_resolving_fills_what_is_open_at_every_depth() -> None:
-    spec = experiment({"layers": [*NESTED[:1], NESTED[1], {"type": "layer_norm", "epsilon": 1e-5}, *NESTED[2:]]})
+    spec = experiment(
+        {"layers": [*NESTED[:1], NESTED[1], {"type": "layer_norm", "epsilon": 1e-5}, *NESTED[2:]]}
+    )
     resolved = native.resolve(job_of(spec), DEFAULTS)
     values = {node.name: getattr(node.layer, "epsilon", None) for node in resolved.model.walk()}
     assert values["layer_norm_1"] == 0.5
@@ -128,4 +151,7 @@ def test_parameters_that_only_a_framework_has_are_counted() -> None:
     job = job_of(experiment({"family": "mlp", "embedding": 4, "batch_norm": True}))
     params = initial_params(job.model, 3)
     assert native.trained_count(job, params) == job.model.trainable_count
-    assert native.trained_count(job, {**params, "lstm_1.recurrent_bias": np.zeros(8)}) == job.model.trainable_count + 8
+    assert (
+        native.trained_count(job, {**params, "lstm_1.recurrent_bias": np.zeros(8)})
+        == job.model.trainable_count + 8
+    )

@@ -19,10 +19,16 @@ class Machine:
         monkeypatch.setattr(neighbours.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
         monkeypatch.setattr(
-            neighbours.psutil, "cpu_times", lambda: SimpleNamespace(user=self.busy, idle=1e9, steal=0.0)
+            neighbours.psutil,
+            "cpu_times",
+            lambda: SimpleNamespace(user=self.busy, idle=1e9, steal=0.0),
         )
         times = {"system": 0.0, "children_system": 0.0}
-        monkeypatch.setattr(os, "times", lambda: SimpleNamespace(user=self.own, children_user=self.children, **times))
+        monkeypatch.setattr(
+            os,
+            "times",
+            lambda: SimpleNamespace(user=self.own, children_user=self.children, **times),
+        )
 
     def spent(self) -> SimpleNamespace:
         return SimpleNamespace(user=self.busy, idle=1e9, steal=0.0)
@@ -32,7 +38,9 @@ class Machine:
     ("busy", "own", "children", "share"),
     [(10.0, 2.0, 8.0, 0.0), (16.0, 2.0, 8.0, 0.3), (9.9, 2.0, 8.0, 0.0), (20.0, 0.0, 0.0, 1.0)],
 )
-def test_share(monkeypatch: pytest.MonkeyPatch, busy: float, own: float, children: float, share: float) -> None:
+def test_share(
+    monkeypatch: pytest.MonkeyPatch, busy: float, own: float, children: float, share: float
+) -> None:
     machine = Machine(monkeypatch)
     machine.busy, machine.own, machine.children = 100.0, 5.0, 7.0
     counted = Neighbours()

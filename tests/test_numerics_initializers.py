@@ -7,11 +7,22 @@ import pytest
 
 from nncompare.numerics.initializers import draw, initial_params
 from nncompare.spec.initializers import Initializer
-from nncompare.spec.layers import Attention, BatchNorm, Conv2d, Dense, Gru, Lstm, Parameter, TensorSpec
+from nncompare.spec.layers import (
+    Attention,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Gru,
+    Lstm,
+    Parameter,
+    TensorSpec,
+)
 from nncompare.spec.model import resolve
 
 
-def parameter(name: str, shape: tuple[int, ...] = (300, 200), scale: float | None = None, **more: int) -> Parameter:
+def parameter(
+    name: str, shape: tuple[int, ...] = (300, 200), scale: float | None = None, **more: int
+) -> Parameter:
     initializer = Initializer(name=name, scale=scale)  # type: ignore[arg-type]
     fans = {"fan_in": shape[0], "fan_out": shape[-1], **more}
     return Parameter(name="kernel", shape=shape, role="kernel", initializer=initializer, **fans)
@@ -33,7 +44,8 @@ def test_normal_moments(name: str, scale: float | None, deviation: float) -> Non
     values = draw(parameter(name, scale=scale), "w", 0)
     assert values.std() == pytest.approx(deviation, rel=0.015)
     assert abs(values.mean()) < 0.02 * deviation
-    assert (np.abs(values) > 2.5 * deviation).mean() == pytest.approx(0.0124, abs=0.003)  # tails are not cut
+    # tails are not cut
+    assert (np.abs(values) > 2.5 * deviation).mean() == pytest.approx(0.0124, abs=0.003)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +75,9 @@ def test_orthogonal_rows_or_columns(shape: tuple[int, int], gain: float | None) 
 
 
 def test_orthogonal_has_no_preferred_sign() -> None:
-    """Without the correction of signs the trace of Q would be biased: the diagonal of R is negative in LAPACK."""
+    """Without the correction of signs the trace of Q would be biased: the diagonal of R is negative
+    in LAPACK.
+    """
     traces = [np.trace(draw(parameter("orthogonal", (4, 4)), f"w{k}", 0)) for k in range(400)]
     assert abs(np.mean(traces)) < 0.2  # the trace of a Haar matrix has mean 0 and variance 1
 
@@ -99,13 +113,22 @@ def test_biases_scales_and_running_statistics() -> None:
         "batch_norm_1.running_mean",
         "batch_norm_1.running_variance",
     ]
-    for name, value in (("scale", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_variance", 1.0)):
+    for name, value in (
+        ("scale", 1.0),
+        ("bias", 0.0),
+        ("running_mean", 0.0),
+        ("running_variance", 1.0),
+    ):
         assert (params[f"batch_norm_1.{name}"] == value).all()
     assert all(array.dtype == np.float64 for array in params.values())
 
 
 def test_forget_gate_starts_open() -> None:
-    for forget, expected in ((1.0, [0, 0, 1, 1, 0, 0, 0, 0]), (2.5, [0, 0, 2.5, 2.5, 0, 0, 0, 0]), (0.0, [0] * 8)):
+    for forget, expected in (
+        (1.0, [0, 0, 1, 1, 0, 0, 0, 0]),
+        (2.5, [0, 0, 2.5, 2.5, 0, 0, 0, 0]),
+        (0.0, [0] * 8),
+    ):
         params = initial_params(resolve([Lstm(units=2, forget_bias=forget)], TensorSpec((3, 4))), 0)
         assert params["lstm_1.bias"].tolist() == expected
     gru = initial_params(resolve([Gru(units=2)], TensorSpec((3, 4))), 0)
@@ -119,5 +142,7 @@ def test_a_stream_depends_on_seed_and_name_alone() -> None:
     assert not np.array_equal(draw(one, "a.kernel", 3), draw(one, "b.kernel", 3))
     assert not np.array_equal(draw(one, "a.kernel", 3), draw(one, "a.kernel", 4))
     short = initial_params(resolve([Conv2d(filters=2)], TensorSpec((5, 5, 1))), 1)
-    longer = initial_params(resolve([Conv2d(filters=2), Conv2d(filters=2)], TensorSpec((5, 5, 1))), 1)
+    longer = initial_params(
+        resolve([Conv2d(filters=2), Conv2d(filters=2)], TensorSpec((5, 5, 1))), 1
+    )
     assert np.array_equal(short["conv2d_1.kernel"], longer["conv2d_1.kernel"])

@@ -48,7 +48,16 @@ def plain(model: Model, params: Params, x: Array = X) -> float:
 
 
 def held(model: Model, params: Params, x: Array = X) -> Any:
-    return smooth_loss(model, "classification", params, x, Y, forward=reference.FORWARD, penalty=PENALTY, masks=None)
+    return smooth_loss(
+        model,
+        "classification",
+        params,
+        x,
+        Y,
+        forward=reference.FORWARD,
+        penalty=PENALTY,
+        masks=None,
+    )
 
 
 @pytest.mark.parametrize("kind", KINKED)
@@ -60,16 +69,22 @@ def test_the_value_and_the_gradient_are_those_of_the_loss(kind: str) -> None:
     for name in model.parameters:
         direction = {name: np.random.default_rng(2).standard_normal(params[name].shape)}
         expected = directional_derivative(lambda p: plain(model, p), params, direction, 1e-7)
-        assert directional_derivative(f, params, direction, 1e-4) == pytest.approx(expected, rel=1e-6, abs=1e-8)
+        assert directional_derivative(f, params, direction, 1e-4) == pytest.approx(
+            expected, rel=1e-6, abs=1e-8
+        )
 
 
 def stands(model: Model, params: Params, direction: Params, x: Array) -> None:
-    """Held, the slope is that of the shortest steps; longer ones of the plain loss agree on another."""
+    """Held, the slope is that of the shortest steps; longer ones of the plain loss agree on
+    another.
+    """
     right = directional_derivative(lambda p: plain(model, p, x), params, direction, 1e-8)
     value, error = refined_derivative(held(model, params, x), params, direction)
     assert value == pytest.approx(right, rel=1e-5)
     assert error < 1e-9
-    across, _ = refined_derivative(lambda p: plain(model, p, x), params, direction, (1e-3, 1e-4, 1e-5))
+    across, _ = refined_derivative(
+        lambda p: plain(model, p, x), params, direction, (1e-3, 1e-4, 1e-5)
+    )
     assert abs(across - right) > 1e-3 * abs(right)
 
 
@@ -100,5 +115,10 @@ def test_an_l1_penalty_keeps_its_signs() -> None:
     params["dense_1.kernel"][0, 0] = 1e-9
     direction = {"dense_1.kernel": np.zeros_like(params["dense_1.kernel"])}
     direction["dense_1.kernel"][0, 0] = -1.0
-    far = {**params, "dense_1.kernel": params["dense_1.kernel"] + 1e-3 * direction["dense_1.kernel"]}
-    assert plain(model, far) - held(model, params)(far) == pytest.approx(2 * PENALTY.l1 * (1e-3 - 1e-9), rel=1e-6)
+    far = {
+        **params,
+        "dense_1.kernel": params["dense_1.kernel"] + 1e-3 * direction["dense_1.kernel"],
+    }
+    assert plain(model, far) - held(model, params)(far) == pytest.approx(
+        2 * PENALTY.l1 * (1e-3 - 1e-9), rel=1e-6
+    )

@@ -18,7 +18,9 @@ def test_softmax_cross_entropy_by_hand() -> None:
     logits, targets = np.array([[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]]), np.array([1, 0])
     first = -log(exp(2) / (exp(1) + exp(2) + exp(0.5)))
     second = -log(1 / (2 + exp(3)))
-    assert losses.softmax_cross_entropy(logits, targets) == pytest.approx((first + second) / 2, rel=1e-15)
+    assert losses.softmax_cross_entropy(logits, targets) == pytest.approx(
+        (first + second) / 2, rel=1e-15
+    )
 
 
 def test_softmax_cross_entropy_is_the_mean_over_steps_too() -> None:
@@ -50,7 +52,9 @@ def test_large_logits_neither_overflow_nor_lose_the_loss(size: float) -> None:
 
 
 def test_small_losses_keep_their_digits() -> None:
-    assert losses.sigmoid_cross_entropy(np.array([[-40.0]]), np.array([[0.0]])) == pytest.approx(exp(-40), rel=1e-14)
+    assert losses.sigmoid_cross_entropy(np.array([[-40.0]]), np.array([[0.0]])) == pytest.approx(
+        exp(-40), rel=1e-14
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,8 +82,12 @@ def test_penalty_counts_kernels_only() -> None:
     layers = [Embedding(units=2), Lstm(units=2), BatchNorm(), Dense(units=2)]
     model = resolve(layers, TensorSpec((3,), 4))
     params = {name: STREAM.normal(size=item.shape) for name, item in model.parameters.items()}
-    kernels = [params[name] for name in ("lstm_1.kernel", "lstm_1.recurrent_kernel", "dense_1.kernel")]
-    expected = 0.3 * sum(np.abs(w).sum() for w in kernels) + 0.2 * sum((w**2).sum() for w in kernels)
+    kernels = [
+        params[name] for name in ("lstm_1.kernel", "lstm_1.recurrent_kernel", "dense_1.kernel")
+    ]
+    expected = 0.3 * sum(np.abs(w).sum() for w in kernels) + 0.2 * sum(
+        (w**2).sum() for w in kernels
+    )
     assert losses.penalty(params, model, 0.3, 0.2) == pytest.approx(expected, rel=1e-14)
     found = losses.penalty_gradients(params, model, 0.3, 0.2)
     assert set(found) == {name for name, item in model.parameters.items() if item.trainable}
@@ -90,5 +98,7 @@ def test_penalty_counts_kernels_only() -> None:
 
 def test_penalty_gradient_of_zero_is_zero() -> None:
     model = resolve([Flatten(), Dense(units=1, bias=False)], TensorSpec((3,)))
-    found = losses.penalty_gradients({"dense_1.kernel": np.array([[0.0], [2.0], [-1.0]])}, model, 0.5, 0.1)
+    found = losses.penalty_gradients(
+        {"dense_1.kernel": np.array([[0.0], [2.0], [-1.0]])}, model, 0.5, 0.1
+    )
     np.testing.assert_allclose(found["dense_1.kernel"], [[0.0], [0.9], [-0.7]], rtol=1e-15)

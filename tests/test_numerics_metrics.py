@@ -30,7 +30,9 @@ def test_classification_per_step_counts_every_step() -> None:
 def test_binary_agrees_with_scikit_learn() -> None:
     logits, targets = STREAM.normal(size=(200, 1)), STREAM.integers(0, 2, (200, 1)).astype(float)
     found = evaluate("binary", logits, targets)
-    assert found["loss"] == pytest.approx(sk.log_loss(targets, 1 / (1 + np.exp(-logits))), rel=1e-12)
+    assert found["loss"] == pytest.approx(
+        sk.log_loss(targets, 1 / (1 + np.exp(-logits))), rel=1e-12
+    )
     assert found["accuracy"] == sk.accuracy_score(targets, logits > 0)
 
 
@@ -57,13 +59,21 @@ def test_constant_targets_have_no_r2(value: float) -> None:
 
 
 def test_one_example_has_no_r2() -> None:
-    assert evaluate("regression", np.array([[1.0]]), np.array([[3.0]])) == {"loss": 4.0, "mae": 2.0, "r2": None}
+    assert evaluate("regression", np.array([[1.0]]), np.array([[3.0]])) == {
+        "loss": 4.0,
+        "mae": 2.0,
+        "r2": None,
+    }
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_outputs_that_are_not_finite_give_none(wrong: float) -> None:
     y = np.array([[1.0], [0.0]])
-    assert evaluate("regression", np.array([[wrong], [0.0]]), y) == {"loss": None, "mae": None, "r2": None}
+    assert evaluate("regression", np.array([[wrong], [0.0]]), y) == {
+        "loss": None,
+        "mae": None,
+        "r2": None,
+    }
     logits, targets = np.array([[wrong, 0.0], [1.0, 0.0]]), np.array([0, 1])
     found = evaluate("classification", logits, targets)
     assert found["accuracy"] is None

@@ -22,15 +22,23 @@ STREAM = np.random.default_rng(2)
 Array = np.ndarray
 
 
-def build(*layers: dict[str, Any], shape: tuple[int, ...], vocabulary: int | None = None) -> tuple[Model, Any, Array]:
+def build(
+    *layers: dict[str, Any], shape: tuple[int, ...], vocabulary: int | None = None
+) -> tuple[Model, Any, Array]:
     """Model, random parameters, random batch of 3."""
     family = LayerList.model_validate({"family": "layers", "layers": list(layers)})
     model = resolve(family.layers, TensorSpec(shape, vocabulary))
-    params = {name: 0.3 + 0.5 * STREAM.normal(size=item.shape) for name, item in model.parameters.items()}
+    params = {
+        name: 0.3 + 0.5 * STREAM.normal(size=item.shape) for name, item in model.parameters.items()
+    }
     for name in params:
         if name.endswith("variance"):
             params[name] = np.abs(params[name]) + 0.1
-    x = STREAM.integers(0, vocabulary, (3, *shape)) if vocabulary else STREAM.normal(size=(3, *shape))
+    x = (
+        STREAM.integers(0, vocabulary, (3, *shape))
+        if vocabulary
+        else STREAM.normal(size=(3, *shape))
+    )
     return model, params, x
 
 
@@ -49,12 +57,17 @@ def test_dense_works_on_the_last_axis(shape: tuple[int, ...]) -> None:
     assert y.shape == (3, *shape[:-1], 2)
     for index in np.ndindex(*x.shape[:-1]):
         for unit in range(2):
-            expected = sum(x[index][k] * p["dense_1.kernel"][k, unit] for k in range(4)) + p["dense_1.bias"][unit]
+            expected = (
+                sum(x[index][k] * p["dense_1.kernel"][k, unit] for k in range(4))
+                + p["dense_1.bias"][unit]
+            )
             assert y[index][unit] == pytest.approx(expected, rel=1e-13)
 
 
 def test_embedding_and_positions() -> None:
-    model, p, x = build({"type": "embedding", "units": 2}, {"type": "position"}, shape=(5,), vocabulary=3)
+    model, p, x = build(
+        {"type": "embedding", "units": 2}, {"type": "position"}, shape=(5,), vocabulary=3
+    )
     y = reference.forward(model, p, x)
     for n, t in product(range(3), range(5)):
         near(y[n, t], p["embedding_1.table"][x[n, t]] + p["position_1.table"][t])
@@ -64,12 +77,19 @@ CONVOLUTIONS = [
     ({"kernel": 3}, (6, 5), ((0, 0), (0, 0)), (1, 1)),
     ({"kernel": 3, "stride": 2, "padding": "same"}, (6, 7), ((0, 1), (1, 1)), (2, 2)),
     ({"kernel": [4, 2], "padding": "same"}, (6, 5), ((1, 2), (0, 1)), (1, 1)),
-    ({"kernel": [3, 2], "stride": [2, 1], "padding": [1, 2], "bias": False}, (5, 7), ((1, 1), (2, 2)), (2, 1)),
+    (
+        {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 2], "bias": False},
+        (5, 7),
+        ((1, 1), (2, 2)),
+        (2, 1),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("fields", "size", "pads", "stride"), CONVOLUTIONS)
-def test_convolution_against_loops(fields: dict[str, Any], size: Any, pads: Any, stride: Any) -> None:
+def test_convolution_against_loops(
+    fields: dict[str, Any], size: Any, pads: Any, stride: Any
+) -> None:
     model, p, x = build({"type": "conv2d", "filters": 2, **fields}, shape=(*size, 3))
     y, kernel = reference.forward(model, p, x), p["conv2d_1.kernel"]
     assert y.shape[1:] == model.output.shape
@@ -92,14 +112,18 @@ def test_convolution_against_loops(fields: dict[str, Any], size: Any, pads: Any,
         ({"pool": [3, 2], "stride": [1, 2]}, (0, 0), (3, 2), (1, 2)),
     ],
 )
-def test_pools_see_real_values_only(kind: str, fields: dict[str, Any], before: Any, window: Any, stride: Any) -> None:
+def test_pools_see_real_values_only(
+    kind: str, fields: dict[str, Any], before: Any, window: Any, stride: Any
+) -> None:
     model, p, x = build({"type": kind, **fields}, shape=(6, 7, 2))
     x -= 10  # a padded zero would win the maximum and change the mean
     y = reference.forward(model, p, x)
     for n, row, column, c in np.ndindex(*y.shape):
         top, left = row * stride[0] - before[0], column * stride[1] - before[1]
         seen = x[n, max(top, 0) : top + window[0], max(left, 0) : left + window[1], c]
-        assert y[n, row, column, c] == pytest.approx(seen.max() if kind == "max_pool2d" else seen.mean(), rel=1e-13)
+        assert y[n, row, column, c] == pytest.approx(
+            seen.max() if kind == "max_pool2d" else seen.mean(), rel=1e-13
+        )
 
 
 def test_lstm_unrolled_by_hand() -> None:
@@ -115,7 +139,9 @@ def test_lstm_unrolled_by_hand() -> None:
     forget = logistic(0.2 * -1 - 0.6 * h1 + 0.02)
     c2 = forget * c1 + logistic(0.1 * -1 + 0.5 * h1 + 0.01) * tanh(0.3 * -1 + 0.7 * h1 + 0.03)
     h2 = logistic(0.4 * -1 - 0.8 * h1 + 0.04) * tanh(c2)
-    assert reference.forward(model, p, np.array([[[2.0], [-1.0]]])).item() == pytest.approx(h2, rel=1e-14)
+    assert reference.forward(model, p, np.array([[[2.0], [-1.0]]])).item() == pytest.approx(
+        h2, rel=1e-14
+    )
 
 
 def test_gru_unrolled_by_hand() -> None:
@@ -146,7 +172,9 @@ def test_rnn_unrolled_by_hand() -> None:
         "rnn_1.bias": np.array([0.1]),
     }
     expected = tanh(0.3 * -1 - 0.7 * tanh(0.3 * 2 + 0.1) + 0.1)
-    assert reference.forward(model, p, np.array([[[2.0], [-1.0]]])).item() == pytest.approx(expected, rel=1e-14)
+    assert reference.forward(model, p, np.array([[[2.0], [-1.0]]])).item() == pytest.approx(
+        expected, rel=1e-14
+    )
 
 
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
@@ -190,7 +218,10 @@ def test_layer_norm_by_hand() -> None:
         row = x[n, t]
         mean = sum(row) / 4
         variance = sum((value - mean) ** 2 for value in row) / 4
-        near(y[n, t], (row - mean) / sqrt(variance + 0.1) * p["layer_norm_1.scale"] + p["layer_norm_1.bias"])
+        near(
+            y[n, t],
+            (row - mean) / sqrt(variance + 0.1) * p["layer_norm_1.scale"] + p["layer_norm_1.bias"],
+        )
 
 
 @pytest.mark.parametrize("shape", [(2,), (4, 2), (3, 4, 2)])
@@ -206,10 +237,14 @@ def test_batch_norm_in_training_and_evaluation(shape: tuple[int, ...]) -> None:
         unbiased = ((values - mean) ** 2).sum() / (values.size - 1)
         scale, bias = w["scale"][c], w["bias"][c]
         near(trained[..., c], (x[..., c] - mean) / sqrt(biased + 0.1) * scale + bias)
-        still = (x[..., c] - w["running_mean"][c]) / sqrt(w["running_variance"][c] + 0.1) * scale + bias
+        still = (x[..., c] - w["running_mean"][c]) / sqrt(
+            w["running_variance"][c] + 0.1
+        ) * scale + bias
         near(evaluated[..., c], still)
         near(new["batch_norm_1.running_mean"][c], 0.7 * w["running_mean"][c] + 0.3 * mean)
-        near(new["batch_norm_1.running_variance"][c], 0.7 * w["running_variance"][c] + 0.3 * unbiased)
+        near(
+            new["batch_norm_1.running_variance"][c], 0.7 * w["running_variance"][c] + 0.3 * unbiased
+        )
 
 
 def test_batch_norm_of_one_value() -> None:
@@ -240,7 +275,10 @@ def test_dropout_keeps_the_mean_and_needs_masks() -> None:
         ({"type": "relu"}, lambda x: max(x, 0.0)),
         ({"type": "leaky_relu", "slope": 0.2}, lambda x: x if x > 0 else 0.2 * x),
         ({"type": "gelu"}, lambda x: x * 0.5 * (1 + erf(x / sqrt(2)))),
-        ({"type": "gelu", "approximate": True}, lambda x: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))),
+        (
+            {"type": "gelu", "approximate": True},
+            lambda x: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))),
+        ),
         ({"type": "sigmoid"}, logistic),
         ({"type": "tanh"}, tanh),
     ],
@@ -272,11 +310,18 @@ def test_structure() -> None:
 
 def test_residual_reports_every_node_in_order() -> None:
     inner = [{"type": "dense", "units": 4}, {"type": "tanh"}]
-    block = {"type": "residual", "layers": inner, "shortcut": [{"type": "dense", "units": 4, "bias": False}]}
+    block = {
+        "type": "residual",
+        "layers": inner,
+        "shortcut": [{"type": "dense", "units": 4, "bias": False}],
+    }
     model, p, x = build(block, {"type": "residual", "layers": [{"type": "relu"}]}, shape=(3,))
     seen = reference.outputs(model, p, x)
     assert list(seen) == ["dense_1", "tanh_1", "dense_2", "residual_1", "relu_1", "residual_2"]
-    near(seen["residual_1"], np.tanh(x @ p["dense_1.kernel"] + p["dense_1.bias"]) + x @ p["dense_2.kernel"])
+    near(
+        seen["residual_1"],
+        np.tanh(x @ p["dense_1.kernel"] + p["dense_1.bias"]) + x @ p["dense_2.kernel"],
+    )
     near(seen["residual_2"], seen["residual_1"] + np.maximum(seen["residual_1"], 0))
 
 
@@ -287,7 +332,9 @@ def test_loss_adds_penalties_and_leaves_the_parameters() -> None:
     with_penalty = reference.loss(model, "regression", p, x, y, penalty=Penalty(l1=0.1, l2=0.2))
     w = p["dense_1.kernel"]
     assert plain == pytest.approx(((x @ w + p["dense_1.bias"] - y) ** 2).mean(), rel=1e-14)
-    assert with_penalty - plain == pytest.approx(0.1 * np.abs(w).sum() + 0.2 * (w**2).sum(), rel=1e-12)
+    assert with_penalty - plain == pytest.approx(
+        0.1 * np.abs(w).sum() + 0.2 * (w**2).sum(), rel=1e-12
+    )
     assert all(np.array_equal(p[name], before[name]) for name in p)
 
 
@@ -297,14 +344,18 @@ def test_differences_of_a_cubic_are_exact() -> None:
 
     params = {"a": np.array([1.0, -2.0]), "b": np.array([5.0])}
     direction = {"a": np.array([1.0, 0.5])}
-    assert directional_derivative(f, params, direction, 1e-2) == pytest.approx(3 * 1 * 1 + 3 * 4 * 0.5, rel=1e-11)
+    assert directional_derivative(f, params, direction, 1e-2) == pytest.approx(
+        3 * 1 * 1 + 3 * 4 * 0.5, rel=1e-11
+    )
     found = gradient(f, params, ["a", "b"])
     near(found["a"].round(8), np.array([3.0, 12.0]))
     near(found["b"].round(8), np.array([2.0]))
 
 
 def test_differences_agree_with_a_gradient_by_hand() -> None:
-    """Dense and softmax cross-entropy: the gradient of the kernel is ``x^T (softmax - onehot) / N``."""
+    """Dense and softmax cross-entropy: the gradient of the kernel is ``x^T (softmax - onehot) /
+    N``.
+    """
     model, p, x = build({"type": "dense", "units": 3}, shape=(4,))
     y = np.array([0, 2, 1])
     slope = data_loss_gradient("classification", reference.forward(model, p, x), y)

@@ -12,7 +12,13 @@ from nncompare.spec.training import Train
 
 def train(schedule: dict[str, Any], epochs: int = 3, **more: Any) -> Train:
     return Train.model_validate(
-        {"epochs": epochs, "batch_size": 4, "optimizer": {"name": "sgd", "lr": 0.5}, "schedule": schedule, **more}
+        {
+            "epochs": epochs,
+            "batch_size": 4,
+            "optimizer": {"name": "sgd", "lr": 0.5},
+            "schedule": schedule,
+            **more,
+        }
     )
 
 
@@ -46,7 +52,8 @@ def test_warm_up_longer_than_training_never_ends() -> None:
 
 def test_one_step_of_warm_up_changes_nothing() -> None:
     assert np.array_equal(
-        learning_rates(train({"name": "cosine"}, warmup_steps=1), 2), learning_rates(train({"name": "cosine"}), 2)
+        learning_rates(train({"name": "cosine"}, warmup_steps=1), 2),
+        learning_rates(train({"name": "cosine"}), 2),
     )
 
 
@@ -68,4 +75,6 @@ def test_plan_repeats_with_its_seed() -> None:
 
 def test_mean_loss_weighs_by_examples() -> None:
     plan = make_plan(train({"name": "constant"}), 10, 0)
-    assert plan.mean_loss(0, 3, np.array([1.0, 2.0, 6.0])) == pytest.approx((4 * 1 + 4 * 2 + 2 * 6) / 10)
+    assert plan.mean_loss(0, 3, np.array([1.0, 2.0, 6.0])) == pytest.approx(
+        (4 * 1 + 4 * 2 + 2 * 6) / 10
+    )

@@ -1,4 +1,6 @@
-"""Two steps of every optimizer by hand, on the numbers w = 1, -2 and gradients 0.5, 1 and then -1, 3."""
+"""Two steps of every optimizer by hand, on the numbers w = 1, -2 and gradients 0.5, 1 and then -1,
+3.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ FIRST, SECOND = 0.1, 0.05
 """Learning rates of the two steps."""
 
 
-def two_steps(name: str, clip_norm: float | None = None, **fields: Any) -> tuple[list[float], list[float]]:
+def two_steps(
+    name: str, clip_norm: float | None = None, **fields: Any
+) -> tuple[list[float], list[float]]:
     optimizer: Any = OPTIMIZERS[name](name=name, **fields)
     params, state, seen = {"w": np.array([1.0, -2.0])}, State(), []
     for g, rate in (([0.5, 1.0], FIRST), ([-1.0, 3.0], SECOND)):
@@ -34,7 +38,9 @@ def test_sgd() -> None:
 def test_momentum_scales_the_buffer_by_the_current_rate() -> None:
     one, two = two_steps("sgd", momentum=0.8)
     assert one == pytest.approx([0.95, -2.1], rel=1e-15)
-    assert two == pytest.approx([0.95 - 0.05 * (0.8 * 0.5 - 1), -2.1 - 0.05 * (0.8 * 1 + 3)], rel=1e-15)
+    assert two == pytest.approx(
+        [0.95 - 0.05 * (0.8 * 0.5 - 1), -2.1 - 0.05 * (0.8 * 1 + 3)], rel=1e-15
+    )
 
 
 def test_nesterov_looks_ahead() -> None:
@@ -48,7 +54,9 @@ def test_nesterov_looks_ahead() -> None:
 def test_adam() -> None:
     one, two = two_steps("adam", beta1=0.9, beta2=0.99, epsilon=1e-3)
     # the first step is the sign of the gradient, but for epsilon
-    assert one == pytest.approx([1 - 0.1 * 0.5 / (0.5 + 1e-3), -2 - 0.1 * 1 / (1 + 1e-3)], rel=1e-14)
+    assert one == pytest.approx(
+        [1 - 0.1 * 0.5 / (0.5 + 1e-3), -2 - 0.1 * 1 / (1 + 1e-3)], rel=1e-14
+    )
     for w, before, g1, g2 in ((two[0], one[0], 0.5, -1.0), (two[1], one[1], 1.0, 3.0)):
         m = (0.9 * 0.1 * g1 + 0.1 * g2) / (1 - 0.9**2)
         v = (0.99 * 0.01 * g1**2 + 0.01 * g2**2) / (1 - 0.99**2)
@@ -67,7 +75,10 @@ def test_adamw_decays_first_and_apart_from_the_gradient() -> None:
 
 def test_rmsprop_adds_epsilon_to_the_root() -> None:
     one, two = two_steps("rmsprop", rho=0.9, epsilon=1e-2)
-    for w, before, g1, g2, w0 in ((two[0], one[0], 0.5, -1.0, 1.0), (two[1], one[1], 1.0, 3.0, -2.0)):
+    for w, before, g1, g2, w0 in (
+        (two[0], one[0], 0.5, -1.0, 1.0),
+        (two[1], one[1], 1.0, 3.0, -2.0),
+    ):
         v = 0.1 * g1**2
         assert before == pytest.approx(w0 - 0.1 * g1 / (sqrt(v) + 1e-2), rel=1e-14)
         v = 0.9 * v + 0.1 * g2**2

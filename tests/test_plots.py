@@ -64,7 +64,9 @@ class TestNumbers:
         assert numbers.seconds(values) == numbers.Formatted(unit=unit, texts=texts)
 
     def test_other_units(self):
-        assert numbers.memory([412_307_456, None]) == numbers.Formatted(unit="MiB", texts=("393.2", None))
+        assert numbers.memory([412_307_456, None]) == numbers.Formatted(
+            unit="MiB", texts=("393.2", None)
+        )
         assert numbers.memory([123_456_789_012]).unit == "GiB"
         assert numbers.rate([310_456.0]) == numbers.Formatted(unit="k/s", texts=("310.5",))
         assert numbers.rate([12.0]).unit == "1/s"
@@ -119,18 +121,32 @@ class TestCurve:
         assert curve([1.0, 0.0], axis=axis, width=4, height=2) == ["⠑⢄  ", "  ⠑⢄"]
 
     def test_shorter_runs_end_earlier(self):
-        line = curve([1.0, 1.0, 1.0], axis=Axis(low=0.0, high=1.0), width=9, height=1, length=5, ascii=True)
+        line = curve(
+            [1.0, 1.0, 1.0], axis=Axis(low=0.0, high=1.0), width=9, height=1, length=5, ascii=True
+        )
         assert line == ["ooooo    "]
 
     def test_missing_values_are_gaps(self):
-        line = curve([0.5, None, float("nan"), 0.5], axis=Axis(low=0.5, high=0.5), width=7, height=1, ascii=True)
+        line = curve(
+            [0.5, None, float("nan"), 0.5],
+            axis=Axis(low=0.5, high=0.5),
+            width=7,
+            height=1,
+            ascii=True,
+        )
         assert line == ["o     o"]
 
     def test_logarithmic_axis_draws_an_exponential_as_a_line(self):
         values = [10.0**-i for i in range(5)]
         axis = choose_axis([values])
         assert axis is not None
-        assert curve(values, axis=axis, width=5, height=5, ascii=True) == ["o    ", " o   ", "  o  ", "   o ", "    o"]
+        assert curve(values, axis=axis, width=5, height=5, ascii=True) == [
+            "o    ",
+            " o   ",
+            "  o  ",
+            "   o ",
+            "    o",
+        ]
 
     @given(
         st.lists(anything, max_size=40),

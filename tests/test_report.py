@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nncompare.report.doctor import CachedData, DataCache, Findings, Framework, SeenDevice, System, doctor_report
+from nncompare.report.doctor import (
+    CachedData,
+    DataCache,
+    Findings,
+    Framework,
+    SeenDevice,
+    System,
+    doctor_report,
+)
 from nncompare.report.html import to_html, to_text
 from nncompare.report.progress import RunProgress
 from nncompare.report.run import run_report
@@ -73,14 +81,18 @@ class TestHeadline:
     def test_says_who_was_fastest_and_by_how_much_and_that_it_is_no_verdict(self):
         text = flat(to_text(examples.all_ok(), 80))
         assert (
-            "Fastest: torch, 0.4123 ms a step (median); tensorflow takes 1.11 times as long, keras 2.48 times." in text
+            "Fastest: torch, 0.4123 ms a step (median); tensorflow takes 1.11 times as long, keras"
+            " 2.48 times." in text
         )
         assert "Descriptive: one round." in text
         assert "no verdict" in text
 
     def test_says_how_equal_the_losses_are(self):
         text = flat(to_text(examples.all_ok(), 80))
-        assert "Training losses differ by at most 6.2e-08 (relative) in epoch 1, 6.2e-08 over 5 epochs." in text
+        assert (
+            "Training losses differ by at most 6.2e-08 (relative) in epoch 1, 6.2e-08 over 5"
+            " epochs." in text
+        )
         assert "over 10 common epochs" in flat(to_text(examples.early_stopping(), 80))
 
     def test_parity_is_told_as_it_is(self):
@@ -98,14 +110,20 @@ class TestHeadline:
         )
         failed = Parity(status="failed", form="quick", reason="forward pass", findings=(finding,))
         text = flat(to_text(result.model_copy(update={"parity": failed})))
-        assert "Parity: FAILED, quick check (forward pass). keras parts in forward of batch_norm_1" in text
+        assert (
+            "Parity: FAILED, quick check (forward pass). keras parts in forward of batch_norm_1"
+            in text
+        )
         assert "looks like epsilon 0.001 in place of 1e-05" in text
 
     def test_what_is_not_comparable_is_not_ranked(self):
         result = examples.all_ok()
         failed = Parity(status="failed", form="quick")
         text = to_text(result.model_copy(update={"parity": failed, "comparison": Comparison()}))
-        assert "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked." in flat(text)
+        assert (
+            "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
+            in flat(text)
+        )
         assert "Fastest" not in text
         assert "*" in to_text(result)
         assert "*" not in text, "no best value is marked"
@@ -140,7 +158,9 @@ class TestHeadline:
         assert "Descriptive: 3 rounds without intervals, so no verdict." in text
 
     def test_an_experiment_of_a_foreign_shape_is_no_crash(self):
-        result = examples.all_ok().model_copy(update={"experiment": {"train": 3, "model": []}, "environment": {}})
+        result = examples.all_ok().model_copy(
+            update={"experiment": {"train": 3, "model": []}, "environment": {}}
+        )
         assert "Fastest: torch" in to_text(result)
 
 
@@ -192,8 +212,13 @@ class TestTables:
     @pytest.mark.parametrize(("share", "told"), [(None, False), (0.02, False), (0.42, True)])
     def test_a_busy_machine_is_told(self, share, told):
         result = examples.all_ok()
-        result = result.model_copy(update={"environment": {**result.environment, "others_cpu_share": share}})
-        words = "Busy machine: other programs took 42 % of the processors meanwhile; do not trust the times."
+        result = result.model_copy(
+            update={"environment": {**result.environment, "others_cpu_share": share}}
+        )
+        words = (
+            "Busy machine: other programs took 42 % of the processors meanwhile; do not trust the"
+            " times."
+        )
         assert (words in flat(to_text(result, 80))) is told
         assert ("Busy" in to_text(result, 80)) is told
 
@@ -213,21 +238,29 @@ class TestTables:
         assert "n/a peak memory: not reported by torch." in text
 
     def test_memory_of_different_kinds_is_not_ranked(self):
-        device = examples.row("keras").model_copy(update={"memory": examples.Memory(peak_bytes=10**9, source="device")})
+        device = examples.row("keras").model_copy(
+            update={"memory": examples.Memory(peak_bytes=10**9, source="device")}
+        )
         text = to_text(examples.run(examples.row("torch"), device), 80)
         assert cells(text, "peak memory, MiB") == ["393.2", "953.7"]
         assert "keras: the framework's count" in flat(text)
 
     def test_ledger_lists_settings_and_versions(self):
         text = to_text(examples.all_ok(), 120)
-        assert cells(text, "versions") == ["torch 2.13.0", "tensorflow 2.21.0", "keras 3.15.0, tensorflow 2.21.0"]
+        assert cells(text, "versions") == [
+            "torch 2.13.0",
+            "tensorflow 2.21.0",
+            "keras 3.15.0, tensorflow 2.21.0",
+        ]
         assert cells(text, "engine") == ["not applicable", "not applicable", "TensorFlow"]
         empty = examples.all_ok().model_copy(update={"ledger": ()})
         assert "Settings that differ: none of those recorded." in to_text(empty)
 
     def test_notes_say_where_the_data_came_from_and_where_the_result_is(self):
         buffer = io.StringIO()
-        Console(file=buffer, width=100).print(run_report(examples.all_ok(), folder=Path("results/x")))
+        Console(file=buffer, width=100).print(
+            run_report(examples.all_ok(), folder=Path("results/x"))
+        )
         assert "SHA-256 as published" in buffer.getvalue()
         assert "train 48,000, validation 12,000, test 10,000" in buffer.getvalue()
         assert re.search(r"stored in +results/x", buffer.getvalue())
@@ -240,7 +273,10 @@ class TestFailures:
         assert cells(text, "test loss") == ["0.07432", "n/a", "n/a", "n/a"]
         assert 'refused: not installed: tensorflow; pip install "nncompare[tensorflow]"' in text
         assert "diverged: loss is nan in steps 41 to 50 (epoch 2)" in text
-        assert "Did not finish, 3 of 4: tensorflow (refused), keras (diverged), torch:compile (failed)." in text
+        assert (
+            "Did not finish, 3 of 4: tensorflow (refused), keras (diverged), torch:compile"
+            " (failed)." in text
+        )
 
     def test_log_tail_is_printed_as_it_is(self):
         assert "| RuntimeError: [bold]no[/bold] kernel" in to_text(examples.failures(), 80)
@@ -266,7 +302,12 @@ class TestFailures:
         assert "32,000,000 ┤" not in text
 
     def test_escape_sequences_of_a_log_do_not_pass(self):
-        row = examples.row("keras", status="failed", reason="\x1b[31mred\x1b[0m", log="a\x1b]0;title\x07b\x9b2Jc\rd\te")
+        row = examples.row(
+            "keras",
+            status="failed",
+            reason="\x1b[31mred\x1b[0m",
+            log="a\x1b]0;title\x07b\x9b2Jc\rd\te",
+        )
         text = to_text(examples.run(examples.row("torch"), row))
         assert "failed: red" in text
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
@@ -304,7 +345,9 @@ class TestHtml:
         evil = "<script>alert(1)</script>"
         row = examples.row("torch", status="failed", reason=evil, log=evil, device=evil)
         rows = (row, examples.row("keras", settings={"compiled": evil}), examples.row("tensorflow"))
-        result = examples.run(*rows).model_copy(update={"name": evil, "id": evil, "environment": {"processor": evil}})
+        result = examples.run(*rows).model_copy(
+            update={"name": evil, "id": evil, "environment": {"processor": evil}}
+        )
         html = to_html(result)
         assert "<script" not in html
         assert html.count("&lt;script&gt;") >= 6
@@ -336,7 +379,9 @@ class TestDoctor:
         )
         data = DataCache(
             path=Path("/cache"),
-            contents=(CachedData(name="mnist", state="not downloaded", fix="nncompare data fetch mnist"),),
+            contents=(
+                CachedData(name="mnist", state="not downloaded", fix="nncompare data fetch mnist"),
+            ),
         )
         return Findings(system=system, frameworks=frameworks, data=data)
 
@@ -351,7 +396,11 @@ class TestDoctor:
             versions={"torch": "2.13.0"},
             devices=(SeenDevice(kind="gpu", id="cuda:0", name="H100"),),
         )
-        bad = Framework(runtimes=("keras",), problem="not installed: keras", fix='pip install "nncompare[keras]"')
+        bad = Framework(
+            runtimes=("keras",),
+            problem="not installed: keras",
+            fix='pip install "nncompare[keras]"',
+        )
         text = self.text(self.findings(good, bad))
         assert "gpu: cuda:0 (H100)" in text
         assert 'PROBLEM not installed: keras fix pip install "nncompare[keras]"' in text
@@ -364,7 +413,9 @@ class TestDoctor:
         assert "Not ready: no runtime can be used" in self.text(self.findings(bad))
 
     def test_a_single_runtime_is_no_comparison(self):
-        assert "a comparison needs a second runtime" in self.text(self.findings(Framework(runtimes=("keras",))))
+        assert "a comparison needs a second runtime" in self.text(
+            self.findings(Framework(runtimes=("keras",)))
+        )
 
 
 class Clock:
@@ -383,9 +434,19 @@ def follow(progress: RunProgress, clock: Clock, *, epoch_s: float, epochs: int =
         for epoch in range(epochs):
             clock.now += epoch_s
             rows = [[epoch, 10 * epoch, 10 * epoch + 10, 0.1, 0.5, "steady"]]
-            progress.message("torch", {"kind": "slices", "rows": rows, "step": 10 * epoch + 10, "steps_per_s": 100.0})
             progress.message(
-                "torch", {"kind": "epoch", "epoch": epoch + 1, "train_loss": 0.5, "val_loss": None, "val_accuracy": 0.9}
+                "torch",
+                {"kind": "slices", "rows": rows, "step": 10 * epoch + 10, "steps_per_s": 100.0},
+            )
+            progress.message(
+                "torch",
+                {
+                    "kind": "epoch",
+                    "epoch": epoch + 1,
+                    "train_loss": 0.5,
+                    "val_loss": None,
+                    "val_accuracy": 0.9,
+                },
             )
         progress.finished("torch", examples.row("torch"))
 
@@ -394,7 +455,9 @@ class TestProgress:
     def lines(self, *, epoch_s: float, quiet: bool = False, epochs: int | None = 5) -> list[str]:
         console, clock = Console(file=io.StringIO(), width=40), Clock()
         follow(
-            RunProgress(console, ["torch", "keras"], quiet=quiet, epochs=epochs, clock=clock), clock, epoch_s=epoch_s
+            RunProgress(console, ["torch", "keras"], quiet=quiet, epochs=epochs, clock=clock),
+            clock,
+            epoch_s=epoch_s,
         )
         text = console.file.getvalue()
         assert "\x1b" not in text
@@ -404,8 +467,10 @@ class TestProgress:
     def test_a_pipe_gets_one_plain_line_at_a_time(self):
         lines = self.lines(epoch_s=3.0)
         assert lines[0] == "torch (1 of 2): starts"
-        assert lines[3] == (
-            "torch: epoch 1/5: train loss 0.5000, validation loss n/a, validation accuracy 90.00 %, 100.0 steps/s"
+        assert (
+            lines[3]
+            == "torch: epoch 1/5: train loss 0.5000, validation loss n/a, validation accuracy 90.00"
+            " %, 100.0 steps/s"
         )
         assert len(lines) == 3 + 5 + 1
         assert lines[-1] == "torch: ok, 4.200 s in all"
@@ -424,7 +489,10 @@ class TestProgress:
         with RunProgress(console, ["keras"]) as progress:
             progress.started("keras")
             progress.finished(
-                "keras", examples.failures().runtimes[2].model_copy(update={"reason": "\x1b[31mloss\nis nan"})
+                "keras",
+                examples.failures()
+                .runtimes[2]
+                .model_copy(update={"reason": "\x1b[31mloss\nis nan"}),
             )
         assert console.file.getvalue().splitlines()[1] == "keras: diverged, loss is nan"
 
@@ -438,7 +506,9 @@ class TestProgress:
             for step in (10, 20):
                 clock.now += 1.0
                 rows = [[1, step - 10, step, 0.1, 0.25, "steady"]]
-                progress.message("torch", {"kind": "slices", "rows": rows, "step": step, "steps_per_s": 100.0})
+                progress.message(
+                    "torch", {"kind": "slices", "rows": rows, "step": step, "steps_per_s": 100.0}
+                )
             progress._live.refresh()
             shown = console.file.getvalue()
             progress.finished("torch", examples.row("torch"))
@@ -449,5 +519,7 @@ class TestProgress:
 
 def test_pairs_of_later_versions_do_not_break_the_report():
     result = examples.all_ok()
-    comparison = Comparison(rounds=12, relative=result.comparison.relative, pairs=({"a": "torch", "b": "keras"},))
+    comparison = Comparison(
+        rounds=12, relative=result.comparison.relative, pairs=({"a": "torch", "b": "keras"},)
+    )
     assert "Descriptive" not in to_text(result.model_copy(update={"comparison": comparison}))

@@ -24,7 +24,10 @@ def job() -> Job:
         }
     )
     return Job(
-        runtime="torch", experiment=experiment, signature=Signature(input=TensorSpec((4,)), outputs=2), threads=2
+        runtime="torch",
+        experiment=experiment,
+        signature=Signature(input=TensorSpec((4,)), outputs=2),
+        threads=2,
     )
 
 
@@ -39,7 +42,9 @@ def test_a_runtime_that_never_started_is_interrupted(job):
 
 def test_step_time_leaves_out_first_step_and_warmup(job):
     outcome = Outcome(runtime="torch", status="ok")
-    outcome.slices = slices((0, 1, 9.0, "first"), (1, 5, 4.0, "warmup"), (5, 7, 0.2, "steady"), (7, 9, 0.4, "steady"))
+    outcome.slices = slices(
+        (0, 1, 9.0, "first"), (1, 5, 4.0, "warmup"), (5, 7, 0.2, "steady"), (7, 9, 0.4, "steady")
+    )
     row = runtime_row(job, outcome, 95)
     assert row.timing.step_s is not None
     assert row.timing.step_s.n == 2
@@ -72,8 +77,16 @@ def test_work_is_three_forward_passes_of_a_full_batch(job):
 
 @pytest.mark.parametrize("task", ["classification", "binary", "regression"])
 def test_every_metric_of_every_part_has_a_place(job, task):
-    found = evaluate(task, np.array([[0.5], [0.25]]), np.array([0, 0] if task == "classification" else [[0.0], [1.0]]))
-    final = {f"{part}_{name}": value for part in ("train", "val", "test") for name, value in found.items()}
+    found = evaluate(
+        task,
+        np.array([[0.5], [0.25]]),
+        np.array([0, 0] if task == "classification" else [[0.0], [1.0]]),
+    )
+    final = {
+        f"{part}_{name}": value
+        for part in ("train", "val", "test")
+        for name, value in found.items()
+    }
     row = runtime_row(job, Outcome(runtime="torch", status="ok", result={"final": final}), 95)
     assert {name: getattr(row.final, name) for name in final} == final
 
@@ -81,7 +94,13 @@ def test_every_metric_of_every_part_has_a_place(job, task):
 def test_a_failed_runtime_keeps_what_it_said_before(job):
     outcome = Outcome(runtime="torch", status="failed", reason="RuntimeError: no", log="trace")
     outcome.imported = {"versions": {"torch": "9"}, "import_s": 1.0}
-    outcome.built = {"build_s": 0.5, "device": "cpu", "device_name": "x", "parameters": 23, "settings": {"a": "1"}}
+    outcome.built = {
+        "build_s": 0.5,
+        "device": "cpu",
+        "device_name": "x",
+        "parameters": 23,
+        "settings": {"a": "1"},
+    }
     outcome.history = [{"epoch": 1, "train_loss": 0.5, "val_loss": None}]
     row = runtime_row(job, outcome, 95)
     assert row.versions == {"torch": "9"}

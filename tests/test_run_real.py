@@ -42,14 +42,18 @@ def really(folder: Path, *arguments: str) -> Real:
     """``nncompare run tiny.yaml …`` as a user starts it, with the frameworks."""
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
     command = [sys.executable, "-m", "nncompare", "run", "tiny.yaml", "--json", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=280, check=False
+    )
     return Real(folder=folder, code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
     """One run on all three frameworks for all tests: their imports take seconds."""
-    return really(tmp_path_factory.mktemp("real"), "--save-weights", "--threads", "1", "train.dtype=float64")
+    return really(
+        tmp_path_factory.mktemp("real"), "--save-weights", "--threads", "1", "train.dtype=float64"
+    )
 
 
 @pytest.mark.needs_torch
@@ -58,11 +62,16 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
 class TestReal:
     def test_every_backend_finishes(self, real: Real) -> None:
         assert real.code == 0, real.err
-        assert {row["runtime"]: row["status"] for row in real.document["runtimes"]} == dict.fromkeys(THREE, "ok")
+        assert {
+            row["runtime"]: row["status"] for row in real.document["runtimes"]
+        } == dict.fromkeys(THREE, "ok")
         assert real.document == stored(real.folder)
 
     def test_the_losses_are_the_same(self, real: Real) -> None:
-        torch, *others = ([row["train_loss"] for row in runtime["history"]] for runtime in real.document["runtimes"])
+        torch, *others = (
+            [row["train_loss"] for row in runtime["history"]]
+            for runtime in real.document["runtimes"]
+        )
         assert len(torch) == 3
         for losses in others:
             assert losses == pytest.approx(torch, rel=1e-12, abs=0)
@@ -82,8 +91,12 @@ class TestReal:
         assert CONTROL.search(real.err) is None
 
     def test_the_folder_is_complete(self, real: Real) -> None:
-        names = {str(path.relative_to(real.result)) for path in files(real.result) if path.is_file()}
-        kept = {f"logs/{name}.log" for name in THREE} | {f"weights/{name}.safetensors" for name in THREE}
+        names = {
+            str(path.relative_to(real.result)) for path in files(real.result) if path.is_file()
+        }
+        kept = {f"logs/{name}.log" for name in THREE} | {
+            f"weights/{name}.safetensors" for name in THREE
+        }
         assert names == {"experiment.yaml", "result.json", "slices.csv", "history.csv", *kept}
         samples, warnings = read_slices(real.result)
         assert warnings == []

@@ -66,7 +66,9 @@ class TestFolder:
             folder.write_weights("torch", {"dense_1.kernel": np.arange(6.0).reshape(2, 3).T})
             folder.write_result(result)
             folder.publish()
-        names = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file())
+        names = sorted(
+            str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()
+        )
         assert names == [
             "experiment.yaml",
             "history.csv",
@@ -84,7 +86,9 @@ class TestFolder:
         kernel = np.arange(6.0).reshape(2, 3).T
         with create(tmp_path, "digits") as folder:
             folder.write_weights("torch", {"dense_1.kernel": kernel})
-            np.testing.assert_array_equal(load_file(folder.weights_path("torch"))["dense_1.kernel"], kernel)
+            np.testing.assert_array_equal(
+                load_file(folder.weights_path("torch"))["dense_1.kernel"], kernel
+            )
 
     def test_name_says_what_and_when(self, tmp_path):
         folder = create(tmp_path, "digits", created=NOON)
@@ -123,7 +127,10 @@ class TestFolder:
         assert list(tmp_path.iterdir()) == []
 
     def test_is_not_published_without_a_result(self, tmp_path):
-        with create(tmp_path, "digits") as folder, pytest.raises(StoreError, match="write_result comes before"):
+        with (
+            create(tmp_path, "digits") as folder,
+            pytest.raises(StoreError, match="write_result comes before"),
+        ):
             folder.publish()
 
     def test_a_published_result_can_be_replaced(self, tmp_path):
@@ -164,7 +171,12 @@ class TestWriting:
         assert list(tmp_path.iterdir()) == [path]
 
     @pytest.mark.parametrize(
-        ("number", "says"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "no permission"), (errno.EACCES, "writable")]
+        ("number", "says"),
+        [
+            (errno.ENOSPC, "disk is full"),
+            (errno.EROFS, "no permission"),
+            (errno.EACCES, "writable"),
+        ],
     )
     def test_full_or_read_only_disk(self, tmp_path, monkeypatch, number, says):
         folder = create(tmp_path, "digits")
@@ -218,7 +230,10 @@ class TestReading:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            ({"schema_version": 2}, r"newer nncompare \(schema version 2, this one reads 1\).*pip install --upgrade"),
+            (
+                {"schema_version": 2},
+                r"newer nncompare \(schema version 2, this one reads 1\).*pip install --upgrade",
+            ),
             ({"schema_version": 0}, "unknown schema_version 0"),
             ({"schema_version": True}, "unknown schema_version True"),
             ({"schema_version": None}, "not a result of nncompare"),
@@ -261,12 +276,18 @@ class TestReading:
         folder = publish(tmp_path)
         with pytest.raises(StoreError, match=f"no such result; did you mean .*{folder.id}"):
             read(tmp_path / folder.id[:-1])
-        with pytest.raises(StoreError, match=f"no result.json in this folder; did you mean .*{folder.id}"):
+        with pytest.raises(
+            StoreError, match=f"no result.json in this folder; did you mean .*{folder.id}"
+        ):
             read(tmp_path)
 
     def test_runs_are_newest_first_and_damaged_ones_are_told(self, tmp_path):
         # the same instant order in another zone: 11:30+00:00 is after 12:00+01:00
-        times = {"b": "2026-03-03T12:00:00+01:00", "a": "2026-03-03T11:30:00+00:00", "c": "2025-12-31T23:00:00+01:00"}
+        times = {
+            "b": "2026-03-03T12:00:00+01:00",
+            "a": "2026-03-03T11:30:00+00:00",
+            "c": "2025-12-31T23:00:00+01:00",
+        }
         for created in times.values():
             publish(tmp_path, created=created)
         broken = publish(tmp_path)
@@ -314,7 +335,11 @@ class TestSlices:
         folder.append_slices("keras", SLICES[:1], round=2)
         samples, warnings = read_slices(folder.path)
         assert warnings == []
-        assert [(one.runtime, one.round) for one in samples] == [("torch", 1), ("torch", 1), ("keras", 2)]
+        assert [(one.runtime, one.round) for one in samples] == [
+            ("torch", 1),
+            ("torch", 1),
+            ("keras", 2),
+        ]
 
     @pytest.mark.parametrize(
         ("old", "new", "says"),
@@ -341,9 +366,16 @@ class TestSlices:
 class TestStats:
     def test_step_time_is_of_the_slices_mean_steps(self):
         found = step_time([(10, 1.0), (20, 4.0), (5, 1.5)])
-        assert found == {"median": 0.2, "p05": pytest.approx(0.11), "p95": pytest.approx(0.29), "n": 3}
+        assert found == {
+            "median": 0.2,
+            "p05": pytest.approx(0.11),
+            "p95": pytest.approx(0.29),
+            "n": 3,
+        }
 
-    @pytest.mark.parametrize(("slices", "says"), [([], "at least one slice"), ([(0, 1.0)], "at least one step")])
+    @pytest.mark.parametrize(
+        ("slices", "says"), [([], "at least one slice"), ([(0, 1.0)], "at least one step")]
+    )
     def test_step_time_of_nothing(self, slices, says):
         with pytest.raises(ValueError, match=says):
             step_time(slices)
@@ -360,7 +392,9 @@ class TestLedger:
     def test_names_what_differs_among_those_that_finished(self):
         rows = (
             examples.row("torch", settings={"tf32": "off", "compiled": "no"}),
-            examples.row("keras", settings={"tf32": "off", "compiled": "tf.function", "engine": "TensorFlow"}),
+            examples.row(
+                "keras", settings={"tf32": "off", "compiled": "tf.function", "engine": "TensorFlow"}
+            ),
             examples.row("tensorflow", status="failed", reason="x", settings={"tf32": "on"}),
         )
         assert {entry.setting: entry.values for entry in ledger(rows)} == {

@@ -1,6 +1,7 @@
 """What the conformance suite does not ask of the TensorFlow backend.
 
-``python -m tests.test_tensorflow_backend`` is the one process that holds TensorFlow; it prints what it found as JSON.
+``python -m tests.test_tensorflow_backend`` is the one process that holds TensorFlow; it prints what
+it found as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ pytestmark = [pytest.mark.needs_tensorflow]
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = Case(
     name="tensorflow/small",
-    layers=[{"type": "dense", "units": 5}, {"type": "dropout", "rate": 0.5}, {"type": "dense", "units": 3}],
+    layers=[
+        {"type": "dense", "units": 5},
+        {"type": "dropout", "rate": 0.5},
+        {"type": "dense", "units": 3},
+    ],
     input=TensorSpec((6,)),
     examples=10,
     epochs=3,
@@ -38,20 +43,26 @@ SMALL = Case(
 def found() -> Any:
     environment = {**os.environ, **CATALOG["tensorflow"].environment, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.test_tensorflow_backend"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("dropout", ["framework", "masks"])
 def test_a_check_after_the_training_traces_no_loop_again(found: Any, dropout: str) -> None:
-    """A shorter plan over fewer examples reads the first rows of tables as long as the training's."""
+    """A shorter plan over fewer examples reads the first rows of tables as long as the
+    training's.
+    """
     assert found[dropout]["loops"] == 2, "full batches, and the smaller last one"
     assert found[dropout]["traces"] == 2
 
 
 @pytest.mark.parametrize("dropout", ["masks"])
-def test_a_session_that_has_trained_computes_what_a_fresh_one_does(found: Any, dropout: str) -> None:
+def test_a_session_that_has_trained_computes_what_a_fresh_one_does(
+    found: Any, dropout: str
+) -> None:
     assert found[dropout]["after training"] == found[dropout]["fresh"]
 
 
@@ -80,4 +91,6 @@ def _look(dropout: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps({dropout: _look(dropout) for dropout in ("framework", "masks")}) + "\n")
+    sys.stdout.write(
+        json.dumps({dropout: _look(dropout) for dropout in ("framework", "masks")}) + "\n"
+    )

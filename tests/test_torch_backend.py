@@ -1,7 +1,9 @@
-"""The PyTorch backend beyond the conformance suite: devices, refusals, settings, and what must not change.
+"""The PyTorch backend beyond the conformance suite: devices, refusals, settings, and what must not
+change.
 
-PyTorch is imported in one child process only, ``python -m tests.test_torch_backend``, since no process may hold two
-frameworks. Every ``check_*`` function below runs there with plain asserts; each is one test here.
+PyTorch is imported in one child process only, ``python -m tests.test_torch_backend``, since no
+process may hold two frameworks. Every ``check_*`` function below runs there with plain asserts;
+each is one test here.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ DENSE: dict[str, Any] = {"family": "mlp", "hidden": [8], "batch_norm": True, "dr
 IMAGE: dict[str, Any] = {"family": "cnn", "filters": [4], "hidden": [6], "batch_norm": True}
 
 
-def make_job(model: dict[str, Any], shape: tuple[int, ...] = (6,), runtime: str = "torch", **more: Any) -> Job:
+def make_job(
+    model: dict[str, Any], shape: tuple[int, ...] = (6,), runtime: str = "torch", **more: Any
+) -> Job:
     """A classification of ``EXAMPLES`` examples in batches of 8, so that the last one has 4."""
     train = {"epochs": 2, "batch_size": 8, "optimizer": {"name": "adam"}, **more.pop("train", {})}
     data = {"name": "random", "shape": shape, "outputs": 3, "examples": 100}
@@ -95,7 +99,8 @@ def why_not(job: Job) -> str:
 CPU = Device(kind="cpu", id="cpu", name="some processor")
 
 
-# --- devices ---------------------------------------------------------------------------------------------------------
+# --- devices
+# ------------------------------------------------------------------------------------------------
 
 
 def check_the_cpu_is_always_there_and_last() -> None:
@@ -156,7 +161,8 @@ def check_float64_is_refused_where_the_hardware_has_none() -> None:
         assert "float64" in why_not(job)
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- refusals
+# ------------------------------------------------------------------------------------------------
 
 
 def check_an_unknown_mode_is_refused() -> None:
@@ -174,7 +180,10 @@ def check_compile_says_what_is_missing() -> None:
     ):
         assert "/nowhere" in why_not(job)
 
-    with seeing(Device(kind="gpu", id="cuda:0", name="card"), CPU), mock.patch("importlib.util.find_spec") as find:
+    with (
+        seeing(Device(kind="gpu", id="cuda:0", name="card"), CPU),
+        mock.patch("importlib.util.find_spec") as find,
+    ):
         find.return_value = None
         assert "triton" in why_not(replace(job, device="gpu"))
 
@@ -186,7 +195,10 @@ def check_a_layer_without_lowering_is_refused_by_name() -> None:
 
     job = make_job(DENSE)
     gone = {kind: make for kind, make in layers.LOWERINGS.items() if kind != "relu"}
-    with mock.patch.object(layers, "LOWERINGS", gone), mock.patch.object(layers, "UNSUPPORTED", {"relu": "too simple"}):
+    with (
+        mock.patch.object(layers, "LOWERINGS", gone),
+        mock.patch.object(layers, "UNSUPPORTED", {"relu": "too simple"}),
+    ):
         assert why_not(job) == "relu: too simple"
         with pytest.raises(Unsupported, match="too simple"):
             TorchSession(job, make_data(job), CPU)
@@ -213,11 +225,14 @@ def check_load_refuses_other_parameters() -> None:
     assert equal(session.params(), good)
 
 
-# --- what must not change --------------------------------------------------------------------------------------------
+# --- what must not change
+# --------------------------------------------------------------------------------------------
 
 
 def check_looking_changes_nothing() -> None:
-    """With PyTorch's own dropout and with batch norm, where a careless look would draw numbers or move statistics."""
+    """With PyTorch's own dropout and with batch norm, where a careless look would draw numbers or
+    move statistics.
+    """
     job = make_job(DENSE)
     session = opened(job)
     undisturbed = trained(session, job)
@@ -242,7 +257,9 @@ def check_training_can_be_repeated_and_moves_every_parameter() -> None:
     session = opened(job)
     start = session.params()
     first = trained(session, job)
-    assert not any(np.array_equal(start[name], first[name]) for name in start), "a parameter stood still"
+    assert not any(np.array_equal(start[name], first[name]) for name in start), (
+        "a parameter stood still"
+    )
     session.load(start)
     assert equal(trained(session, job), first)
 
@@ -279,7 +296,9 @@ def check_images_stay_in_channels_last_memory() -> None:
     seen: dict[str, bool] = {}
     for name in ("conv2d_1", "batch_norm_1", "relu_1", "max_pool2d_1"):
         session._build.modules[name].register_forward_hook(
-            lambda _m, _i, y, name=name: seen.update({name: y.is_contiguous(memory_format=torch.channels_last)})
+            lambda _m, _i, y, name=name: seen.update(
+                {name: y.is_contiguous(memory_format=torch.channels_last)}
+            )
         )
     session._build.modules["flatten_1"].register_forward_hook(
         lambda _m, i, y: seen.update(flatten_1=y.data_ptr() == i[0].data_ptr())
@@ -289,7 +308,8 @@ def check_images_stay_in_channels_last_memory() -> None:
     assert len(seen) == 5
 
 
-# --- settings and optimizers -----------------------------------------------------------------------------------------
+# --- settings and optimizers
+# -----------------------------------------------------------------------------------------
 
 
 def check_settings_are_those_in_effect() -> None:
@@ -331,7 +351,8 @@ def check_the_optimizer_is_the_one_reported() -> None:
 
 def check_nesterov_without_momentum_is_plain_descent() -> None:
     plain, nesterov = (
-        make_job({"family": "mlp"}, train={"optimizer": {"name": "sgd", "nesterov": flag}}) for flag in (False, True)
+        make_job({"family": "mlp"}, train={"optimizer": {"name": "sgd", "nesterov": flag}})
+        for flag in (False, True)
     )
     assert equal(trained(opened(plain), plain), trained(opened(nesterov), nesterov))
 
@@ -341,7 +362,10 @@ def check_clipping_has_no_epsilon_and_survives_zero() -> None:
 
     from nncompare.backends.torch.optimizers import clip_
 
-    gradients = [torch.full((4,), 3e-6, dtype=torch.float64), torch.full((9,), 2e-6, dtype=torch.float64)]
+    gradients = [
+        torch.full((4,), 3e-6, dtype=torch.float64),
+        torch.full((9,), 2e-6, dtype=torch.float64),
+    ]
     clip_(gradients, 1e-9)
     norm = torch.cat(gradients).norm().item()
     assert abs(norm / 1e-9 - 1) < 1e-12, norm
@@ -356,7 +380,10 @@ def check_float32_in_float32_out() -> None:
     job = make_job(DENSE)
     session = opened(job)
     arrays = [session.predict(make_data(job).test.x), *session.params().values()]
-    arrays += [*session.loss_and_gradients(np.arange(3))[1].values(), *session.outputs(make_data(job).test.x).values()]
+    arrays += [
+        *session.loss_and_gradients(np.arange(3))[1].values(),
+        *session.outputs(make_data(job).test.x).values(),
+    ]
     assert {array.dtype for array in arrays} == {np.dtype("float32")}
     assert session.peak_bytes() is None, "the worker reads the process's memory on a CPU"
     session.close()
@@ -372,7 +399,8 @@ def check_versions_name_what_computes() -> None:
     assert all(found.values())
 
 
-# --- torch.compile ---------------------------------------------------------------------------------------------------
+# --- torch.compile
+# ------------------------------------------------------------------------------------------------
 
 
 def check_slow_compiled_training_equals_eager_and_compiles_twice() -> None:
@@ -381,7 +409,9 @@ def check_slow_compiled_training_equals_eager_and_compiles_twice() -> None:
 
     model = {"family": "cnn", "filters": [3], "hidden": [5], "batch_norm": True}
     train = {"dtype": "float64", "epochs": 3, "penalty": {"l2": 0.01}, "clip_norm": 0.5}
-    eager, compiled = (make_job(model, (6, 6, 1), runtime, train=train) for runtime in ("torch", "torch:compile"))
+    eager, compiled = (
+        make_job(model, (6, 6, 1), runtime, train=train) for runtime in ("torch", "torch:compile")
+    )
     if reason := why_not(compiled):
         assert "torch.compile needs" in reason
         return
@@ -394,7 +424,8 @@ def check_slow_compiled_training_equals_eager_and_compiles_twice() -> None:
     session.close()
 
 
-# --- the child process -----------------------------------------------------------------------------------------------
+# --- the child process
+# -----------------------------------------------------------------------------------------------
 
 CHECKS = [name for name in list(globals()) if name.startswith("check_")]
 
@@ -415,8 +446,17 @@ def in_child(names: list[str]) -> dict[str, str | None]:
     if reason := CATALOG["torch"].missing():
         pytest.skip(reason)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error::UserWarning:nncompare", "-m", "tests.test_torch_backend", *names]
-    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+    command = [
+        sys.executable,
+        "-W",
+        "error::UserWarning:nncompare",
+        "-m",
+        "tests.test_torch_backend",
+        *names,
+    ]
+    child = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
+    )
     assert child.returncode == 0, child.stderr[-3000:]
     found: dict[str, str | None] = json.loads(child.stdout.splitlines()[-1])
     return found

@@ -39,7 +39,12 @@ def experiment(tmp_path, *, backends=("torch",), train=(), model=(), **section):
             "train": {"epochs": 2, "batch_size": 256, **dict(train)},
             "backends": list(backends),
             "measure": {"threads": 1},
-            "tune": {"trials": 6, "sampler": "random", "parameters": {"train.optimizer.lr": LR}, **section},
+            "tune": {
+                "trials": 6,
+                "sampler": "random",
+                "parameters": {"train.optimizer.lr": LR},
+                **section,
+            },
         },
         signature_of=signature,
     )
@@ -50,22 +55,32 @@ def plain_study(folder, name):
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(folder / "study.journal"))))
+    return optuna.load_study(
+        study_name=name, storage=JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    )
 
 
 @pytest.mark.parametrize("runtime", [TORCH, *OTHERS])
-def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_figure(tmp_path, runtime):
+def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_figure(
+    tmp_path, runtime
+):
     found = experiment(
         tmp_path,
         backends=[runtime],
         trials=5,
-        parameters={"train.optimizer.lr": LR, "model.dropout": [0.0, 0.4], "model.hidden.0": {"min": 8, "max": 32}},
+        parameters={
+            "train.optimizer.lr": LR,
+            "model.dropout": [0.0, 0.4],
+            "model.hidden.0": {"min": 8, "max": 32},
+        },
     )
     finished = tune(found, output=tmp_path)
     result = finished.result
     assert result.complete
     assert [trial.number for trial in result.trials] == [0, 1, 2, 3, 4]
-    assert all(trial.state == "complete" and len(trial.intermediate) == 2 for trial in result.trials), result.trials
+    assert all(
+        trial.state == "complete" and len(trial.intermediate) == 2 for trial in result.trials
+    ), result.trials
 
     study = plain_study(finished.folder, f"small/{runtime}")
     best = study.best_trial
@@ -75,13 +90,27 @@ def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_
     assert best.intermediate_values[2] == best.value == best.user_attrs["final.val_loss"]
     assert best.user_attrs["runtime"] == runtime
 
-    command = [sys.executable, "-m", "nncompare", "run", str(finished.folder / "best.yaml"), "--json", "-q"]
-    again = subprocess.run([*command, "--output", tmp_path / "r"], capture_output=True, text=True, check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "nncompare",
+        "run",
+        str(finished.folder / "best.yaml"),
+        "--json",
+        "-q",
+    ]
+    again = subprocess.run(
+        [*command, "--output", tmp_path / "r"], capture_output=True, text=True, check=True
+    )
     with (finished.folder / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2", "3", "4"]
-    assert [float(row["value.val_loss"]) for row in rows] == [trial.values[0] for trial in result.trials]
-    assert [float(row["model.dropout"]) for row in rows] == [trial.params["model.dropout"] for trial in result.trials]
+    assert [float(row["value.val_loss"]) for row in rows] == [
+        trial.values[0] for trial in result.trials
+    ]
+    assert [float(row["model.dropout"]) for row in rows] == [
+        trial.params["model.dropout"] for trial in result.trials
+    ]
 
     (row,) = json.loads(again.stdout)["runtimes"]
     assert row["final"]["val_loss"] == best.value  # bitwise, in another process
@@ -89,8 +118,14 @@ def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_
 
 @pytest.mark.needs_torch
 def test_a_grid_is_enumerated_and_then_ends(tmp_path):
-    parameters = {"train.optimizer.lr": [0.001, 0.01], "model.hidden": [[8], [8, 8]], "model.batch_norm": [False, True]}
-    result = tune(experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None).result
+    parameters = {
+        "train.optimizer.lr": [0.001, 0.01],
+        "model.hidden": [[8], [8, 8]],
+        "model.batch_norm": [False, True],
+    }
+    result = tune(
+        experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None
+    ).result
     points = {json.dumps(trial.params, sort_keys=True) for trial in result.trials}
     assert len(result.trials) == len(points) == 8
     assert result.complete
@@ -98,10 +133,19 @@ def test_a_grid_is_enumerated_and_then_ends(tmp_path):
 
 @pytest.mark.needs_torch
 def test_a_hopeless_trial_is_stopped_in_mid_training(tmp_path):
-    """One learning rate that learns, one that cannot: after the good ones the bad one does not see its last epoch."""
+    """One learning rate that learns, one that cannot: after the good ones the bad one does not see
+    its last epoch.
+    """
     parameters = {"train.optimizer.lr": [1e-2, 2e-2, 3e-2, 1e-7]}
     pruner = {"name": "median", "startup_trials": 2}
-    found = experiment(tmp_path, sampler="grid", trials=None, pruner=pruner, parameters=parameters, train={"epochs": 4})
+    found = experiment(
+        tmp_path,
+        sampler="grid",
+        trials=None,
+        pruner=pruner,
+        parameters=parameters,
+        train={"epochs": 4},
+    )
     result = tune(found, output=None).result
     last = result.trials[-1]
     assert [trial.state for trial in result.trials[:2]] == ["complete", "complete"]
@@ -136,7 +180,9 @@ def test_trials_that_fail_say_why_and_are_never_the_best(tmp_path):
             {"name": "sgd", "lr": 0.01},
         ],
     }
-    found = experiment(tmp_path, sampler="grid", trials=None, parameters=parameters, train={"epochs": 3})
+    found = experiment(
+        tmp_path, sampler="grid", trials=None, parameters=parameters, train={"epochs": 3}
+    )
     result = tune(found, output=None).result
     assert [trial.state for trial in result.trials] == ["failed", "complete"]
     assert result.trials[0].status == "diverged"
@@ -147,7 +193,9 @@ def test_trials_that_fail_say_why_and_are_never_the_best(tmp_path):
 @pytest.mark.needs_torch
 def test_a_trial_without_memory_fails_and_the_next_one_trains(tmp_path):
     parameters = {"model.hidden": [[100_000, 10_000_000], [8]]}
-    result = tune(experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None).result
+    result = tune(
+        experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None
+    ).result
     assert [trial.state for trial in result.trials] == ["failed", "complete"]
     assert result.trials[0].status == "out of memory"
 
@@ -167,7 +215,12 @@ def test_values_that_do_not_go_together_fail_that_trial(tmp_path):
         signature_of=signature,
     )
     result = tune(found, output=None).result
-    assert [trial.state for trial in result.trials] == ["complete", "complete", "complete", "failed"]
+    assert [trial.state for trial in result.trials] == [
+        "complete",
+        "complete",
+        "complete",
+        "failed",
+    ]
     assert "no valid experiment" in result.trials[3].reason
 
 
@@ -176,7 +229,8 @@ def test_values_that_do_not_go_together_fail_that_trial(tmp_path):
 def test_a_trial_that_takes_too_long_is_ended(tmp_path):
     parameters = {"train.epochs": [1, 1_000_000]}
     result = tune(
-        experiment(tmp_path, sampler="grid", trials=None, parameters=parameters, trial_timeout=8.0), output=None
+        experiment(tmp_path, sampler="grid", trials=None, parameters=parameters, trial_timeout=8.0),
+        output=None,
     ).result
     assert [trial.state for trial in result.trials] == ["complete", "failed"]
     assert result.trials[1].status == "timed out"
@@ -196,7 +250,9 @@ def test_the_search_stops_at_its_time(tmp_path):
 @pytest.mark.needs_torch
 def test_failures_in_a_row_end_the_search_with_an_explanation(tmp_path):
     lr = {"train.optimizer.lr": {"min": 1e30, "max": 1e31}}
-    found = experiment(tmp_path, parameters=lr, max_failures=2, train={"epochs": 3, "optimizer": {"name": "sgd"}})
+    found = experiment(
+        tmp_path, parameters=lr, max_failures=2, train={"epochs": 3, "optimizer": {"name": "sgd"}}
+    )
     result = tune(found, output=None).result
     assert len(result.trials) == 2
     assert "2 trials failed in a row" in result.searches[0].stopped
@@ -211,8 +267,12 @@ def test_resume_goes_on_to_the_new_total_and_to_the_same_trials(tmp_path):
     first = tune(experiment(tmp_path, trials=3, sampler="tpe", startup_trials=2), output=tmp_path)
     second = resume(first.folder, ["tune.trials=6"])
     assert [trial.number for trial in second.result.trials] == list(range(6))
-    assert [trial.params for trial in second.result.trials] == [trial.params for trial in whole.trials]
-    assert [trial.values for trial in second.result.trials] == [trial.values for trial in whole.trials]
+    assert [trial.params for trial in second.result.trials] == [
+        trial.params for trial in whole.trials
+    ]
+    assert [trial.values for trial in second.result.trials] == [
+        trial.values for trial in whole.trials
+    ]
 
 
 @pytest.mark.needs_torch
@@ -220,7 +280,9 @@ def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path
     from nncompare.studies.tune.storage import held
 
     parameters = {"train.optimizer.lr": [0.01]}
-    first = tune(experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=tmp_path)
+    first = tune(
+        experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=tmp_path
+    )
     assert call(["tune", "--resume", str(first.folder), "train.epochs=9"]) == 2
     assert "train.epochs cannot be changed" in capsys.readouterr().err
     assert call(["tune", "--resume", str(first.folder), "--jobs", "2"]) == 2
@@ -294,8 +356,9 @@ def _killed_after(seconds, arguments, folder):
 
 
 def _killed_and_resumed(tmp_path, kills, seed):
-    """Kills a search at random moments, resuming it after each; then lets it finish. Returns its trials and how many
-    were asked for: more, where it was over before all kills had hit it."""
+    """Kills a search at random moments, resuming it after each; then lets it finish. Returns its
+    trials and how many were asked for: more, where it was over before all kills had hit it.
+    """
     (tmp_path / "killed.yaml").write_text(CONFIG)
     chance, total = random.Random(seed), 12
     hits = int(_killed_after(2.0 + 6 * chance.random(), ["tune", "killed.yaml", "-q"], tmp_path))
@@ -314,7 +377,10 @@ def _killed_and_resumed(tmp_path, kills, seed):
 
 def _check_exact(trials, total):
     assert [trial.number for trial in trials] == list(range(total))
-    assert all(trial.state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED) for trial in trials)
+    assert all(
+        trial.state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+        for trial in trials
+    )
 
 
 @pytest.mark.needs_torch

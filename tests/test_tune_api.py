@@ -51,7 +51,13 @@ def test_a_search_from_python_goes_on_and_shows_itself(config: Path) -> None:
     shown = found._repr_html_()
     assert "<script" not in shown
     assert shown.count("<svg") == shown.count("<figure>") == 5
-    for title in ("History", "Importance", "Parallel coordinates", "Slices", "Values after every epoch"):
+    for title in (
+        "History",
+        "Importance",
+        "Parallel coordinates",
+        "Slices",
+        "Values after every epoch",
+    ):
         assert title in shown
 
     more = found.resume("tune.trials=5")

@@ -36,7 +36,12 @@ def experiment(*, backends=("torch",), train=(), data=(), task=None, **section):
             "train": {"epochs": 2, "batch_size": 256, **dict(train)},
             "backends": list(backends),
             "measure": {"threads": 1},
-            "tune": {"trials": 6, "sampler": "random", "parameters": {"train.optimizer.lr": LR}, **section},
+            "tune": {
+                "trials": 6,
+                "sampler": "random",
+                "parameters": {"train.optimizer.lr": LR},
+                **section,
+            },
         },
         signature_of=signature,
     )
@@ -51,7 +56,9 @@ def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(samp
         "model.hidden.0": {"min": 8, "max": 16},
         "model.activation": ["relu", "tanh"],
     }
-    found = experiment(sampler=sampler, startup_trials=3, trials=8, parameters=parameters, train={"epochs": 1})
+    found = experiment(
+        sampler=sampler, startup_trials=3, trials=8, parameters=parameters, train={"epochs": 1}
+    )
     result = tune(found, output=None).result
     assert result.complete
     assert len(result.trials) == 8
@@ -64,7 +71,9 @@ def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(samp
 
 
 @pytest.mark.needs_torch
-@pytest.mark.parametrize("pruner", ["median", "hyperband", "successive_halving", {"name": "patient", "patience": 0}])
+@pytest.mark.parametrize(
+    "pruner", ["median", "hyperband", "successive_halving", {"name": "patient", "patience": 0}]
+)
 def test_every_pruner_stops_something(pruner):
     lr = {"train.optimizer.lr": {"min": 1e-7, "max": 1e1, "log": True}}
     found = experiment(pruner=pruner, trials=14, parameters=lr, train={"epochs": 9}, seed=3)
@@ -120,16 +129,24 @@ def test_the_best_trials_are_confirmed_on_every_backend_with_fresh_seeds():
 
 def _confirmed(runtime, trial, rank, values):
     return [
-        TuneConfirmed(rank=rank, trial=trial, runtime=runtime, seed=seed, status="ok", values=(value,))
+        TuneConfirmed(
+            rank=rank, trial=trial, runtime=runtime, seed=seed, status="ok", values=(value,)
+        )
         for seed, value in enumerate(values, start=1)
     ]
 
 
 def test_an_optimum_transfers_unless_another_trial_is_surely_better():
     section = experiment().tune
-    here = _confirmed("torch", 7, 1, [0.10, 0.11, 0.12]) + _confirmed("torch", 3, 2, [0.20, 0.21, 0.22])
-    noise = _confirmed("keras", 7, 1, [0.10, 0.13, 0.12]) + _confirmed("keras", 3, 2, [0.11, 0.10, 0.12])
-    other = _confirmed("tensorflow", 7, 1, [0.30, 0.31, 0.32]) + _confirmed("tensorflow", 3, 2, [0.20, 0.21, 0.22])
+    here = _confirmed("torch", 7, 1, [0.10, 0.11, 0.12]) + _confirmed(
+        "torch", 3, 2, [0.20, 0.21, 0.22]
+    )
+    noise = _confirmed("keras", 7, 1, [0.10, 0.13, 0.12]) + _confirmed(
+        "keras", 3, 2, [0.11, 0.10, 0.12]
+    )
+    other = _confirmed("tensorflow", 7, 1, [0.30, 0.31, 0.32]) + _confirmed(
+        "tensorflow", 3, 2, [0.20, 0.21, 0.22]
+    )
     torch, keras, tensorflow = transfer([*here, *noise, *other], section)
     assert (torch.best_trial, torch.holds) == (7, True)
     assert (keras.best_trial, keras.holds) == (3, True)
@@ -144,7 +161,9 @@ def test_folds_are_disjoint_stratified_and_normalized_on_their_own_training_part
     parts = [fold(data, found.data, found.task, count=5, index=k, seed=0) for k in range(5)]
     assert sum(len(part.validation) for part in parts) == total
     assert all(len(part.train) + len(part.validation) == total for part in parts)
-    shares = [np.bincount(part.validation.y.ravel().astype(int)) / len(part.validation) for part in parts]
+    shares = [
+        np.bincount(part.validation.y.ravel().astype(int)) / len(part.validation) for part in parts
+    ]
     assert np.ptp(shares, axis=0).max() < 0.03
     for part in parts:
         x = part.train.x if name == "breast_cancer" else part.train.x.reshape(-1, 1)
@@ -178,7 +197,9 @@ def test_with_folds_the_value_is_the_mean_over_them_and_pruning_works_across():
 @pytest.mark.needs_torch
 def test_several_goals_have_a_front():
     parameters = {"model.hidden.0": [4, 64], "train.optimizer.lr": [1e-2, 1e-6]}
-    found = experiment(sampler="grid", trials=None, metric=["val_loss", "parameters"], parameters=parameters)
+    found = experiment(
+        sampler="grid", trials=None, metric=["val_loss", "parameters"], parameters=parameters
+    )
     result = tune(found, output=None).result
     best = {
         (trial.params["model.hidden.0"], trial.params["train.optimizer.lr"])
@@ -202,7 +223,9 @@ def test_several_workers_share_the_trials():
 
 
 def test_threads_are_shared_out(monkeypatch):
-    monkeypatch.setattr("nncompare.studies.tune.asked.usable_threads", lambda asked=None: min(8, asked or 8))
+    monkeypatch.setattr(
+        "nncompare.studies.tune.asked.usable_threads", lambda asked=None: min(8, asked or 8)
+    )
     found = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}})
     assert [threads_of(found, jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
 
@@ -229,7 +252,9 @@ def test_a_runtime_that_does_not_start_spends_no_trial(monkeypatch, tmp_path):
             import nncompare.launch.trials as module
 
             real = module.worker_environment
-            monkeypatch.setattr(module, "worker_environment", lambda *a, **k: real(*a, **k) | broken)
+            monkeypatch.setattr(
+                module, "worker_environment", lambda *a, **k: real(*a, **k) | broken
+            )
             super().__init__(runtime, **settings)
 
     monkeypatch.setattr("nncompare.studies.tune.search.TrialWorker", Broken)
@@ -242,10 +267,15 @@ def test_a_runtime_that_does_not_start_spends_no_trial(monkeypatch, tmp_path):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "runtime",
-    [pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}")) for name in ("torch", "tensorflow", "keras")],
+    [
+        pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}"))
+        for name in ("torch", "tensorflow", "keras")
+    ],
 )
 def test_memory_does_not_grow_with_trials(runtime, monkeypatch):
-    """PyTorch gives back what a trial held; the others keep some of it, and their workers are replaced in time."""
+    """PyTorch gives back what a trial held; the others keep some of it, and their workers are
+    replaced in time.
+    """
     sizes, workers = [], set()
     hear = Search._hear
 
@@ -258,10 +288,14 @@ def test_memory_does_not_grow_with_trials(runtime, monkeypatch):
     monkeypatch.setattr(Search, "_hear", weighed)
     parameters = {"train.optimizer.lr": LR, "model.hidden.0": {"min": 200, "max": 400}}
     trials = 100 if runtime == "keras" else 70
-    found = experiment(backends=[runtime], trials=trials, parameters=parameters, train={"epochs": 1})
+    found = experiment(
+        backends=[runtime], trials=trials, parameters=parameters, train={"epochs": 1}
+    )
     assert tune(found, output=None).result.complete
     grown = (max(sizes) - sizes[1]) / 2**20
-    assert grown < (40 if runtime == "torch" else 96 + 16), f"{grown:.0f} MiB more over {len(sizes)} trials"
+    assert grown < (40 if runtime == "torch" else 96 + 16), (
+        f"{grown:.0f} MiB more over {len(sizes)} trials"
+    )
     if runtime != "tensorflow":
         assert len(workers) == (1 if runtime == "torch" else 2)
 
@@ -317,10 +351,18 @@ def test_a_dry_run_trains_and_writes_nothing(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.needs_torch
-def test_json_is_one_document_on_stdout_and_the_report_goes_to_stderr(tmp_path, monkeypatch, capsys):
+def test_json_is_one_document_on_stdout_and_the_report_goes_to_stderr(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    section = "tune: {sampler: grid, parameters: {train.optimizer: [{name: sgd, lr: 1e30}, {name: adam}]}}\n"
-    head = "data: {name: digits}\nmodel: {family: mlp, hidden: [8]}\ntrain: {epochs: 2, batch_size: 256}\n"
+    section = (
+        "tune: {sampler: grid, parameters: {train.optimizer: [{name: sgd, lr: 1e30}, {name:"
+        " adam}]}}\n"
+    )
+    head = (
+        "data: {name: digits}\nmodel: {family: mlp, hidden: [8]}\ntrain: {epochs: 2, batch_size:"
+        " 256}\n"
+    )
     (tmp_path / "search.yaml").write_text(f"{head}backends: [torch]\n{section}")
     assert call(["tune", "search.yaml", "--json", "-v"]) == 0
     out, err = capsys.readouterr()

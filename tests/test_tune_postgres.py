@@ -1,4 +1,6 @@
-"""A search in a real PostgreSQL server, worked on by several processes. Skipped where no server is installed."""
+"""A search in a real PostgreSQL server, worked on by several processes. Skipped where no server is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ sys.exit(call(sys.argv[1:]))
 
 
 def _program(name):
-    places = [shutil.which(name), *sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)]
+    places = [
+        shutil.which(name),
+        *sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True),
+    ]
     return next((place for place in places if place), None)
 
 
@@ -70,7 +75,9 @@ def _user():
 @pytest.fixture(scope="module")
 def database():
     """The URL of a fresh database on a server of our own."""
-    pytest.importorskip("psycopg", reason='psycopg is not installed; pip install "nncompare[postgres]"')
+    pytest.importorskip(
+        "psycopg", reason='psycopg is not installed; pip install "nncompare[postgres]"'
+    )
     server, initdb = _program("postgres"), _program("initdb")
     if server is None or initdb is None:
         pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
@@ -81,7 +88,16 @@ def database():
     data = folder / "data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user}
     subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "tuner", "-N"], check=True, **quiet)
-    options = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", str(folder)]
+    options = [
+        "-p",
+        str(port),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "fsync=off",
+        "-k",
+        str(folder),
+    ]
     process = subprocess.Popen([server, "-D", data, *options], **quiet)
     import psycopg
 
@@ -100,9 +116,25 @@ def database():
 
 def _worker(folder, url):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", WORKER, "tune", "shared.yaml", "--storage", url, "-q", "--output", str(folder)]
+    command = [
+        sys.executable,
+        "-c",
+        WORKER,
+        "tune",
+        "shared.yaml",
+        "--storage",
+        url,
+        "-q",
+        "--output",
+        str(folder),
+    ]
     return subprocess.Popen(
-        command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder.parent,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -111,7 +143,9 @@ def _states(url):
 
     storage = optuna.storages.RDBStorage(url.replace("postgresql", "postgresql+psycopg"))
     (name,) = optuna.get_all_study_names(storage)
-    return [trial.state.name for trial in optuna.load_study(study_name=name, storage=storage).trials]
+    return [
+        trial.state.name for trial in optuna.load_study(study_name=name, storage=storage).trials
+    ]
 
 
 def _states_or_none(url):

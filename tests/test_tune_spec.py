@@ -47,7 +47,9 @@ def test_a_section_in_full_and_its_short_forms():
             "model.depth": {"min": 1, "max": 3},
         },
     }
-    experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section})
+    experiment = load_mapping(
+        {"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section}
+    )
     tune = experiment.tune
     assert [goal.direction for goal in tune.metric] == ["minimize", "minimize"]
     assert tune.parameters["model.activation"].choices == ("relu", "tanh")
@@ -57,12 +59,17 @@ def test_a_section_in_full_and_its_short_forms():
 
 def test_the_default_direction_follows_the_metric():
     section = {"metric": "val_accuracy", "parameters": {"model.dropout": [0.1, 0.2]}}
-    experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section})
+    experiment = load_mapping(
+        {"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section}
+    )
     assert experiment.tune.directions == ("maximize",)
 
 
 def test_what_is_dumped_is_read_back_the_same(tmp_path):
-    text = "  pruner: median\n  parameters: {model.dropout: [0.1, 0.2], train.optimizer.lr: {min: 1e-4, max: 1e-2}}\n"
+    text = (
+        "  pruner: median\n  parameters: {model.dropout: [0.1, 0.2], train.optimizer.lr: {min:"
+        " 1e-4, max: 1e-2}}\n"
+    )
     (tmp_path / "t.yaml").write_text(HEAD + text)
     experiment = load(tmp_path / "t.yaml")
     (tmp_path / "again.yaml").write_text(dump(experiment))
@@ -77,8 +84,16 @@ def test_what_is_dumped_is_read_back_the_same(tmp_path):
         ("model.hidden.2: {min: 4, max: 8}", 5, "there is no item 2"),
         ("train.optimizer.lr: {min: 1e-2, max: 1e-4}", 31, "wrong way round"),
         ("train.optimizer.lr: {min: 1e-3, max: 1e-3}", 31, "wrong way round"),
-        ("train.optimizer.epsilon: {min: 0, max: 1.0, log: true}", 36, "log range cannot start at 0"),
-        ("train.optimizer.epsilon: {min: -1.0, max: 1.0, log: true}", 36, "log range cannot start at -1"),
+        (
+            "train.optimizer.epsilon: {min: 0, max: 1.0, log: true}",
+            36,
+            "log range cannot start at 0",
+        ),
+        (
+            "train.optimizer.epsilon: {min: -1.0, max: 1.0, log: true}",
+            36,
+            "log range cannot start at -1",
+        ),
         ("model.dropout: {min: 0.2, max: 1.5}", 36, "must be less than 1, not 1.5"),
         ("model.hidden.0: {min: 64.0, max: 256.0}", 27, "must be a whole number"),
         ("model.hidden.0: [64, big]", 26, "must be a whole number"),
@@ -97,9 +112,10 @@ def test_what_is_dumped_is_read_back_the_same(tmp_path):
 )
 def test_a_mistake_in_a_parameter_has_its_place(tmp_path, line, column, words):
     found = problems(tmp_path, f"  parameters:\n    {line}\n")
-    assert any(words in problem.message and (problem.line, problem.column) == (6, column) for problem in found), (
-        "\n".join(map(str, found))
-    )
+    assert any(
+        words in problem.message and (problem.line, problem.column) == (6, column)
+        for problem in found
+    ), "\n".join(map(str, found))
     assert all(problem.path.startswith("tune.parameters.") for problem in found)
 
 
@@ -115,7 +131,9 @@ def test_a_path_that_only_some_choices_have_is_said_with_the_choice(tmp_path):
 
 
 def test_a_shape_that_a_bound_makes_impossible(tmp_path):
-    head = "data: {name: digits}\nmodel: {family: cnn, filters: [4], depth: 1}\ntune:\n  trials: 4\n"
+    head = (
+        "data: {name: digits}\nmodel: {family: cnn, filters: [4], depth: 1}\ntune:\n  trials: 4\n"
+    )
     problem = one(tmp_path, "  parameters:\n    model.depth: {min: 1, max: 9}\n", head)
     assert problem.path == "tune.parameters.model.depth.max"
 
@@ -137,8 +155,12 @@ def test_a_shape_that_a_bound_makes_impossible(tmp_path):
     ],
 )
 def test_a_mistake_elsewhere_has_its_place(tmp_path, text, line, column, words):
-    found = problems(tmp_path, text + "  parameters:\n    train.optimizer.lr: {min: 1e-4, max: 1e-2}\n")
-    assert any(words in item.message and (item.line, item.column) == (line, column) for item in found), found
+    found = problems(
+        tmp_path, text + "  parameters:\n    train.optimizer.lr: {min: 1e-4, max: 1e-2}\n"
+    )
+    assert any(
+        words in item.message and (item.line, item.column) == (line, column) for item in found
+    ), found
 
 
 def test_accuracy_is_no_metric_of_a_regression(tmp_path):
@@ -149,19 +171,33 @@ def test_accuracy_is_no_metric_of_a_regression(tmp_path):
 
 
 def test_points_become_settings_outer_paths_first():
-    section = {"parameters": {"train.optimizer.lr": [0.1, 0.2], "train.optimizer": [{"name": "sgd"}, {"name": "adam"}]}}
-    experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section})
+    section = {
+        "parameters": {
+            "train.optimizer.lr": [0.1, 0.2],
+            "train.optimizer": [{"name": "sgd"}, {"name": "adam"}],
+        }
+    }
+    experiment = load_mapping(
+        {"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section}
+    )
     params = {"train.optimizer.lr": 0.2, "train.optimizer": '{"name": "sgd"}'}
     changes = space.settings(experiment.tune, params)
-    assert list(changes.items()) == [("train.optimizer", {"name": "sgd"}), ("train.optimizer.lr", 0.2)]
-    changed = load_mapping(space.at({"data": {"name": "digits"}, "model": {"family": "mlp"}}, changes))
+    assert list(changes.items()) == [
+        ("train.optimizer", {"name": "sgd"}),
+        ("train.optimizer.lr", 0.2),
+    ]
+    changed = load_mapping(
+        space.at({"data": {"name": "digits"}, "model": {"family": "mlp"}}, changes)
+    )
     assert (changed.train.optimizer.name, changed.train.optimizer.lr) == ("sgd", 0.2)
 
 
 def test_a_grid_is_every_point_once():
     dropout, depth = {"min": 0.0, "max": 0.3, "step": 0.1}, {"min": 1, "max": 2}
     section = {"parameters": {"model.dropout": dropout, "model.depth": depth}}
-    experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section})
+    experiment = load_mapping(
+        {"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section}
+    )
     points = list(space.grid(experiment.tune))
     assert len(points) == len({tuple(point.values()) for point in points}) == 8
     assert {point["model.dropout"] for point in points} >= {0.0, 0.3}

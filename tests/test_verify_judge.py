@@ -1,4 +1,6 @@
-"""The judge of a parity check without any framework: a backend in NumPy, right and wrong, next to right ones."""
+"""The judge of a parity check without any framework: a backend in NumPy, right and wrong, next to
+right ones.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,14 @@ FOUND_IN = {
     "pieces": ("long pieces", "loss of long pieces", "update after load", "loss"),
 }
 """Quantity of the conformance suite -> where the judge may tell of it."""
-# the gradient of this backend comes from differences, whose noise a bias before batch_norm drowns in
+# the gradient of this backend comes from differences, whose noise a bias before batch_norm drowns
+# in
 ELSEWHERE = {"predict loses the last chunk": "optimizer/sgd"}
-CHOSEN = [replace(error, case=ELSEWHERE.get(error.name, error.case)) for error in ERRORS if error.quantity in FOUND_IN]
+CHOSEN = [
+    replace(error, case=ELSEWHERE.get(error.name, error.case))
+    for error in ERRORS
+    if error.quantity in FOUND_IN
+]
 
 
 @cache
@@ -59,8 +66,14 @@ def seen(session: type[NumpySession], case: str) -> Observation:
     return observe(opened, check.job, check.data, check.plan, lambda *_, **__: None)
 
 
-def judged(case: str, observations: Mapping[str, Observation]) -> tuple[list[Check], list[ParityFinding]]:
-    checks = [check for runtime, one in observations.items() for check in by_formula(context(case), runtime, one)]
+def judged(
+    case: str, observations: Mapping[str, Observation]
+) -> tuple[list[Check], list[ParityFinding]]:
+    checks = [
+        check
+        for runtime, one in observations.items()
+        for check in by_formula(context(case), runtime, one)
+    ]
     checks += compare(context(case), observations)[0]
     failed = [check for check in checks if not check.passed]
     return failed, explain(context(case), observations, checks)
@@ -117,10 +130,13 @@ def test_broken_backend_is_explained(name: str, layer: str, words: str) -> None:
     error = next(error for error in CHOSEN if error.name == name)
     _, findings = next_to_right(error.case, seen(error.session, error.case))
     told = [f"{finding.layer}: {finding.looks_like}" for finding in findings]
-    assert any(re.match(layer, f.layer or "") and re.search(words, f.looks_like or "") for f in findings), told
+    assert any(
+        re.match(layer, f.layer or "") and re.search(words, f.looks_like or "") for f in findings
+    ), told
 
 
-# -- what only the other runtimes tell ------------------------------------------------------------------------------
+# -- what only the other runtimes tell
+# ------------------------------------------------------------------------------
 
 
 def late(case: str, step: int, name: str) -> Observation:
@@ -182,10 +198,13 @@ def test_a_wrong_runtime_does_not_make_the_others_wrong() -> None:
     observations = {"a": right, "b": wrong, "c": other}
     assert dead_in_most(context(case), observations) == {name}
     checks, _ = compare(context(case), observations)
-    assert not [check for check in checks if not check.passed and "b" not in (check.runtime, check.against)]
+    assert not [
+        check for check in checks if not check.passed and "b" not in (check.runtime, check.against)
+    ]
 
 
-# -- observations that cannot be compared ---------------------------------------------------------------------------
+# -- observations that cannot be compared
+# ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -212,7 +231,10 @@ def test_missing_and_foreign_names_fail() -> None:
     wrong = deepcopy(seen(NumpySession, case))
     wrong.outputs["dense_9"] = wrong.outputs.pop("dense_2")
     failed, findings = next_to_right(case, wrong)
-    assert {check.layer for check in failed if check.quantity == "forward"} == {"dense_2", "dense_9"}
+    assert {check.layer for check in failed if check.quantity == "forward"} == {
+        "dense_2",
+        "dense_9",
+    }
     assert findings[0].looks_like == "the layer gave no output"
 
 
@@ -226,7 +248,8 @@ def test_a_gradient_that_is_not_given_fails() -> None:
     assert findings[0].looks_like == "it has no gradient: it is not trained"
 
 
-# -- gradients ------------------------------------------------------------------------------------------------------
+# -- gradients
+# ------------------------------------------------------------------------------------------------
 
 
 class _Blocked(NumpySession):
@@ -237,7 +260,9 @@ class _Blocked(NumpySession):
     def slope(self, rows: Array, step: int) -> Params:
         names = list(self.model.parameters)
         first = next(k for k, name in enumerate(names) if self.place in name)
-        return {name: g * (names.index(name) >= first) for name, g in super().slope(rows, step).items()}
+        return {
+            name: g * (names.index(name) >= first) for name, g in super().slope(rows, step).items()
+        }
 
 
 def test_a_gradient_that_does_not_come_back_is_traced_to_its_layer() -> None:
@@ -249,7 +274,8 @@ def test_a_gradient_that_does_not_come_back_is_traced_to_its_layer() -> None:
     assert findings[0].looks_like == "no gradient comes back through tanh_1"
 
 
-# -- what a run does and single steps do not ------------------------------------------------------------------------
+# -- what a run does and single steps do not
+# ------------------------------------------------------------------------
 
 
 def drawn(change: Callable[[Array, float], Array]) -> tuple[list[Check], list[ParityFinding]]:
@@ -278,7 +304,9 @@ def test_a_right_dropout_passes() -> None:
         (lambda y, rate: y[:, :3], "dropout, values", "no output of the shape"),
     ],
 )
-def test_a_wrong_dropout_is_found(change: Callable[[Array, float], Array], quantity: str, words: str) -> None:
+def test_a_wrong_dropout_is_found(
+    change: Callable[[Array, float], Array], quantity: str, words: str
+) -> None:
     _, findings = drawn(change)
     assert findings[0].quantity == quantity
     assert words in (findings[0].looks_like or "")
@@ -306,7 +334,10 @@ class _EqualPieces(NumpySession):
 
 @pytest.mark.parametrize(
     ("session", "words"),
-    [(_Disturbed, "evaluation disturbs the training"), (_EqualPieces, "another length than the one before")],
+    [
+        (_Disturbed, "evaluation disturbs the training"),
+        (_EqualPieces, "another length than the one before"),
+    ],
 )
 def test_what_shows_only_in_long_pieces(session: type[NumpySession], words: str) -> None:
     case = "optimizer/sgd_momentum"
@@ -326,8 +357,11 @@ def test_a_small_step_is_judged_by_its_own_size() -> None:
     wrong = deepcopy(seen(NumpySession, case))
     name, weights = "dense_1.kernel", wrong.update_weights
     moves = [1e-6 * (weights[step + 1][name] - weights[step][name]) for step in range(4)]
-    for step, moved in enumerate(moves):  # a millionth of what they were, and each off by a millionth of that
-        wrong.update_gradients[step] = {key: 1e-6 * value for key, value in wrong.update_gradients[step].items()}
+    # a millionth of what they were, and each off by a millionth of that
+    for step, moved in enumerate(moves):
+        wrong.update_gradients[step] = {
+            key: 1e-6 * value for key, value in wrong.update_gradients[step].items()
+        }
         weights[step + 1] = {**weights[step], name: weights[step][name] + moved * (1 + 1e-6)}
     failed, _ = judged(case, {"wrong": wrong})
     found = [check for check in failed if check.quantity == "update" and check.layer == name]
@@ -339,7 +373,12 @@ def test_a_constant_of_the_loss_is_told_from_several_losses() -> None:
     case = "optimizer/sgd"
     check, right = context(case), seen(NumpySession, case)
     points = [
-        Point(1.25 * check.loss(right.update_weights[step], rows, step), right.update_weights[step], rows, step)
+        Point(
+            1.25 * check.loss(right.update_weights[step], rows, step),
+            right.update_weights[step],
+            rows,
+            step,
+        )
         for step in range(3)
         for rows in [check.plan.updates.rows(step)]
     ]
@@ -356,5 +395,7 @@ def test_examples_of_a_check_cross_a_smaller_last_batch() -> None:
 
 
 def test_checks_keep_their_order_in_a_copy() -> None:
-    check = Check(runtime="a", against="b", quantity="loss", layer=None, dtype="float64", worst=1.0, gate=0.5)
+    check = Check(
+        runtime="a", against="b", quantity="loss", layer=None, dtype="float64", worst=1.0, gate=0.5
+    )
     assert replace(check, step=3).severity == 2.0

@@ -31,12 +31,22 @@ def context() -> Context:
 @cache
 def seen() -> Observation:
     check = context()
-    return observe(NumpySession(check.job, check.data), check.job, check.data, check.plan, lambda *_, **__: None)
+    return observe(
+        NumpySession(check.job, check.data),
+        check.job,
+        check.data,
+        check.plan,
+        lambda *_, **__: None,
+    )
 
 
 def test_what_is_as_aligned_has_no_changes() -> None:
     found = list(changes(context(), "torch", seen(), seen()))
-    assert [change.quantity for change in found] == ["training loss", "weights", "evaluation logits"]
+    assert [change.quantity for change in found] == [
+        "training loss",
+        "weights",
+        "evaluation logits",
+    ]
     assert all(not change.at_end for change in found)
 
 
@@ -44,8 +54,11 @@ def test_a_second_trained_bias_is_told_as_what_it_is() -> None:
     """It shows in no weight; the layer departs from its formula once it has been trained."""
     native, there = deepcopy(seen()), context()
     last = native.update_weights[there.plan.update_steps]
-    name = next(name for name in there.trained if name.startswith("lstm") and name.endswith(".bias"))
-    hidden = {**last, name: 2 * last[name] - there.probe[name]}  # the second bias moved as the first did
+    name = next(
+        name for name in there.trained if name.startswith("lstm") and name.endswith(".bias")
+    )
+    # the second bias moved as the first did
+    hidden = {**last, name: 2 * last[name] - there.probe[name]}
     native.update_outputs = reference.outputs(there.model, hidden, there.x)
     found = {change.quantity: change for change in changes(there, "torch", native, seen())}
     change = found["layer, after updates"]
@@ -61,11 +74,19 @@ def test_a_second_trained_bias_is_told_as_what_it_is() -> None:
 def test_a_parameter_that_the_aligned_form_lacks_is_named() -> None:
     native, there = deepcopy(seen()), context()
     last = native.update_weights[there.plan.update_steps]
-    name = next(name for name in there.trained if name.startswith("lstm") and name.endswith(".bias"))
+    name = next(
+        name for name in there.trained if name.startswith("lstm") and name.endswith(".bias")
+    )
     layer = name.partition(".")[0]
-    native.update_outputs = reference.outputs(there.model, {**last, name: last[name] + 0.1}, there.x)
+    native.update_outputs = reference.outputs(
+        there.model, {**last, name: last[name] + 0.1}, there.x
+    )
     last[f"{layer}.recurrent_bias"] = 0.1 + 0 * last[name]
-    told = [change.looks_like for change in changes(there, "torch", native, seen()) if change.layer == layer]
+    told = [
+        change.looks_like
+        for change in changes(there, "torch", native, seen())
+        if change.layer == layer
+    ]
     assert told == ["its recurrent bias, which the aligned form does not have, is trained, too"]
 
 
@@ -100,7 +121,10 @@ def test_changes_fit_the_terminal_and_no_number_is_cut(width: int) -> None:
         at_start=9.4e-2,
         at_end=None,
         unit="relative",
-        looks_like="the biased batch variance and momentum 0.01 in place of 0.1 (weight of the newest batch)",
+        looks_like=(
+            "the biased batch variance and momentum 0.01 in place of 0.1 (weight of the newest"
+            " batch)"
+        ),
     )
     text = text_of(result(changes=(change,), reason="convention native"), width)
     assert max(map(len, text.split("\n"))) <= width
@@ -113,13 +137,17 @@ def test_changes_fit_the_terminal_and_no_number_is_cut(width: int) -> None:
 
 
 def test_the_ledger_stands_under_a_certificate() -> None:
-    entry = LedgerEntry(setting="epsilon placement", values={"torch": "after the root", "keras": "before the root"})
+    entry = LedgerEntry(
+        setting="epsilon placement", values={"torch": "after the root", "keras": "before the root"}
+    )
     assert "Settings that differ" in text_of(result(ledger=(entry,)), 80)
     assert "before the root" in text_of(result(ledger=(entry,)), 80)
 
 
 def test_how_far_the_comparison_went_is_told() -> None:
     part, whole = (Limit(steps=steps, reason="rounding grows") for steps in (31, 200))
-    assert "the first 31 of 200 steps between the runtimes: rounding grows" in text_of(result(limit=part), 120)
+    assert "the first 31 of 200 steps between the runtimes: rounding grows" in text_of(
+        result(limit=part), 120
+    )
     assert "all 200 steps between the runtimes: rounding grows" in text_of(result(limit=whole), 120)
     assert "compared" not in text_of(result(), 120)

@@ -1,4 +1,6 @@
-"""What rounding explains passes, and nothing else does: sums, kinks, condition, chaos and divergence."""
+"""What rounding explains passes, and nothing else does: sums, kinks, condition, chaos and
+divergence.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ from nncompare.worker.nudge import NUDGE, nudged_params
 from nncompare.worker.observation import Observation
 
 DATA = "{name: random, shape: [6, 6, 1], examples: 400}"
-BATCH_NORM = "[{type: conv2d, filters: 2}, {type: batch_norm}, {type: relu}, {type: flatten}, {type: dense, units: 10}]"
+BATCH_NORM = (
+    "[{type: conv2d, filters: 2}, {type: batch_norm}, {type: relu}, {type: flatten}, {type: dense,"
+    " units: 10}]"
+)
 CHAOTIC_RNN = """[{type: reshape, shape: [36, 1]},
   {type: rnn, units: 12, recurrent_initializer: {name: orthogonal, scale: 3.0}}, {type: dense, units: 10}]"""
 
@@ -46,10 +51,15 @@ def context(layers: str, dtype: str, work: Path, steps: int = 20) -> Context:
 
 
 def check_of(layers: str, work: Path, steps: int = 20) -> Parity:
-    text = f"data: {DATA}\nmodel: {{layers: {layers}}}\ntrain: {{batch_size: 64}}\nbackends: [torch, tensorflow]"
+    text = (
+        f"data: {DATA}\nmodel: {{layers: {layers}}}\ntrain: {{batch_size: 64}}\nbackends: [torch,"
+        " tensorflow]"
+    )
     file = work / "experiment.yaml"
     file.write_text(text)
-    return Parity(load(file, (), signature_of=signature), work, Silent(), steps, ("float64", "float32"))
+    return Parity(
+        load(file, (), signature_of=signature), work, Silent(), steps, ("float64", "float32")
+    )
 
 
 def failing(quantity: str, layer: str | None, dtype: str, worst: float, **more: Any) -> Check:
@@ -57,11 +67,14 @@ def failing(quantity: str, layer: str | None, dtype: str, worst: float, **more: 
     return Check(quantity=quantity, layer=layer, dtype=dtype, worst=worst, **fields)
 
 
-# -- the formulas ---------------------------------------------------------------------------------------------------
+# -- the formulas
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("dtype", "unit"), [("float32", 2.0**-24), ("float64", 2.0**-53)])
-def test_sums_of_batch_norm_have_room_and_layers_before_it_have_not(dtype: str, unit: float, tmp_path: Path) -> None:
+def test_sums_of_batch_norm_have_room_and_layers_before_it_have_not(
+    dtype: str, unit: float, tmp_path: Path
+) -> None:
     there = context(BATCH_NORM, dtype, tmp_path)
     values = 64 * 4 * 4
     checks = [failing("forward, training", "batch_norm_1", dtype, 0.1 * values * unit)]
@@ -71,7 +84,9 @@ def test_sums_of_batch_norm_have_room_and_layers_before_it_have_not(dtype: str, 
         ("conv2d_1", "forward, training", 0.1 * values * unit),
         ("batch_norm_1", "forward", 0.1 * values * unit),
     ):
-        assert not room_by_formula(there, Observation(), [failing(quantity, layer, dtype, worst)])[0].passed
+        assert not room_by_formula(there, Observation(), [failing(quantity, layer, dtype, worst)])[
+            0
+        ].passed
 
 
 def test_a_running_mean_is_judged_by_the_spread_of_what_it_is_the_mean_of(tmp_path: Path) -> None:
@@ -87,7 +102,10 @@ def test_a_running_mean_is_judged_by_the_spread_of_what_it_is_the_mean_of(tmp_pa
 
 
 def test_a_chaotic_recurrence_has_room_and_a_tame_one_has_none(tmp_path: Path) -> None:
-    wild, tame = (context(layers, "float64", tmp_path) for layers in (CHAOTIC_RNN, CHAOTIC_RNN.replace("3.0", "0.5")))
+    wild, tame = (
+        context(layers, "float64", tmp_path)
+        for layers in (CHAOTIC_RNN, CHAOTIC_RNN.replace("3.0", "0.5"))
+    )
     check = failing("forward", "rnn_1", "float64", 5e-12)
     assert room_by_formula(wild, Observation(), [check])[0].passed
     assert not room_by_formula(tame, Observation(), [check])[0].passed
@@ -109,7 +127,9 @@ def test_gradients_jump_before_a_kink_and_not_behind_it(tmp_path: Path) -> None:
         for name in ("conv2d_1.kernel", "dense_1.kernel")
     ]
     assert [check.passed for check in room_for_kinks(there, frozenset(), checks)] == [True, False]
-    assert all(check.passed for check in room_for_kinks(there, frozenset(["dense_1.kernel"]), checks))
+    assert all(
+        check.passed for check in room_for_kinks(there, frozenset(["dense_1.kernel"]), checks)
+    )
 
 
 def test_a_smooth_net_has_no_kinks(tmp_path: Path) -> None:
@@ -120,24 +140,36 @@ def test_float32_may_be_off_where_float64_is() -> None:
     wide = failing("forward", "dense_1", "float64", 1e-13, gate=1e-12)
     narrow = failing("forward", "dense_1", "float32", 0.9 * WIDER * 1e-13, gate=1e-5)
     assert room_as_in_float64([narrow], [wide])[0].passed
-    for other in (replace(wide, layer="dense_2"), replace(wide, runtime="keras"), replace(wide, worst=1e-15)):
+    for other in (
+        replace(wide, layer="dense_2"),
+        replace(wide, runtime="keras"),
+        replace(wide, worst=1e-15),
+    ):
         assert not room_as_in_float64([narrow], [other])[0].passed
     wrong = replace(wide, worst=1e-3)
-    assert not room_as_in_float64([narrow], [wrong])[0].passed, "a mistake in float64 excuses nothing"
+    assert not room_as_in_float64([narrow], [wrong])[0].passed, (
+        "a mistake in float64 excuses nothing"
+    )
 
 
-# -- the trajectory ---------------------------------------------------------------------------------------------------
+# -- the trajectory
+# ------------------------------------------------------------------------------------------------
 
 
 def trained(there: Context, start: Params, factor: float = 2.0) -> Observation:
-    """A trajectory away from an unstable point: every weight, and so every difference, doubles in a step."""
+    """A trajectory away from an unstable point: every weight, and so every difference, doubles in a
+    step.
+    """
     seen, weights, found = Observation(), dict(start), []
     for step in range(there.steps):
         found.append(1.0 + sum(float((value**2).sum()) for value in weights.values()))
         weights = {name: factor * value for name, value in weights.items()}
         if step + 1 in there.plan.checkpoints:
             seen.checkpoints[step + 1] = weights
-    seen.losses, seen.logits = {"": np.array(found)}, {"": np.concatenate([w.ravel() for w in weights.values()])}
+    seen.losses, seen.logits = (
+        {"": np.array(found)},
+        {"": np.concatenate([w.ravel() for w in weights.values()])},
+    )
     return seen
 
 
@@ -147,7 +179,12 @@ def growing(tmp_path: Path) -> tuple[Context, Params, Observation, Growth]:
     start = {name: 1e-3 * value for name, value in there.probe.items()}
     right = trained(there, start)
     moved = {name: value + NUDGE * generator_like(value) for name, value in start.items()}
-    return there, start, right, Growth(seen={"torch": right}, nudged={"torch": trained(there, moved)})
+    return (
+        there,
+        start,
+        right,
+        Growth(seen={"torch": right}, nudged={"torch": trained(there, moved)}),
+    )
 
 
 def generator_like(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -167,7 +204,9 @@ def pair(quantity: str, layer: str | None, step: int, worst: float, gate: float 
     )
 
 
-def test_gates_follow_the_growth_of_rounding(growing: tuple[Context, Params, Observation, Growth]) -> None:
+def test_gates_follow_the_growth_of_rounding(
+    growing: tuple[Context, Params, Observation, Growth],
+) -> None:
     _, _, _, growth = growing
     apart, _ = growth.tensor("dense_1.kernel", 40)
     assert apart > 1e-4 > growth.tensor("dense_1.kernel", 5)[0], "2**40 nudges"
@@ -190,7 +229,9 @@ def test_what_rounding_has_lost_is_not_compared_but_formulas_are(
     assert with_growth([lost, by_formula], growth, 30) == [by_formula]
 
 
-def test_a_stable_training_lends_no_room(growing: tuple[Context, Params, Observation, Growth]) -> None:
+def test_a_stable_training_lends_no_room(
+    growing: tuple[Context, Params, Observation, Growth],
+) -> None:
     _, _, right, _ = growing
     stable = Growth(seen={"torch": right}, nudged={"torch": right})
     assert stable.comparable_steps() == 40
@@ -232,9 +273,14 @@ def test_a_nudge_moves_every_trained_number_a_little(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("planted", [False, True])
 def test_runtimes_that_part_late_are_measured(
-    planted: bool, growing: tuple[Context, Params, Observation, Growth], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: bool,
+    growing: tuple[Context, Params, Observation, Growth],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rounding that doubles every step certifies; a mistake of a millionth does not, in the same training."""
+    """Rounding that doubles every step certifies; a mistake of a millionth does not, in the same
+    training.
+    """
     there, start, right, growth = growing
     check = check_of("[{type: flatten}, {type: dense, units: 10}]", tmp_path, steps=40)
     moved = {name: value * (1 + 2e-15) for name, value in start.items()}
@@ -244,7 +290,12 @@ def test_runtimes_that_part_late_are_measured(
     of = {"torch": growth.nudged["torch"], "tensorflow": trained(there, nudged, factor)}
     evidence = Evidence(seen={"float64": {"torch": right, "tensorflow": other}, "float32": {}})
     checks = [
-        pair("weights", name, mark, gates.absolute(other.checkpoints[mark][name], right.checkpoints[mark][name]))
+        pair(
+            "weights",
+            name,
+            mark,
+            gates.absolute(other.checkpoints[mark][name], right.checkpoints[mark][name]),
+        )
         for mark in there.plan.checkpoints
         for name in there.trained
     ]
@@ -253,7 +304,9 @@ def test_runtimes_that_part_late_are_measured(
     monkeypatch.setattr(
         parity,
         "check_all",
-        lambda tasks, **_: iter([(task, Outcome(runtime=task.job.runtime, status="ok")) for task in tasks]),
+        lambda tasks, **_: iter(
+            [(task, Outcome(runtime=task.job.runtime, status="ok")) for task in tasks]
+        ),
     )
     monkeypatch.setattr(parity, "read", lambda folder: of[folder.name])
     check._heed_rounding(evidence, parallel=1)
@@ -269,7 +322,9 @@ def test_an_overflow_in_float32_alone_has_no_floor(tmp_path: Path) -> None:
     def one(value: float) -> Observation:
         weights = {name: np.full(p.shape, value) for name, p in there.model.parameters.items()}
         logits, losses = {"": np.full((3, 10), value)}, {"": np.full(20, value)}
-        return Observation(gradients=weights, checkpoints={last: weights}, logits=logits, losses=losses)
+        return Observation(
+            gradients=weights, checkpoints={last: weights}, logits=logits, losses=losses
+        )
 
     finite, overflown = one(1.0), one(np.inf)
     wide = {"torch": finite, "keras": finite}
@@ -286,7 +341,9 @@ def test_trajectory_speaks_of_its_quantities() -> None:
 
 def test_a_loss_near_zero_is_judged_by_the_rounding_of_log_one() -> None:
     seen = Observation(losses={"": np.array([1.0, 1e-3])}, logits={"": np.array([[7.0, -1.0]])})
-    near_zero, large = (failing("loss, every step", None, "float32", 0.0, step=step) for step in (2, 1))
+    near_zero, large = (
+        failing("loss, every step", None, "float32", 0.0, step=step) for step in (2, 1)
+    )
     assert single._loss_gate(seen, near_zero) == pytest.approx(4 * 2.0**-23 / 1e-3)
     assert single._loss_gate(seen, large) == gates.LATER_FLOAT32
     nothing = Observation(losses={"": np.zeros(2)}, logits=seen.logits)
@@ -305,7 +362,9 @@ def test_a_run_in_doubt_asks_the_full_check(doubt: bool, monkeypatch: pytest.Mon
     monkeypatch.setattr(run_parity, "_observations", lambda *_: ({}, None))
     monkeypatch.setattr(run_parity, "verify", lambda *_, **__: Verified(result=None, folder=None))
     monkeypatch.setattr(run_parity, "from_certificate", lambda _: full)
-    experiment = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp", "hidden": [4]}})
+    experiment = load_mapping(
+        {"data": {"name": "digits"}, "model": {"family": "mlp", "hidden": [4]}}
+    )
     rows = [RuntimeResult(runtime="torch", status="ok")]
     found = run_parity.run_parity(experiment, None, [None], {}, rows, {}, said.append)
     assert found.status == ("certified" if doubt else "failed")
@@ -316,4 +375,7 @@ def test_a_wrong_update_explains_the_one_after_a_load() -> None:
     names = ("forward", "update", "update after load")
     failed = [failing(quantity, "dense_1", "float64", 1.0, step=1) for quantity in names]
     assert [check.quantity for check in causes(failed)] == ["forward", "update"]
-    assert [check.quantity for check in causes([failed[0], failed[2]])] == ["forward", "update after load"]
+    assert [check.quantity for check in causes([failed[0], failed[2]])] == [
+        "forward",
+        "update after load",
+    ]

@@ -1,4 +1,6 @@
-"""What mistakes look like: every suspect is recognized, constants are found, derivatives survive kinks, gates hold."""
+"""What mistakes look like: every suspect is recognized, constants are found, derivatives survive
+kinks, gates hold.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ from nncompare.studies.verify.suspects import BY_TYPE, looks_like
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.scene import Scene
 
-TABLE, SEQUENCE, IMAGE, TOKENS = TensorSpec((6,)), TensorSpec((5, 6)), TensorSpec((6, 6, 3)), TensorSpec((5,), 9)
+TABLE, SEQUENCE, IMAGE, TOKENS = (
+    TensorSpec((6,)),
+    TensorSpec((5, 6)),
+    TensorSpec((6, 6, 3)),
+    TensorSpec((5,), 9),
+)
 PLACES: dict[str, tuple[dict[str, Any], TensorSpec]] = {
     "dense": ({"units": 6}, TABLE),
     "conv2d": ({"filters": 3, "kernel": 3, "stride": 2, "padding": "same"}, IMAGE),
@@ -78,7 +85,11 @@ def suspects() -> Iterator[tuple[str, bool, str]]:
         for training in (False, True):
             right = scene(kind, training=training)
             for label, made in listed(right).items():
-                if made.shape == right.given.shape and np.isfinite(made).all() and relative(made, right.given) > 1e-6:
+                if (
+                    made.shape == right.given.shape
+                    and np.isfinite(made).all()
+                    and relative(made, right.given) > 1e-6
+                ):
                     yield kind, training, label
 
 
@@ -123,7 +134,9 @@ def test_any_wrong_constant_is_found(kind: str, fields: dict[str, Any], words: s
 
 def test_a_constant_that_is_off_by_a_rounding_is_found() -> None:
     right = scene("attention", training=False)
-    made = right.formula({name: right.p[name] * (1 + 3e-8) for name in ("query_kernel", "query_bias")})
+    made = right.formula(
+        {name: right.p[name] * (1 + 3e-8) for name in ("query_kernel", "query_bias")}
+    )
     assert looks_like(given(right, made), 1e-9) == "scores are multiplied by 1.00000003"
 
 
@@ -153,10 +166,14 @@ def test_one_head_is_named() -> None:
     right = scene("attention", training=False)
     value = right.p["value_kernel"].copy()
     value[:, 1] *= 1 + 1e-7
-    assert looks_like(given(right, right.formula({"value_kernel": value})), 1e-9) == "head 2 alone is off"
+    assert (
+        looks_like(given(right, right.formula({"value_kernel": value})), 1e-9)
+        == "head 2 alone is off"
+    )
 
 
-# -- the search for a constant --------------------------------------------------------------------------------------
+# -- the search for a constant
+# --------------------------------------------------------------------------------------
 
 X = np.linspace(0.5, 3, 40)
 
@@ -174,11 +191,14 @@ def test_fit_gives_up_where_nothing_depends_on_the_constant() -> None:
         assert fit(lambda c: np.full(3, np.nan), np.ones(3), 1.0) is None
 
 
-# -- differences ----------------------------------------------------------------------------------------------------
+# -- differences
+# ------------------------------------------------------------------------------------------------
 
 
 def one(f: Any, at: float) -> tuple[float, float]:
-    return refined_derivative(lambda p: float(f(p["w"][0])), {"w": np.array([at])}, {"w": np.array([1.0])})
+    return refined_derivative(
+        lambda p: float(f(p["w"][0])), {"w": np.array([at])}, {"w": np.array([1.0])}
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,12 +220,15 @@ def test_refined_derivative_survives_curves_and_kinks(f: Any, slope: float, at: 
 
 
 def test_refined_derivative_says_that_it_fails_at_a_kink() -> None:
-    """Astride a kink of two slopes every step gives their mean: the error cannot show it, the mean is what there is."""
+    """Astride a kink of two slopes every step gives their mean: the error cannot show it, the mean
+    is what there is.
+    """
     value, _ = one(abs, 0.0)
     assert value == pytest.approx(0.0, abs=1e-9)
 
 
-# -- gates ----------------------------------------------------------------------------------------------------------
+# -- gates
+# ------------------------------------------------------------------------------------------------
 
 
 def test_distances() -> None:
@@ -251,11 +274,17 @@ def test_summary_keeps_the_first_that_failed_or_the_closest() -> None:
     assert [c.layer for c in summarize(passing)] == ["l1"]
     failing = [*passing, check(worst=2.0, layer="first"), check(worst=9.0, layer="second")]
     assert [c.layer for c in summarize(failing)] == ["first"]
-    apart = [check("loss"), check("forward"), check("forward", runtime="b"), check("forward", dtype="float32")]
+    apart = [
+        check("loss"),
+        check("forward"),
+        check("forward", runtime="b"),
+        check("forward", dtype="float32"),
+    ]
     assert len(summarize(apart)) == 4
 
 
-# -- causes ---------------------------------------------------------------------------------------------------------
+# -- causes
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -277,6 +306,7 @@ def test_summary_keeps_the_first_that_failed_or_the_closest() -> None:
 )
 def test_only_causes_are_told(failed: list[str], told: list[str]) -> None:
     checks = [
-        check(name.rstrip(" 12"), worst=2.0, step=int(name[-1]) if name[-1].isdigit() else None) for name in failed
+        check(name.rstrip(" 12"), worst=2.0, step=int(name[-1]) if name[-1].isdigit() else None)
+        for name in failed
     ]
     assert [cause.quantity for cause in causes(checks)] == [name.rstrip(" 12") for name in told]

@@ -1,8 +1,9 @@
 """The four cases in plain Keras 3 on its TensorFlow engine: ``compile`` and one ``fit``.
 
-The input is a ``tf.data`` pipeline that gathers whole batches, which was found to be at least as fast as arrays with
-``shuffle=True`` and as ``Dataset.shuffle``, which handles every example by itself.
-``steps_per_execution`` keeps its default on both sides, since a session must be able to stop after any step.
+The input is a ``tf.data`` pipeline that gathers whole batches, which was found to be at least as
+fast as arrays with ``shuffle=True`` and as ``Dataset.shuffle``, which handles every example by
+itself. ``steps_per_execution`` keeps its default on both sides, since a session must be able to
+stop after any step.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ def cnn() -> keras.Model:
 
 def lstm() -> keras.Model:
     return keras.Sequential(
-        [keras.Input((28, 28)), layers.LSTM(128, name="lstm_1"), layers.Dense(CLASSES, name="dense_1")]
+        [
+            keras.Input((28, 28)),
+            layers.LSTM(128, name="lstm_1"),
+            layers.Dense(CLASSES, name="dense_1"),
+        ]
     )
 
 
@@ -61,7 +66,9 @@ class Positions(layers.Layer):
 
 
 def attention() -> keras.Model:
-    """Two pre-norm transformer blocks, causal, 4 heads; norms with PyTorch's epsilon, as the other scripts have it."""
+    """Two pre-norm transformer blocks, causal, 4 heads; norms with PyTorch's epsilon, as the other
+    scripts have it.
+    """
     tokens = keras.Input((64,), dtype="int32")
     x = Positions(name="position_1")(layers.Embedding(64, 64, name="embedding_1")(tokens))
     for block in (1, 2):
@@ -86,7 +93,11 @@ def shuffled(x: np.ndarray, y: np.ndarray, batch_size: int) -> tf.data.Dataset:
         rows = tf.random.shuffle(tf.range(len(x)))
         return tf.data.Dataset.from_tensor_slices(tf.reshape(rows, [-1, batch_size]))
 
-    batches = tf.data.Dataset.range(1).flat_map(order).map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows)))
+    batches = (
+        tf.data.Dataset.range(1)
+        .flat_map(order)
+        .map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows)))
+    )
     counted = batches.apply(tf.data.experimental.assert_cardinality(len(x) // batch_size))
     return counted.prefetch(tf.data.AUTOTUNE)
 
@@ -105,7 +116,9 @@ class Stopwatch(keras.callbacks.Callback):
 
 
 class Loop:
-    def __init__(self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float) -> None:
+    def __init__(
+        self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float
+    ) -> None:
         self.training = shuffled(x, y, batch_size)
         self.evaluation = tf.data.Dataset.from_tensor_slices((x, y)).batch(EVALUATION_BATCH)
         self.model = MODELS[case]()
@@ -122,7 +135,8 @@ class Loop:
         for layer in self.model.layers:
             own = [array for name, array in params.items() if name.startswith(f"{layer.name}.")]
             if layer.weights:
-                layer.set_weights(own)  # these layers keep their weights in the canonical layout and order
+                # these layers keep their weights in the canonical layout and order
+                layer.set_weights(own)
         for variable in self.model.optimizer.variables:
             if variable is not self.model.optimizer.learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))

@@ -1,8 +1,9 @@
 """The four cases in plain TensorFlow operations: a ``tf.Module`` and one ``tf.function`` an epoch.
 
-The loop over the batches is inside the graph, which saves the call from Python for every step; the batch size divides
-the number of examples, so that every shape is known when the graph is made. Adam is the fused kernel that TensorFlow
-has for it. The LSTM is unrolled: measured against ``tf.while_loop`` and ``BlockLSTMV2``, that was the fastest on a CPU.
+The loop over the batches is inside the graph, which saves the call from Python for every step; the
+batch size divides the number of examples, so that every shape is known when the graph is made. Adam
+is the fused kernel that TensorFlow has for it. The LSTM is unrolled: measured against
+``tf.while_loop`` and ``BlockLSTMV2``, that was the fastest on a CPU.
 """
 
 from __future__ import annotations
@@ -86,7 +87,11 @@ class Cnn(tf.Module):
 class Lstm(tf.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.inputs, self.recurrent, self.head = Linear(28, 512), zeros(128, 512), Linear(128, CLASSES)
+        self.inputs, self.recurrent, self.head = (
+            Linear(28, 512),
+            zeros(128, 512),
+            Linear(128, CLASSES),
+        )
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         recurrent = tf.convert_to_tensor(self.recurrent)
@@ -136,7 +141,9 @@ class Block(tf.Module):
 
     def load(self, params: Params, number: int) -> None:
         names = [f"attention_{number}.{name}" for name in ("query", "key", "value")]
-        self.qkv.kernel.assign(np.concatenate([params[f"{name}_kernel"].reshape(64, 64) for name in names], axis=1))
+        self.qkv.kernel.assign(
+            np.concatenate([params[f"{name}_kernel"].reshape(64, 64) for name in names], axis=1)
+        )
         self.qkv.bias.assign(np.concatenate([params[f"{name}_bias"].ravel() for name in names]))
         self.projection.kernel.assign(params[f"attention_{number}.output_kernel"].reshape(64, 64))
         self.projection.bias.assign(params[f"attention_{number}.output_bias"])
@@ -187,7 +194,9 @@ class Adam(tf.Module):
         self.power_2.assign(BETA_2)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        for weight, mean, square, gradient in zip(self.weights, self.means, self.squares, gradients, strict=True):
+        for weight, mean, square, gradient in zip(
+            self.weights, self.means, self.squares, gradients, strict=True
+        ):
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=mean.handle,
@@ -205,7 +214,9 @@ class Adam(tf.Module):
 
 
 class Loop(tf.Module):
-    def __init__(self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float) -> None:
+    def __init__(
+        self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float
+    ) -> None:
         super().__init__()
         self.x, self.y = tf.constant(x), tf.constant(y)
         self.batch_size = batch_size
@@ -223,7 +234,9 @@ class Loop(tf.Module):
 
     @tf.function
     def loss_sum(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=self.model(x)))
+        return tf.reduce_sum(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=self.model(x))
+        )
 
     def loss(self) -> float:
         starts = range(0, len(self.x), EVALUATION_BATCH)

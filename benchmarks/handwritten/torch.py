@@ -24,7 +24,9 @@ class Mlp(nn.Sequential):
 
 
 class Cnn(nn.Module):
-    """Takes NCHW in channels-last memory, the fastest layout of convolutions on a CPU and on a recent GPU."""
+    """Takes NCHW in channels-last memory, the fastest layout of convolutions on a CPU and on a
+    recent GPU.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,8 +45,11 @@ class Cnn(nn.Module):
         for layer, name in ((self.convolution_1, "conv2d_1"), (self.convolution_2, "conv2d_2")):
             copy(layer.weight, params[f"{name}.kernel"].transpose(3, 2, 0, 1))
             copy(layer.bias, params[f"{name}.bias"])
-        rows = params["dense_1.kernel"].reshape(7, 7, 32, 64).transpose(2, 0, 1, 3).reshape(-1, 64)  # HWC -> CHW
-        linear(self.hidden, {"dense_1.kernel": rows, "dense_1.bias": params["dense_1.bias"]}, "dense_1")
+        # HWC -> CHW
+        rows = params["dense_1.kernel"].reshape(7, 7, 32, 64).transpose(2, 0, 1, 3).reshape(-1, 64)
+        linear(
+            self.hidden, {"dense_1.kernel": rows, "dense_1.bias": params["dense_1.bias"]}, "dense_1"
+        )
         linear(self.head, params, "dense_2")
 
 
@@ -89,7 +94,10 @@ class Block(nn.Module):
 
     def load(self, params: Params, number: int) -> None:
         names = [f"attention_{number}.{name}" for name in ("query", "key", "value")]
-        copy(self.qkv.weight, np.concatenate([params[f"{name}_kernel"].reshape(64, 64).T for name in names]))
+        copy(
+            self.qkv.weight,
+            np.concatenate([params[f"{name}_kernel"].reshape(64, 64).T for name in names]),
+        )
         copy(self.qkv.bias, np.concatenate([params[f"{name}_bias"].ravel() for name in names]))
         copy(self.projection.weight, params[f"attention_{number}.output_kernel"].reshape(64, 64).T)
         copy(self.projection.bias, params[f"attention_{number}.output_bias"])
@@ -125,10 +133,13 @@ MODELS = {"mlp": Mlp, "cnn": Cnn, "lstm": Lstm, "attention": Attention}
 
 
 class Loop:
-    def __init__(self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float) -> None:
+    def __init__(
+        self, case: str, x: np.ndarray, y: np.ndarray, *, batch_size: int, learning_rate: float
+    ) -> None:
         self.x = torch.from_numpy(x)
         if case == "cnn":
-            self.x = self.x.permute(0, 3, 1, 2)  # NHWC in memory is NCHW in channels-last memory format
+            # NHWC in memory is NCHW in channels-last memory format
+            self.x = self.x.permute(0, 3, 1, 2)
         self.y = torch.from_numpy(y).long()
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -150,7 +161,9 @@ class Loop:
     def loss(self) -> float:
         self.model.eval()
         parts = zip(self.x.split(EVALUATION_BATCH), self.y.split(EVALUATION_BATCH), strict=True)
-        return sum(F.cross_entropy(self.model(x), y, reduction="sum").item() for x, y in parts) / len(self.x)
+        return sum(
+            F.cross_entropy(self.model(x), y, reduction="sum").item() for x, y in parts
+        ) / len(self.x)
 
     def train(self, epochs: int) -> tuple[float, float]:
         self.model.train()

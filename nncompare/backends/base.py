@@ -1,8 +1,8 @@
 """The boundary between nncompare and a framework.
 
-A backend owns its loop, in its framework's own idiom; the gate owns the clock. Arrays cross the boundary in
-NumPy and in the canonical layouts of ``numerics.layout``; a backend that stores another layout converts in
-``load`` and ``params``, never in the training step.
+A backend owns its loop, in its framework's own idiom; the gate owns the clock. Arrays cross the
+boundary in NumPy and in the canonical layouts of ``numerics.layout``; a backend that stores another
+layout converts in ``load`` and ``params``, never in the training step.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ class Job:
         device: asked for.
         threads: CPU threads for the framework.
         seed: of this round; keys initial weights, batch order and masks.
-        dropout: ``framework``: each framework draws its own masks (fast path). ``masks``: masks come from
-            ``numerics.masks``, so that runtimes can be compared exactly; may be slow.
-        deterministic: True: the framework's deterministic kernels (for parity); False: as shipped (for speed).
+        dropout: ``framework``: each framework draws its own masks (fast path). ``masks``: masks
+            come from ``numerics.masks``, so that runtimes can be compared exactly; may be slow.
+        deterministic: True: the framework's deterministic kernels (for parity); False: as shipped
+            (for speed).
     """
 
     runtime: str
@@ -106,13 +107,14 @@ class Gate(Protocol):
     def next(self) -> Piece | None:
         """The next piece, or None when training is over (or was stopped early).
 
-        Waits for the parent's word, evaluates when an epoch has ended (it calls ``predict`` and ``params`` of the
-        session, outside the clock), and reads the clock last.
+        Waits for the parent's word, evaluates when an epoch has ended (it calls ``predict`` and
+        ``params`` of the session, outside the clock), and reads the clock last.
         """
 
     def done(self, loss: float) -> None:
-        """Ends a piece; the device must be idle. ``loss``: mean over the piece's examples of the minimized loss
-        (penalties included), each batch at the weights before its step."""
+        """Ends a piece; the device must be idle. ``loss``: mean over the piece's examples of the
+        minimized loss (penalties included), each batch at the weights before its step.
+        """
 
 
 class Session(Protocol):
@@ -123,25 +125,35 @@ class Session(Protocol):
     def load(self, params: Params) -> None:
         """Weights and running statistics := ``params``; optimizer state := fresh.
 
-        Aligned: ``params`` names every parameter. Native: those that it leaves out keep their values, which in a new
-        session are the framework's own start, so that ``load(native.start(job))`` starts a training in both
-        conventions. A parameter that only the framework has (``lstm_1.recurrent_bias`` of PyTorch) becomes 0 if its
-        canonical partner (``lstm_1.bias``) is given without it: canonical weights give the canonical function.
+        Aligned: ``params`` names every parameter. Native: those that it leaves out keep their
+            values, which in a new
+        session are the framework's own start, so that ``load(native.start(job))`` starts a training
+        in both conventions. A parameter that only the framework has (``lstm_1.recurrent_bias`` of
+        PyTorch) becomes 0 if its canonical partner (``lstm_1.bias``) is given without it: canonical
+        weights give the canonical function.
         """
 
     def params(self) -> Params:
-        """Copies of all weights and running statistics; native: also parameters that only this framework has."""
+        """Copies of all weights and running statistics; native: also parameters that only this
+        framework has.
+        """
 
     def predict(self, x: Array) -> Array:
-        """Logits or values ``(N, …)`` in inference mode, computed in chunks of ``EVALUATION_BATCH``."""
+        """Logits or values ``(N, …)`` in inference mode, computed in chunks of
+        ``EVALUATION_BATCH``.
+        """
 
     def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
-        """Node name -> its output in canonical layout, for one batch. ``training``: batch statistics and the
-        dropout masks of step 0 (only with ``Job.dropout == "masks"``); running statistics stay as they are."""
+        """Node name -> its output in canonical layout, for one batch. ``training``: batch
+        statistics and the dropout masks of step 0 (only with ``Job.dropout == "masks"``); running
+        statistics stay as they are.
+        """
 
     def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
-        """Loss (penalties included) and its gradients for the training examples ``rows``, in training mode with
-        the masks of ``step``, before clipping. Nothing changes: no update, no running statistics."""
+        """Loss (penalties included) and its gradients for the training examples ``rows``, in
+        training mode with the masks of ``step``, before clipping. Nothing changes: no update, no
+        running statistics.
+        """
 
     def train(self, plan: BatchPlan, gate: Gate) -> None:
         """Runs the plan from its first step, piece by piece."""
@@ -150,7 +162,9 @@ class Session(Protocol):
         """Returns when the device is idle."""
 
     def peak_bytes(self) -> int | None:
-        """Largest device memory so far, as the framework reports it; None on CPU (the worker reads the process)."""
+        """Largest device memory so far, as the framework reports it; None on CPU (the worker reads
+        the process).
+        """
 
     def settings(self) -> dict[str, str]:
         """Effective settings that could differ between runtimes, for the ledger: name -> value."""
@@ -172,8 +186,10 @@ class Backend(Protocol):
         """The reason why this job cannot run faithfully here, or None."""
 
     def resolve(self, job: Job) -> Job:
-        """A native job with every value that the file leaves open filled in with the framework's default
-        (``native.resolve``), the learning rate of the plan among them; an aligned job as it is."""
+        """A native job with every value that the file leaves open filled in with the framework's
+        default (``native.resolve``), the learning rate of the plan among them; an aligned job as it
+        is.
+        """
 
     def open(self, job: Job, data: Data) -> Session:
         """Lowers every layer and stages the data on the device; resolves the job first."""

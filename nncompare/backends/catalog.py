@@ -1,4 +1,6 @@
-"""Every runtime by name: its module, needs, how to install it, its environment. Loads no framework when imported."""
+"""Every runtime by name: its module, needs, how to install it, its environment. Loads no framework
+when imported.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Entry:
         module: where its ``Backend`` is; importing it imports the framework.
         needs: the modules that must be installed.
         extra: the extra of this package that installs them.
-        environment: variables to set before the worker starts, besides those of threads and devices.
+        environment: variables to set before the worker starts, besides those of threads and
+            devices.
     """
 
     runtime: str
@@ -34,7 +37,9 @@ class Entry:
     environment: dict[str, str] = field(default_factory=dict)
 
     def missing(self) -> str | None:
-        """The reason why this runtime is not installed, with the command that installs it; None if it is."""
+        """The reason why this runtime is not installed, with the command that installs it; None if
+        it is.
+        """
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if not absent:
             return None
@@ -45,7 +50,13 @@ _TENSORFLOW_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 def _torch(runtime: str, title: str) -> Entry:
-    return Entry(runtime=runtime, title=title, module="nncompare.backends.torch", needs=("torch",), extra="torch")
+    return Entry(
+        runtime=runtime,
+        title=title,
+        module="nncompare.backends.torch",
+        needs=("torch",),
+        extra="torch",
+    )
 
 
 def _tensorflow(runtime: str, title: str) -> Entry:

@@ -1,6 +1,8 @@
-"""What a backend answers about a formula: its values and its derivatives by each mode. Imports no framework.
+"""What a backend answers about a formula: its values and its derivatives by each mode. Imports no
+framework.
 
-Each backend's ``derivatives.py`` offers ``DERIVATIVES``, which computes with its framework's own operations.
+Each backend's ``derivatives.py`` offers ``DERIVATIVES``, which computes with its framework's own
+operations.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ MODES: tuple[Mode, ...] = ("reverse", "forward")
 
 
 class Derivatives(Protocol):
-    """One framework's automatic differentiation, on the CPU. Arrays are ``(N,)``, float32 or float64, and every
-    operation and constant has their dtype."""
+    """One framework's automatic differentiation, on the CPU. Arrays are ``(N,)``, float32 or
+    float64, and every operation and constant has their dtype.
+    """
 
     how: Mapping[str, str]
     """``value``, ``reverse``, ``forward`` -> the framework's own call, for the report."""
@@ -40,4 +43,6 @@ class Derivatives(Protocol):
         """The derivative of this order by reverse mode: from the result back to ``x``."""
 
     def forward(self, expression: Expression, x: Array, order: int) -> Array:
-        """The derivative of this order by forward mode: along with the values from ``x`` to the result."""
+        """The derivative of this order by forward mode: along with the values from ``x`` to the
+        result.
+        """

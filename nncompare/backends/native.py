@@ -1,8 +1,10 @@
-"""The native convention, as far as it is the same for every backend: what the file leaves open, and who fills it.
+"""The native convention, as far as it is the same for every backend: what the file leaves open, and
+who fills it.
 
-A value that the file leaves open (``leaves_open``) takes the framework's own default, which the backend's ``native.py``
-reads from the framework; initial weights that the file leaves open are the framework's own draw, keyed by the seed.
-What a framework does differently under the same name stands in each backend's ``native.py``.
+A value that the file leaves open (``leaves_open``) takes the framework's own default, which the
+backend's ``native.py`` reads from the framework; initial weights that the file leaves open are the
+framework's own draw, keyed by the seed. What a framework does differently under the same name
+stands in each backend's ``native.py``.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ OPEN = (
     "rmsprop.epsilon",
     "rmsprop.momentum",
 )
-"""Values of layers and optimizers that frameworks choose. Initializers are not among them (see ``start``), nor what
-makes a layer this layer: sizes, strides, paddings, heads."""
+"""Values of layers and optimizers that frameworks choose. Initializers are not among them (see
+``start``), nor what makes a layer this layer: sizes, strides, paddings, heads.
+"""
 
 
 _INSIDE = ("layers", "shortcut")
@@ -55,7 +58,8 @@ _INSIDE = ("layers", "shortcut")
 def resolve(job: Job, defaults: Defaults) -> Job:
     """The job with open values filled in from ``defaults``; an aligned job as it is.
 
-    The model becomes the list of its layers. Initializers stay open. Resolving twice changes nothing more.
+    The model becomes the list of its layers. Initializers stay open. Resolving twice changes
+    nothing more.
     """
     if not job.native:
         return job
@@ -73,19 +77,27 @@ def _filled_layer(layer: Layer, defaults: Defaults) -> Layer:
     filled = _filled(layer, layer.type, defaults)
     if not isinstance(filled, Residual):
         return filled
-    inside = {name: tuple(_filled_layer(item, defaults) for item in getattr(filled, name)) for name in _INSIDE}
+    inside = {
+        name: tuple(_filled_layer(item, defaults) for item in getattr(filled, name))
+        for name in _INSIDE
+    }
     return filled.model_copy(update=inside)
 
 
 def _filled(part: Part, kind: str, defaults: Defaults) -> Part:
-    names = (name for name in type(part).model_fields if f"{kind}.{name}" in defaults and part.leaves_open(name))
+    names = (
+        name
+        for name in type(part).model_fields
+        if f"{kind}.{name}" in defaults and part.leaves_open(name)
+    )
     return part.model_copy(update={name: defaults[f"{kind}.{name}"] for name in names})
 
 
 def start(job: Job) -> Params:
     """What ``Session.load`` is given before training, in float64.
 
-    Aligned: every parameter and running statistic. Native: the parameters for which the file names an initializer,
+    Aligned: every parameter and running statistic. Native: the parameters for which the file names
+        an initializer,
     drawn as in the aligned convention; the session keeps its framework's own draw of all others.
     """
     if not job.native:
@@ -100,6 +112,10 @@ def start(job: Job) -> Params:
 
 
 def trained_count(job: Job, params: Params) -> int:
-    """Number of trained numbers of a session with these ``params``, its framework's additional ones included."""
+    """Number of trained numbers of a session with these ``params``, its framework's additional ones
+    included.
+    """
     known = job.model.parameters
-    return sum(array.size for name, array in params.items() if name not in known or known[name].trainable)
+    return sum(
+        array.size for name, array in params.items() if name not in known or known[name].trainable
+    )

@@ -1,7 +1,9 @@
 """What frameworks do differently under the same name, in words that all backends share.
 
-A backend hands ``describe`` what it does: ``ALIGNED``, which is the canonical meaning and the same for all, or the
-``NATIVE`` of its own ``native.py``. So equal things have equal words and never show up as differing.
+A backend hands ``describe`` what it does: ``ALIGNED``, which is the canonical meaning and the same
+    for all, or the
+``NATIVE`` of its own ``native.py``. So equal things have equal words and never show up as
+differing.
 """
 
 from __future__ import annotations
@@ -40,12 +42,15 @@ class Semantics:
         constants: precision that numbers of the file have in a float64 run.
         clipping: what ``clip_norm`` is compared with.
         l2: optimizer -> what ``penalty.l2`` means; ``""``: all others.
-        table_gradient: optimizer -> what becomes of a token that occurs twice, and of one that does not occur.
+        table_gradient: optimizer -> what becomes of a token that occurs twice, and of one that does
+            not occur.
         running_variance: of batch normalization.
         pooled_padding: whether average pooling counts padding.
         biases: recurrent layer -> its trained biases.
-        starts: ``lstm.bias``, or a role such as ``kernel``, -> how the parameter starts where the file leaves it open.
-        added: ``lstm.recurrent_bias`` -> how a parameter starts that only this framework's layer has.
+        starts: ``lstm.bias``, or a role such as ``kernel``, -> how the parameter starts where the
+            file leaves it open.
+        added: ``lstm.recurrent_bias`` -> how a parameter starts that only this framework's layer
+            has.
     """
 
     epsilon_placement: Mapping[str, str]
@@ -76,12 +81,14 @@ ALIGNED = Semantics(
     pooled_padding="not counted",
     biases={"rnn": "1", "lstm": "1", "gru": "2"},
 )
-"""The canonical meanings: ``numerics.reference``, ``numerics.updates``, and the conformance suite that holds every
-backend to them."""
+"""The canonical meanings: ``numerics.reference``, ``numerics.updates``, and the conformance suite
+that holds every backend to them.
+"""
 
 
 def describe(job: Job, semantics: Semantics) -> dict[str, str]:
-    """Effective settings that touch the mathematics: name -> value, only those that this experiment uses.
+    """Effective settings that touch the mathematics: name -> value, only those that this experiment
+    uses.
 
     Args:
         job: with open values filled in (``backends.native.resolve``).
@@ -90,7 +97,9 @@ def describe(job: Job, semantics: Semantics) -> dict[str, str]:
     nodes = list(job.model.walk())
     return {
         "convention": job.experiment.train.convention,
-        "initial weights": "the framework's own where the file names none" if job.native else "nncompare's",
+        "initial weights": (
+            "the framework's own where the file names none" if job.native else "nncompare's"
+        ),
         **_joined(_layer_values(nodes)),
         **dict(_layer_meanings(nodes, semantics)),
         **dict(_optimizer(job, semantics)),

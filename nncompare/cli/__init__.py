@@ -1,4 +1,6 @@
-"""The ``nncompare`` command. A command's module is imported when the command is invoked, and not before."""
+"""The ``nncompare`` command. A command's module is imported when the command is invoked, and not
+before.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,13 @@ COMMANDS = {
     "schema": "Print the JSON Schema of experiment files, for editors.",
     "data": "Download and check data sets ahead of time.",
 }
-"""Every command with its line in the help, in the order of the help. Its module has an underscore for a dash, and
-``list`` lives in ``list_``."""
+"""Every command with its line in the help, in the order of the help. Its module has an underscore
+for a dash, and ``list`` lives in ``list_``.
+"""
 
-_CLICK_ERROR: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+_CLICK_ERROR: Any = next(
+    cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
+)
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 """What a shell reports for a program that a closed pipe has ended."""
@@ -41,7 +46,9 @@ def _wants_rich() -> bool:
 
 
 def _drop_output() -> None:
-    """The reader has gone (``nncompare list | head``): what is still buffered must not complain at exit."""
+    """The reader has gone (``nncompare list | head``): what is still buffered must not complain at
+    exit.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -64,7 +71,9 @@ class _Lazy(TyperCommand):
         """The whole line: what does not fit beside the names is wrapped, not cut."""
         return self.help or ""
 
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
         return _load(str(self.name)).make_context(info_name, args, parent=parent, **extra)
 
 
@@ -78,7 +87,9 @@ def _app(**settings: Any) -> typer.Typer:
 
 
 def _load(name: str) -> Any:
-    """The command itself: a module's function of the same name, or its ``app`` if it has subcommands."""
+    """The command itself: a module's function of the same name, or its ``app`` if it has
+    subcommands.
+    """
     word = f"{name}_" if name == "list" else name.replace("-", "_")
     module = import_module(f"nncompare.cli.{word}")
     if hasattr(module, "app"):
@@ -100,10 +111,13 @@ def _say_version(wanted: bool) -> None:
 def _root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Is it the same network, and which is faster here? PyTorch, TensorFlow and Keras on one experiment."""
+    """Is it the same network, and which is faster here? PyTorch, TensorFlow and Keras on one
+    experiment.
+    """
     if ctx.invoked_subcommand is None and not version:
         typer.echo(ctx.get_help())
 
@@ -119,7 +133,9 @@ def build() -> Any:
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Runs one command line and returns its exit code. A user's mistake is a message on stderr, no traceback."""
+    """Runs one command line and returns its exit code. A user's mistake is a message on stderr, no
+    traceback.
+    """
     from nncompare.errors import NncompareError
 
     try:

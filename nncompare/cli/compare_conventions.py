@@ -1,4 +1,6 @@
-"""``nncompare compare-conventions``: what the frameworks' own defaults cost, against the aligned convention."""
+"""``nncompare compare-conventions``: what the frameworks' own defaults cost, against the aligned
+convention.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,13 @@ def compare_conventions(
 ) -> None:
     """Train an experiment aligned and native; what do the frameworks' own defaults cost in loss?
 
-    Both runs have the same seed and the same batches, and both are stored. Values that the file gives hold in both;
-    in the native run each framework fills in the rest. Exit code 3 if some runtime did not finish.
+    Both runs have the same seed and the same batches, and both are stored. Values that the file
+    gives hold in both; in the native run each framework fills in the rest. Exit code 3 if some
+    runtime did not finish.
     """
-    experiment = options.load_experiment(config, overrides, backends=backend, device=device, seed=seed, threads=threads)
+    experiment = options.load_experiment(
+        config, overrides, backends=backend, device=device, seed=seed, threads=threads
+    )
     compared = _train(experiment, output, verbose=verbose > 0, quiet=quiet)
     _print(compared, as_json=as_json)
     if compared.problem is not None:

@@ -1,7 +1,7 @@
 """Where text goes: consoles for stdout and stderr, and errors on stderr.
 
-NO_COLOR, FORCE_COLOR and COLUMNS are obeyed. On a pipe there are no control codes, and lines are as wide as they
-must be, so that no number is cut.
+NO_COLOR, FORCE_COLOR and COLUMNS are obeyed. On a pipe there are no control codes, and lines are as
+wide as they must be, so that no number is cut.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def human(as_json: bool) -> Console:
 
 
 def is_live(console: Console) -> bool:
-    """Whether a display that redraws itself can be shown: a real terminal, whatever FORCE_COLOR says."""
+    """Whether a display that redraws itself can be shown: a real terminal, whatever FORCE_COLOR
+    says.
+    """
     return console.file.isatty() and not console.is_dumb_terminal
 
 
@@ -55,7 +57,9 @@ def print_json(document: Any) -> None:
 
 
 def report_error(error: NncompareError) -> None:
-    """Says on stderr what is wrong: on a terminal fitted to its width, on a pipe one line a problem and its caret."""
+    """Says on stderr what is wrong: on a terminal fitted to its width, on a pipe one line a problem
+    and its caret.
+    """
     console = err()
     soft = not console.is_terminal
     if not isinstance(error, ConfigError):
@@ -63,7 +67,9 @@ def report_error(error: NncompareError) -> None:
         return
     for problem in error.problems:
         head, *below = str(problem).split("\n")
-        place, found, message = head.partition(f": {problem.path}: ") if problem.path else ("", "", head)
+        place, found, message = (
+            head.partition(f": {problem.path}: ") if problem.path else ("", "", head)
+        )
         path = (problem.path, "cyan") if found else ""
         parts = ((place, "bold"), ": ", path, ": ", message) if found else (message,)
         console.print(Text.assemble(*parts), soft_wrap=soft)

@@ -23,7 +23,9 @@ def _data() -> None:
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, see: nncompare list data.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A data set, see: nncompare list data.")
+    ],
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -39,6 +41,13 @@ def fetch(
 
     path = fetch_data(name, report=report)
     if as_json:
-        print_json({"schema_version": 1, "kind": "data", "name": name, "path": None if path is None else str(path)})
+        print_json(
+            {
+                "schema_version": 1,
+                "kind": "data",
+                "name": name,
+                "path": None if path is None else str(path),
+            }
+        )
     elif path is not None:
         typer.echo(str(path))

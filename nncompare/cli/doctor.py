@@ -49,7 +49,9 @@ def framework(item: Examined) -> Framework:
     outcome = item.outcome
     if outcome.status == "ok":
         devices = tuple(SeenDevice(**device) for device in outcome.result["devices"])
-        return Framework(runtimes=item.runtimes, versions=outcome.result["versions"], devices=devices)
+        return Framework(
+            runtimes=item.runtimes, versions=outcome.result["versions"], devices=devices
+        )
     problem = outcome.reason or f"{outcome.status}: no reason was given"
     if outcome.status == "refused":
         problem, _, fix = problem.partition("; ")

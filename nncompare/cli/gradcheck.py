@@ -39,18 +39,29 @@ Plot = Annotated[
 
 class _Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """A formula may begin with a minus; a blank before it keeps it from being taken for an option."""
-        return super().parse_args(ctx, [f" {arg}" if _STARTS_WITH_MINUS.match(arg) else arg for arg in args])
+        """A formula may begin with a minus; a blank before it keeps it from being taken for an
+        option.
+        """
+        return super().parse_args(
+            ctx, [f" {arg}" if _STARTS_WITH_MINUS.match(arg) else arg for arg in args]
+        )
 
 
 @app.command("gradcheck", cls=_Command)
 def gradcheck(
-    formula: Annotated[str, typer.Argument(metavar="FORMULA", help='Of x, e.g. "x**3 + 2*x**2".', show_default=False)],
+    formula: Annotated[
+        str,
+        typer.Argument(metavar="FORMULA", help='Of x, e.g. "x**3 + 2*x**2".', show_default=False),
+    ],
     at: Annotated[
         str, typer.Option("--at", metavar="POINTS", help="START:STOP:COUNT, or points with commas.")
     ] = "-5:5:100",
-    order: Annotated[int, typer.Option("--order", metavar="N", help="First or second derivative.")] = 1,
-    dtype: Annotated[str, typer.Option("--dtype", metavar="NAME", help="float64 or float32.")] = "float64",
+    order: Annotated[
+        int, typer.Option("--order", metavar="N", help="First or second derivative.")
+    ] = 1,
+    dtype: Annotated[
+        str, typer.Option("--dtype", metavar="NAME", help="float64 or float32.")
+    ] = "float64",
     backend: options.Backends = None,
     output: Output = Path("results"),
     plot: Plot = None,
@@ -59,15 +70,18 @@ def gradcheck(
 ) -> None:
     """Differentiate a formula in every framework, by every method.
 
-    Reverse mode, forward mode, symbolic and finite differences, each against the exact derivative: a table of the
-    largest errors and a picture. Exit code 1 if one differs by more than rounding, 3 if some runtime did not finish.
+    Reverse mode, forward mode, symbolic and finite differences, each against the exact derivative:
+    a table of the largest errors and a picture. Exit code 1 if one differs by more than rounding, 3
+    if some runtime did not finish.
     """
     from nncompare.cli.console import err, human, print_json
     from nncompare.report.gradcheck import gradcheck_report
     from nncompare.studies.gradcheck import DEFAULT_RUNTIMES, check_runtimes
     from nncompare.studies.gradcheck import gradcheck as study
 
-    runtimes = check_runtimes([name for item in backend or () for name in item.split(",")] or DEFAULT_RUNTIMES)
+    runtimes = check_runtimes(
+        [name for item in backend or () for name in item.split(",")] or DEFAULT_RUNTIMES
+    )
     picture = _picture(formula, at, order, dtype, runtimes, output, plot)
     console = err()
 
@@ -75,7 +89,9 @@ def gradcheck(
         if not quiet:
             console.print(f"asking {runtime} …", style="dim", markup=False, soft_wrap=True)
 
-    result = study(formula, at=at.strip(), order=order, dtype=dtype, runtimes=runtimes, asking=asking)
+    result = study(
+        formula, at=at.strip(), order=order, dtype=dtype, runtimes=runtimes, asking=asking
+    )
     result, problem = _draw(result, picture) if picture is not None else (result, None)
     human(as_json).print(gradcheck_report(result))
     if as_json:
@@ -87,7 +103,13 @@ def gradcheck(
 
 
 def _picture(
-    formula: str, at: str, order: int, dtype: str, runtimes: tuple[str, ...], output: Path, plot: str | None
+    formula: str,
+    at: str,
+    order: int,
+    dtype: str,
+    runtimes: tuple[str, ...],
+    output: Path,
+    plot: str | None,
 ) -> Path | None:
     """The picture's file; None: none is wanted. The same question has the same file.
 
@@ -102,16 +124,24 @@ def _picture(
     if plot == _NO_PLOT:
         return None
     key = repr((formula.strip(), at.strip(), order, dtype, runtimes))
-    path = Path(plot) if plot else output / f"gradcheck-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
+    path = (
+        Path(plot)
+        if plot
+        else output / f"gradcheck-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
+    )
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot {plot}: the name must end with {' or '.join(FORMATS)}, or be {_NO_PLOT!r}")
+        raise UsageError(
+            f"--plot {plot}: the name must end with {' or '.join(FORMATS)}, or be {_NO_PLOT!r}"
+        )
     if path.is_dir():
         raise UsageError(f"--plot {plot}: this is a folder; name a file")
     return path
 
 
 def _draw(result: GradcheckResult, path: Path) -> tuple[GradcheckResult, StoreError | None]:
-    """The result with its picture; or without it and the reason, since the figures are worth printing all the same."""
+    """The result with its picture; or without it and the reason, since the figures are worth
+    printing all the same.
+    """
     from nncompare.errors import StoreError
     from nncompare.report.derivative_plot import draw
     from nncompare.store.atomic import explained, write_bytes

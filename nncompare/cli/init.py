@@ -97,8 +97,12 @@ def text(name: str, data: str, file: str) -> str:
 
 
 def init(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The file's name; .yaml is added.")] = "experiment",
-    data: Annotated[str, typer.Option("--data", metavar="NAME", help="Data set; digits needs no download.")] = "digits",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The file's name; .yaml is added.")
+    ] = "experiment",
+    data: Annotated[
+        str, typer.Option("--data", metavar="NAME", help="Data set; digits needs no download.")
+    ] = "digits",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a commented experiment file to start from. It runs offline."""
@@ -112,7 +116,9 @@ def init(
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:
-        raise UsageError(f"{path} exists already; choose another name, or --force to replace it") from None
+        raise UsageError(
+            f"{path} exists already; choose another name, or --force to replace it"
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"{path} cannot be written: {reason}") from None

@@ -63,7 +63,12 @@ def catalog() -> dict[str, list[dict[str, Any]]]:
 
     data = [{**row, "tasks": list(DATA[row["name"]].tasks)} for row in titled(dict(DATA))]
     runtimes = [
-        {"name": name, "title": entry.title, "installed": (missing := entry.missing()) is None, "missing": missing}
+        {
+            "name": name,
+            "title": entry.title,
+            "installed": (missing := entry.missing()) is None,
+            "missing": missing,
+        }
         for name, entry in CATALOG.items()
     ]
     return {
@@ -89,7 +94,14 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, title=kind, title_style="bold", title_justify="left", show_header=False, padding=(0, 2))
+    table = Table(
+        box=None,
+        title=kind,
+        title_style="bold",
+        title_justify="left",
+        show_header=False,
+        padding=(0, 2),
+    )
     table.add_column(no_wrap=True, style="cyan", min_width=16)
     table.add_column(overflow="fold")
     for row in rows:

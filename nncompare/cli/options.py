@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from nncompare.spec.experiment import Experiment
     from nncompare.spec.overrides import Override
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Experiment file (YAML).", show_default=False)]
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Experiment file (YAML).", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -24,10 +26,17 @@ Overrides = Annotated[
 ]
 Backends = Annotated[
     list[str] | None,
-    typer.Option("--backend", "-b", metavar="RUNTIME", help="Only this runtime; may be repeated.", show_default=False),
+    typer.Option(
+        "--backend",
+        "-b",
+        metavar="RUNTIME",
+        help="Only this runtime; may be repeated.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, gpu or tpu.", show_default=False)
+    str | None,
+    typer.Option("--device", metavar="NAME", help="auto, cpu, gpu or tpu.", show_default=False),
 ]
 Rounds = Annotated[
     str | None,
@@ -35,15 +44,26 @@ Rounds = Annotated[
 ]
 Seed = Annotated[
     str | None,
-    typer.Option("--seed", metavar="N", help="Keys weights, batch order, splits.", show_default=False),
+    typer.Option(
+        "--seed", metavar="N", help="Keys weights, batch order, splits.", show_default=False
+    ),
 ]
 Threads = Annotated[
-    str | None, typer.Option("--threads", metavar="N", help="CPU threads per runtime.", show_default=False)
+    str | None,
+    typer.Option("--threads", metavar="N", help="CPU threads per runtime.", show_default=False),
 ]
-Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Where result folders are made.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; text goes to stderr.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, train nothing.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.", show_default=False)]
+Output = Annotated[
+    Path, typer.Option("--output", metavar="DIR", help="Where result folders are made.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout; text goes to stderr.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, print the plan, train nothing.")
+]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="Say more.", show_default=False)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 _OPTION_PATHS = {

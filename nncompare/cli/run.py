@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from nncompare.spec.experiment import Experiment
     from nncompare.studies.run import Finished
 
-SaveWeights = Annotated[bool, typer.Option("--save-weights", help="Keep the final weights as safetensors.")]
+SaveWeights = Annotated[
+    bool, typer.Option("--save-weights", help="Keep the final weights as safetensors.")
+]
 
 _NOT_ALL_FINISHED = 3
 _INTERRUPTED = 130
@@ -40,11 +42,17 @@ def run(
 ) -> None:
     """Train an experiment on every runtime; compare time and loss.
 
-    Prints tables of losses, times and settings that differ, and stores them with the raw times. Exit code 3 if some
-    runtime did not finish; its row says why.
+    Prints tables of losses, times and settings that differ, and stores them with the raw times.
+    Exit code 3 if some runtime did not finish; its row says why.
     """
     experiment = options.load_experiment(
-        config, overrides, backends=backend, device=device, rounds=rounds, seed=seed, threads=threads
+        config,
+        overrides,
+        backends=backend,
+        device=device,
+        rounds=rounds,
+        seed=seed,
+        threads=threads,
     )
     if dry_run:
         _plan(experiment, output, as_json)
@@ -93,7 +101,9 @@ def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
         raise typer.Exit(_NOT_ALL_FINISHED)
 
 
-def _train(experiment: Experiment, output: Path, save_weights: bool, *, verbose: bool, quiet: bool) -> Finished:
+def _train(
+    experiment: Experiment, output: Path, save_weights: bool, *, verbose: bool, quiet: bool
+) -> Finished:
     from nncompare.cli.console import err, is_live
     from nncompare.report.progress import RunProgress
     from nncompare.studies.run import run as train

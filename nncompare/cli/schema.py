@@ -6,7 +6,8 @@ from __future__ import annotations
 def schema() -> None:
     """Print the JSON Schema of experiment files, for editors.
 
-    Save it and name it in a file's first line: # yaml-language-server: $schema=nncompare.schema.json
+    Save it and name it in a file's first line: # yaml-language-server:
+        $schema=nncompare.schema.json
     """
     from nncompare.cli.console import print_json
     from nncompare.spec.json_schema import json_schema

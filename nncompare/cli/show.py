@@ -33,7 +33,13 @@ def show(
     from nncompare.data import signature
 
     experiment = options.load_experiment(
-        config, overrides, backends=backend, device=device, rounds=rounds, seed=seed, threads=threads
+        config,
+        overrides,
+        backends=backend,
+        device=device,
+        rounds=rounds,
+        seed=seed,
+        threads=threads,
     )
     needs = signature(experiment.data, experiment.task)
     model = experiment.resolve(needs)
@@ -44,7 +50,9 @@ def show(
 
 
 def document(experiment: Experiment, needs: Signature, model: Model) -> dict[str, Any]:
-    """What ``--json`` prints. FLOPs are estimates, of one example unless the name says otherwise."""
+    """What ``--json`` prints. FLOPs are estimates, of one example unless the name says
+    otherwise.
+    """
     from nncompare.spec.load import to_mapping
 
     return {
@@ -109,7 +117,13 @@ def _print(console: Console, experiment: Experiment, needs: Signature, model: Mo
     targets = f"{needs.outputs} {'class' if experiment.task == 'classification' else 'output'}"
     targets += ("es" if experiment.task == "classification" else "s") if needs.outputs != 1 else ""
     for name, value in (
-        ("data", f"{experiment.data.name}: {needs.input} → {targets}{' at every step' if needs.per_step else ''}"),
+        (
+            "data",
+            (
+                f"{experiment.data.name}: {needs.input} →"
+                f" {targets}{' at every step' if needs.per_step else ''}"
+            ),
+        ),
         ("parameters", _parameters(model)),
         ("FLOPs", f"{model.flops:,} for the forward pass of one example (estimate)"),
         ("a step", _step(experiment, model)),
@@ -119,12 +133,17 @@ def _print(console: Console, experiment: Experiment, needs: Signature, model: Mo
 
 def _parameters(model: Model) -> str:
     running = _running(model)
-    return f"{model.trainable_count:,}" + (f" and {running:,} running statistics" if running else "")
+    return f"{model.trainable_count:,}" + (
+        f" and {running:,} running statistics" if running else ""
+    )
 
 
 def _step(experiment: Experiment, model: Model) -> str:
     batch = experiment.train.batch_size
-    return f"about {_short(model.training_flops(batch))}FLOPs for {batch:,} examples, forward and backward"
+    return (
+        f"about {_short(model.training_flops(batch))}FLOPs for {batch:,} examples, forward and"
+        " backward"
+    )
 
 
 def _short(value: float) -> str:
@@ -135,7 +154,9 @@ def _short(value: float) -> str:
     return f"{value:.3g} T"
 
 
-def _rows(nodes: tuple[Node, ...], indent: int = 0, mark: str = "") -> Iterator[tuple[str, Node, bool]]:
+def _rows(
+    nodes: tuple[Node, ...], indent: int = 0, mark: str = ""
+) -> Iterator[tuple[str, Node, bool]]:
     for node in nodes:
         yield f"{'  ' * indent}{mark}{node.name}", node, indent == 0
         yield from _rows(node.children, indent + 1)
@@ -147,7 +168,9 @@ def _table(model: Model) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True, header_style="bold"
+    )
     table.add_column("layer", "total", no_wrap=True)
     table.add_column("settings", overflow="fold")
     table.add_column("output", str(model.output), no_wrap=True)

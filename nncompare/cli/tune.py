@@ -22,19 +22,32 @@ if TYPE_CHECKING:
 
 Config = Annotated[
     str | None,
-    typer.Argument(metavar="[CONFIG]", help="Experiment file with a tune: section.", show_default=False),
+    typer.Argument(
+        metavar="[CONFIG]", help="Experiment file with a tune: section.", show_default=False
+    ),
 ]
 Trials = Annotated[
-    str | None, typer.Option("--trials", metavar="N", help="Finished trials in all.", show_default=False)
+    str | None,
+    typer.Option("--trials", metavar="N", help="Finished trials in all.", show_default=False),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Workers at a time; they share the threads.")]
-PerBackend = Annotated[bool, typer.Option("--per-backend", help="One search for each backend, compared.")]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", metavar="N", help="Workers at a time; they share the threads."),
+]
+PerBackend = Annotated[
+    bool, typer.Option("--per-backend", help="One search for each backend, compared.")
+]
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", metavar="URL", help="postgresql://… for several machines.", show_default=False),
+    typer.Option(
+        "--storage", metavar="URL", help="postgresql://… for several machines.", show_default=False
+    ),
 ]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", metavar="RESULT", help="Go on with a stored search.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--resume", metavar="RESULT", help="Go on with a stored search.", show_default=False
+    ),
 ]
 
 _NOT_ALL_DONE = 3
@@ -61,18 +74,26 @@ def tune(
 ) -> None:
     """Search hyperparameters with Optuna; write the best experiment as a file that runs.
 
-    With several backends the search runs on the first one and its best trials are repeated on all of them with fresh
-    seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of trials asked for. Exit code 3 if the
-    search ended early or no trial ended well.
+    With several backends the search runs on the first one and its best trials are repeated on all
+    of them with fresh seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of
+    trials asked for. Exit code 3 if the search ended early or no trial ended well.
     """
     from nncompare.studies.tune.asked import Asked
 
     if resume is not None:
-        given = {"-b": backend, "--device": device, "--seed": seed, "--threads": threads, "--dry-run": dry_run}
+        given = {
+            "-b": backend,
+            "--device": device,
+            "--seed": seed,
+            "--threads": threads,
+            "--dry-run": dry_run,
+        }
         given |= {"--jobs": jobs != 1, "--per-backend": per_backend}
         wrong = [name for name, value in given.items() if value]
         if wrong:
-            raise UsageError(f"{', '.join(wrong)}: a search goes on as it was begun; leave it out with --resume")
+            raise UsageError(
+                f"{', '.join(wrong)}: a search goes on as it was begun; leave it out with --resume"
+            )
         changes = [*([config] if config else []), *(overrides or ())]
         finished = _resume(resume, changes, trials, storage, quiet=quiet, verbose=verbose > 0)
     else:
@@ -94,7 +115,9 @@ def tune(
         raise typer.Exit(_NOT_ALL_DONE)
 
 
-def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool) -> Finished:
+def _search(
+    experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool
+) -> Finished:
     from nncompare.studies.tune.asked import check
     from nncompare.studies.tune.document import goals
     from nncompare.studies.tune.study import tune as search
@@ -105,7 +128,13 @@ def _search(experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, 
 
 
 def _resume(
-    folder: Path, arguments: list[str], trials: str | None, storage: str | None, *, quiet: bool, verbose: bool
+    folder: Path,
+    arguments: list[str],
+    trials: str | None,
+    storage: str | None,
+    *,
+    quiet: bool,
+    verbose: bool,
 ) -> Finished:
     from nncompare.errors import ConfigError
     from nncompare.spec.overrides import Override, OverrideError
@@ -133,7 +162,9 @@ def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Itera
     console = err()
     with (
         ended_like_ctrl_c(),
-        TuneProgress(console, goals, quiet=quiet, verbose=verbose, live=is_live(console)) as progress,
+        TuneProgress(
+            console, goals, quiet=quiet, verbose=verbose, live=is_live(console)
+        ) as progress,
     ):
         yield progress
 
@@ -147,12 +178,17 @@ def _plan(experiment: Experiment, asked: Asked, *, as_json: bool) -> None:
     from nncompare.studies.tune.samplers import distributions
 
     section = check(experiment, asked)
-    count = section.trials or (len(list(grid(section))) if section.sampler == "grid" else DEFAULT_TRIALS)
+    count = section.trials or (
+        len(list(grid(section))) if section.sampler == "grid" else DEFAULT_TRIALS
+    )
     runtimes = experiment.backends if asked.per_backend else experiment.backends[:1]
     threads = threads_of(experiment, asked.jobs)
     console = human(as_json)
     goals = ", ".join(f"{goal.direction} {goal.name}" for goal in section.metric)
-    console.print(f"{goals}: {count} trials on {', '.join(runtimes)}, {section.sampler}, pruner {section.pruner.name}")
+    console.print(
+        f"{goals}: {count} trials on {', '.join(runtimes)}, {section.sampler}, pruner"
+        f" {section.pruner.name}"
+    )
     console.print(f"{asked.jobs} worker(s) with {threads} thread(s) each")
     for name, kind in distributions(section).items():
         console.print(f"  {name}: {kind}", markup=False, soft_wrap=True)

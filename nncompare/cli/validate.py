@@ -25,7 +25,8 @@ def validate(
 ) -> None:
     """Check experiment files; every problem with its position.
 
-    Data set, model and training are checked, and every layer's shape. Exit code 2 if a file has a problem.
+    Data set, model and training are checked, and every layer's shape. Exit code 2 if a file has a
+    problem.
     """
     overrides = [item for item in files if options.is_override(item)]
     paths = [item for item in files if item not in overrides]
@@ -52,7 +53,12 @@ def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[s
         experiment = options.load_experiment(Path(path), overrides, backends=backend)
     except ConfigError as error:
         _report(error)
-        return {"file": path, "ok": False, "error": str(error), "problems": [vars(item) for item in error.problems]}
+        return {
+            "file": path,
+            "ok": False,
+            "error": str(error),
+            "problems": [vars(item) for item in error.problems],
+        }
     except UsageError as error:
         _report(UsageError(f"{path}: {error}"))
         return {"file": path, "ok": False, "error": str(error), "problems": []}

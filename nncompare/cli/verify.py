@@ -1,4 +1,6 @@
-"""``nncompare verify``: proves that the runtimes compute the same function, or says where they part."""
+"""``nncompare verify``: proves that the runtimes compute the same function, or says where they
+part.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from nncompare.store.verify import VerifyResult
     from nncompare.studies.verify import Verified
 
-Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Training steps that are compared.")]
+Steps = Annotated[
+    int, typer.Option("--steps", metavar="N", min=1, help="Training steps that are compared.")
+]
 Dtype = Annotated[str, typer.Option("--dtype", metavar="NAME", help="both, or float64 alone.")]
 
 _FAILED, _NOT_ALL_FINISHED = 1, 3
@@ -35,21 +39,26 @@ def verify(
 ) -> None:
     """Prove that the runtimes compute the same function, layer by layer, or say where they part.
 
-    Every layer, gradient and update is compared with formulas in NumPy, and a training in float64 step by step between
-    the runtimes. Exit code 1 if the check fails, 3 if a runtime could not be checked.
+    Every layer, gradient and update is compared with formulas in NumPy, and a training in float64
+    step by step between the runtimes. Exit code 1 if the check fails, 3 if a runtime could not be
+    checked.
     """
     from nncompare.errors import UsageError
 
     if dtype not in _DTYPES:
         raise UsageError(f"--dtype {dtype}: allowed are {', '.join(_DTYPES)}")
-    experiment = options.load_experiment(config, overrides, backends=backend, device=device, seed=seed, threads=threads)
+    experiment = options.load_experiment(
+        config, overrides, backends=backend, device=device, seed=seed, threads=threads
+    )
     from nncompare.cli.console import err, is_live
     from nncompare.report.verify_progress import VerifyProgress
     from nncompare.studies.verify import verify as check
 
     console = err()
     with VerifyProgress(console, quiet=quiet, live=is_live(console)) as progress:
-        verified = check(experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype])
+        verified = check(
+            experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
+        )
     _print(verified, as_json=as_json)
     if code := exit_code(verified.result):
         raise typer.Exit(code)

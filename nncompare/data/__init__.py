@@ -1,9 +1,9 @@
 """Where examples come from: one file a data set, plus look-up, download and cache.
 
-``signature`` says what a model must take and give, without loading arrays; ``prepare`` loads, splits and
-normalizes; ``fetch`` downloads ahead of time. A data set's module offers ``signature(spec, task)`` and
-``prepare(spec, task, seed, dtype)``; it is imported when it is asked for, and what is heavy (scikit-learn, pooch)
-when arrays or downloads are.
+``signature`` says what a model must take and give, without loading arrays; ``prepare`` loads,
+splits and normalizes; ``fetch`` downloads ahead of time. A data set's module offers
+``signature(spec, task)`` and ``prepare(spec, task, seed, dtype)``; it is imported when it is asked
+for, and what is heavy (scikit-learn, pooch) when arrays or downloads are.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _MODULES = {
     "random": "random",
 }
 DOWNLOADED = {"mnist": "mnist", "mnist_rows": "mnist", "text": "text"}
-"""The data sets that are files from the network or of the user -> the name to fetch; all others are bundled or
-generated."""
+"""The data sets that are files from the network or of the user -> the name to fetch; all others are
+bundled or generated.
+"""
 assert _MODULES.keys() == DATA.keys(), "every data set of spec.data has a module"
 
 
@@ -45,25 +46,29 @@ def signature(spec: AnyData, task: Task) -> Signature:
     """What a model must take and give. Only ``text`` reads its file, to know the vocabulary.
 
     Raises:
-        DataError: the task does not fit the data set, a setting of the data set is impossible, or the text file
-            is not at hand.
+        DataError: the task does not fit the data set, a setting of the data set is impossible, or
+            the text file is not at hand.
     """
     _check_task(spec, task)
     return cast(Signature, _module(spec.name).signature(spec, task))
 
 
-def prepare(spec: AnyData, task: Task, *, seed: int, dtype: DTypeLike, report: Report | None = None) -> Data:
+def prepare(
+    spec: AnyData, task: Task, *, seed: int, dtype: DTypeLike, report: Report | None = None
+) -> Data:
     """The data set, split and normalized.
 
     Args:
         spec: which data set and how it is cut.
         task: decides the targets' form, see ``data.base.Split``.
         seed: keys the split and what is generated.
-        dtype: of all floating-point arrays; tokens and classes are int32. Statistics are computed in float64.
+        dtype: of all floating-point arrays; tokens and classes are int32. Statistics are computed
+            in float64.
         report: is told the steps of a download, one line each.
 
     Raises:
-        DataError: files are missing or damaged, a part would be empty, or the arrays do not fit into memory.
+        DataError: files are missing or damaged, a part would be empty, or the arrays do not fit
+            into memory.
     """
     _check_task(spec, task)
     kind: np.dtype[Any] = np.dtype(dtype)
@@ -74,7 +79,9 @@ def prepare(spec: AnyData, task: Task, *, seed: int, dtype: DTypeLike, report: R
         data = cast(Data, module.prepare(spec, task, seed, kind))
         return data.cast(kind)
     except MemoryError as error:
-        raise DataError(f"data: {spec.name} does not fit into memory ({error}); make it smaller") from None
+        raise DataError(
+            f"data: {spec.name} does not fit into memory ({error}); make it smaller"
+        ) from None
 
 
 def _quiet(message: str) -> None:
@@ -82,7 +89,8 @@ def _quiet(message: str) -> None:
 
 
 def at_hand(spec: AnyData) -> Path | None:
-    """Where the files of a data set are that has files of its own (``DOWNLOADED``); None: ``prepare`` would download.
+    """Where the files of a data set are that has files of its own (``DOWNLOADED``); None:
+    ``prepare`` would download.
 
     Raises:
         DataError: ``data.path`` or the user's data folder is wrong or incomplete.
@@ -121,7 +129,9 @@ def _module(name: str) -> Any:
 
 def _check_task(spec: AnyData, task: Task) -> None:
     if task not in spec.tasks:
-        raise DataError(f"task: {task} does not fit data {spec.name}, whose task is {' or '.join(spec.tasks)}")
+        raise DataError(
+            f"task: {task} does not fit data {spec.name}, whose task is {' or '.join(spec.tasks)}"
+        )
 
 
 __all__ = ["DOWNLOADED", "at_hand", "fetch", "prepare", "signature"]

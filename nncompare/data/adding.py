@@ -1,8 +1,8 @@
 """``adding``: the adding problem (Hochreiter and Schmidhuber 1997, section 5.4).
 
-In the form in common use since Le, Jaitly and Hinton 2015 (section 4.1): values uniform in [0, 1), a marker at one
-step of each half, and the sum of the two marked values as the target. Answering 1 always has a mean squared error
-of 1/6, the variance of the sum.
+In the form in common use since Le, Jaitly and Hinton 2015 (section 4.1): values uniform in [0, 1),
+a marker at one step of each half, and the sum of the two marked values as the target. Answering 1
+always has a mean squared error of 1/6, the variance of the sum.
 """
 
 # ruff: noqa: ARG001 - the functions of every data set take the same arguments

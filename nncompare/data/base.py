@@ -23,8 +23,8 @@ class Split:
 
     Args:
         x: ``(N, *signature.input.shape)``, float64 or float32 numbers, int32 tokens. Images NHWC.
-        y: classification ``(N,)`` or, per step, ``(N, T)`` int32; binary ``(N, 1)`` floats of 0 and 1;
-            regression ``(N, outputs)`` floats.
+        y: classification ``(N,)`` or, per step, ``(N, T)`` int32; binary ``(N, 1)`` floats of 0 and
+            1; regression ``(N, outputs)`` floats.
     """
 
     x: Array
@@ -64,7 +64,9 @@ class Data:
             return np.ascontiguousarray(array, dtype) if array.dtype.kind == "f" else array
 
         parts = {part: getattr(self, part) for part in PARTS}
-        cast = {part: Split(x=convert(split.x), y=convert(split.y)) for part, split in parts.items()}
+        cast = {
+            part: Split(x=convert(split.x), y=convert(split.y)) for part, split in parts.items()
+        }
         return Data(**cast, signature=self.signature, digests=self.digests, notes=self.notes)
 
     def save(self, folder: Path) -> None:
@@ -83,7 +85,12 @@ def read(folder: Path, signature: Signature) -> Data:
         x, y = (np.load(folder / f"{part}_{name}.npy", allow_pickle=False) for name in "xy")
         return Split(x=x, y=y)
 
-    return Data(train=split("train"), validation=split("validation"), test=split("test"), signature=signature)
+    return Data(
+        train=split("train"),
+        validation=split("validation"),
+        test=split("test"),
+        signature=signature,
+    )
 
 
 def digest(*arrays: Array) -> str:

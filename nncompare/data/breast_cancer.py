@@ -1,4 +1,6 @@
-"""``breast_cancer``: 569 tumours with 30 features, bundled with scikit-learn (Wolberg et al. 1995, UCI)."""
+"""``breast_cancer``: 569 tumours with 30 features, bundled with scikit-learn (Wolberg et al. 1995,
+UCI).
+"""
 
 # ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
@@ -23,7 +25,9 @@ def prepare(spec: BreastCancer, task: Task, seed: int, dtype: np.dtype[Any]) -> 
     from sklearn.datasets import load_breast_cancer
 
     x, labels = load_breast_cancer(return_X_y=True)
-    rows = cut(order(len(x), seed, labels), test=spec.test, validation=spec.validation, limit=spec.limit)
+    rows = cut(
+        order(len(x), seed, labels), test=spec.test, validation=spec.validation, limit=spec.limit
+    )
     features, note = part_features(x, rows, normalize=spec.normalize)
     y = labels.astype(np.float64).reshape(-1, 1)
     return Data(

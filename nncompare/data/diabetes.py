@@ -31,13 +31,19 @@ def prepare(spec: Diabetes, task: Task, seed: int, dtype: np.dtype[Any]) -> Data
     figures = moments(y[rows.train])
     mean, std = float(figures.mean[0]), float(figures.std[0])
     return Data(
-        **{part: Split(x=features[part], y=figures.apply(y[index])) for part, index in vars(rows).items()},
+        **{
+            part: Split(x=features[part], y=figures.apply(y[index]))
+            for part, index in vars(rows).items()
+        },
         signature=signature(spec, task),
         digests={"diabetes": digest(x, progression)},
         notes=(
             "diabetes: bundled with scikit-learn, unscaled features",
             note,
-            f"target standardized with the training part's mean {mean:.4f} and standard deviation {std:.4f}: "
-            f"a mean squared error of 1 is {std**2:.1f} in the original unit",
+            (
+                f"target standardized with the training part's mean {mean:.4f} and standard"
+                f" deviation {std:.4f}: a mean squared error of 1 is {std**2:.1f} in the original"
+                " unit"
+            ),
         ),
     )

@@ -1,4 +1,5 @@
-"""``digits`` and ``digits_rows``: 1,797 handwritten digits 8x8 with 17 grey levels, bundled with scikit-learn.
+"""``digits`` and ``digits_rows``: 1,797 handwritten digits 8x8 with 17 grey levels, bundled with
+scikit-learn.
 
 The test part of the Optical Recognition of Handwritten Digits data (Alpaydin and Kaynak 1998, UCI).
 """
@@ -27,7 +28,12 @@ def prepare(spec: Digits | DigitsRows, task: Task, seed: int, dtype: np.dtype[An
 
     bundle = load_digits()
     images, labels = bundle.images.astype(np.uint8), bundle.target.astype(np.uint8)
-    rows = cut(order(len(images), seed, labels), test=spec.test, validation=spec.validation, limit=spec.limit)
+    rows = cut(
+        order(len(images), seed, labels),
+        test=spec.test,
+        validation=spec.validation,
+        limit=spec.limit,
+    )
     return images_data(
         {part: (images[index], labels[index]) for part, index in vars(rows).items()},
         levels=17,

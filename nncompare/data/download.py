@@ -1,7 +1,7 @@
 """Downloads one file from the first mirror that has it.
 
-A file appears in the cache complete and with the right digest, or not at all: it is written into a hidden staging
-folder beside its place, checked there, and renamed.
+A file appears in the cache complete and with the right digest, or not at all: it is written into a
+hidden staging folder beside its place, checked there, and renamed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from threading import Event, Thread
 from nncompare.errors import DataError
 
 ANSWER_S = 4.5
-"""Longest wait for a mirror's first bytes, name look-up included. Three mirrors make less than 15 s."""
+"""Longest wait for a mirror's first bytes, name look-up included. Three mirrors make less than 15
+s.
+"""
 STALL_S = 10.0
 """Longest wait between two pieces of a download that has begun."""
 
 
-def download(urls: Sequence[str], target: Path, *, sha256: str, advice: str, report: Callable[[str], None]) -> None:
+def download(
+    urls: Sequence[str], target: Path, *, sha256: str, advice: str, report: Callable[[str], None]
+) -> None:
     """Puts the file with digest ``sha256`` at ``target``, replacing what is there.
 
     Args:
@@ -35,7 +39,8 @@ def download(urls: Sequence[str], target: Path, *, sha256: str, advice: str, rep
         report: is told each step in one line.
 
     Raises:
-        DataError: no mirror gave the file; names each mirror and its error. Or the cache cannot be written.
+        DataError: no mirror gave the file; names each mirror and its error. Or the cache cannot be
+            written.
     """
     for module in ("pooch", "requests"):
         import_module(module)  # not on the first mirror's time
@@ -46,9 +51,14 @@ def download(urls: Sequence[str], target: Path, *, sha256: str, advice: str, rep
             target.parent.mkdir(parents=True, exist_ok=True)
             failure = _attempt(url, target, sha256)
         except OSError as error:
-            raise DataError(f"the cache {target.parent} cannot be written: {error.strerror or error}") from None
+            raise DataError(
+                f"the cache {target.parent} cannot be written: {error.strerror or error}"
+            ) from None
         if failure is None:
-            report(f"{target.name}: {target.stat().st_size:,} bytes, digest as published, in {target.parent}")
+            report(
+                f"{target.name}: {target.stat().st_size:,} bytes, digest as published, in"
+                f" {target.parent}"
+            )
             return
         report(f"{target.name}: {failure}")
         failures.append(f"  {url}: {failure}")
@@ -72,7 +82,9 @@ class _Progress:
 
 def _attempt(url: str, target: Path, sha256: str) -> str | None:
     """One mirror: None if the file is now at ``target``, else what went wrong."""
-    with TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as staging:
+    with TemporaryDirectory(
+        prefix=".download-", dir=target.parent, ignore_cleanup_errors=True
+    ) as staging:
         progress = _Progress()
         outcome: SimpleQueue[Exception | None] = SimpleQueue()
 
@@ -85,7 +97,8 @@ def _attempt(url: str, target: Path, sha256: str) -> str | None:
             finally:
                 progress.begun.set()
 
-        # A thread, because nothing else bounds the system's name look-up, which can hang for a minute offline.
+        # A thread, because nothing else bounds the system's name look-up, which can hang for a
+        # minute offline.
         Thread(target=work, daemon=True, name=f"download {target.name}").start()
         if not progress.begun.wait(ANSWER_S):
             return f"no answer within {ANSWER_S} s"
@@ -102,7 +115,13 @@ def _retrieve(url: str, place: Path, sha256: str, progress: _Progress) -> None:
 
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = pooch.HTTPDownloader(timeout=(ANSWER_S, STALL_S), progressbar=progress)
-    pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=place.name, path=place.parent, downloader=downloader)
+    pooch.retrieve(
+        url,
+        known_hash=f"sha256:{sha256}",
+        fname=place.name,
+        path=place.parent,
+        downloader=downloader,
+    )
 
 
 def _brief(error: Exception) -> str:

@@ -20,11 +20,13 @@ _IN_ORDER = ("text",)
 
 
 def fold(data: Data, spec: AnyData, task: Task, *, count: int, index: int, seed: int) -> Data:
-    """The data with fold ``index`` of ``count`` as validation and the other folds as training; the test part stays.
+    """The data with fold ``index`` of ``count`` as validation and the other folds as training; the
+    test part stays.
 
-    Classes keep their shares in every fold (scikit-learn's ``StratifiedKFold``; ``KFold`` otherwise). Where the data
-    set normalizes its inputs, they are normalized anew with the figures of this fold's training part: that was an
-    affine map of the inputs, so a second one gives what the raw inputs would have given. Targets stay as they are.
+    Classes keep their shares in every fold (scikit-learn's ``StratifiedKFold``; ``KFold``
+    otherwise). Where the data set normalizes its inputs, they are normalized anew with the figures
+    of this fold's training part: that was an affine map of the inputs, so a second one gives what
+    the raw inputs would have given. Targets stay as they are.
 
     Args:
         data: from ``prepare``.
@@ -36,12 +38,20 @@ def fold(data: Data, spec: AnyData, task: Task, *, count: int, index: int, seed:
     x = np.concatenate([data.train.x, data.validation.x])
     y = np.concatenate([data.train.y, data.validation.y])
     rows, out = _rows(y, spec, task, count, index, seed, per_step=data.signature.per_step)
-    parts = {"train": Split(x=x[rows], y=y[rows]), "validation": Split(x=x[out], y=y[out]), "test": data.test}
+    parts = {
+        "train": Split(x=x[rows], y=y[rows]),
+        "validation": Split(x=x[out], y=y[out]),
+        "test": data.test,
+    }
     if getattr(spec, "normalize", False):
         parts = _normalized(parts, whole=spec.name in _IMAGES)
     train, held = parts["train"], parts["validation"]
-    note = f"fold {index + 1} of {count}: {len(rows):,} training and {len(out):,} validation examples"
-    return replace(data, train=train, validation=held, test=parts["test"], notes=(*data.notes, note))
+    note = (
+        f"fold {index + 1} of {count}: {len(rows):,} training and {len(out):,} validation examples"
+    )
+    return replace(
+        data, train=train, validation=held, test=parts["test"], notes=(*data.notes, note)
+    )
 
 
 def _rows(
@@ -53,7 +63,10 @@ def _rows(
     if stratified:
         smallest = int(np.unique(y, return_counts=True)[1].min())
         if smallest < count:
-            raise DataError(f"tune.folds: {count} folds, but one class has {smallest} examples; take fewer folds")
+            raise DataError(
+                f"tune.folds: {count} folds, but one class has {smallest} examples; take fewer"
+                " folds"
+            )
         cutter: Any = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32)
     elif len(y) < count:
         raise DataError(f"tune.folds: {count} folds of {len(y)} examples; take fewer folds")

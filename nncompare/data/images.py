@@ -30,11 +30,15 @@ def images_data(
     digests: dict[str, str],
     notes: tuple[str, ...],
 ) -> Data:
-    """Images ``(N, side, side)`` and labels ``(N,)`` of each part; images become ``dtype`` in the signature's shape."""
+    """Images ``(N, side, side)`` and labels ``(N,)`` of each part; images become ``dtype`` in the
+    signature's shape.
+    """
     values, note = pixel_values(parts["train"][0], levels, normalize=normalize)
     table = values.astype(dtype)
     splits = {
-        part: Split(x=table[images].reshape(len(images), *signature.input.shape), y=labels.astype(np.int32))
+        part: Split(
+            x=table[images].reshape(len(images), *signature.input.shape), y=labels.astype(np.int32)
+        )
         for part, (images, labels) in parts.items()
     }
     return Data(**splits, signature=signature, digests=digests, notes=(*notes, note))

@@ -22,7 +22,10 @@ def data_folder() -> Path | None:
         return None
     folder = Path(value).expanduser()
     if not folder.is_dir():
-        raise DataError(f"{VARIABLE}={value} is not a folder (looked for {folder.absolute()}); correct it or unset it")
+        raise DataError(
+            f"{VARIABLE}={value} is not a folder (looked for {folder.absolute()}); correct it or"
+            " unset it"
+        )
     return folder
 
 

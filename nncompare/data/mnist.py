@@ -1,8 +1,10 @@
-"""``mnist`` and ``mnist_rows``: 60,000 + 10,000 handwritten digits 28x28 (LeCun, Cortes and Burges 1998).
+"""``mnist`` and ``mnist_rows``: 60,000 + 10,000 handwritten digits 28x28 (LeCun, Cortes and Burges
+1998).
 
-The four IDX files are looked for in ``data.path``; in ``NNCOMPARE_DATA_DIR`` and its folder ``mnist``; in the cache;
-and are downloaded into the cache otherwise. The published digests are demanded of the cache and of downloads; files
-that a user points at are checked for structure, and their digests are recorded.
+The four IDX files are looked for in ``data.path``; in ``NNCOMPARE_DATA_DIR`` and its folder
+``mnist``; in the cache; and are downloaded into the cache otherwise. The published digests are
+demanded of the cache and of downloads; files that a user points at are checked for structure, and
+their digests are recorded.
 """
 
 # ruff: noqa: ARG001 - the functions of every data set take the same arguments
@@ -20,7 +22,14 @@ from nncompare.data.base import Data, Signature
 from nncompare.data.download import download
 from nncompare.data.idx import read_idx
 from nncompare.data.images import CLASSES, images_data, images_signature
-from nncompare.data.lookup import VARIABLE, cache_folder, check_cached, data_folder, read_bytes, sha256
+from nncompare.data.lookup import (
+    VARIABLE,
+    cache_folder,
+    check_cached,
+    data_folder,
+    read_bytes,
+    sha256,
+)
 from nncompare.data.splits import hold_back, order
 from nncompare.errors import DataError
 from nncompare.spec.data import Mnist, MnistRows, Task
@@ -44,7 +53,9 @@ PUBLISHED_COUNTS = {"train": 60_000, "t10k": 10_000}
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """The four files: name without ``.gz`` -> path. ``cached``: their digests must be the published ones."""
+    """The four files: name without ``.gz`` -> path. ``cached``: their digests must be the published
+    ones.
+    """
 
     folder: Path
     paths: dict[str, Path]
@@ -71,7 +82,9 @@ def ensure(spec: Mnist, report: Report) -> Files:
         if not target.exists():
             urls = [f"{mirror}{target.name}" for mirror in MIRRORS]
             download(urls, target, sha256=published, advice=_advice(folder), report=report)
-    return Files(folder=folder, paths={name: folder / f"{name}.gz" for name in PUBLISHED}, cached=True)
+    return Files(
+        folder=folder, paths={name: folder / f"{name}.gz" for name in PUBLISHED}, cached=True
+    )
 
 
 def at_hand(spec: Mnist) -> Path | None:
@@ -94,8 +107,13 @@ def prepare(spec: Mnist, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
         DataError: files are missing or damaged.
     """
     files = ensure(spec, lambda _: None)
-    (images, labels, digests), (test_images, test_labels, more) = _pair(files, "train"), _pair(files, "t10k")
-    train, held = hold_back(order(len(labels), seed, labels), validation=spec.validation, limit=spec.limit)
+    (images, labels, digests), (test_images, test_labels, more) = (
+        _pair(files, "train"),
+        _pair(files, "t10k"),
+    )
+    train, held = hold_back(
+        order(len(labels), seed, labels), validation=spec.validation, limit=spec.limit
+    )
     return images_data(
         {
             "train": (images[train], labels[train]),
@@ -107,7 +125,10 @@ def prepare(spec: Mnist, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
         signature=signature(spec, task),
         dtype=dtype,
         digests=digests | more,
-        notes=(f"{spec.name}: from {files.folder}", *_remarks(digests | more, len(labels), len(test_labels))),
+        notes=(
+            f"{spec.name}: from {files.folder}",
+            *_remarks(digests | more, len(labels), len(test_labels)),
+        ),
     )
 
 
@@ -123,7 +144,10 @@ def fetch(report: Report) -> Path:
         for name, published in PUBLISHED.items():
             path = folder / f"{name}.gz"
             if path.exists() and sha256(read_bytes(path)) != published:
-                report(f"{path.name}: the digest in the cache is not the published one; fetching it again")
+                report(
+                    f"{path.name}: the digest in the cache is not the published one; fetching it"
+                    " again"
+                )
                 urls = [f"{mirror}{path.name}" for mirror in MIRRORS]
                 download(urls, path, sha256=published, advice=_advice(folder), report=report)
     files = ensure(spec, report)
@@ -133,11 +157,15 @@ def fetch(report: Report) -> Path:
 
 
 def _of_user(spec: Mnist) -> Files | None:
-    """The files where the user points: ``data.path``, else ``NNCOMPARE_DATA_DIR`` if it has any of them."""
+    """The files where the user points: ``data.path``, else ``NNCOMPARE_DATA_DIR`` if it has any of
+    them.
+    """
     if spec.path is not None:
         folder = Path(spec.path).expanduser()
         if not folder.is_dir():
-            raise DataError(f"data.path: {spec.path} is not a folder (looked for {folder.absolute()})")
+            raise DataError(
+                f"data.path: {spec.path} is not a folder (looked for {folder.absolute()})"
+            )
         return _complete(folder, _present(folder), "data.path")
     root = data_folder()
     for folder in () if root is None else (root, root / "mnist"):
@@ -148,7 +176,9 @@ def _of_user(spec: Mnist) -> Files | None:
 
 
 def _present(folder: Path) -> dict[str, Path]:
-    """Those of the four files that are in a folder, gzipped or plain, also as ``train-images.idx3-ubyte``."""
+    """Those of the four files that are in a folder, gzipped or plain, also as
+    ``train-images.idx3-ubyte``.
+    """
     found: dict[str, Path] = {}
     for name in PUBLISHED:
         dotted = name.replace("-idx", ".idx")
@@ -163,8 +193,9 @@ def _complete(folder: Path, present: dict[str, Path], key: str) -> Files:
     missing = [f"{name}[.gz]" for name in PUBLISHED if name not in present]
     if missing:
         raise DataError(
-            f"{key}: {folder} has {len(present)} of the four MNIST files; missing: {', '.join(missing)}; "
-            "put them there, or take the key away to use the cache or a download"
+            f"{key}: {folder} has {len(present)} of the four MNIST files; missing:"
+            f" {', '.join(missing)}; put them there, or take the key away to use the cache or a"
+            " download"
         )
     return Files(folder=folder, paths=present, cached=False)
 
@@ -173,7 +204,10 @@ def _pair(files: Files, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     """Images ``(N, 28, 28)``, labels ``(N,)`` and digests of ``train`` or ``t10k``."""
     digests: dict[str, str] = {}
     arrays: list[NDArray[np.uint8]] = []
-    for name, shape in ((f"{part}-images-idx3-ubyte", (SIDE, SIDE)), (f"{part}-labels-idx1-ubyte", ())):
+    for name, shape in (
+        (f"{part}-images-idx3-ubyte", (SIDE, SIDE)),
+        (f"{part}-labels-idx1-ubyte", ()),
+    ):
         path = files.paths[name]
         content = read_bytes(path)
         digests[path.name] = sha256(content)
@@ -184,31 +218,39 @@ def _pair(files: Files, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     where = files.paths[f"{part}-labels-idx1-ubyte"]
     if len(images) != len(labels):
         raise DataError(
-            f"{where} has {len(labels)} labels, but {files.paths[f'{part}-images-idx3-ubyte'].name} beside it has "
-            f"{len(images)} images; they must be as many"
+            f"{where} has {len(labels)} labels, but {files.paths[f'{part}-images-idx3-ubyte'].name}"
+            f" beside it has {len(images)} images; they must be as many"
         )
     if labels.max() >= CLASSES:
         row = int(np.argmax(labels >= CLASSES))
-        raise DataError(f"{where}: label {labels[row]} of example {row}, expected 0 to {CLASSES - 1}")
+        raise DataError(
+            f"{where}: label {labels[row]} of example {row}, expected 0 to {CLASSES - 1}"
+        )
     return images, labels, digests
 
 
 def _remarks(digests: dict[str, str], train: int, test: int) -> list[str]:
     """What a reader should know of files that are not the published ones."""
     published = {f"{name}.gz": digest for name, digest in PUBLISHED.items()}
-    other = [name for name, digest in digests.items() if name in published and digest != published[name]]
+    other = [
+        name for name, digest in digests.items() if name in published and digest != published[name]
+    ]
     plain = [name for name in digests if not name.endswith(".gz")]
     remarks = [f"SHA-256 is not the published one: {', '.join(other)}"] if other else []
     if plain:
-        remarks.append(f"not gzipped, so not compared with the published SHA-256: {', '.join(plain)}")
+        remarks.append(
+            f"not gzipped, so not compared with the published SHA-256: {', '.join(plain)}"
+        )
     if (train, test) != tuple(PUBLISHED_COUNTS.values()):
-        remarks.append(f"{train:,} training and {test:,} test images where MNIST has 60,000 and 10,000")
+        remarks.append(
+            f"{train:,} training and {test:,} test images where MNIST has 60,000 and 10,000"
+        )
     return remarks
 
 
 def _advice(folder: Path) -> str:
     return (
-        f"Looked before in {VARIABLE} (and its folder mnist) and in the cache {folder}. Without a network: use "
-        f"data.name=digits (bundled with scikit-learn), or put the four files into a folder and set {VARIABLE} or "
-        "data.path to it."
+        f"Looked before in {VARIABLE} (and its folder mnist) and in the cache {folder}. Without a"
+        " network: use data.name=digits (bundled with scikit-learn), or put the four files into a"
+        f" folder and set {VARIABLE} or data.path to it."
     )

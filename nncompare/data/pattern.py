@@ -24,10 +24,13 @@ def signature(spec: Pattern, task: Task) -> Signature:
     vocabulary = max(spec.pattern) + 1
     if vocabulary == 1:
         raise DataError(
-            "data.pattern: only token 0, nothing to tell apart; write at least two tokens, for example [0, 1]"
+            "data.pattern: only token 0, nothing to tell apart; write at least two tokens, for"
+            " example [0, 1]"
         )
     if vocabulary > _MOST_TOKENS:
-        raise DataError(f"data.pattern: token {vocabulary - 1} is too large; tokens are numbered from 0 upwards")
+        raise DataError(
+            f"data.pattern: token {vocabulary - 1} is too large; tokens are numbered from 0 upwards"
+        )
     return Signature(input=TensorSpec((spec.window,), vocabulary), outputs=vocabulary)
 
 
@@ -40,8 +43,8 @@ def prepare(spec: Pattern, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
     sequence = np.tile(np.array(spec.pattern, np.int32), spec.repeats)
     if len(sequence) <= spec.window:
         raise DataError(
-            f"data.window: {spec.window} leaves nothing to predict in {len(spec.pattern)} x {spec.repeats} tokens; "
-            "lower it or raise data.repeats"
+            f"data.window: {spec.window} leaves nothing to predict in {len(spec.pattern)} x"
+            f" {spec.repeats} tokens; lower it or raise data.repeats"
         )
     x = np.lib.stride_tricks.sliding_window_view(sequence[:-1], spec.window)
     y = sequence[spec.window :]
@@ -51,7 +54,10 @@ def prepare(spec: Pattern, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
         signature=signature(spec, task),
         digests={"pattern": digest(sequence)},
         notes=(
-            f"pattern: {len(x)} windows of a sequence with period {len(spec.pattern)}; the parts share no window's "
-            "position, but windows repeat, so the test part asks for memory and not for generalization",
+            (
+                f"pattern: {len(x)} windows of a sequence with period {len(spec.pattern)}; the"
+                " parts share no window's position, but windows repeat, so the test part asks for"
+                " memory and not for generalization"
+            ),
         ),
     )

@@ -22,12 +22,17 @@ def signature(spec: Random, task: Task) -> Signature:
     """As the spec says: ``shape`` of numbers, or ``(steps,)`` tokens; ``binary`` has one output.
 
     Raises:
-        DataError: tokens with more than one axis, a classification with one class, sizes beyond int32.
+        DataError: tokens with more than one axis, a classification with one class, sizes beyond
+            int32.
     """
     if spec.vocabulary is not None and len(spec.shape) != 1:
-        raise DataError(f"data.shape: {list(spec.shape)} with data.vocabulary; tokens have one axis, [steps]")
+        raise DataError(
+            f"data.shape: {list(spec.shape)} with data.vocabulary; tokens have one axis, [steps]"
+        )
     if task == "classification" and spec.outputs < 2:
-        raise DataError("data.outputs: 1 class, nothing to tell apart; write at least 2, or task: binary")
+        raise DataError(
+            "data.outputs: 1 class, nothing to tell apart; write at least 2, or task: binary"
+        )
     if max(spec.outputs, spec.vocabulary or 0) > _MOST:
         raise DataError(f"data.outputs, data.vocabulary: at most {_MOST}")
     outputs = 1 if task == "binary" else spec.outputs

@@ -24,10 +24,13 @@ class Moments:
 
 
 def moments(x: Array) -> Moments:
-    """Figures of ``x`` ``(N, features)`` per feature. A constant feature has std 1, so that it becomes 0."""
+    """Figures of ``x`` ``(N, features)`` per feature. A constant feature has std 1, so that it
+    becomes 0.
+    """
     values = x.astype(np.float64, copy=False)
     mean, std = values.mean(axis=0), values.std(axis=0)
-    # the mean of equal numbers is rounded, so their computed deviation may be a few units in the last place
+    # the mean of equal numbers is rounded, so their computed deviation may be a few units in the
+    # last place
     constant = std <= 8 * np.finfo(np.float64).eps * np.abs(mean)
     return Moments(mean=mean, std=np.where(constant, 1.0, std))
 
@@ -38,12 +41,12 @@ def pixel_values(training: Array, levels: int, *, normalize: bool) -> tuple[Arra
     Args:
         training: the training images, uint8 ``0…levels - 1``.
         levels: number of grey levels.
-        normalize: True: one mean and one standard deviation over all training pixels become 0 and 1;
-            False: grey levels become ``0…1``.
+        normalize: True: one mean and one standard deviation over all training pixels become 0 and
+            1; False: grey levels become ``0…1``.
 
     Returns:
-        A float64 table ``(levels,)``, to be indexed with images. Counting levels makes the figures exact to
-        rounding and needs no float copy of the images.
+        A float64 table ``(levels,)``, to be indexed with images. Counting levels makes the figures
+        exact to rounding and needs no float copy of the images.
     """
     grey = np.arange(levels) / (levels - 1)
     if not normalize:
@@ -51,5 +54,8 @@ def pixel_values(training: Array, levels: int, *, normalize: bool) -> tuple[Arra
     share = np.bincount(training.ravel(), minlength=levels) / training.size
     mean = float(share @ grey)
     std = float(np.sqrt(share @ (grey - mean) ** 2)) or 1.0
-    note = f"pixels divided by {levels - 1}, then mean {mean:.6f} and standard deviation {std:.6f} of the training part"
+    note = (
+        f"pixels divided by {levels - 1}, then mean {mean:.6f} and standard deviation {std:.6f} of"
+        " the training part"
+    )
     return (grey - mean) / std, f"{note} taken to 0 and 1"

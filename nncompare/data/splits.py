@@ -26,8 +26,9 @@ class Parts:
 def order(count: int, seed: int, labels: NDArray[Any] | None = None) -> Rows:
     """A random order of ``count`` rows, ``(count,)`` int64.
 
-    With ``labels`` ``(count,)`` it is stratified: the members of each class are spread evenly over the whole
-    order, so that every contiguous stretch holds the classes in nearly the proportions of the whole.
+    With ``labels`` ``(count,)`` it is stratified: the members of each class are spread evenly over
+    the whole order, so that every contiguous stretch holds the classes in nearly the proportions of
+    the whole.
     """
     shuffled = generator(seed, "split").permutation(count)
     if labels is None:
@@ -53,7 +54,9 @@ def cut(rows: Rows, *, test: float, validation: float, limit: int | None) -> Par
     """
     tested = round(len(rows) * test)
     if tested == 0:
-        raise DataError(f"data.test: {test} of {len(rows)} examples is none; raise it or take more examples")
+        raise DataError(
+            f"data.test: {test} of {len(rows)} examples is none; raise it or take more examples"
+        )
     train, held = hold_back(rows[tested:], validation=validation, limit=limit)
     return Parts(train=train, validation=held, test=rows[:tested])
 
@@ -68,9 +71,12 @@ def hold_back(rows: Rows, *, validation: float, limit: int | None) -> tuple[Rows
     held = round(len(pool) * validation)
     key = "raise data.limit" if limit is not None and limit <= len(rows) else "take more examples"
     if held == 0:
-        raise DataError(f"data.validation: {validation} of {len(pool)} examples is none; raise it or {key}")
+        raise DataError(
+            f"data.validation: {validation} of {len(pool)} examples is none; raise it or {key}"
+        )
     if held == len(pool):
         raise DataError(
-            f"data.validation: {validation} of {len(pool)} examples leaves none for training; lower it or {key}"
+            f"data.validation: {validation} of {len(pool)} examples leaves none for training; lower"
+            f" it or {key}"
         )
     return pool[held:], pool[:held]

@@ -26,4 +26,7 @@ def part_features(x: Array, rows: Parts, *, normalize: bool) -> tuple[dict[str, 
         return {part: values[index] for part, index in vars(rows).items()}, "features as they come"
     figures = moments(values[rows.train])
     scaled = {part: figures.apply(values[index]) for part, index in vars(rows).items()}
-    return scaled, "each feature taken to mean 0 and standard deviation 1 with the training part's figures"
+    return (
+        scaled,
+        "each feature taken to mean 0 and standard deviation 1 with the training part's figures",
+    )

@@ -1,7 +1,7 @@
 """``text``: the next character at every position of a window of a text file.
 
-Without ``data.path`` the text is tinyshakespeare (Karpathy 2015, char-rnn), looked for in ``NNCOMPARE_DATA_DIR``
-and the cache.
+Without ``data.path`` the text is tinyshakespeare (Karpathy 2015, char-rnn), looked for in
+``NNCOMPARE_DATA_DIR`` and the cache.
 """
 
 # ruff: noqa: ARG001 - the functions of every data set take the same arguments
@@ -17,12 +17,21 @@ from numpy.typing import NDArray
 
 from nncompare.data.base import Data, Signature, Split, TensorSpec
 from nncompare.data.download import download
-from nncompare.data.lookup import VARIABLE, cache_folder, check_cached, data_folder, read_bytes, sha256
+from nncompare.data.lookup import (
+    VARIABLE,
+    cache_folder,
+    check_cached,
+    data_folder,
+    read_bytes,
+    sha256,
+)
 from nncompare.errors import DataError
 from nncompare.spec.data import Task, Text
 
 Report = Callable[[str], None]
-MIRRORS = ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",)
+MIRRORS = (
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+)
 PUBLISHED = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 """SHA-256 of ``input.txt``."""
 
@@ -48,8 +57,8 @@ def signature(spec: Text, task: Task) -> Signature:
     """``(window,)`` tokens of as many characters as the text has; one next character a step.
 
     Raises:
-        DataError: the file is not at hand (says where it was looked for and how to get it), not UTF-8, or has
-            fewer than two different characters.
+        DataError: the file is not at hand (says where it was looked for and how to get it), not
+            UTF-8, or has fewer than two different characters.
     """
     return _signature(spec, read_corpus(locate(spec)))
 
@@ -57,8 +66,8 @@ def signature(spec: Text, task: Task) -> Signature:
 def prepare(spec: Text, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
     """Consecutive parts, training | validation | test; no window crosses a border.
 
-    ``limit`` windows are taken from the beginning of the text. Target t of a window is the character after its
-    character t.
+    ``limit`` windows are taken from the beginning of the text. Target t of a window is the
+    character after its character t.
 
     Raises:
         DataError: as ``signature``, or a part is shorter than a window and one character.
@@ -75,8 +84,12 @@ def prepare(spec: Text, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
         signature=_signature(spec, corpus),
         digests={corpus.path.name: corpus.digest},
         notes=(
-            f"text: {size:,} characters, {len(corpus.vocabulary)} different ones, from {corpus.path}",
-            "characters of the parts: " + ", ".join(f"{part} {end - begin:,}" for part, (begin, end) in spans.items()),
+            (
+                f"text: {size:,} characters, {len(corpus.vocabulary)} different ones, from"
+                f" {corpus.path}"
+            ),
+            "characters of the parts: "
+            + ", ".join(f"{part} {end - begin:,}" for part, (begin, end) in spans.items()),
         ),
     )
 
@@ -85,7 +98,10 @@ def ensure(spec: Text, report: Report) -> Path:
     """Finds the file, or downloads it into the cache."""
     if not _candidates(spec):
         cached = _cached()
-        advice = f"Without a network: set data.path to a text file, or {VARIABLE} to a folder with input.txt."
+        advice = (
+            f"Without a network: set data.path to a text file, or {VARIABLE} to a folder with"
+            " input.txt."
+        )
         download(MIRRORS, cached, sha256=PUBLISHED, advice=advice, report=report)
     return locate(spec)
 
@@ -107,7 +123,9 @@ def fetch(report: Report) -> Path:
     """
     spec, cached = Text(name="text"), _cached()
     if _candidates(spec) == [cached] and sha256(read_bytes(cached)) != PUBLISHED:
-        report(f"{cached.name}: the digest in the cache is not the published one; fetching it again")
+        report(
+            f"{cached.name}: the digest in the cache is not the published one; fetching it again"
+        )
         download(MIRRORS, cached, sha256=PUBLISHED, advice=f"Delete {cached}.", report=report)
     corpus = read_corpus(ensure(spec, report))
     report(f"text: {len(corpus.tokens):,} characters checked in {corpus.path}")
@@ -126,9 +144,9 @@ def locate(spec: Text) -> Path:
     root = data_folder()
     places = [] if root is None else [str(path) for path in _in_folder(root)]
     raise DataError(
-        f"the text of data {spec.name} is not at hand. Looked for: {', '.join([*places, str(_cached())])}"
-        f"{'' if root else f' ({VARIABLE} is not set)'}. Get it with: nncompare data fetch text, or set data.path to "
-        "any UTF-8 text file"
+        f"the text of data {spec.name} is not at hand. Looked for:"
+        f" {', '.join([*places, str(_cached())])}{'' if root else f' ({VARIABLE} is not set)'}. Get"
+        " it with: nncompare data fetch text, or set data.path to any UTF-8 text file"
     )
 
 
@@ -136,7 +154,8 @@ def read_corpus(path: Path) -> Corpus:
     """Reads and numbers a text.
 
     Raises:
-        DataError: not readable, not UTF-8, fewer than two different characters, or damaged in the cache.
+        DataError: not readable, not UTF-8, fewer than two different characters, or damaged in the
+            cache.
     """
     content = read_bytes(path)
     digest = sha256(content)
@@ -146,12 +165,15 @@ def read_corpus(path: Path) -> Corpus:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not UTF-8: byte {content[error.start]:#04x} at position {error.start}; convert it, for example "
-            "with iconv -t UTF-8"
+            f"{path} is not UTF-8: byte {content[error.start]:#04x} at position {error.start};"
+            " convert it, for example with iconv -t UTF-8"
         ) from None
     vocabulary = "".join(sorted(set(text)))
     if len(vocabulary) < 2:
-        raise DataError(f"{path} has {len(vocabulary)} different characters; a text to learn from needs at least 2")
+        raise DataError(
+            f"{path} has {len(vocabulary)} different characters; a text to learn from needs at"
+            " least 2"
+        )
     codes, known = (np.frombuffer(part.encode("utf-32-le"), "<u4") for part in (text, vocabulary))
     tokens = np.searchsorted(known, codes).astype(np.int32)
     return Corpus(path=path, digest=digest, vocabulary=vocabulary, tokens=tokens)
@@ -178,7 +200,9 @@ def _cached() -> Path:
 
 def _signature(spec: Text, corpus: Corpus) -> Signature:
     characters = len(corpus.vocabulary)
-    return Signature(input=TensorSpec((spec.window,), characters), outputs=characters, per_step=True)
+    return Signature(
+        input=TensorSpec((spec.window,), characters), outputs=characters, per_step=True
+    )
 
 
 def _windows(tokens: NDArray[np.int32], spec: Text, part: str) -> Split:
@@ -186,8 +210,10 @@ def _windows(tokens: NDArray[np.int32], spec: Text, part: str) -> Split:
     if len(tokens) < spec.window + 1:
         key = "" if part == "train" else f", raise data.{part}"
         raise DataError(
-            f"data.window: the {part} part has {len(tokens)} characters, a window of {spec.window} needs "
-            f"{spec.window + 1}; lower data.window{key}, or take a longer text"
+            f"data.window: the {part} part has {len(tokens)} characters, a window of {spec.window}"
+            f" needs {spec.window + 1}; lower data.window{key}, or take a longer text"
         )
-    pieces = np.lib.stride_tricks.sliding_window_view(tokens, spec.window + 1)[:: spec.stride or spec.window]
+    pieces = np.lib.stride_tricks.sliding_window_view(tokens, spec.window + 1)[
+        :: spec.stride or spec.window
+    ]
     return Split(x=np.ascontiguousarray(pieces[:, :-1]), y=np.ascontiguousarray(pieces[:, 1:]))

@@ -1,1 +1,3 @@
-"""The parent's side of a worker: environment, start, pause, time-out, collect. Imports no framework."""
+"""The parent's side of a worker: environment, start, pause, time-out, collect. Imports no
+framework.
+"""

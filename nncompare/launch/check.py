@@ -1,4 +1,6 @@
-"""Runs the workers of a parity check, a few at a time: nothing is timed, so they need not wait for each other."""
+"""Runs the workers of a parity check, a few at a time: nothing is timed, so they need not wait for
+each other.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ class _Crew:
 
     def hire(self, task: CheckTask) -> WorkerProcess | None:
         environment = worker_environment(
-            task.job.runtime, threads=task.job.threads, device=task.job.device, deterministic=True, home=task.folder
+            task.job.runtime,
+            threads=task.job.threads,
+            device=task.job.device,
+            deterministic=True,
+            home=task.folder,
         )
         nudged = ["--nudged"] if task.nudged else []
         command = worker_command(str(task.folder), "--check", str(task.steps), *nudged)
@@ -73,7 +79,8 @@ class _Crew:
 def check_all(
     tasks: Sequence[CheckTask], *, parallel: int, timeout_s: float, listener: Listener
 ) -> Iterator[tuple[CheckTask, Outcome]]:
-    """Every task with its outcome, as they end. Leaving the loop early, or Ctrl-C, ends the workers.
+    """Every task with its outcome, as they end. Leaving the loop early, or Ctrl-C, ends the
+    workers.
 
     Args:
         tasks: started in this order.
@@ -84,7 +91,8 @@ def check_all(
     crew = _Crew()
     for task in tasks:
         jobs.write(task.folder, task.job, data=task.data)
-    # the threads outlive their workers: Linux ends a worker together with the thread that started it
+    # the threads outlive their workers: Linux ends a worker together with the thread that started
+    # it
     with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:
         futures = {pool.submit(_run, crew, task, timeout_s, listener): task for task in tasks}
         try:

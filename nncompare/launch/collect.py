@@ -56,7 +56,8 @@ class Outcome:
 
 
 def train(job: Job, folder: Path, *, log: Path, timeout_s: float, listener: Listener) -> Outcome:
-    """Runs the job that lies in ``folder`` in a fresh process and always returns, whatever happens to it.
+    """Runs the job that lies in ``folder`` in a fresh process and always returns, whatever happens
+    to it.
 
     Ctrl-C ends the worker and gives an outcome ``interrupted`` with what it said until then.
     """
@@ -86,14 +87,20 @@ def train(job: Job, folder: Path, *, log: Path, timeout_s: float, listener: List
 
 
 def probe(runtime: str, folder: Path, *, threads: int = 1) -> Outcome:
-    """Asks the runtime's framework, in a process of its own, for versions and devices (``outcome.result``)."""
-    environment = worker_environment(runtime, threads=threads, device="auto", deterministic=False, home=folder)
+    """Asks the runtime's framework, in a process of its own, for versions and devices
+    (``outcome.result``).
+    """
+    environment = worker_environment(
+        runtime, threads=threads, device="auto", deterministic=False, home=folder
+    )
     outcome = Outcome(runtime=runtime)
     missing = CATALOG[runtime].missing()
     if missing is not None:
         outcome.status, outcome.reason = "refused", missing
         return outcome
-    worker = WorkerProcess(worker_command("--probe", runtime), environment, folder / f"{runtime}.log")
+    worker = WorkerProcess(
+        worker_command("--probe", runtime), environment, folder / f"{runtime}.log"
+    )
     try:
         for message in worker.messages(PROBE_TIMEOUT_S):
             if message["kind"] == "probed":

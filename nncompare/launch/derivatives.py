@@ -60,7 +60,9 @@ def derive(request: Request, folder: Path, *, timeout_s: float = TIMEOUT_S) -> A
     environment = worker_environment(
         request.runtime, threads=request.threads, device="cpu", deterministic=False, home=folder
     )
-    worker = WorkerProcess(worker_command("--derive", str(folder)), environment, folder / "worker.log")
+    worker = WorkerProcess(
+        worker_command("--derive", str(folder)), environment, folder / "worker.log"
+    )
     try:
         for message in worker.messages(timeout_s):
             answers.take(message)
@@ -70,6 +72,8 @@ def derive(request: Request, folder: Path, *, timeout_s: float = TIMEOUT_S) -> A
         answers.status, answers.reason = failure.status, str(failure)
     finally:
         worker.close()
-    if answers.status != "ok" or any(message["status"] == "failed" for message in answers.methods.values()):
+    if answers.status != "ok" or any(
+        message["status"] == "failed" for message in answers.methods.values()
+    ):
         answers.log = worker.tail()
     return answers

@@ -1,4 +1,6 @@
-"""The environment of a worker, complete before it starts: frameworks read it while they are imported."""
+"""The environment of a worker, complete before it starts: frameworks read it while they are
+imported.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def worker_environment(
     # The worker must find the same packages as the parent, wherever the parent was started from.
     paths = [str(Path(__file__).resolve().parents[2]), inherited.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    # -P keeps a file named torch.py in the current folder from shadowing the framework; kept for older shells too
+    # -P keeps a file named torch.py in the current folder from shadowing the framework; kept for
+    # older shells too
     own["PYTHONSAFEPATH"] = "1"
     return {**inherited, **own}
 

@@ -45,7 +45,8 @@ class WorkerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
-                # Its own group: Ctrl-C in the terminal reaches the parent alone, and one signal reaches all of it.
+                # Its own group: Ctrl-C in the terminal reaches the parent alone, and one signal
+                # reaches all of it.
                 start_new_session=True,
             )
 
@@ -112,7 +113,9 @@ class WorkerProcess:
             psutil.Process(self.process.pid).resume()
 
     def close(self) -> None:
-        """Ends the process if it still runs: TERM, ``TERMINATE_S``, KILL of the whole group. Frees the wire."""
+        """Ends the process if it still runs: TERM, ``TERMINATE_S``, KILL of the whole group. Frees
+        the wire.
+        """
         if self.process.poll() is None:
             self.resume()
             try:

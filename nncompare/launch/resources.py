@@ -10,7 +10,9 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_quota(root: Path = CGROUP) -> float | None:
-    """Processors that the control group grants (version 2, then 1), or None if there is no limit."""
+    """Processors that the control group grants (version 2, then 1), or None if there is no
+    limit.
+    """
     try:
         quota, period = (root / "cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
@@ -25,8 +27,12 @@ def cpu_quota(root: Path = CGROUP) -> float | None:
 
 
 def usable_threads(asked: int | None = None, *, root: Path = CGROUP) -> int:
-    """Threads for one worker: the smallest of affinity, whole processors of the quota, and what was asked; >= 1."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Threads for one worker: the smallest of affinity, whole processors of the quota, and what was
+    asked; >= 1.
+    """
+    affinity = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     limits = [affinity]
     quota = cpu_quota(root)
     if quota is not None:

@@ -1,4 +1,6 @@
-"""A worker that trains many trials, and waiting for several of them at once. The parent blocks, it never polls."""
+"""A worker that trains many trials, and waiting for several of them at once. The parent blocks, it
+never polls.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ GROWTH_BYTES = 96 * 2**20
 GROWTH_SHARE = 0.1
 """By how much a worker may grow before it is replaced; the larger of the two."""
 SETTLING = 2
-"""Trials until a worker's size is taken for the one to grow from: a framework's allocator keeps what the second one
-needed beside the first one's remains (150 MB with MNIST in TensorFlow), once and for all."""
+"""Trials until a worker's size is taken for the one to grow from: a framework's allocator keeps
+what the second one needed beside the first one's remains (150 MB with MNIST in TensorFlow), once
+and for all.
+"""
 
 
 class TrialWorker:
@@ -34,14 +38,18 @@ class TrialWorker:
     """
 
     def __init__(self, runtime: str, *, threads: int, device: DeviceName, home: Path, log: Path):
-        environment = worker_environment(runtime, threads=threads, device=device, deterministic=False, home=home)
+        environment = worker_environment(
+            runtime, threads=threads, device=device, deterministic=False, home=home
+        )
         self.process = WorkerProcess(worker_command("--trials", runtime), environment, log)
         self.process.go()
         self.imported: Message | None = None
         self._settled, self._trials = 0, 0
         self.full = False
-        """It holds much more than after its first trials: a framework has not given back everything (Keras keeps about
-        1.5 MB of every model, TensorFlow half a megabyte of every new shape), and a fresh process is the only cure."""
+        """It holds much more than after its first trials: a framework has not given back everything
+        (Keras keeps about 1.5 MB of every model, TensorFlow half a megabyte of every new shape),
+        and a fresh process is the only cure.
+        """
 
     @property
     def connection(self) -> Connection[Any, Any]:
@@ -81,7 +89,9 @@ class TrialWorker:
         if politely:
             self.process.send("quit")
             deadline = time.monotonic() + QUIT_S
-            while self.process.process.poll() is None and wait([self.connection], deadline - time.monotonic()):
+            while self.process.process.poll() is None and wait(
+                [self.connection], deadline - time.monotonic()
+            ):
                 try:
                     self.process.receive()
                 except Exception:

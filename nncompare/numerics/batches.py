@@ -41,8 +41,9 @@ class BatchPlan:
         return self.epochs * self.steps_per_epoch
 
     def order(self, epoch: int) -> Array:
-        """Row numbers of one epoch in the order of training, ``(examples,)`` int32. Batch k of the epoch is
-        ``order[k * batch_size : (k + 1) * batch_size]``."""
+        """Row numbers of one epoch in the order of training, ``(examples,)`` int32. Batch k of the
+        epoch is ``order[k * batch_size : (k + 1) * batch_size]``.
+        """
         return _order(self.seed, epoch, self.examples)
 
     def rows(self, step: int) -> Array:

@@ -1,7 +1,9 @@
-"""The chain rule in NumPy: value, first and second derivative carried through a formula operation by operation.
+"""The chain rule in NumPy: value, first and second derivative carried through a formula operation
+by operation.
 
-This is what any automatic differentiation does, and so it tells what may be asked of one: where the chain rule itself
-meets an infinite slope or an overflow, a framework owes no number, and a framework may round as much as this does.
+This is what any automatic differentiation does, and so it tells what may be asked of one: where the
+chain rule itself meets an infinite slope or an overflow, a framework owes no number, and a
+framework may round as much as this does.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class Jets:
     def __init__(self, dtype: np.dtype[Any]):
         self.plain = Arrays(dtype)
         self.functions: Mapping[str, Callable[[Jet], Jet]] = {
-            name: self._chained(rule) for name, rule in {**self._elementary(), **self._activations()}.items()
+            name: self._chained(rule)
+            for name, rule in {**self._elementary(), **self._activations()}.items()
         }
         self.operators: Mapping[str, Callable[[Jet, Jet], Jet]] = {
             "+": lambda u, v: Jet(u.value + v.value, u.first + v.first, u.second + v.second),
@@ -70,12 +73,24 @@ class Jets:
             "sin": lambda u: (np.sin(u), np.cos(u), -np.sin(u)),
             "cos": lambda u: (np.cos(u), -np.sin(u), -np.cos(u)),
             "tan": lambda u: (np.tan(u), 1 + np.tan(u) ** 2, 2 * np.tan(u) * (1 + np.tan(u) ** 2)),
-            "asin": lambda u: (np.arcsin(u), 1 / np.sqrt(1 - u**2), u / (1 - u**2) / np.sqrt(1 - u**2)),
-            "acos": lambda u: (np.arccos(u), -1 / np.sqrt(1 - u**2), -u / (1 - u**2) / np.sqrt(1 - u**2)),
+            "asin": lambda u: (
+                np.arcsin(u),
+                1 / np.sqrt(1 - u**2),
+                u / (1 - u**2) / np.sqrt(1 - u**2),
+            ),
+            "acos": lambda u: (
+                np.arccos(u),
+                -1 / np.sqrt(1 - u**2),
+                -u / (1 - u**2) / np.sqrt(1 - u**2),
+            ),
             "atan": lambda u: (np.arctan(u), 1 / (1 + u**2), -2 * u / (1 + u**2) ** 2),
             "sinh": lambda u: (np.sinh(u), np.cosh(u), np.sinh(u)),
             "cosh": lambda u: (np.cosh(u), np.sinh(u), np.cosh(u)),
-            "tanh": lambda u: (np.tanh(u), 1 - np.tanh(u) ** 2, -2 * np.tanh(u) * (1 - np.tanh(u) ** 2)),
+            "tanh": lambda u: (
+                np.tanh(u),
+                1 - np.tanh(u) ** 2,
+                -2 * np.tanh(u) * (1 - np.tanh(u) ** 2),
+            ),
             "negative": lambda u: (-u, -np.ones_like(u), np.zeros_like(u)),
         }
 
@@ -93,10 +108,18 @@ class Jets:
         def gelu(u: Array) -> tuple[Array, Array, Array]:
             two = np.sqrt(self.plain.number(Fraction(2)))
             density = np.exp(-(u**2) / 2) / (two * root)
-            return plain["gelu"](u), (1 + plain["erf"](u / two)) / 2 + u * density, density * (2 - u**2)
+            return (
+                plain["gelu"](u),
+                (1 + plain["erf"](u / two)) / 2 + u * density,
+                density * (2 - u**2),
+            )
 
         return {
-            "erf": lambda u: (plain["erf"](u), 2 * np.exp(-(u**2)) / root, -4 * u * np.exp(-(u**2)) / root),
+            "erf": lambda u: (
+                plain["erf"](u),
+                2 * np.exp(-(u**2)) / root,
+                -4 * u * np.exp(-(u**2)) / root,
+            ),
             "sigmoid": sigmoid,
             "softplus": lambda u: (plain["softplus"](u), *sigmoid(u)[:2]),
             "silu": silu,
@@ -110,14 +133,18 @@ class Jets:
     def _power(self, u: Jet, v: Jet) -> Jet:
         if not (np.any(v.first) or np.any(v.second)):
             c = v.value
-            return self._chained(lambda w: (w**c, _scaled(c, w, c - 1), _scaled(c * (c - 1), w, c - 2)))(u)
+            return self._chained(
+                lambda w: (w**c, _scaled(c, w, c - 1), _scaled(c * (c - 1), w, c - 2))
+            )(u)
         # u**v = exp(v log u)
         log = self._chained(self._elementary()["log"])
         return self._chained(self._elementary()["exp"])(_product(v, log(u)))
 
 
 def _scaled(factor: Array, u: Array, exponent: Array) -> Array:
-    """``factor * u**exponent``; a vanished factor wins over an infinite power: the derivative of ``x**1`` is 1."""
+    """``factor * u**exponent``; a vanished factor wins over an infinite power: the derivative of
+    ``x**1`` is 1.
+    """
     return np.where(factor == 0, np.zeros_like(u), factor * u**exponent)
 
 
@@ -127,7 +154,8 @@ def _product(u: Jet, v: Jet) -> Jet:
 
 
 def chain_rule(expression: Expression, x: Array, order: int) -> Array:
-    """The derivative of this order (1 or 2) at ``x`` ``(N,)``, in the dtype of ``x``, by the chain rule alone.
+    """The derivative of this order (1 or 2) at ``x`` ``(N,)``, in the dtype of ``x``, by the chain
+    rule alone.
 
     NaN or infinite where a rule on the way has no finite value, without a warning.
     """

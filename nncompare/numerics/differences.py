@@ -13,9 +13,12 @@ Array = NDArray[Any]
 Params = dict[str, Array]
 
 
-def directional_derivative(f: Callable[[Params], float], params: Params, direction: Params, h: float = 1e-5) -> float:
-    """``(8 (f(p + h d) - f(p - h d)) - (f(p + 2h d) - f(p - 2h d))) / 12h``: the central difference over five points
-    (Fornberg 1988, table 1), off by ``O(h^4)`` and by rounding of about ``1e-16 |f| / h``.
+def directional_derivative(
+    f: Callable[[Params], float], params: Params, direction: Params, h: float = 1e-5
+) -> float:
+    """``(8 (f(p + h d) - f(p - h d)) - (f(p + 2h d) - f(p - 2h d))) / 12h``: the central difference
+    over five points (Fornberg 1988, table 1), off by ``O(h^4)`` and by rounding of about ``1e-16
+    |f| / h``.
 
     Args:
         f: a function of all parameters, smooth within ``2h`` of ``params``.
@@ -38,9 +41,10 @@ def refined_derivative(
 ) -> tuple[float, float]:
     """The five-point derivative with the step that suits ``f`` best, and an estimate of its error.
 
-    A long step loses to curvature and kinks, a short one to rounding. Between neighbouring steps the derivative moves
-    by about the error of the worse of the two; the step before which it moves least is taken (the stopping rule
-    of Ridders 1982). Nothing but ``f`` decides it, so it favours no gradient that is judged by it.
+    A long step loses to curvature and kinks, a short one to rounding. Between neighbouring steps
+    the derivative moves by about the error of the worse of the two; the step before which it moves
+    least is taken (the stopping rule of Ridders 1982). Nothing but ``f`` decides it, so it favours
+    no gradient that is judged by it.
 
     Args:
         direction: of length one; ``steps`` are distances along it.
@@ -52,12 +56,15 @@ def refined_derivative(
     found = [directional_derivative(f, params, direction, h) for h in lengths]
     moved = [abs(after - before) for before, after in pairwise(found)]
     best = int(np.argmin(moved))
-    # of two steps that agree, the shorter is freer of kinks and the longer of rounding: the longer decides
+    # of two steps that agree, the shorter is freer of kinks and the longer of rounding: the longer
+    # decides
     rounding = 4 * np.finfo(np.float64).eps * abs(f(params)) / lengths[best]
     return found[best], max(moved[best], rounding)
 
 
-def gradient(f: Callable[[Params], float], params: Params, names: Iterable[str], h: float = 1e-5) -> Params:
+def gradient(
+    f: Callable[[Params], float], params: Params, names: Iterable[str], h: float = 1e-5
+) -> Params:
     """The gradient with respect to ``names``, one difference per number: for tiny models only."""
     found: Params = {}
     for name in names:

@@ -1,4 +1,5 @@
-"""The value of a formula at a point, right to the last bit of float64, or the reason why there is none.
+"""The value of a formula at a point, right to the last bit of float64, or the reason why there is
+none.
 
 Computed by mpmath with 40 digits and again with more, until two precisions agree.
 """
@@ -48,7 +49,10 @@ class Exact:
 
 
 def exact(
-    expression: Expression, points: Sequence[float], *, largest: float = float(np.finfo(np.float64).max)
+    expression: Expression,
+    points: Sequence[float],
+    *,
+    largest: float = float(np.finfo(np.float64).max),
 ) -> Exact:
     """The values at these points, each rounded once.
 
@@ -75,7 +79,10 @@ def _at(expression: Expression, point: float, tables: Sequence[_Precise]) -> flo
     before = None
     for table in tables:
         value = evaluate(expression, table.context.mpf(point), table)
-        if before is not None and abs(value - before) <= abs(value) * table.context.mpf(10) ** -AGREEMENT:
+        if (
+            before is not None
+            and abs(value - before) <= abs(value) * table.context.mpf(10) ** -AGREEMENT
+        ):
             return float(value)
         before = value
     if before is not None and abs(before) < mpmath.mpf(10) ** (-DIGITS[-1] // 2):
@@ -133,9 +140,13 @@ class _Precise:
     def exp(self, u: Any) -> Any:
         if u > self.largest_exponent:
             raise NoValue("too large")
-        return self.limited(self.context.exp(u)) if u > -self.largest_exponent else self.context.zero
+        return (
+            self.limited(self.context.exp(u)) if u > -self.largest_exponent else self.context.zero
+        )
 
-    def _within(self, function: Callable[[Any], Any], inside: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    def _within(
+        self, function: Callable[[Any], Any], inside: Callable[[Any], bool]
+    ) -> Callable[[Any], Any]:
         def guarded(u: Any) -> Any:
             if not inside(u):
                 raise NoValue("outside")
@@ -176,7 +187,8 @@ class _Precise:
         if (u < 0 and not whole) or (u == 0 and v < 0):
             raise NoValue("outside")
         if u == 0 or v == 0:
-            return self.context.mpf(1 if v == 0 else 0)  # 0**0 is 1, as in IEEE 754 and in every framework
+            # 0**0 is 1, as in IEEE 754 and in every framework
+            return self.context.mpf(1 if v == 0 else 0)
         exponent = v * self.context.log(abs(u))
         if exponent > self.largest_exponent:
             raise NoValue("too large")

@@ -15,7 +15,10 @@ from nncompare.spec.expression import Expression, evaluate
 
 Array = NDArray[Any]
 
-_DIGITS = {"pi": "3.14159265358979323846264338327950288", "e": "2.71828182845904523536028747135266250"}
+_DIGITS = {
+    "pi": "3.14159265358979323846264338327950288",
+    "e": "2.71828182845904523536028747135266250",
+}
 """Enough for every dtype that NumPy has."""
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
@@ -35,7 +38,10 @@ class Arrays:
         self.dtype = dtype
         two = self.number(Fraction(2))
         self.functions: Mapping[str, Callable[[Array], Array]] = {
-            **{name: getattr(np, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")},
+            **{
+                name: getattr(np, name)
+                for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+            },
             **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan")},
             **{name: getattr(np, name) for name in ("abs", "negative", "sign")},
             "erf": self._erf,

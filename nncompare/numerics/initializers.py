@@ -24,40 +24,68 @@ Params = dict[str, Array]
 _Draw = Callable[[np.random.Generator, Parameter, tuple[int, ...], float], Array]
 
 
-def _uniform(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], half_width: float) -> Array:
+def _uniform(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], half_width: float
+) -> Array:
     """Uniform on ``[-scale, scale)``."""
     return stream.uniform(-half_width, half_width, shape)
 
 
-def _normal(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], deviation: float) -> Array:
+def _normal(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], deviation: float
+) -> Array:
     """Normal with mean 0 and standard deviation ``scale``, not truncated."""
     return stream.normal(0.0, deviation, shape)
 
 
-def _xavier_uniform(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
-    """Uniform within ``gain sqrt(6 / (fan_in + fan_out))`` (Glorot and Bengio 2010, equation 16)."""
-    return _uniform(stream, parameter, shape, gain * sqrt(6 / (parameter.fan_in + parameter.fan_out)))
+def _xavier_uniform(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
+    """Uniform within ``gain sqrt(6 / (fan_in + fan_out))`` (Glorot and Bengio 2010,
+    equation 16).
+    """
+    return _uniform(
+        stream, parameter, shape, gain * sqrt(6 / (parameter.fan_in + parameter.fan_out))
+    )
 
 
-def _xavier_normal(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
-    """Normal with deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot and Bengio 2010, equation 12)."""
-    return _normal(stream, parameter, shape, gain * sqrt(2 / (parameter.fan_in + parameter.fan_out)))
+def _xavier_normal(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
+    """Normal with deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot and Bengio 2010, equation
+    12).
+    """
+    return _normal(
+        stream, parameter, shape, gain * sqrt(2 / (parameter.fan_in + parameter.fan_out))
+    )
 
 
-def _kaiming_uniform(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
-    """Uniform with deviation ``gain / sqrt(fan_in)``, so within ``gain sqrt(3 / fan_in)`` (He et al. 2015)."""
+def _kaiming_uniform(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
+    """Uniform with deviation ``gain / sqrt(fan_in)``, so within ``gain sqrt(3 / fan_in)`` (He et
+    al. 2015).
+    """
     return _uniform(stream, parameter, shape, gain * sqrt(3 / parameter.fan_in))
 
 
-def _kaiming_normal(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
-    """Normal with deviation ``gain / sqrt(fan_in)`` (He et al. 2015, equation 10, where gain is sqrt(2))."""
+def _kaiming_normal(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
+    """Normal with deviation ``gain / sqrt(fan_in)`` (He et al. 2015, equation 10, where gain is
+    sqrt(2)).
+    """
     return _normal(stream, parameter, shape, gain / sqrt(parameter.fan_in))
 
 
-def _orthogonal(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
-    """``gain`` times a matrix with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014).
+def _orthogonal(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
+    """``gain`` times a matrix with orthonormal rows or columns, whichever are fewer (Saxe et al.
+    2014).
 
-    The Q of a normal matrix is uniformly distributed only if R's diagonal is made positive (Mezzadri 2007).
+    The Q of a normal matrix is uniformly distributed only if R's diagonal is made positive
+    (Mezzadri 2007).
     """
     rows, columns = prod(shape[: parameter.row_axes]), prod(shape[parameter.row_axes :])
     q, r = np.linalg.qr(stream.normal(size=(max(rows, columns), min(rows, columns))))
@@ -65,11 +93,15 @@ def _orthogonal(stream: np.random.Generator, parameter: Parameter, shape: tuple[
     return gain * (q if rows >= columns else q.T).reshape(shape)
 
 
-def _zeros(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
+def _zeros(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
     return np.zeros(shape)
 
 
-def _ones(stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float) -> Array:
+def _ones(
+    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
+) -> Array:
     return np.full(shape, gain)
 
 
@@ -91,10 +123,11 @@ _DRAW: dict[InitializerName, tuple[_Draw, float]] = {
 def draw(parameter: Parameter, name: str, seed: int) -> NDArray[np.float64]:
     """Initial values of one parameter.
 
-    ``Initializer.scale`` is the half-width of ``uniform``, the standard deviation of ``normal``, the value of
-    ``ones`` and of ``forget_gate``'s forget block, and the gain of all others (``zeros`` has none); the defaults are
-    0.05, 0.05, 1 and 1, and a gain of sqrt(2) for Kaiming, 1 for Xavier and orthogonal. With ``gates`` > 1 each block
-    of the last axis is drawn by itself, one after the other from the same stream, with the fans of one gate.
+    ``Initializer.scale`` is the half-width of ``uniform``, the standard deviation of ``normal``,
+    the value of ``ones`` and of ``forget_gate``'s forget block, and the gain of all others
+    (``zeros`` has none); the defaults are 0.05, 0.05, 1 and 1, and a gain of sqrt(2) for Kaiming, 1
+    for Xavier and orthogonal. With ``gates`` > 1 each block of the last axis is drawn by itself,
+    one after the other from the same stream, with the fans of one gate.
 
     Args:
         parameter: shape, initializer, fans.
@@ -116,5 +149,7 @@ def draw(parameter: Parameter, name: str, seed: int) -> NDArray[np.float64]:
 
 
 def initial_params(model: Model, seed: int) -> Params:
-    """Canonical name -> initial values in float64, for every parameter and running statistic of ``model``."""
+    """Canonical name -> initial values in float64, for every parameter and running statistic of
+    ``model``.
+    """
     return {name: draw(parameter, name, seed) for name, parameter in model.parameters.items()}

@@ -1,7 +1,7 @@
 """Random numbers that decide the mathematics: NumPy's Philox with a key of seed and purpose.
 
-Philox is a counter-based generator (Salmon et al. 2011): the stream depends on the key alone, so adding a
-parameter to a model or an epoch to a run changes no other stream.
+Philox is a counter-based generator (Salmon et al. 2011): the stream depends on the key alone, so
+adding a parameter to a model or an epoch to a run changes no other stream.
 """
 
 from __future__ import annotations

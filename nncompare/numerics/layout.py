@@ -10,7 +10,8 @@ attention projections  ``(E, heads, head_dim)``; output ``(heads, head_dim, E)``
 flatten                height, width, channel: the order of the NHWC array in memory
 =====================  ===========================================================================
 
-Gate order: LSTM ``i, f, g, o`` (input, forget, candidate, output); GRU ``r, z, n`` (reset, update, candidate).
+Gate order: LSTM ``i, f, g, o`` (input, forget, candidate, output); GRU ``r, z, n`` (reset, update,
+    candidate).
 """
 
 from __future__ import annotations

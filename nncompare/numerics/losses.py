@@ -1,6 +1,7 @@
 """Losses in float64, computed from logits, and their gradients.
 
-Reduction: the mean over examples and, where there is a target per step, over steps; mean squared error also over
+Reduction: the mean over examples and, where there is a target per step, over steps; mean squared
+    error also over
 outputs. Shapes: see ``data.base.Split``.
 """
 
@@ -19,7 +20,9 @@ Params = dict[str, Array]
 
 
 def log_softmax(logits: Array) -> Array:
-    """``x - log sum exp(x)`` over the last axis, shifted by the maximum so that nothing overflows."""
+    """``x - log sum exp(x)`` over the last axis, shifted by the maximum so that nothing
+    overflows.
+    """
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
@@ -31,19 +34,26 @@ def sigmoid(x: Array) -> Array:
 
 
 def softmax_cross_entropy(logits: Array, targets: Array) -> float:
-    """Mean of ``-log softmax(logits)[target]`` (Bridle 1990). Logits ``(…, classes)``, targets ``(…)`` integers."""
-    picked = np.take_along_axis(log_softmax(_float(logits)), targets[..., None].astype(np.int64), axis=-1)
+    """Mean of ``-log softmax(logits)[target]`` (Bridle 1990). Logits ``(…, classes)``, targets
+    ``(…)`` integers.
+    """
+    picked = np.take_along_axis(
+        log_softmax(_float(logits)), targets[..., None].astype(np.int64), axis=-1
+    )
     return float(-picked.mean())
 
 
 def softmax_cross_entropy_gradient(logits: Array, targets: Array) -> Array:
     """``(softmax(logits) - onehot(target)) / number of targets``, ``(…, classes)``."""
     logits = _float(logits)
-    return np.asarray((np.exp(log_softmax(logits)) - np.eye(logits.shape[-1])[targets]) / targets.size)
+    return np.asarray(
+        (np.exp(log_softmax(logits)) - np.eye(logits.shape[-1])[targets]) / targets.size
+    )
 
 
 def sigmoid_cross_entropy(logits: Array, targets: Array) -> float:
-    """Mean of ``-y log s(x) - (1 - y) log(1 - s(x))``, written ``max(x, 0) - x y + log(1 + exp(-|x|))``.
+    """Mean of ``-y log s(x) - (1 - y) log(1 - s(x))``, written ``max(x, 0) - x y + log(1 +
+    exp(-|x|))``.
 
     Logits and targets ``(N, 1)``, targets 0 or 1.
     """
@@ -71,7 +81,11 @@ def data_loss(task: Task, outputs: Array, targets: Array) -> float:
     if task == "classification":
         return softmax_cross_entropy(outputs, targets)
     _same_shape(outputs, targets)
-    return sigmoid_cross_entropy(outputs, targets) if task == "binary" else mean_squared_error(outputs, targets)
+    return (
+        sigmoid_cross_entropy(outputs, targets)
+        if task == "binary"
+        else mean_squared_error(outputs, targets)
+    )
 
 
 def data_loss_gradient(task: Task, outputs: Array, targets: Array) -> Array:
@@ -85,7 +99,9 @@ def data_loss_gradient(task: Task, outputs: Array, targets: Array) -> Array:
 
 
 def penalty(params: Params, model: Model, l1: float, l2: float) -> float:
-    """``l1 sum|w| + l2 sum w^2`` over kernels and recurrent kernels (Tibshirani 1996; Hoerl and Kennard 1970)."""
+    """``l1 sum|w| + l2 sum w^2`` over kernels and recurrent kernels (Tibshirani 1996; Hoerl and
+    Kennard 1970).
+    """
     total = 0.0
     for name, parameter in model.parameters.items():
         if parameter.penalized:
@@ -95,7 +111,9 @@ def penalty(params: Params, model: Model, l1: float, l2: float) -> float:
 
 
 def penalty_gradients(params: Params, model: Model, l1: float, l2: float) -> Params:
-    """``l1 sign(w) + 2 l2 w`` for penalized parameters and zeros for the other trainable ones; sign(0) = 0."""
+    """``l1 sign(w) + 2 l2 w`` for penalized parameters and zeros for the other trainable ones;
+    sign(0) = 0.
+    """
     found: Params = {}
     for name, parameter in model.parameters.items():
         if parameter.trainable:
@@ -107,7 +125,9 @@ def penalty_gradients(params: Params, model: Model, l1: float, l2: float) -> Par
 def _same_shape(outputs: Array, targets: Array) -> None:
     # (N, 1) against (N,) would broadcast to (N, N) and give a plausible number
     if outputs.shape != targets.shape:
-        raise ValueError(f"outputs {outputs.shape} and targets {targets.shape} must have the same shape")
+        raise ValueError(
+            f"outputs {outputs.shape} and targets {targets.shape} must have the same shape"
+        )
 
 
 def _float(array: Array) -> Array:

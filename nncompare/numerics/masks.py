@@ -1,4 +1,6 @@
-"""Dropout masks from a counter, so that every backend drops the same values and any step can be made alone."""
+"""Dropout masks from a counter, so that every backend drops the same values and any step can be
+made alone.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def keep_mask(seed: int, node: str, step: int, shape: tuple[int, ...], rate: float) -> NDArray[np.bool_]:
+def keep_mask(
+    seed: int, node: str, step: int, shape: tuple[int, ...], rate: float
+) -> NDArray[np.bool_]:
     """Which values dropout keeps: True with probability ``1 - rate`` (Srivastava et al. 2014).
 
-    The output of dropout in training is ``x * mask / (1 - rate)``. The bits come from Philox (Salmon et al. 2011)
-    with a key made of ``seed`` and ``node`` and a counter whose upper half is ``step``, so that no two steps share
-    a block and none needs those before it. A value is dropped if its 32 bits, as a fraction of 2**32, are
-    below ``rate``; the probability is exact to 2**-33.
+    The output of dropout in training is ``x * mask / (1 - rate)``. The bits come from Philox
+    (Salmon et al. 2011) with a key made of ``seed`` and ``node`` and a counter whose upper half is
+    ``step``, so that no two steps share a block and none needs those before it. A value is dropped
+    if its 32 bits, as a fraction of 2**32, are below ``rate``; the probability is exact to 2**-33.
 
     Args:
         seed: of the job.

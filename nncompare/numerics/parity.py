@@ -1,7 +1,8 @@
-"""What a parity check puts into every runtime: which examples, which weights, which steps. The same for all.
+"""What a parity check puts into every runtime: which examples, which weights, which steps. The same
+for all.
 
-Everything here is decided by the experiment, the number of examples and the seed, so that parent and workers agree
-without talking.
+Everything here is decided by the experiment, the number of examples and the seed, so that parent
+and workers agree without talking.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ GRADIENT_EXAMPLES = 16
 EVALUATION_EXAMPLES = 256
 DROPOUT_EXAMPLES = 256
 UPDATE_FACTORS = (1.0, 0.5, 2.0, 1.0)
-"""Learning rates of the checked updates, as multiples of the optimizer's: a rule that keeps an old rate shows."""
+"""Learning rates of the checked updates, as multiples of the optimizer's: a rule that keeps an old
+rate shows.
+"""
 EPOCH_STEPS = 20
 """Steps an epoch of the trajectory, so that it crosses epochs and their smaller last batches."""
 _DEVIATION = 0.1
@@ -41,7 +44,8 @@ class ParityPlan:
 
     Args:
         trajectory: batches and rates of the training whose every step is compared.
-        updates: a few steps with learning rates that vary on purpose, across the end of a short epoch.
+        updates: a few steps with learning rates that vary on purpose, across the end of a short
+            epoch.
         steps: of the trajectory that are run (its last epoch may be left unfinished).
     """
 
@@ -56,13 +60,16 @@ class ParityPlan:
 
     @property
     def dropout_rows(self) -> Array:
-        """Training examples of the pass whose masks the framework draws, ``(≤ DROPOUT_EXAMPLES,)``: enough values to
-        tell the share that is kept."""
+        """Training examples of the pass whose masks the framework draws, ``(≤ DROPOUT_EXAMPLES,)``:
+        enough values to tell the share that is kept.
+        """
         return np.arange(min(self.trajectory.examples, DROPOUT_EXAMPLES))
 
     @property
     def gradient_rows(self) -> Array:
-        """Training examples of the gradient that is judged by differences, ``(≤ GRADIENT_EXAMPLES,)``."""
+        """Training examples of the gradient that is judged by differences, ``(≤
+        GRADIENT_EXAMPLES,)``.
+        """
         return self.trajectory.rows(0)[:GRADIENT_EXAMPLES]
 
     @property
@@ -71,10 +78,22 @@ class ParityPlan:
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
-        """Numbers of steps after which all weights are kept: where a difference begins can be told from them. Those
-        around the end of the first epoch are among them: before its smaller last batch, and before the second order."""
+        """Numbers of steps after which all weights are kept: where a difference begins can be told
+        from them. Those around the end of the first epoch are among them: before its smaller last
+        batch, and before the second order.
+        """
         epoch = self.trajectory.steps_per_epoch
-        marks = {1, 2, 5, 10, epoch - 1, epoch, self.whole_steps, *range(50, self.steps, 50), self.steps}
+        marks = {
+            1,
+            2,
+            5,
+            10,
+            epoch - 1,
+            epoch,
+            self.whole_steps,
+            *range(50, self.steps, 50),
+            self.steps,
+        }
         return tuple(sorted(mark for mark in marks if 0 < mark <= self.steps))
 
     @property
@@ -88,8 +107,10 @@ class ParityPlan:
 
     @property
     def whole_pieces(self) -> tuple[tuple[int, int], ...]:
-        """First step and end of every piece of these epochs: the first epoch is one, the second is cut unevenly, as the
-        slices of a run are; so one begins in the midst of an epoch and has another length than the one before it."""
+        """First step and end of every piece of these epochs: the first epoch is one, the second is
+        cut unevenly, as the slices of a run are; so one begins in the midst of an epoch and has
+        another length than the one before it.
+        """
         epoch = self.trajectory.steps_per_epoch
         cuts = {0, epoch, self.whole_steps}
         if self.whole_epochs == 2 and epoch > 1:
@@ -99,14 +120,17 @@ class ParityPlan:
 
 
 def checked_examples(examples: int, batch_size: int, steps: int) -> int:
-    """How many training examples a check uses: ``EPOCH_STEPS`` batches (fewer for few steps) of which the last is as
-    small as the experiment's own last batch, or a third of a batch where the experiment has none."""
+    """How many training examples a check uses: ``EPOCH_STEPS`` batches (fewer for few steps) of
+    which the last is as small as the experiment's own last batch, or a third of a batch where the
+    experiment has none.
+    """
     batches = max(2, min(EPOCH_STEPS, steps))
     return min(examples, (batches - 1) * batch_size + _last_batch(examples, batch_size))
 
 
 def _last_batch(examples: int, batch_size: int) -> int:
-    # never one example alone where the experiment has none: BatchNorm cannot estimate a variance from it
+    # never one example alone where the experiment has none: BatchNorm cannot estimate a variance
+    # from it
     return examples % batch_size or min(max(batch_size // 3, 2), batch_size)
 
 
@@ -124,23 +148,32 @@ def parity_plan(train: Train, examples: int, seed: int, steps: int) -> ParityPla
     own = train.model_copy(update={"epochs": epochs})
     common = {"examples": examples, "batch_size": train.batch_size, "seed": seed}
     trajectory = BatchPlan(**common, epochs=epochs, learning_rate=learning_rates(own, per_epoch))
-    return ParityPlan(trajectory=trajectory, updates=_update_plan(train, examples, seed), steps=steps)
+    return ParityPlan(
+        trajectory=trajectory, updates=_update_plan(train, examples, seed), steps=steps
+    )
 
 
 def _update_plan(train: Train, examples: int, seed: int) -> BatchPlan:
-    """Two batches and a smaller last one an epoch, so that the few checked updates cross the end of an epoch."""
+    """Two batches and a smaller last one an epoch, so that the few checked updates cross the end of
+    an epoch.
+    """
     few = min(examples, 2 * train.batch_size + _last_batch(examples, train.batch_size))
     per_epoch = -(-few // train.batch_size)
     epochs = -(-len(UPDATE_FACTORS) // per_epoch)
     rates = train.optimizer.lr * np.resize(np.array(UPDATE_FACTORS), epochs * per_epoch)
-    return BatchPlan(examples=few, batch_size=train.batch_size, epochs=epochs, seed=seed, learning_rate=rates)
+    return BatchPlan(
+        examples=few, batch_size=train.batch_size, epochs=epochs, seed=seed, learning_rate=rates
+    )
 
 
 def probe_params(model: Model, seed: int) -> Params:
-    """The initial weights with every number moved, so that no bias is zero, no scale one and no running variance one.
+    """The initial weights with every number moved, so that no bias is zero, no scale one and no
+    running variance one.
 
-    Zeros hide errors: a bias that is never added, a gate order in a bias, a running statistic that is never read. All
-    values are float32 numbers, so that a float32 and a float64 session start from the very same ones.
+    Zeros hide errors: a bias that is never added, a gate order in a bias, a running statistic that
+        is never read. All
+    values are float32 numbers, so that a float32 and a float64 session start from the very same
+    ones.
 
     Returns:
         Canonical parameters, float64 arrays of float32 values. Running variances are positive.
@@ -156,11 +189,15 @@ def probe_params(model: Model, seed: int) -> Params:
 
 
 def directions(model: Model, seed: int, count: int = 3) -> dict[str, Params]:
-    """Directions along which the gradient is judged: ``count`` through all trained parameters, named ``all 1`` …, and
-    one through each of them alone, under its name. Each has length one."""
+    """Directions along which the gradient is judged: ``count`` through all trained parameters,
+    named ``all 1`` …, and one through each of them alone, under its name. Each has length one.
+    """
     names = {name: parameter for name, parameter in model.parameters.items() if parameter.trainable}
     found: dict[str, Params] = {}
-    groups = {**{f"all {k + 1}": list(names) for k in range(count)}, **{name: [name] for name in names}}
+    groups = {
+        **{f"all {k + 1}": list(names) for k in range(count)},
+        **{name: [name] for name in names},
+    }
     for label, members in groups.items():
         stream = generator(seed, f"direction/{label}")
         drawn = {name: stream.standard_normal(names[name].shape) for name in members}

@@ -12,20 +12,23 @@ from nncompare.spec.training import Constant, Cosine, Exponential, Step, Train
 
 
 def learning_rates(train: Train, steps_per_epoch: int) -> NDArray[np.float64]:
-    """The learning rate of every step of the whole training, ``(epochs * steps_per_epoch,)`` float64.
+    """The learning rate of every step of the whole training, ``(epochs * steps_per_epoch,)``
+    float64.
 
-    With ``k`` the step and ``e = k // steps_per_epoch`` the epoch, both counted from 0, ``S`` the number of steps
-    and ``w = warmup_steps``:
+    With ``k`` the step and ``e = k // steps_per_epoch`` the epoch, both counted from 0, ``S`` the
+    number of steps and ``w = warmup_steps``:
 
-    ===========  ====================================================================================
+    ===========  =================================================================================
     constant     ``lr``
     step         ``lr * factor ** (e // every)``
     exponential  ``lr * factor ** e``
-    cosine       ``minimum + (lr - minimum) * (1 + cos(pi * k / S)) / 2`` (Loshchilov and Hutter 2017,
-                 equation 5 without restarts): ``lr`` at step 0, ``minimum`` just after the last step
-    warm-up      in the steps ``k < w`` the value above is multiplied by ``(k + 1) / w`` (Goyal et al. 2017,
-                 section 2.2): the first step is not idle, and step ``w - 1`` is the first with the full value
-    ===========  ====================================================================================
+    cosine       ``minimum + (lr - minimum) * (1 + cos(pi * k / S)) / 2`` (Loshchilov and
+                 Hutter 2017, equation 5 without restarts): ``lr`` at step 0,
+                 ``minimum`` just after the last step
+    warm-up      in the steps ``k < w`` the value above is multiplied by ``(k + 1) / w``
+                 (Goyal et al. 2017, section 2.2): the first step is not idle, and step
+                 ``w - 1`` is the first with the full value
+    ===========  =================================================================================
 
     The schedule runs on during warm-up and is not shifted by it.
     """

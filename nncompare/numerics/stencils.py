@@ -1,8 +1,9 @@
 """Finite differences of a function that is known at points beside the wanted one.
 
-``f'(x)`` is about ``sum_k w_k f(x + k h) / h``, and likewise for the second derivative, with the weights of Fornberg
-(1988, table 1). The formula itself is off by a power of ``h`` (truncation error); the values of ``f`` are off by about
-``eps |f|``, which the division by ``h`` makes larger as ``h`` becomes smaller (rounding error).
+``f'(x)`` is about ``sum_k w_k f(x + k h) / h``, and likewise for the second derivative, with the
+weights of Fornberg (1988, table 1). The formula itself is off by a power of ``h`` (truncation
+error); the values of ``f`` are off by about ``eps |f|``, which the division by ``h`` makes larger
+as ``h`` becomes smaller (rounding error).
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ class Stencil:
     accuracy: int
 
     def step(self, x: Array) -> Array:
-        """A step for each point, a power of two (so that ``x + k h`` is rarely rounded) near the size where
-        truncation and rounding weigh the same: ``eps**(1 / (order + accuracy)) * max(1, |x|)``
-        (Press et al. 2007, Numerical Recipes, section 5.7)."""
+        """A step for each point, a power of two (so that ``x + k h`` is rarely rounded) near the
+        size where truncation and rounding weigh the same: ``eps**(1 / (order + accuracy)) * max(1,
+        |x|)`` (Press et al. 2007, Numerical Recipes, section 5.7).
+        """
         best = np.finfo(x.dtype).eps ** (1 / (self.order + self.accuracy))
         wanted = np.log2(best * np.maximum(1.0, np.abs(x.astype(np.float64))))
         return np.asarray(np.exp2(np.round(wanted)), x.dtype)
@@ -48,7 +50,9 @@ class Stencil:
         return np.stack([x + np.asarray(offset, x.dtype) * h for offset in self.offsets])
 
     def derivative(self, values: Array, h: Array) -> Array:
-        """The derivative ``(N,)`` from the function's values ``(len(offsets), N)``, computed in their dtype."""
+        """The derivative ``(N,)`` from the function's values ``(len(offsets), N)``, computed in
+        their dtype.
+        """
         weights = np.array([float(weight) for weight in self.weights], values.dtype)[:, None]
         with np.errstate(all="ignore"):
             return np.asarray((weights * values).sum(0) / h**self.order)
@@ -60,8 +64,12 @@ def _fractions(*pairs: tuple[int, int]) -> tuple[Fraction, ...]:
 
 STENCILS: dict[tuple[Name, int], Stencil] = {
     ("central", 1): Stencil((-1, 1), _fractions((-1, 2), (1, 2)), 1, 2),
-    ("five_point", 1): Stencil((-2, -1, 1, 2), _fractions((1, 12), (-2, 3), (2, 3), (-1, 12)), 1, 4),
+    ("five_point", 1): Stencil(
+        (-2, -1, 1, 2), _fractions((1, 12), (-2, 3), (2, 3), (-1, 12)), 1, 4
+    ),
     ("central", 2): Stencil((-1, 0, 1), _fractions((1, 1), (-2, 1), (1, 1)), 2, 2),
-    ("five_point", 2): Stencil((-2, -1, 0, 1, 2), _fractions((-1, 12), (4, 3), (-5, 2), (4, 3), (-1, 12)), 2, 4),
+    ("five_point", 2): Stencil(
+        (-2, -1, 0, 1, 2), _fractions((-1, 12), (4, 3), (-5, 2), (4, 3), (-1, 12)), 2, 4
+    ),
 }
 """By name and order of the derivative."""

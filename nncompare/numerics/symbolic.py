@@ -1,7 +1,7 @@
 """The derivative of a formula by SymPy's rules, from our tree and back to it.
 
-SymPy's expression is built from the tree; its text parser, which calls ``eval``, never sees the formula. This is the
-only module that imports SymPy, and only ``gradcheck`` imports this one.
+SymPy's expression is built from the tree; its text parser, which calls ``eval``, never sees the
+formula. This is the only module that imports SymPy, and only ``gradcheck`` imports this one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ X = sympy.Symbol("x")
 MAX_NODES = 5_000
 """Of a formula in which composed functions are spelt out, and of a derivative."""
 MAX_BETWEEN = 1_000
-"""Nodes of a first derivative that is differentiated again: SymPy takes a minute for a few times as many."""
+"""Nodes of a first derivative that is differentiated again: SymPy takes a minute for a few times as
+many.
+"""
 
 
 def _function(name: str, slope: Callable[[Any], Any]) -> Any:
-    """A function that SymPy differentiates by this rule and otherwise leaves alone (``abs(x)`` of a complex ``x`` has
-    no derivative, which is why SymPy's own ``Abs`` does not serve)."""
+    """A function that SymPy differentiates by this rule and otherwise leaves alone (``abs(x)`` of a
+    complex ``x`` has no derivative, which is why SymPy's own ``Abs`` does not serve).
+    """
 
     def fdiff(self: Any, argindex: int = 1) -> Any:
         assert argindex == 1, "functions of one argument"
@@ -65,7 +68,9 @@ _BACK: dict[Any, str] = {
 
 
 class _Symbolic:
-    """SymPy expressions as an arithmetic; composed functions are spelt out, so that SymPy's own rules apply."""
+    """SymPy expressions as an arithmetic; composed functions are spelt out, so that SymPy's own
+    rules apply.
+    """
 
     functions: Mapping[str, Callable[[Any], Any]] = {
         **{name: getattr(sympy, name) for name in (*_NAMED, "sqrt")},
@@ -95,8 +100,9 @@ class _Symbolic:
 
 
 class _Sizes:
-    """How many nodes ``_Symbolic`` makes, as an arithmetic: ``silu`` and ``gelu`` write their argument twice, so that
-    a nest of them doubles with every level."""
+    """How many nodes ``_Symbolic`` makes, as an arithmetic: ``silu`` and ``gelu`` write their
+    argument twice, so that a nest of them doubles with every level.
+    """
 
     functions: Mapping[str, Callable[[int], int]] = {
         **{name: lambda u: u + 1 for name in (*FUNCTIONS, *DERIVED)},
@@ -105,7 +111,9 @@ class _Sizes:
         "silu": lambda u: 2 * u + 6,
         "gelu": lambda u: 2 * u + 9,
     }
-    operators: Mapping[str, Callable[[int, int], int]] = dict.fromkeys(OPERATORS, lambda u, v: u + v + 1)
+    operators: Mapping[str, Callable[[int, int], int]] = dict.fromkeys(
+        OPERATORS, lambda u, v: u + v + 1
+    )
 
     def number(self, value: Fraction) -> int:  # noqa: ARG002 - whatever it is
         return 1
@@ -122,7 +130,8 @@ def differentiate(expression: Expression, order: int = 1) -> tuple[Expression, s
     """
     if (size := evaluate(expression, 1, _Sizes())) > MAX_NODES:
         raise UsageError(
-            f"formula: spelt out for SymPy it has {size:,} parts, at most {MAX_NODES:,}; nest silu and gelu less deeply"
+            f"formula: spelt out for SymPy it has {size:,} parts, at most {MAX_NODES:,}; nest silu"
+            " and gelu less deeply"
         )
     found = sympy.diff(evaluate(expression, X, _Symbolic()), X)
     for _ in range(order - 1):
@@ -140,7 +149,9 @@ class _Back:
     def read(self, found: Any) -> Expression:
         self.count += 1
         if self.count > self.most:
-            raise UsageError(f"formula: its derivative has more than {self.most:,} parts; take a shorter formula")
+            raise UsageError(
+                f"formula: its derivative has more than {self.most:,} parts; take a shorter formula"
+            )
         if found == X:
             return Variable()
         if found.is_Rational:
@@ -163,7 +174,9 @@ class _Back:
         if len(parts) == 1:
             return self.read(parts[0])
         middle = len(parts) // 2
-        return Binary(sign, self._balanced(sign, parts[:middle]), self._balanced(sign, parts[middle:]))
+        return Binary(
+            sign, self._balanced(sign, parts[:middle]), self._balanced(sign, parts[middle:])
+        )
 
     def _product(self, found: Any) -> Expression:
         above, below = [], []

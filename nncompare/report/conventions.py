@@ -29,7 +29,11 @@ def conventions_report(result: ConventionsResult, *, folder: Path | None = None)
     if result.experiment.get("task") != "regression":
         parts.append(_sheet(result, "accuracy"))
     for convention in ("aligned", "native"):
-        absent = [row for row in (getattr(row, convention) for row in result.runtimes) if row.status != "ok"]
+        absent = [
+            row
+            for row in (getattr(row, convention) for row in result.runtimes)
+            if row.status != "ok"
+        ]
         if absent:
             parts.append(did_not_finish(absent, title=f"Did not finish, {convention}"))
     title = "Settings that differ in the native convention"
@@ -42,7 +46,9 @@ def conventions_report(result: ConventionsResult, *, folder: Path | None = None)
 def _head(result: ConventionsResult) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {_epochs(result)}, seed {_train(result, 'seed')}", style="not bold")
-    return Group(name, Text(), *(Text(line, style="bold", overflow="fold") for line in headline(result)))
+    return Group(
+        name, Text(), *(Text(line, style="bold", overflow="fold") for line in headline(result))
+    )
 
 
 def headline(result: ConventionsResult) -> list[str]:
@@ -52,7 +58,9 @@ def headline(result: ConventionsResult) -> list[str]:
         spread = result.spread[name]
         if spread.aligned is not None and spread.native is not None:
             texts = [_size(value, name) for value in (spread.aligned, spread.native)]
-            lines.append(f"{title}: the runtimes lie {texts[0]} apart aligned, {texts[1]} apart native.")
+            lines.append(
+                f"{title}: the runtimes lie {texts[0]} apart aligned, {texts[1]} apart native."
+            )
     return lines
 
 
@@ -75,17 +83,35 @@ def _sheet(result: ConventionsResult, quantity: str) -> Sheet:
     columns = []
     for short, head in _PARTS:
         columns += _triple(result.runtimes, f"{short}_{quantity}", head)
-    title = "Loss with the final weights" if quantity == "loss" else "Accuracy with the final weights"
-    notes = (f"{_ALIGNED}.", f"{_NATIVE}.", "change: native minus aligned.") if quantity == "loss" else ()
+    title = (
+        "Loss with the final weights" if quantity == "loss" else "Accuracy with the final weights"
+    )
+    notes = (
+        (f"{_ALIGNED}.", f"{_NATIVE}.", "change: native minus aligned.")
+        if quantity == "loss"
+        else ()
+    )
     if quantity == "loss":
         task = str(result.experiment.get("task", "classification"))
-        notes = (f"Loss: {LOSS.get(task, 'as trained')}, without penalties, in inference mode.", *notes)
-    return Sheet(title=title, labels=tuple(row.runtime for row in result.runtimes), columns=tuple(columns), notes=notes)
+        notes = (
+            f"Loss: {LOSS.get(task, 'as trained')}, without penalties, in inference mode.",
+            *notes,
+        )
+    return Sheet(
+        title=title,
+        labels=tuple(row.runtime for row in result.runtimes),
+        columns=tuple(columns),
+        notes=notes,
+    )
 
 
 def _triple(rows: Sequence[ConventionRow], name: str, head: str) -> list[Column]:
     share = name.endswith("accuracy")
-    both = [getattr(getattr(row, convention).final, name) for convention in ("aligned", "native") for row in rows]
+    both = [
+        getattr(getattr(row, convention).final, name)
+        for convention in ("aligned", "native")
+        for row in rows
+    ]
     changes = [getattr(row.difference, name) for row in rows]
     texts = numbers.percent(both).texts if share else numbers.plain(both)
     changed = numbers.percent(changes).texts if share else numbers.plain(changes)
@@ -98,7 +124,11 @@ def _triple(rows: Sequence[ConventionRow], name: str, head: str) -> list[Column]
 
 
 def _signed(text: str | None) -> str | None:
-    return text if text is None or text.startswith("-") or float(text.replace(",", "")) == 0 else f"+{text}"
+    return (
+        text
+        if text is None or text.startswith("-") or float(text.replace(",", "")) == 0
+        else f"+{text}"
+    )
 
 
 def _notes(result: ConventionsResult, folder: Path | None) -> Group:
@@ -107,10 +137,17 @@ def _notes(result: ConventionsResult, folder: Path | None) -> Group:
     texts = [
         (
             "one seed",
-            "a native start is another draw of initial weights, so part of each change is the luck of that draw; "
-            "repeat with other --seed before reading much into a small one",
+            (
+                "a native start is another draw of initial weights, so part of each change is the"
+                " luck of that draw; repeat with other --seed before reading much into a small one"
+            ),
         ),
-        ("parity", parity.status.replace("_", " ") + (f": {parity.reason}" if parity.reason else "") + ", aligned run"),
+        (
+            "parity",
+            parity.status.replace("_", " ")
+            + (f": {parity.reason}" if parity.reason else "")
+            + ", aligned run",
+        ),
         *((f"{name} run", run_id) for name, run_id in result.runs.items() if run_id),
         ("stored in" if folder else "id", str(folder or result.id)),
     ]

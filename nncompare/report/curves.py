@@ -30,7 +30,8 @@ NOTE = (
 class Curves:
     """Training and validation loss over epochs, one plot a runtime.
 
-    Only runtimes that finished are drawn: a loss that ran away would flatten all others. The rest is told in words.
+    Only runtimes that finished are drawn: a loss that ran away would flatten all others. The rest
+        is told in words.
 
     Args:
         rows: of a result; those without a loss are left out.
@@ -50,7 +51,9 @@ class Curves:
             yield section("Loss by epoch")
             told = known
         else:
-            yield section(f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots")
+            yield section(
+                f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots"
+            )
             yield from self._plots(drawn, axis, epochs, options)
         yield from _in_words(told, ascii=options.ascii_only)
         yield remark(NOTE)
@@ -83,22 +86,44 @@ class _Panel:
             values = [series(row, name) for row in rows]
             if not choose_axis(values):
                 continue
-            yield self._line(title, [Text("  " + first_and_last(one, ascii=self.ascii)) for one in values])
+            yield self._line(
+                title, [Text("  " + first_and_last(one, ascii=self.ascii)) for one in values]
+            )
             plots = [
-                curve(one, axis=self.axis, width=self.width, height=HEIGHT, length=self.epochs, ascii=self.ascii)
+                curve(
+                    one,
+                    axis=self.axis,
+                    width=self.width,
+                    height=HEIGHT,
+                    length=self.epochs,
+                    ascii=self.ascii,
+                )
                 for one in values
             ]
             for line in range(HEIGHT):
-                label = {0: numbers.short(self.axis.high), HEIGHT - 1: numbers.short(self.axis.low)}.get(line, "")
+                label = {
+                    0: numbers.short(self.axis.high),
+                    HEIGHT - 1: numbers.short(self.axis.low),
+                }.get(line, "")
                 tick, bar = ("|", "|") if self.ascii else ("┤", "│")
-                yield self._line(label, [Text((tick if label else bar) + plot[line]) for plot in plots], right=True)
+                yield self._line(
+                    label,
+                    [Text((tick if label else bar) + plot[line]) for plot in plots],
+                    right=True,
+                )
         corner, dash = ("+", "-") if self.ascii else ("└", "─")
         yield self._line("", [Text(corner + dash * self.width) for _ in rows])
         last = f"{self.epochs:,}"
-        yield self._line("epoch", [Text(" 1" + last.rjust(self.width - 1)) for _ in rows], right=True)
+        yield self._line(
+            "epoch", [Text(" 1" + last.rjust(self.width - 1)) for _ in rows], right=True
+        )
 
     def _line(self, label: str, cells: Sequence[Text], *, right: bool = False) -> Text:
-        line = Text(label.rjust(self.margin) if right else label.ljust(self.margin), no_wrap=True, overflow="fold")
+        line = Text(
+            label.rjust(self.margin) if right else label.ljust(self.margin),
+            no_wrap=True,
+            overflow="fold",
+        )
         for cell in cells:
             line.append(" ")
             line.append_text(cell)
@@ -125,7 +150,9 @@ def first_and_last(values: Series, *, ascii: bool = False) -> str:
 def _in_words(rows: Sequence[RuntimeResult], *, ascii: bool) -> Iterator[Text]:
     names = max((len(row.runtime) for row in rows), default=0)
     for row in rows:
-        parts = "   ".join(f"{title} {first_and_last(series(row, name), ascii=ascii)}" for title, name in PARTS)
+        parts = "   ".join(
+            f"{title} {first_and_last(series(row, name), ascii=ascii)}" for title, name in PARTS
+        )
         epochs = f"{len(row.history):,} epoch{'' if len(row.history) == 1 else 's'}"
         how = "" if row.status == "ok" else f", {row.status}"
         yield Text(f"  {row.runtime.ljust(names)}   {parts}   ({epochs}{how})", overflow="fold")

@@ -12,7 +12,9 @@ from nncompare.store.gradcheck import GradcheckResult, Method, RuntimeDerivative
 DRAWN: tuple[Method, ...] = ("reverse", "forward", "symbolic", "central", "five_point")
 """Methods that have an error to draw."""
 _CLIP = 4.0
-"""Values beyond this many times the 90th percentile leave the first panel, so that a pole does not flatten the rest."""
+"""Values beyond this many times the 90th percentile leave the first panel, so that a pole does not
+flatten the rest.
+"""
 
 
 def limit(values: Sequence[float]) -> float | None:
@@ -24,28 +26,40 @@ def limit(values: Sequence[float]) -> float | None:
     return _CLIP * usual if usual > 0 and sizes[-1] > 2 * _CLIP * usual else None
 
 
-def line(name: str, x: Sequence[float], values: Sequence[float | None], limit: float | None) -> list[dict[str, Any]]:
-    """Points of one curve, in parts: a new one begins after a gap and on the other side of a pole."""
+def line(
+    name: str, x: Sequence[float], values: Sequence[float | None], limit: float | None
+) -> list[dict[str, Any]]:
+    """Points of one curve, in parts: a new one begins after a gap and on the other side of
+    a pole.
+    """
     rows: list[dict[str, Any]] = []
     part, before = 0, 0.0
     for at, value in zip(x, values, strict=True):
         if value is None:
             part += 1
             continue
-        if limit is not None and min(abs(before), abs(value)) > limit / _CLIP and before * value < 0:
+        if (
+            limit is not None
+            and min(abs(before), abs(value)) > limit / _CLIP
+            and before * value < 0
+        ):
             part += 1
         rows.append({"curve": name, "part": f"{name} {part}", "x": at, "y": value})
         before = value
     return rows
 
 
-def _pairs(result: GradcheckResult, row: RuntimeDerivatives, name: Method) -> list[tuple[float, float]]:
+def _pairs(
+    result: GradcheckResult, row: RuntimeDerivatives, name: Method
+) -> list[tuple[float, float]]:
     """``(x, error)`` of one method where both are known, by x."""
     method = row.method(name)
     if method is None or not method.values:
         return []
     known = zip(result.points.x, method.values, result.points.derivative, strict=True)
-    return sorted((x, abs(got - exact)) for x, got, exact in known if got is not None and exact is not None)
+    return sorted(
+        (x, abs(got - exact)) for x, got, exact in known if got is not None and exact is not None
+    )
 
 
 def floor(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> float | None:
@@ -64,7 +78,11 @@ def ceiling(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> floa
 
 
 def error_rows(
-    result: GradcheckResult, row: RuntimeDerivatives, methods: Sequence[Method], bottom: float, most: int
+    result: GradcheckResult,
+    row: RuntimeDerivatives,
+    methods: Sequence[Method],
+    bottom: float,
+    most: int,
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name in methods:
@@ -76,4 +94,6 @@ def error_rows(
 def _thinned(pairs: list[tuple[float, float]], most: int) -> list[tuple[float, float]]:
     """At most so many pairs: of each stretch the one with the largest error."""
     length = -(-len(pairs) // most) or 1
-    return [max(pairs[i : i + length], key=lambda pair: pair[1]) for i in range(0, len(pairs), length)]
+    return [
+        max(pairs[i : i + length], key=lambda pair: pair[1]) for i in range(0, len(pairs), length)
+    ]

@@ -1,7 +1,9 @@
-"""The picture of a gradcheck: the curves, the error of each method along them, and the error against the step.
+"""The picture of a gradcheck: the curves, the error of each method along them, and the error
+against the step.
 
-Drawn with Vega-Lite (altair) and rendered by vl-convert, which needs neither a browser nor a network. Both are
-imported when a picture is drawn, and not before. Methods differ in colour, in shape and in dashes.
+Drawn with Vega-Lite (altair) and rendered by vl-convert, which needs neither a browser nor a
+network. Both are imported when a picture is drawn, and not before. Methods differ in colour, in
+shape and in dashes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ _WIDTH = 760
 _GAP = 60
 _MARKS = 30
 _LINE = 240
-"""Most marks of a method, most points of a line; more are summed up by the largest error of each stretch."""
+"""Most marks of a method, most points of a line; more are summed up by the largest error of each
+stretch.
+"""
 
 # Okabe and Ito's palette, which colour-blind people can tell apart (jfly.uni-koeln.de/color)
 _COLOURS: dict[Method, str] = {
@@ -91,9 +95,13 @@ def chart(result: GradcheckResult) -> Any:
     )
     return (
         styled.configure(font="DejaVu Sans, Helvetica, Arial, sans-serif")
-        .configure_axis(labelFontSize=11, titleFontSize=12, gridColor="#e6e6e6", titleFontWeight="normal")
+        .configure_axis(
+            labelFontSize=11, titleFontSize=12, gridColor="#e6e6e6", titleFontWeight="normal"
+        )
         .configure_view(stroke="#bbbbbb")
-        .configure_title(fontSize=14, anchor="start", frame="group", subtitleFontSize=12, subtitleColor=_GREY)
+        .configure_title(
+            fontSize=14, anchor="start", frame="group", subtitleFontSize=12, subtitleColor=_GREY
+        )
         .configure_legend(labelFontSize=12, symbolSize=90, symbolStrokeWidth=2)
     )
 
@@ -109,39 +117,62 @@ def _curves(result: GradcheckResult) -> Any:
     points = result.points
     order = sorted(range(points.count), key=lambda index: points.x[index])
     names = ("f(x)", prime(result))
-    limit = data.limit([value for values in (points.value, points.derivative) for value in values if value is not None])
+    limit = data.limit(
+        [
+            value
+            for values in (points.value, points.derivative)
+            for value in values
+            if value is not None
+        ]
+    )
     rows: list[dict[str, Any]] = []
     for name, values in zip(names, (points.value, points.derivative), strict=True):
-        rows += data.line(name, [points.x[index] for index in order], [values[index] for index in order], limit)
+        rows += data.line(
+            name, [points.x[index] for index in order], [values[index] for index in order], limit
+        )
     scale = alt.Scale(domain=[-limit, limit], nice=False) if limit is not None else alt.Undefined
     encoding = {
         "x": alt.X("x:Q", title="x", scale=alt.Scale(zero=False, nice=False)),
         "y": alt.Y("y:Q", title=None, scale=scale),
         "detail": alt.Detail("part:N"),
-        "color": alt.Color("curve:N", scale=alt.Scale(domain=list(names), range=list(_CURVES)), legend=_legend()),
+        "color": alt.Color(
+            "curve:N", scale=alt.Scale(domain=list(names), range=list(_CURVES)), legend=_legend()
+        ),
         "strokeDash": alt.StrokeDash(
             "curve:N", scale=alt.Scale(domain=list(names), range=[[1, 0], [7, 4]]), legend=_legend()
         ),
     }
     base = alt.Chart(_data(rows))
-    line = base.mark_line(strokeWidth=2.4, clip=True, point={"size": 35} if points.count <= 30 else False)
+    line = base.mark_line(
+        strokeWidth=2.4, clip=True, point={"size": 35} if points.count <= 30 else False
+    )
     title = "The function and its exact derivative"
-    subtitle = _left_out(result) + (f"; values beyond ±{limit:.3g} are cut off" if limit is not None else "")
+    subtitle = _left_out(result) + (
+        f"; values beyond ±{limit:.3g} are cut off" if limit is not None else ""
+    )
     return line.encode(**encoding).properties(
-        width=_WIDTH, height=230, title=alt.TitleParams(title, subtitle=subtitle.lstrip("; ") or " ")
+        width=_WIDTH,
+        height=230,
+        title=alt.TitleParams(title, subtitle=subtitle.lstrip("; ") or " "),
     )
 
 
 def _left_out(result: GradcheckResult) -> str:
     missing = result.points.count - result.points.compared
-    return f"{missing} of {result.points.count} points have no derivative to compare with" if missing else ""
+    return (
+        f"{missing} of {result.points.count} points have no derivative to compare with"
+        if missing
+        else ""
+    )
 
 
 def _errors(result: GradcheckResult) -> Any:
     """The error of each method along the points, a picture for each runtime that finished."""
     import altair as alt
 
-    shown = [row for row in result.runtimes if any(method.values for method in row.methods)] or [result.reference]
+    shown = [row for row in result.runtimes if any(method.values for method in row.methods)] or [
+        result.reference
+    ]
     floor = data.floor(result, shown)
     if floor is None:
         return None
@@ -158,13 +189,20 @@ def _errors(result: GradcheckResult) -> Any:
             axis=alt.Axis(format=".0e", tickCount=8, labels=index == 0),
         )
         x = alt.X("x:Q", title="x", scale=alt.Scale(zero=False, nice=False))
-        charts.append(_error_chart(marks, lines, x, y).properties(width=width, height=250, title=row.runtime))
-    row_of_charts = alt.hconcat(*charts, spacing=14).resolve_scale(color="shared", shape="shared", strokeDash="shared")
+        charts.append(
+            _error_chart(marks, lines, x, y).properties(width=width, height=250, title=row.runtime)
+        )
+    row_of_charts = alt.hconcat(*charts, spacing=14).resolve_scale(
+        color="shared", shape="shared", strokeDash="shared"
+    )
     return row_of_charts.properties(
         title=alt.TitleParams(
             "Error of each method",
             frame="bounds",
-            subtitle="size of computed - exact; at the bottom edge: no error, or one too small for the axis",
+            subtitle=(
+                "size of computed - exact; at the bottom edge: no error, or one too small for the"
+                " axis"
+            ),
         )
     )
 
@@ -180,7 +218,9 @@ def _error_chart(marks: list[dict[str, Any]], lines: list[dict[str, Any]], x: An
     layers: list[Any] = [drawn.encode(x=x, y=y, color=colour, strokeDash=dash)]
     for name, size in _SIZES.items():
         of_one = [mark for mark in marks if mark["method"] == NAMES[name]]
-        stamped = alt.Chart(_data(of_one)).mark_point(size=size, strokeWidth=1.4, filled=False, opacity=1)
+        stamped = alt.Chart(_data(of_one)).mark_point(
+            size=size, strokeWidth=1.4, filled=False, opacity=1
+        )
         layers.append(stamped.encode(x=x, y=y, color=colour, shape=shape))
     return alt.layer(*layers)
 
@@ -195,7 +235,9 @@ def _data(rows: list[dict[str, Any]]) -> Any:
 def _scale(methods: Sequence[Method], by: dict[Method, Any]) -> Any:
     import altair as alt
 
-    return alt.Scale(domain=[NAMES[method] for method in methods], range=[by[method] for method in methods])
+    return alt.Scale(
+        domain=[NAMES[method] for method in methods], range=[by[method] for method in methods]
+    )
 
 
 def _legend() -> Any:
@@ -216,8 +258,18 @@ def _steps(result: GradcheckResult) -> Any:
     ]
     if not rows:
         return None
-    x = alt.X("h:Q", title="step h", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e", tickCount=10))
-    y = alt.Y("error:Q", title="largest error", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e", tickCount=8))
+    x = alt.X(
+        "h:Q",
+        title="step h",
+        scale=alt.Scale(type="log"),
+        axis=alt.Axis(format=".0e", tickCount=10),
+    )
+    y = alt.Y(
+        "error:Q",
+        title="largest error",
+        scale=alt.Scale(type="log"),
+        axis=alt.Axis(format=".0e", tickCount=8),
+    )
     lines = (
         alt.Chart(_data(rows))
         .mark_line(strokeWidth=2)
@@ -225,7 +277,9 @@ def _steps(result: GradcheckResult) -> Any:
             x=x,
             y=y,
             color=alt.Color("method:N", scale=_scale(DIFFERENCES, _COLOURS), legend=_legend()),
-            strokeDash=alt.StrokeDash("method:N", scale=_scale(DIFFERENCES, _DASHES), legend=_legend()),
+            strokeDash=alt.StrokeDash(
+                "method:N", scale=_scale(DIFFERENCES, _DASHES), legend=_legend()
+            ),
         )
     )
     symbolic = result.reference.method("symbolic")
@@ -236,7 +290,10 @@ def _steps(result: GradcheckResult) -> Any:
         height=230,
         title=alt.TitleParams(
             "Why finite differences are worse: no step is right",
-            subtitle="NumPy, one step at all points; left: rounding divided by h, right: f bends within h (truncation)",
+            subtitle=(
+                "NumPy, one step at all points; left: rounding divided by h, right: f bends within"
+                " h (truncation)"
+            ),
         ),
     )
 
@@ -246,6 +303,8 @@ def _level(error: float) -> Any:
     import altair as alt
 
     base = alt.Chart(_data([{"error": error, "text": "symbolic derivative: no step"}]))
-    rule = base.mark_rule(color=_COLOURS["symbolic"], strokeDash=[2, 2], strokeWidth=1.6).encode(y="error:Q")
+    rule = base.mark_rule(color=_COLOURS["symbolic"], strokeDash=[2, 2], strokeWidth=1.6).encode(
+        y="error:Q"
+    )
     text = base.mark_text(align="left", dx=6, dy=-8, color=_COLOURS["symbolic"], fontSize=12)
     return rule + text.encode(y="error:Q", text="text:N", x=alt.value(0))

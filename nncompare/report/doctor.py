@@ -1,4 +1,6 @@
-"""The report of ``nncompare doctor``: what this machine and each framework offer, and how to mend what is wrong."""
+"""The report of ``nncompare doctor``: what this machine and each framework offer, and how to mend
+what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class SeenDevice:
-    """A device of a framework: ``kind`` cpu, gpu or tpu; ``id`` the framework's name; ``name`` the hardware's."""
+    """A device of a framework: ``kind`` cpu, gpu or tpu; ``id`` the framework's name; ``name`` the
+    hardware's.
+    """
 
     kind: str
     id: str
@@ -64,7 +68,9 @@ class Framework:
 
 @dataclass(frozen=True, kw_only=True)
 class CachedData:
-    """One data set of the cache. ``state``: ``ready``, or what is missing; ``fix``: the command that gets it."""
+    """One data set of the cache. ``state``: ``ready``, or what is missing; ``fix``: the command
+    that gets it.
+    """
 
     name: str
     state: str
@@ -92,20 +98,35 @@ class Findings:
     @property
     def usable(self) -> tuple[str, ...]:
         """Runtimes that can be run."""
-        return tuple(name for framework in self.frameworks if not framework.problem for name in framework.runtimes)
+        return tuple(
+            name
+            for framework in self.frameworks
+            if not framework.problem
+            for name in framework.runtimes
+        )
 
 
 def doctor_report(findings: Findings) -> RenderableType:
     """System, frameworks and data cache; each problem with its fix under it."""
-    parts: list[RenderableType] = [section("System"), _rows(_system(findings.system)), Text(), section("Frameworks")]
+    parts: list[RenderableType] = [
+        section("System"),
+        _rows(_system(findings.system)),
+        Text(),
+        section("Frameworks"),
+    ]
     for framework in findings.frameworks:
-        parts += [Text(f"  {framework.runtimes[0]}", style="bold"), _rows(_framework(framework), indent=4)]
+        parts += [
+            Text(f"  {framework.runtimes[0]}", style="bold"),
+            _rows(_framework(framework), indent=4),
+        ]
     parts += [Text(), section("Data cache"), _rows(_data(findings.data)), Text()]
     usable = findings.usable
     if len(usable) > 1:
         parts.append(Text(f"Ready: {', '.join(usable)}.", style="bold", overflow="fold"))
     elif usable:
-        parts.append(Text(f"Ready: {usable[0]} alone; a comparison needs a second runtime.", style="bold"))
+        parts.append(
+            Text(f"Ready: {usable[0]} alone; a comparison needs a second runtime.", style="bold")
+        )
     else:
         parts.append(Text("Not ready: no runtime can be used; see the fixes above.", style="bold"))
     return Group(*parts)
@@ -114,7 +135,9 @@ def doctor_report(findings: Findings) -> RenderableType:
 def _system(system: System) -> list[tuple[str, str]]:
     cores = "unknown number of" if system.logical_cores is None else str(system.logical_cores)
     quota = "" if system.cpu_quota is None else f", quota of {system.cpu_quota:g} processors"
-    memory = "n/a: the system does not say" if system.memory_bytes is None else _gib(system.memory_bytes)
+    memory = (
+        "n/a: the system does not say" if system.memory_bytes is None else _gib(system.memory_bytes)
+    )
     if system.available_bytes is not None:
         memory += f", {_gib(system.available_bytes)} available"
     return [
@@ -130,8 +153,15 @@ def _system(system: System) -> list[tuple[str, str]]:
 def _framework(framework: Framework) -> list[tuple[str, str]]:
     rows = [("runtimes", ", ".join(framework.runtimes))]
     if framework.versions:
-        rows.append(("versions", ", ".join(f"{name} {version}" for name, version in framework.versions.items())))
-    rows += [("device", f"{device.kind}: {device.id} ({device.name})") for device in framework.devices]
+        rows.append(
+            (
+                "versions",
+                ", ".join(f"{name} {version}" for name, version in framework.versions.items()),
+            )
+        )
+    rows += [
+        ("device", f"{device.kind}: {device.id} ({device.name})") for device in framework.devices
+    ]
     if framework.problem is None and not framework.devices:
         rows.append(("device", "n/a: the framework reports none"))
     rows += _trouble(framework.problem, framework.fix)

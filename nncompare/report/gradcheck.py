@@ -1,4 +1,6 @@
-"""The report of a gradcheck: the derivative as text, the errors of every method, and what the methods do."""
+"""The report of a gradcheck: the derivative as text, the errors of every method, and what the
+methods do.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from rich.text import Text
 from nncompare.report import numbers
 from nncompare.report.sheet import Column, Sheet, section
 from nncompare.report.words import printable
-from nncompare.store.gradcheck import METHODS, GradcheckResult, Method, MethodResult, RuntimeDerivatives
+from nncompare.store.gradcheck import (
+    METHODS,
+    GradcheckResult,
+    Method,
+    MethodResult,
+    RuntimeDerivatives,
+)
 
 NAMES: dict[Method, str] = {
     "value": "f(x) itself",
@@ -36,7 +44,9 @@ def gradcheck_report(result: GradcheckResult) -> RenderableType:
     parts.append(Group(section("What the methods do"), _grid(explanations(result))))
     remarks = notes(result)
     if remarks:
-        parts.append(Group(section("Notes"), *(Text(f"  {line}", overflow="fold") for line in remarks)))
+        parts.append(
+            Group(section("Notes"), *(Text(f"  {line}", overflow="fold") for line in remarks))
+        )
     spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
     return Group(*spaced[:-1])
 
@@ -50,13 +60,20 @@ def _head(result: GradcheckResult) -> Group:
     name = Text("Derivative of a formula", style="bold")
     first, last = result.points.x[0], result.points.x[-1]
     where = (
-        f"at x = {first:g}" if result.points.count == 1 else f"at {result.points.count:,} points, {first:g} to {last:g}"
+        f"at x = {first:g}"
+        if result.points.count == 1
+        else f"at {result.points.count:,} points, {first:g} to {last:g}"
     )
     name.append(f"  {where}, in {result.points.dtype}", style="not bold")
     formulas = _grid(
-        [("f(x)", result.formula.text), (prime(result), f"{result.formula.derivative}   (by SymPy's rules)")]
+        [
+            ("f(x)", result.formula.text),
+            (prime(result), f"{result.formula.derivative}   (by SymPy's rules)"),
+        ]
     )
-    return Group(name, Text(), formulas, Text(), Text(verdict(result), style="bold", overflow="fold"))
+    return Group(
+        name, Text(), formulas, Text(), Text(verdict(result), style="bold", overflow="fold")
+    )
 
 
 def verdict(result: GradcheckResult) -> str:
@@ -65,20 +82,28 @@ def verdict(result: GradcheckResult) -> str:
     if compared == 0:
         return "Nothing to compare: the formula has a derivative at none of the points."
     if result.beyond:
-        parts = (f"{NAMES[method.method]} of {runtime}{_how_far(method)}" for runtime, method in result.beyond)
-        return f"DIFFERS from the exact derivative by more than rounding explains: {'; '.join(parts)}."
+        parts = (
+            f"{NAMES[method.method]} of {runtime}{_how_far(method)}"
+            for runtime, method in result.beyond
+        )
+        return (
+            f"DIFFERS from the exact derivative by more than rounding explains: {'; '.join(parts)}."
+        )
     if not any(row.status == "ok" for row in result.runtimes):
         return "No framework answered; NumPy's figures are below."
     return (
-        f"Reverse mode, forward mode and the symbolic derivative agree with the exact one at {compared:,} "
-        f"{_points(compared)}; finite differences only come close."
+        "Reverse mode, forward mode and the symbolic derivative agree with the exact one at"
+        f" {compared:,} {_points(compared)}; finite differences only come close."
     )
 
 
 def _how_far(method: MethodResult) -> str:
     if method.beyond:
         assert method.largest_error is not None
-        return f" by up to {numbers.two(method.largest_error)}, at {method.beyond} {_points(method.beyond)}"
+        return (
+            f" by up to {numbers.two(method.largest_error)}, at {method.beyond}"
+            f" {_points(method.beyond)}"
+        )
     return f" is not a finite number at {method.not_finite} {_points(method.not_finite)}"
 
 
@@ -89,21 +114,34 @@ def _points(count: int) -> str:
 def error_sheet(result: GradcheckResult) -> Sheet:
     """The largest error of each method (a row) in each runtime (a column)."""
     rows = (*result.runtimes, result.reference)
-    columns = tuple(Column(head=row.runtime, texts=tuple(_error(row, method) for method in METHODS)) for row in rows)
+    columns = tuple(
+        Column(head=row.runtime, texts=tuple(_error(row, method) for method in METHODS))
+        for row in rows
+    )
     labels = tuple(
-        f"{NAMES[method]}, h = {numbers.two(result.steps[method])}" if method in result.steps else NAMES[method]
+        (
+            f"{NAMES[method]}, h = {numbers.two(result.steps[method])}"
+            if method in result.steps
+            else NAMES[method]
+        )
         for method in METHODS
     )
-    remarks = ["Error: the largest |computed - exact|. The exact values are SymPy's derivative in 40 digits or more."]
+    remarks = [
+        "Error: the largest |computed - exact|. The exact values are SymPy's derivative in 40"
+        " digits or more."
+    ]
     remarks.append(
-        f"Judged: all but finite differences; allowed are {numbers.two(result.gates['derivative'].tolerance)} of the "
-        "derivative's usual size, plus ten times the rounding that NumPy shows."
+        "Judged: all but finite differences; allowed are"
+        f" {numbers.two(result.gates['derivative'].tolerance)} of the derivative's usual size, plus"
+        " ten times the rounding that NumPy shows."
     )
     if any(abs(x) > 1 for x in result.points.x):
         remarks.append("The step h grows with the size of x beyond 1.")
     missing = {method.reason for row in rows for method in row.methods if method.status == "n/a"}
     remarks += [f"n/a: {reason}." for reason in sorted(reason for reason in missing if reason)]
-    return Sheet(title="Largest error", corner="method", labels=labels, columns=columns, notes=tuple(remarks))
+    return Sheet(
+        title="Largest error", corner="method", labels=labels, columns=columns, notes=tuple(remarks)
+    )
 
 
 def _error(row: RuntimeDerivatives, name: Method) -> str | None:
@@ -120,7 +158,8 @@ def _absences(result: GradcheckResult) -> Iterator[tuple[str, str]]:
         if row.status != "ok":
             yield row.runtime, f"{row.status}: {printable(row.reason or 'no reason was given')}"
         for method in row.methods:
-            if method.status == "failed" and method.method != "five_point":  # both differences fail together
+            # both differences fail together
+            if method.status == "failed" and method.method != "five_point":
                 name = "finite differences" if method.method == "central" else NAMES[method.method]
                 yield row.runtime, f"{name}: {printable(method.reason or 'no reason was given')}"
 
@@ -140,27 +179,42 @@ def explanations(result: GradcheckResult) -> list[tuple[str, str]]:
     return [
         (
             "reverse mode",
-            "computes f, remembers every operation, then walks back from the result to x and multiplies the slopes "
-            f"(chain rule). One walk gives the slopes of all inputs, so networks are trained with it. "
-            f"{_calls(result, 'reverse')}",
+            (
+                "computes f, remembers every operation, then walks back from the result to x and"
+                " multiplies the slopes (chain rule). One walk gives the slopes of all inputs, so"
+                f" networks are trained with it. {_calls(result, 'reverse')}"
+            ),
         ),
         (
             "forward mode",
-            "carries the slope along with the value from x to the result, one walk for each input. "
-            f"{_calls(result, 'forward')}",
+            (
+                "carries the slope along with the value from x to the result, one walk for each"
+                f" input. {_calls(result, 'forward')}"
+            ),
         ),
-        ("symbolic", "rewrites the formula itself by the rules of calculus; the text above is then evaluated."),
+        (
+            "symbolic",
+            (
+                "rewrites the formula itself by the rules of calculus; the text above is then"
+                " evaluated."
+            ),
+        ),
         (
             "finite differences",
-            "know no rules: they compare f at neighbouring points, a step h apart (two points, or four or five with "
-            "weights).",
+            (
+                "know no rules: they compare f at neighbouring points, a step h apart (two points,"
+                " or four or five with weights)."
+            ),
         ),
         (
             "why they are worse",
-            "A large h misses how f bends (truncation error, about h² for the central and h⁴ for the five-point "
-            f"difference). A small h divides the rounding of f, about {numbers.two(eps)}·|f|, by "
-            f"{'h' if order == 1 else 'h²'} (rounding error). The best h balances the two and "
-            "still loses digits; the other methods have no h and only round each operation.",
+            (
+                "A large h misses how f bends (truncation error, about h² for the central and h⁴"
+                " for the five-point difference). A small h divides the rounding of f, about"
+                f" {numbers.two(eps)}·|f|, by {'h' if order == 1 else 'h²'} (rounding error). The"
+                " best h balances the two and still loses digits; the other methods have no h and"
+                " only round each operation."
+            ),
         ),
     ]
 
@@ -175,18 +229,24 @@ def _calls(result: GradcheckResult, name: Method) -> str:
 
 
 def notes(result: GradcheckResult) -> list[str]:
-    """What a reader should know: points that take no part, numbers where there should be none, known weaknesses."""
+    """What a reader should know: points that take no part, numbers where there should be none,
+    known weaknesses.
+    """
     points, found = result.points, []
     for indices, text in (
         (points.outside, "outside the domain of f"),
-        (points.no_derivative, f"without {prime(result)}, though f has a value (a kink, a vertical tangent or 0/0)"),
+        (
+            points.no_derivative,
+            f"without {prime(result)}, though f has a value (a kink, a vertical tangent or 0/0)",
+        ),
         (points.too_large, f"beyond the range of {points.dtype}"),
         (points.unknown, "left out, since too many digits cancel for an exact value"),
     ):
         if indices:
             verb = "is" if len(indices) == 1 else "are"
             found.append(
-                f"{len(indices)} of {points.count} points {verb} {text}, and not compared: {_named(result, indices)}."
+                f"{len(indices)} of {points.count} points {verb} {text}, and not compared:"
+                f" {_named(result, indices)}."
             )
     rows = (*result.runtimes, result.reference)
     found += _surprises(result, rows)
@@ -198,11 +258,18 @@ def notes(result: GradcheckResult) -> list[str]:
 
 def _surprises(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
     for method in METHODS:
-        who = [(row.runtime, got.not_finite) for row in rows if (got := row.method(method)) and got.status == "ok"]
+        who = [
+            (row.runtime, got.not_finite)
+            for row in rows
+            if (got := row.method(method)) and got.status == "ok"
+        ]
         missed = [f"{name} at {count}" for name, count in who if count]
         if missed:
             why = ": a step leaves the domain or the range" if method in DIFFERENCES else ""
-            yield f"No finite number by {NAMES[method]} where there is a derivative{why}: {', '.join(missed)}."
+            yield (
+                f"No finite number by {NAMES[method]} where there is a derivative{why}:"
+                f" {', '.join(missed)}."
+            )
     outside = len(result.points.outside)
     wrong: dict[tuple[Method, int], list[str]] = {}
     for method in ("reverse", "forward"):
@@ -210,10 +277,14 @@ def _surprises(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> I
             if (got := row.method(method)) and got.finite_outside:
                 wrong.setdefault((method, got.finite_outside), []).append(row.runtime)
     if wrong:
-        parts = (f"{NAMES[method]} of {', '.join(who)} at {count}" for (method, count), who in wrong.items())
+        parts = (
+            f"{NAMES[method]} of {', '.join(who)} at {count}"
+            for (method, count), who in wrong.items()
+        )
         yield (
-            f"Outside the domain f is not a number, yet these are finite at some of the {outside} {_points(outside)}: "
-            f"{'; '.join(parts)}. Look at the value before trusting a gradient."
+            f"Outside the domain f is not a number, yet these are finite at some of the {outside}"
+            f" {_points(outside)}: {'; '.join(parts)}. Look at the value before trusting a"
+            " gradient."
         )
 
 

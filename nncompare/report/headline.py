@@ -8,7 +8,8 @@ from nncompare.report import numbers
 from nncompare.store.result import Parity, RunResult, RuntimeResult
 
 BUSY = 0.1
-"""Share of the processors that other programs took, from which the times are called untrustworthy."""
+"""Share of the processors that other programs took, from which the times are called untrustworthy.
+"""
 
 
 def summary(result: RunResult) -> str:
@@ -42,7 +43,9 @@ def fastest(result: RunResult) -> str:
     if not finished:
         return "No runtime finished."
     if result.parity.status == "failed":
-        return "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
+        return (
+            "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
+        )
     timed = _timed(finished, relative)
     if not timed:
         return "No step times: training ended before the first slice after warm-up."
@@ -58,8 +61,16 @@ def fastest(result: RunResult) -> str:
 
 
 def details(result: RunResult) -> list[str]:
-    """The sentences under the first one: what the figures can bear, sameness, who did not finish."""
-    lines = (_standing(result), _busy(result), _agreement(result), _parity(result), _missing(result))
+    """The sentences under the first one: what the figures can bear, sameness, who did not
+    finish.
+    """
+    lines = (
+        _standing(result),
+        _busy(result),
+        _agreement(result),
+        _parity(result),
+        _missing(result),
+    )
     return [line for line in lines if line]
 
 
@@ -69,7 +80,10 @@ def _standing(result: RunResult) -> str | None:
     if len(_timed(result.finished, result.comparison.relative)) < 2:
         return None
     if rounds == 1:
-        return "Descriptive: one round. Noise between launches can be larger than such differences, so no verdict."
+        return (
+            "Descriptive: one round. Noise between launches can be larger than such differences, so"
+            " no verdict."
+        )
     if not result.comparison.pairs:
         return f"Descriptive: {rounds} rounds without intervals, so no verdict."
     return None
@@ -80,11 +94,16 @@ def _busy(result: RunResult) -> str | None:
     share = result.environment.get("others_cpu_share")
     if not isinstance(share, (int, float)) or share < BUSY:
         return None
-    return f"Busy machine: other programs took {100 * share:.0f} % of the processors meanwhile; do not trust the times."
+    return (
+        f"Busy machine: other programs took {100 * share:.0f} % of the processors meanwhile; do not"
+        " trust the times."
+    )
 
 
 def _agreement(result: RunResult) -> str | None:
-    """How far the training losses lie apart, relative to the largest; None with fewer than two curves."""
+    """How far the training losses lie apart, relative to the largest; None with fewer than two
+    curves.
+    """
     curves = [[epoch.train_loss for epoch in row.history] for row in result.finished if row.history]
     if len(curves) < 2:
         return None
@@ -92,9 +111,15 @@ def _agreement(result: RunResult) -> str | None:
     known = [spread for spread in spreads if spread is not None]
     if not known or spreads[0] is None:
         return None
-    common = f"{len(spreads)} epochs" if len({len(curve) for curve in curves}) == 1 else f"{len(spreads)} common epochs"
+    common = (
+        f"{len(spreads)} epochs"
+        if len({len(curve) for curve in curves}) == 1
+        else f"{len(spreads)} common epochs"
+    )
     later = f", {numbers.two(max(known))} over {common}" if len(spreads) > 1 else ""
-    return f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1{later}."
+    return (
+        f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1{later}."
+    )
 
 
 def _parity(result: RunResult) -> str:
@@ -109,7 +134,9 @@ def _parity(result: RunResult) -> str:
     full = "" if parity.form == "full" else " `nncompare verify` gives the full certificate."
     if parity.certificate:
         full = (
-            "" if parity.form == "full" else f" Full certificate of {parity.certificate[:10]}, same code and versions."
+            ""
+            if parity.form == "full"
+            else f" Full certificate of {parity.certificate[:10]}, same code and versions."
         )
     return f"Parity: certified, the runtimes compute the same function{form}{reason}.{full}"
 
@@ -155,7 +182,9 @@ def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
 def _model(model: dict[str, Any], parameters: int | None) -> str:
     size = "" if parameters is None else f" ({parameters:,} parameters)"
     hidden = model.get("hidden")
-    widths = " " + "-".join(map(str, hidden)) if isinstance(hidden, (list, tuple)) and hidden else ""
+    widths = (
+        " " + "-".join(map(str, hidden)) if isinstance(hidden, (list, tuple)) and hidden else ""
+    )
     return f"{model.get('family', 'model')}{widths}{size}"
 
 

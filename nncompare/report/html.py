@@ -19,12 +19,14 @@ from nncompare.store.result import RunResult, RuntimeResult
 
 _WIDTH, _HEIGHT = 240, 90
 """Of one plot, in pixels."""
-# Colours come from the page (currentColor, inherit), so that the fragment reads on a light and on a dark page alike.
+# Colours come from the page (currentColor, inherit), so that the fragment reads on a light and on a
+# dark page alike.
 _STYLE = """<style>
 .nncompare{font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;color:inherit;max-width:72em}
 .nncompare table{border-collapse:collapse;margin:.3em 0;color:inherit;background:transparent;
 font-variant-numeric:tabular-nums}
-.nncompare th,.nncompare td{padding:.15em .7em;text-align:right;white-space:nowrap;vertical-align:bottom;
+.nncompare th,.nncompare td{padding:.15em .7em;text-align:right;white-space:nowrap;
+vertical-align:bottom;
 background:transparent;color:inherit;border:0}
 .nncompare thead th{border-bottom:1px solid currentColor;font-weight:500}
 .nncompare tbody th{font-weight:500}
@@ -33,13 +35,16 @@ background:transparent;color:inherit;border:0}
 .nncompare p{margin:.15em 0}
 .nncompare small{opacity:.75;display:block}
 .nncompare figure{display:inline-block;margin:.3em 1.2em .3em 0}
-.nncompare pre{white-space:pre-wrap;background:transparent;color:inherit;border-left:2px solid currentColor;
+.nncompare pre{white-space:pre-wrap;background:transparent;color:inherit;
+border-left:2px solid currentColor;
 padding-left:.8em;margin:.3em 0}
 </style>"""
 
 
 def to_html(result: RunResult) -> str:
-    """A fragment with its own style: tables, curves as inline SVG, notes. Everything from the result is escaped."""
+    """A fragment with its own style: tables, curves as inline SVG, notes. Everything from the
+    result is escaped.
+    """
     return f'<div class="nncompare">{_STYLE}{"".join(_parts(result))}</div>'
 
 
@@ -87,7 +92,8 @@ def _parts(result: RunResult) -> Iterator[str]:
 def _table(sheet: Sheet) -> str:
     """One row a runtime."""
     head = "".join(
-        f"<th{_kind(column.number)}>{escape(column.head)}{f'<br>{escape(column.unit)}' if column.unit else ''}</th>"
+        f"<th{_kind(column.number)}>{escape(column.head)}"
+        f"{f'<br>{escape(column.unit)}' if column.unit else ''}</th>"
         for column in sheet.columns
     )
     body = "".join(
@@ -115,7 +121,8 @@ def _turned(sheet: Sheet) -> str:
         + "</tr>"
         for column in sheet.columns
     )
-    return f"<h4>{escape(sheet.title)}</h4><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    title = f"<h4>{escape(sheet.title)}</h4>"
+    return f"{title}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _cell(text: str | None, *, best: bool) -> str:
@@ -144,16 +151,22 @@ def _curves(rows: Sequence[RuntimeResult]) -> str:
     epochs = max(len(row.history) for row in drawn)
     figures = "".join(_figure(row, axis, epochs) for row in drawn)
     kind = ", logarithmic axis" if axis.log else ""
-    return f"<h4>Loss by epoch{kind}, the same for all plots</h4>{figures}<small>{escape(NOTE)}</small>"
+    return (
+        f"<h4>Loss by epoch{kind}, the same for all"
+        f" plots</h4>{figures}<small>{escape(NOTE)}</small>"
+    )
 
 
 def _figure(row: RuntimeResult, axis: Axis, epochs: int) -> str:
     lines, captions = [], []
-    for (title, name), dash, word in zip(PARTS, ("", ' stroke-dasharray="5 4"'), ("solid", "dashed"), strict=True):
+    for (title, name), dash, word in zip(
+        PARTS, ("", ' stroke-dasharray="5 4"'), ("solid", "dashed"), strict=True
+    ):
         values = series(row, name)
         captions.append(f"{title} ({word}) {first_and_last(values)}")
         lines += [
-            f'<polyline fill="none" stroke="currentColor" stroke-width="1.5"{dash} points="{points}"/>'
+            f'<polyline fill="none" stroke="currentColor" stroke-width="1.5"{dash}'
+            f' points="{points}"/>'
             for points in _polylines(values, axis, epochs)
         ]
     label = escape(f"{row.runtime}: {'; '.join(captions)}")
@@ -173,7 +186,9 @@ def _polylines(values: Series, axis: Axis, epochs: int) -> Iterator[str]:
     for index, value in enumerate([*values, None]):
         position = None if value is None else axis.position(value)
         if position is not None:
-            stretch.append(f"{index * _WIDTH / max(1, epochs - 1):.1f},{(1 - position) * _HEIGHT:.1f}")
+            stretch.append(
+                f"{index * _WIDTH / max(1, epochs - 1):.1f},{(1 - position) * _HEIGHT:.1f}"
+            )
         elif stretch:
             yield " ".join(stretch)
             stretch = []

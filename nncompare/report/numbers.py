@@ -1,7 +1,7 @@
 """Numbers for people: four significant digits, one unit and one number of decimals a column.
 
-Every function takes the values of one column and leaves None (and what is not finite) as None, which a table shows as
-"n/a". Texts are never cut.
+Every function takes the values of one column and leaves None (and what is not finite) as None,
+which a table shows as "n/a". Texts are never cut.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Formatted:
 
 
 def short(value: float) -> str:
-    """One number with four significant digits: ``0.07123``, ``12.35``, ``1,234,567``, ``3.100e-08``, ``0``."""
+    """One number with four significant digits: ``0.07123``, ``12.35``, ``1,234,567``,
+    ``3.100e-08``, ``0``.
+    """
     if value == 0:
         return "0"
     size = abs(value)
@@ -45,7 +47,8 @@ def two(value: float) -> str:
 
 
 def plain(values: Values) -> tuple[str | None, ...]:
-    """One number of decimals for all: four significant digits of the largest, at least three of the smallest.
+    """One number of decimals for all: four significant digits of the largest, at least three of the
+    smallest.
 
     Where the sizes are too far apart for that, every number keeps its own four digits.
     """
@@ -53,9 +56,18 @@ def plain(values: Values) -> tuple[str | None, ...]:
     if not sizes:
         return tuple(None if value is None else "0" for value in _none_for_not_finite(values))
     decimals = max(_decimals(max(sizes), 4), _decimals(min(sizes), 3), 0)
-    if decimals > _MAX_DECIMALS or max(sizes) >= 1e9 or (decimals and max(sizes) / min(sizes) >= 1e5):
-        return tuple(None if value is None else short(value) for value in _none_for_not_finite(values))
-    return tuple(None if value is None else f"{value:,.{decimals}f}" for value in _none_for_not_finite(values))
+    if (
+        decimals > _MAX_DECIMALS
+        or max(sizes) >= 1e9
+        or (decimals and max(sizes) / min(sizes) >= 1e5)
+    ):
+        return tuple(
+            None if value is None else short(value) for value in _none_for_not_finite(values)
+        )
+    return tuple(
+        None if value is None else f"{value:,.{decimals}f}"
+        for value in _none_for_not_finite(values)
+    )
 
 
 def seconds(values: Values) -> Formatted:
@@ -78,7 +90,10 @@ def percent(values: Values) -> Formatted:
     """Shares as percent with two decimals."""
     return Formatted(
         unit="%",
-        texts=tuple(None if value is None else f"{100 * value:.2f}" for value in _none_for_not_finite(values)),
+        texts=tuple(
+            None if value is None else f"{100 * value:.2f}"
+            for value in _none_for_not_finite(values)
+        ),
     )
 
 
@@ -94,9 +109,15 @@ def duration(value: float) -> str:
 
 
 def _scaled(
-    values: Values, scale: Sequence[tuple[float, str]], *, smallest: float, units: tuple[str, float] | None = None
+    values: Values,
+    scale: Sequence[tuple[float, str]],
+    *,
+    smallest: float,
+    units: tuple[str, float] | None = None,
 ) -> Formatted:
-    """The first unit of which the middle value has at least ``smallest`` (``units``: a unit that wants more)."""
+    """The first unit of which the middle value has at least ``smallest`` (``units``: a unit that
+    wants more).
+    """
     sizes = [abs(value) for value in _finite(values) if value]
     middle = median(sizes) if sizes else 0.0
     for factor, unit in scale:
@@ -106,7 +127,10 @@ def _scaled(
     if not sizes:
         factor, unit = next(((f, u) for f, u in scale if f == 1.0), scale[-1])
     return Formatted(
-        unit=unit, texts=plain([None if value is None else value / factor for value in _none_for_not_finite(values)])
+        unit=unit,
+        texts=plain(
+            [None if value is None else value / factor for value in _none_for_not_finite(values)]
+        ),
     )
 
 

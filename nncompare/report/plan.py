@@ -14,7 +14,9 @@ from nncompare.store.plan import Plan
 def plan_report(plan: Plan) -> RenderableType:
     """Experiment, runtimes and work; what is missing with the command that mends it."""
     name = Text(plan.name, style="bold")
-    name.append(f"  {headline.describe(plan.experiment, parameters=plan.parameters)}", style="not bold")
+    name.append(
+        f"  {headline.describe(plan.experiment, parameters=plan.parameters)}", style="not bold"
+    )
     name.overflow = "fold"
     grid = grid_of_texts()
     for title, text in _facts(plan):
@@ -23,15 +25,30 @@ def plan_report(plan: Plan) -> RenderableType:
     for row in plan.runtimes:
         state = f"PROBLEM {row.missing}" if row.missing else f"installed: {row.title}"
         runtimes.add_row(Text(f"  {row.runtime}"), Text(state, style="bold" if row.missing else ""))
-    return Group(name, Text(), section("Runtimes"), runtimes, Text(), section("Plan"), grid, Text(), _verdict(plan))
+    return Group(
+        name,
+        Text(),
+        section("Runtimes"),
+        runtimes,
+        Text(),
+        section("Plan"),
+        grid,
+        Text(),
+        _verdict(plan),
+    )
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
     first = plan.runtimes[0]
     threads = f"{first.threads} thread{'' if first.threads == 1 else 's'}"
-    facts = [("device", f"{first.device}, {threads} per runtime"), *(("data", note) for note in plan.notes)]
+    facts = [
+        ("device", f"{first.device}, {threads} per runtime"),
+        *(("data", note) for note in plan.notes),
+    ]
     if plan.examples is not None:
-        facts.append(("examples", ", ".join(f"{part} {number:,}" for part, number in plan.examples.items())))
+        facts.append(
+            ("examples", ", ".join(f"{part} {number:,}" for part, number in plan.examples.items()))
+        )
     epochs = plan.experiment["train"]["epochs"]
     if plan.steps_per_epoch is None:
         facts.append(("steps", "n/a: the number of examples is known after the download"))
@@ -49,4 +66,7 @@ def _verdict(plan: Plan) -> Text:
     if not missing:
         return Text("Everything is in order; nothing was trained or written.", style="bold")
     others = "" if len(missing) == len(plan.runtimes) else "; the others would run"
-    return Text(f"Cannot be started: {', '.join(missing)}{others}. Nothing was trained or written.", style="bold")
+    return Text(
+        f"Cannot be started: {', '.join(missing)}{others}. Nothing was trained or written.",
+        style="bold",
+    )

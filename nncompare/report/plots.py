@@ -1,6 +1,7 @@
 """Small plots as text: values in, lines of text out. Nothing here knows about a terminal.
 
-A curve is drawn in braille cells, which are two dots wide and four high, or, where only ASCII is at hand, with ``o``.
+A curve is drawn in braille cells, which are two dots wide and four high, or, where only ASCII is at
+hand, with ``o``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Axis:
     log: bool = False
 
     def position(self, value: float) -> float | None:
-        """0 at the lower end, 1 at the upper one, values beyond are held at the ends; None: cannot be drawn."""
+        """0 at the lower end, 1 at the upper one, values beyond are held at the ends; None: cannot
+        be drawn.
+        """
         if not math.isfinite(value) or (self.log and value <= 0):
             return None
         if self.high == self.low:
@@ -34,13 +37,16 @@ class Axis:
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(value)
-        scale = max(abs(low), abs(high))  # keeps the difference finite at the ends of the range of floats
+        # keeps the difference finite at the ends of the range of floats
+        scale = max(abs(low), abs(high))
         return min(1.0, max(0.0, (at / scale - low / scale) / (high / scale - low / scale)))
 
 
 def choose_axis(series: Iterable[Series]) -> Axis | None:
     """One axis for all series; None if there is no finite value."""
-    values = [value for one in series for value in one if value is not None and math.isfinite(value)]
+    values = [
+        value for one in series for value in one if value is not None and math.isfinite(value)
+    ]
     if not values:
         return None
     low, high = min(values), max(values)
@@ -48,14 +54,21 @@ def choose_axis(series: Iterable[Series]) -> Axis | None:
 
 
 def curve(
-    values: Series, *, axis: Axis, width: int, height: int, length: int | None = None, ascii: bool = False
+    values: Series,
+    *,
+    axis: Axis,
+    width: int,
+    height: int,
+    length: int | None = None,
+    ascii: bool = False,
 ) -> list[str]:
     """A curve through the values, with gaps where a value is missing.
 
     Args:
         values: one for each epoch; None, NaN and infinity are gaps.
         width, height: cells.
-        length: epochs of the whole x axis, if this curve may be shorter than others; default: ``len(values)``.
+        length: epochs of the whole x axis, if this curve may be shorter than others; default:
+            ``len(values)``.
 
     Returns:
         ``height`` lines of exactly ``width`` characters, top first.
@@ -72,7 +85,9 @@ def curve(
     return ["".join(cell(dots, column, row) for column in range(width)) for row in range(height)]
 
 
-def _point(index: int, value: float | None, axis: Axis, wide: int, high: int, length: int) -> tuple[int, int] | None:
+def _point(
+    index: int, value: float | None, axis: Axis, wide: int, high: int, length: int
+) -> tuple[int, int] | None:
     position = None if value is None else axis.position(value)
     if position is None:
         return None
@@ -84,12 +99,18 @@ def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]
     """Dots between two points."""
     (x0, y0), (x1, y1) = start, end
     steps = max(abs(x1 - x0), abs(y1 - y0), 1)
-    return [(round(x0 + (x1 - x0) * i / steps), round(y0 + (y1 - y0) * i / steps)) for i in range(steps + 1)]
+    return [
+        (round(x0 + (x1 - x0) * i / steps), round(y0 + (y1 - y0) * i / steps))
+        for i in range(steps + 1)
+    ]
 
 
 def _braille_cell(dots: set[tuple[int, int]], column: int, row: int) -> str:
     bits = sum(
-        bit for y, pair in enumerate(_DOTS) for x, bit in enumerate(pair) if (2 * column + x, 4 * row + y) in dots
+        bit
+        for y, pair in enumerate(_DOTS)
+        for x, bit in enumerate(pair)
+        if (2 * column + x, 4 * row + y) in dots
     )
     return chr(0x2800 + bits) if bits else " "
 

@@ -1,6 +1,8 @@
-"""The live display of a run: bars on a terminal, one plain line at a time on a pipe, nothing with ``quiet``.
+"""The live display of a run: bars on a terminal, one plain line at a time on a pipe, nothing with
+``quiet``.
 
-``RunProgress`` also is what ``studies.run`` calls a watcher: ``started``, ``message`` and ``finished`` translate what
+``RunProgress`` also is what ``studies.run`` calls a watcher: ``started``, ``message`` and
+    ``finished`` translate what
 a worker says.
 """
 
@@ -13,7 +15,15 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from nncompare.report import numbers
@@ -62,7 +72,12 @@ class RunProgress:
         live: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._console, self._runtimes, self._total, self._epochs = console, tuple(runtimes), total_steps, epochs
+        self._console, self._runtimes, self._total, self._epochs = (
+            console,
+            tuple(runtimes),
+            total_steps,
+            epochs,
+        )
         self._quiet, self._verbose, self._clock = quiet, verbose, clock
         live = console.is_terminal if live is None else live
         self._live = _bars(console, clock) if live and not quiet else None
@@ -74,7 +89,10 @@ class RunProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
             self._live.stop()
@@ -95,14 +113,27 @@ class RunProgress:
         else:
             self._line(f"{runtime}: {text}")
 
-    def steps(self, runtime: str, done: int, epoch: int | None, loss: float | None, steps_per_s: float | None) -> None:
-        """Training has come to step ``done`` (from 1) of ``epoch`` (from 1). A pipe is told of epochs only."""
+    def steps(
+        self,
+        runtime: str,
+        done: int,
+        epoch: int | None,
+        loss: float | None,
+        steps_per_s: float | None,
+    ) -> None:
+        """Training has come to step ``done`` (from 1) of ``epoch`` (from 1). A pipe is told of
+        epochs only.
+        """
         state = self._state(runtime)
         state.rate = None if steps_per_s is None else f"{numbers.short(steps_per_s)} steps/s"
         if self._live is None or state.task is None:
             return
         parts = [
-            None if epoch is None else f"epoch {epoch}" + (f"/{self._epochs}" if self._epochs else ""),
+            (
+                None
+                if epoch is None
+                else f"epoch {epoch}" + (f"/{self._epochs}" if self._epochs else "")
+            ),
             state.rate,
             None if loss is None or self._console.width < _WIDE else f"loss {numbers.short(loss)}",
         ]
@@ -135,7 +166,8 @@ class RunProgress:
             state.said, state.waiting = now, None
             self._line(text)
         else:
-            state.waiting = text  # the last word before the end must not be lost, whenever training stops
+            # the last word before the end must not be lost, whenever training stops
+            state.waiting = text
 
     def runtime_finished(self, runtime: str, status: str, text: str = "") -> None:
         """Training has ended, well or not."""
@@ -157,7 +189,9 @@ class RunProgress:
         """Translates the words of a worker (``worker.wire``)."""
         kind = message["kind"]
         if kind == "imported":
-            self.phase(runtime, f"imported in {numbers.duration(message['import_s'])}; builds the network")
+            self.phase(
+                runtime, f"imported in {numbers.duration(message['import_s'])}; builds the network"
+            )
         elif kind == "built":
             self._total = message.get("steps") or self._total
             self.phase(runtime, f"built on {message.get('device') or 'an unknown device'}; trains")
@@ -170,7 +204,11 @@ class RunProgress:
 
     def finished(self, runtime: str, row: RuntimeResult) -> None:
         if row.status == "ok":
-            text = "" if row.timing.total_s is None else f"{numbers.duration(row.timing.total_s)} in all"
+            text = (
+                ""
+                if row.timing.total_s is None
+                else f"{numbers.duration(row.timing.total_s)} in all"
+            )
         else:
             text = row.reason or ""
         self.runtime_finished(runtime, row.status, text)
@@ -225,7 +263,9 @@ def _bars(console: Console, clock: Callable[[], float]) -> Progress:
 
 
 def _rate(rows: Sequence[Sequence[Any]]) -> float | None:
-    """Steps per second of raw slices; None if they hold the first step, which mostly traces and compiles."""
+    """Steps per second of raw slices; None if they hold the first step, which mostly traces and
+    compiles.
+    """
     seconds = sum(row[3] for row in rows)
     if seconds <= 0 or any(row[5] == "first" for row in rows):
         return None

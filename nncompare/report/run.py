@@ -26,7 +26,9 @@ def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableTy
     """
     parts: list[RenderableType] = [_head(result), learning_sheet(result)]
     if any(
-        epoch.train_loss is not None or epoch.val_loss is not None for row in result.runtimes for epoch in row.history
+        epoch.train_loss is not None or epoch.val_loss is not None
+        for row in result.runtimes
+        for epoch in row.history
     ):
         parts.append(Curves(result.runtimes))
     parts.append(time_sheet(result))
@@ -43,7 +45,12 @@ def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableTy
 def _head(result: RunResult) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {headline.summary(result)}", style="not bold")
-    lines = [name, Text(), Text(headline.fastest(result), style="bold"), *map(Text, headline.details(result))]
+    lines = [
+        name,
+        Text(),
+        Text(headline.fastest(result), style="bold"),
+        *map(Text, headline.details(result)),
+    ]
     for line in lines:
         line.overflow = "fold"
     return Group(*lines)
@@ -64,7 +71,9 @@ def did_not_finish(rows: Sequence[RuntimeResult], *, title: str = "Did not finis
         if row.log and row.log.strip():
             logs.append(Text(f"  last lines of the log of {row.runtime}:"))
             lines = "\n".join(f"| {line}" for line in printable(row.log).rstrip().splitlines())
-            logs.append(Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False))
+            logs.append(
+                Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)
+            )
     return Group(section(title), grid, *logs)
 
 
@@ -76,7 +85,9 @@ def notes(result: RunResult) -> list[tuple[str, str]]:
     data = data if isinstance(data, dict) else {}
     examples = data.get("examples")
     if isinstance(examples, dict) and examples:
-        found.append(("examples", ", ".join(f"{part} {number:,}" for part, number in examples.items())))
+        found.append(
+            ("examples", ", ".join(f"{part} {number:,}" for part, number in examples.items()))
+        )
     found += [("data", printable(str(note))) for note in data.get("notes") or ()]
     threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
     if threads:
@@ -101,6 +112,9 @@ def machine(environment: dict[str, Any]) -> str:
 
 def _notes(result: RunResult, folder: Path | None) -> Group:
     grid = grid_of_texts()
-    for title, text in (*notes(result), ("stored in" if folder else "id", str(folder or result.id))):
+    for title, text in (
+        *notes(result),
+        ("stored in" if folder else "id", str(folder or result.id)),
+    ):
         grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return Group(section("Notes"), grid)

@@ -1,7 +1,8 @@
 """A table as data, and its picture in a terminal.
 
-A sheet has one row a runtime. Where the terminal is too narrow for that, it is turned on its side (one row a
-quantity), and cut into blocks of runtimes if it must be: a number is never cut and never wrapped.
+A sheet has one row a runtime. Where the terminal is too narrow for that, it is turned on its side
+(one row a quantity), and cut into blocks of runtimes if it must be: a number is never cut and never
+wrapped.
 """
 
 from __future__ import annotations
@@ -84,17 +85,25 @@ class Sheet:
 
     def _width(self) -> int:
         """Of the upright table."""
-        widths = [max(map(len, (*column.head.split(" "), column.unit, *_cells(column)))) for column in self.columns]
+        widths = [
+            max(map(len, (*column.head.split(" "), column.unit, *_cells(column))))
+            for column in self.columns
+        ]
         return max(map(len, (self.corner, *self.labels))) + sum(width + _GAP for width in widths)
 
     def _upright(self) -> Table:
         table = _table()
         table.add_column(Text(self.corner), no_wrap=True, overflow="fold")
         for column in self.columns:
-            head = "\n".join((*column.head.split(" "), column.unit) if column.unit else column.head.split(" "))
+            head = "\n".join(
+                (*column.head.split(" "), column.unit) if column.unit else column.head.split(" ")
+            )
             table.add_column(Text(head), justify=_justify(column), no_wrap=True, overflow="fold")
         for row, label in enumerate(self.labels):
-            table.add_row(Text(label), *(_cell(column, row, mark=bool(column.best)) for column in self.columns))
+            table.add_row(
+                Text(label),
+                *(_cell(column, row, mark=bool(column.best)) for column in self.columns),
+            )
         return table
 
     def _turned(self, rows: Sequence[int]) -> Table:
@@ -102,19 +111,28 @@ class Sheet:
         table.add_column(Text(""), overflow="fold", max_width=self._label_limit)
         for row in rows:
             justify: JustifyMethod = "left" if self.prose else "right"
-            table.add_column(Text(self.labels[row]), justify=justify, no_wrap=not self.prose, overflow="fold")
+            table.add_column(
+                Text(self.labels[row]), justify=justify, no_wrap=not self.prose, overflow="fold"
+            )
         for column in self.columns:
-            table.add_row(Text(_head(column)), *(_cell(column, row, mark=self.marked) for row in rows))
+            table.add_row(
+                Text(_head(column)), *(_cell(column, row, mark=self.marked) for row in rows)
+            )
         return table
 
     def _blocks(self, width: int) -> Iterator[list[int]]:
         """Rows of the sheet that fit beside each other when it lies on its side."""
-        first = min(self._label_limit, max((len(_head(column)) for column in self.columns), default=0))
+        first = min(
+            self._label_limit, max((len(_head(column)) for column in self.columns), default=0)
+        )
         block: list[int] = []
         used = first
         for row, label in enumerate(self.labels):
             cells = max((len(_cells(column)[row]) for column in self.columns), default=0)
-            need = max(len(label), min(cells, _PROSE_LEAST) if self.prose else cells + 2 * self.marked) + _GAP
+            need = (
+                max(len(label), min(cells, _PROSE_LEAST) if self.prose else cells + 2 * self.marked)
+                + _GAP
+            )
             if block and used + need > width:
                 yield block
                 block, used = [], first
@@ -124,14 +142,20 @@ class Sheet:
             yield block
 
 
-def best(texts: Sequence[str | None], values: Sequence[float | None], *, largest: bool = False) -> frozenset[int]:
+def best(
+    texts: Sequence[str | None], values: Sequence[float | None], *, largest: bool = False
+) -> frozenset[int]:
     """Rows whose text equals that of the best value: what looks equal is equal. None if all are.
 
     Args:
         texts: as they are shown.
         values: the figures; None takes no part.
     """
-    known = [(value, row) for row, value in enumerate(values) if value is not None and texts[row] is not None]
+    known = [
+        (value, row)
+        for row, value in enumerate(values)
+        if value is not None and texts[row] is not None
+    ]
     if len({texts[row] for _, row in known}) < 2:
         return frozenset()
     winner = (max if largest else min)(known)[1]
@@ -181,4 +205,6 @@ def _justify(column: Column) -> JustifyMethod:
 
 
 def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="")
+    return Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style=""
+    )

@@ -32,13 +32,16 @@ def task_of(result: RunResult) -> str:
 def learning_sheet(result: RunResult) -> Sheet:
     """Losses and accuracies (regression: MAE and R²) with the final weights.
 
-    None is marked as the best: runtimes that compute the same differ by rounding, which is no merit.
+    None is marked as the best: runtimes that compute the same differ by rounding, which is no
+        merit.
     """
     rows, regression = result.runtimes, task_of(result) == "regression"
     columns = [*_status(result), _words("device", rows, lambda row: row.device)]
     columns.append(Column(head="parameters", texts=numbers.count([row.parameters for row in rows])))
     if any(row.final.best_epoch is not None for row in rows):
-        columns.append(Column(head="best epoch", texts=numbers.count([row.final.best_epoch for row in rows])))
+        columns.append(
+            Column(head="best epoch", texts=numbers.count([row.final.best_epoch for row in rows]))
+        )
     for part, head in (("train", "train"), ("val", "validation"), ("test", "test")):
         columns.append(_loss(f"{head} loss", rows, f"{part}_loss"))
         if not regression:
@@ -47,14 +50,21 @@ def learning_sheet(result: RunResult) -> Sheet:
         columns.append(_loss("test MAE", rows, "test_mae"))
         columns.append(_loss("test R²", rows, "test_r2"))
     sheet = Sheet(title="Learning", labels=_labels(rows), columns=tuple(columns))
-    notes = [f"Loss: {LOSS.get(task_of(result), 'as trained')}; all with the final weights, in inference mode."]
+    notes = [
+        f"Loss: {LOSS.get(task_of(result), 'as trained')}; all with the final weights, in inference"
+        " mode."
+    ]
     if any(row.final.best_epoch is not None for row in rows):
-        notes[0] = notes[0].replace("final weights", "weights of the best epoch, restored by early stopping")
+        notes[0] = notes[0].replace(
+            "final weights", "weights of the best epoch, restored by early stopping"
+        )
     return _with_notes(sheet, result, notes)
 
 
 def time_sheet(result: RunResult) -> Sheet:
-    """Where the time went, one unit a column; nothing is ranked between runtimes that do not compute the same."""
+    """Where the time went, one unit a column; nothing is ranked between runtimes that do not
+    compute the same.
+    """
     rows, relative = result.runtimes, result.comparison.relative
     steps = [row.timing.step_s for row in rows]
     ratios = [relative.get(row.runtime) if row.status == "ok" else None for row in rows]
@@ -64,17 +74,26 @@ def time_sheet(result: RunResult) -> Sheet:
         _seconds("build", rows, lambda row: row.timing.build_s),
         _seconds("first step", rows, lambda row: row.timing.first_step_s),
         *_step_columns(rows),
-        Column(head="relative", texts=tuple(None if ratio is None else f"{ratio:.2f}" for ratio in ratios)),
+        Column(
+            head="relative",
+            texts=tuple(None if ratio is None else f"{ratio:.2f}" for ratio in ratios),
+        ),
         _formatted("samples", numbers.rate([row.timing.samples_per_s for row in rows])),
         _seconds("train", rows, lambda row: row.timing.train_s),
         _seconds("evaluate", rows, lambda row: row.timing.evaluate_s),
         _seconds("total", rows, lambda row: row.timing.total_s, mark=True),
-        Column(head="GFLOP/s", unit="est.", texts=numbers.plain([row.work.gflops_per_s for row in rows])),
+        Column(
+            head="GFLOP/s",
+            unit="est.",
+            texts=numbers.plain([row.work.gflops_per_s for row in rows]),
+        ),
         _peak(rows),
     )
     comparable = result.parity.status != "failed"
     if not comparable:
-        columns = tuple(replace(column, best=frozenset()) for column in columns if column.head != "relative")
+        columns = tuple(
+            replace(column, best=frozenset()) for column in columns if column.head != "relative"
+        )
     sheet = Sheet(title="Time", labels=_labels(rows), columns=columns)
     counts = [f"{row.runtime} {step.n}" for row, step in zip(rows, steps, strict=True) if step]
     notes = ["Train: all steps, the first one included."]
@@ -84,10 +103,16 @@ def time_sheet(result: RunResult) -> Sheet:
         notes.insert(0, "Nothing is ranked: the runtimes do not compute the same function.")
     if counts:
         notes.append(f"Step: mean step of each slice after warm-up; slices: {', '.join(counts)}.")
-        notes.append("Samples: over all of these slices together, slow ones included, so not batch size over median.")
+        notes.append(
+            "Samples: over all of these slices together, slow ones included, so not batch size over"
+            " median."
+        )
     notes += [*_noise_note(rows), *_memory_note(rows)]
     if any(row.status == "ok" and row.timing.step_s is None for row in rows):
-        notes.append("n/a step times: training ended before the first slice after warm-up; more epochs give one.")
+        notes.append(
+            "n/a step times: training ended before the first slice after warm-up; more epochs give"
+            " one."
+        )
     return _with_notes(sheet, result, notes)
 
 
@@ -101,7 +126,9 @@ def ledger_sheet(
     columns = tuple(
         Column(
             head=entry.setting,
-            texts=tuple(printable(entry.values.get(runtime) or "not applicable") for runtime in runtimes),
+            texts=tuple(
+                printable(entry.values.get(runtime) or "not applicable") for runtime in runtimes
+            ),
             number=False,
         )
         for entry in result.ledger
@@ -124,22 +151,39 @@ def _step_columns(rows: Sequence[RuntimeResult]) -> list[Column]:
 
 def _peak(rows: Sequence[RuntimeResult]) -> Column:
     column = _formatted("peak memory", numbers.memory([row.memory.peak_bytes for row in rows]))
-    sources = {row.memory.source for row in rows if row.status == "ok" and row.memory.peak_bytes is not None}
+    sources = {
+        row.memory.source
+        for row in rows
+        if row.status == "ok" and row.memory.peak_bytes is not None
+    }
     if len(sources) != 1:  # resident sets and device counts cannot be ranked together
         return column
     peaks = _of_finished(rows, [row.memory.peak_bytes for row in rows])
-    return Column(head=column.head, unit=column.unit, texts=column.texts, best=best(column.texts, peaks))
+    return Column(
+        head=column.head, unit=column.unit, texts=column.texts, best=best(column.texts, peaks)
+    )
 
 
 def _noise_note(rows: Sequence[RuntimeResult]) -> list[str]:
     """Whose slow steps are far from its median: something else used the machine."""
-    ratios = {row.runtime: row.timing.step_s.p95 / row.timing.step_s.median for row in rows if row.timing.step_s}
+    ratios = {
+        row.runtime: row.timing.step_s.p95 / row.timing.step_s.median
+        for row in rows
+        if row.timing.step_s
+    }
     noisy = [f"{runtime} {ratio:.1f} times" for runtime, ratio in ratios.items() if ratio >= _NOISY]
-    return [f"Noisy: p95 over median is {', '.join(noisy)}; repeat this on a quiet machine."] if noisy else []
+    return (
+        [f"Noisy: p95 over median is {', '.join(noisy)}; repeat this on a quiet machine."]
+        if noisy
+        else []
+    )
 
 
 def _memory_note(rows: Sequence[RuntimeResult]) -> list[str]:
-    words = {"process": "largest resident set of the process, framework included", "device": "the framework's count"}
+    words = {
+        "process": "largest resident set of the process, framework included",
+        "device": "the framework's count",
+    }
     measured = [row for row in rows if row.memory.peak_bytes is not None]
     sources = dict.fromkeys(row.memory.source or "process" for row in measured)
     if not sources:
@@ -147,7 +191,10 @@ def _memory_note(rows: Sequence[RuntimeResult]) -> list[str]:
     if len(sources) == 1:
         source = next(iter(sources))
         return [f"Peak memory: {words.get(source, source)}."]
-    parts = (f"{row.runtime}: {words.get(row.memory.source or 'process', row.memory.source)}" for row in measured)
+    parts = (
+        f"{row.runtime}: {words.get(row.memory.source or 'process', row.memory.source)}"
+        for row in measured
+    )
     return [f"Peak memory: {'; '.join(parts)}."]
 
 
@@ -160,16 +207,27 @@ def _with_notes(sheet: Sheet, result: RunResult, notes: list[str]) -> Sheet:
         for row, text in zip(result.runtimes, column.texts, strict=True):
             if text is None and row.status == "ok" and not _follows_from_step(column, row):
                 silent.setdefault(column.head, []).append(row.runtime)
-    notes = [*notes, *(f"n/a {head}: not reported by {', '.join(names)}." for head, names in silent.items())]
+    notes = [
+        *notes,
+        *(f"n/a {head}: not reported by {', '.join(names)}." for head, names in silent.items()),
+    ]
     if absent:
         names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)
         notes.append(f'n/a: {names}; the reason stands under "Did not finish".')
-    return Sheet(title=sheet.title, labels=sheet.labels, columns=sheet.columns, notes=(*marked, *notes))
+    return Sheet(
+        title=sheet.title, labels=sheet.labels, columns=sheet.columns, notes=(*marked, *notes)
+    )
 
 
 def _follows_from_step(column: Column, row: RuntimeResult) -> bool:
     """Figures that a row without a step time cannot have; one note tells of all."""
-    return row.timing.step_s is None and column.head in ("step median", "step p95", "relative", "samples", "GFLOP/s")
+    return row.timing.step_s is None and column.head in (
+        "step median",
+        "step p95",
+        "relative",
+        "samples",
+        "GFLOP/s",
+    )
 
 
 def _labels(rows: Sequence[RuntimeResult]) -> tuple[str, ...]:
@@ -181,7 +239,9 @@ def _status(result: RunResult) -> list[Column]:
     return [] if result.complete else [_words("status", result.runtimes, lambda row: row.status)]
 
 
-def _words(head: str, rows: Sequence[RuntimeResult], get: Callable[[RuntimeResult], str | None]) -> Column:
+def _words(
+    head: str, rows: Sequence[RuntimeResult], get: Callable[[RuntimeResult], str | None]
+) -> Column:
     return Column(head=head, texts=tuple(get(row) for row in rows), number=False)
 
 
@@ -204,6 +264,8 @@ def _accuracy(head: str, rows: Sequence[RuntimeResult], name: str) -> Column:
     return _formatted(head, numbers.percent([getattr(row.final, name) for row in rows]))
 
 
-def _of_finished(rows: Sequence[RuntimeResult], values: Sequence[float | None]) -> list[float | None]:
+def _of_finished(
+    rows: Sequence[RuntimeResult], values: Sequence[float | None]
+) -> list[float | None]:
     """Only a runtime that finished can be the best."""
     return [value if row.status == "ok" else None for row, value in zip(rows, values, strict=True)]

@@ -26,7 +26,10 @@ def tune_report(result: TuneResult, *, folder: Path | None = None) -> Renderable
     for search in result.searches:
         parts += _search(result, search)
     if result.confirmation:
-        parts += [confirmation_sheet(result), Group(*(remark(line) for line in transfer_lines(result)))]
+        parts += [
+            confirmation_sheet(result),
+            Group(*(remark(line) for line in transfer_lines(result))),
+        ]
     parts.append(_notes(result, folder))
     spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
     return Group(*spaced[:-1])
@@ -37,7 +40,8 @@ def headline(result: TuneResult) -> str:
     if result.best is None:
         return "No trial ended well."
     named = ", ".join(
-        f"{goal.name} {numbers.short(value)}" for goal, value in zip(result.goals, result.best.values, strict=True)
+        f"{goal.name} {numbers.short(value)}"
+        for goal, value in zip(result.goals, result.best.values, strict=True)
     )
     several = " (first goal)" if len(result.goals) > 1 else ""
     return f"Best{several}: trial {result.best.trial} on {result.best.runtime}: {named}."
@@ -72,10 +76,23 @@ def best_sheet(result: TuneResult) -> Sheet:
     for index, goal in enumerate(result.goals):
         values: list[float | None] = [item.values[index] for item in found]
         texts = numbers.plain(values)
-        columns.append(Column(head=goal.name, texts=texts, best=best(texts, values, largest=goal.goal == "maximize")))
+        columns.append(
+            Column(
+                head=goal.name,
+                texts=texts,
+                best=best(texts, values, largest=goal.goal == "maximize"),
+            )
+        )
     names = list(dict.fromkeys(name for item in found for name in item.params))
-    columns += [Column(head=name, texts=tuple(value(item.params.get(name)) for item in found)) for name in names]
-    return Sheet(title="Best parameters", labels=tuple(item.runtime for item in found), columns=tuple(columns))
+    columns += [
+        Column(head=name, texts=tuple(value(item.params.get(name)) for item in found))
+        for name in names
+    ]
+    return Sheet(
+        title="Best parameters",
+        labels=tuple(item.runtime for item in found),
+        columns=tuple(columns),
+    )
 
 
 def value(item: Any) -> str:
@@ -100,20 +117,31 @@ def _search(result: TuneResult, search: TuneSearch) -> Iterator[RenderableType]:
         yield Sheet(title=title, labels=names, columns=(column,), corner="parameter", notes=(note,))
     elif search.importance_note:
         yield Text(f"Importance on {search.runtime}: n/a: {printable(search.importance_note)}")
-    failed = [item for item in result.trials if item.runtime == search.runtime and item.state == "failed"]
+    failed = [
+        item for item in result.trials if item.runtime == search.runtime and item.state == "failed"
+    ]
     if failed:
         lines = [section(f"Failed on {search.runtime}")]
-        lines += [Text(f"  trial {item.number}: {item.status}: {printable(item.reason or '')}") for item in failed]
+        lines += [
+            Text(f"  trial {item.number}: {item.status}: {printable(item.reason or '')}")
+            for item in failed
+        ]
         yield Group(*lines)
 
 
 def _top(result: TuneResult, search: TuneSearch) -> Sheet | None:
     """The best trials, or those of the Pareto front."""
     sign = -1 if result.goals[0].goal == "maximize" else 1
-    mine = [item for item in result.trials if item.runtime == search.runtime and item.state == "complete"]
+    mine = [
+        item
+        for item in result.trials
+        if item.runtime == search.runtime and item.state == "complete"
+    ]
     if search.pareto:
         mine = [item for item in mine if item.number in search.pareto]
-    mine = sorted((item for item in mine if item.values), key=lambda item: sign * (item.values or (0.0,))[0])
+    mine = sorted(
+        (item for item in mine if item.values), key=lambda item: sign * (item.values or (0.0,))[0]
+    )
     shown = mine[:_TOP]
     if len(shown) < 2:
         return None
@@ -124,8 +152,12 @@ def _top(result: TuneResult, search: TuneSearch) -> Sheet | None:
     times = numbers.seconds([item.seconds for item in shown])
     columns.append(Column(head="time", unit=times.unit, texts=times.texts))
     for name in dict.fromkeys(name for item in shown for name in item.params):
-        columns.append(Column(head=name, texts=tuple(value(item.params.get(name)) for item in shown)))
-    title = f"Pareto front on {search.runtime}" if search.pareto else f"Best trials on {search.runtime}"
+        columns.append(
+            Column(head=name, texts=tuple(value(item.params.get(name)) for item in shown))
+        )
+    title = (
+        f"Pareto front on {search.runtime}" if search.pareto else f"Best trials on {search.runtime}"
+    )
     notes = (f"{len(mine) - len(shown)} more in trials.csv.",) if len(mine) > len(shown) else ()
     labels = tuple(str(item.number) for item in shown)
     return Sheet(title=title, labels=labels, columns=tuple(columns), corner="trial", notes=notes)
@@ -137,33 +169,59 @@ def confirmation_sheet(result: TuneResult) -> Sheet:
     columns = []
     for item in result.transfer:
         texts = tuple(
-            f"{numbers.short(item.means[trial])} ± {numbers.two(item.errors.get(trial, 0.0))}"
-            if trial in item.means
-            else None
+            (
+                f"{numbers.short(item.means[trial])} ± {numbers.two(item.errors.get(trial, 0.0))}"
+                if trial in item.means
+                else None
+            )
             for trial in trials
         )
         values = [item.means.get(trial) for trial in trials]
         largest = result.goals[0].goal == "maximize"
-        columns.append(Column(head=item.runtime, texts=texts, best=best(texts, values, largest=largest)))
+        columns.append(
+            Column(head=item.runtime, texts=texts, best=best(texts, values, largest=largest))
+        )
     seeds = len({row.seed for row in result.confirmation})
-    note = f"Mean {result.goals[0].name} ± standard error over {seeds} fresh seeds; * best of its column."
-    return Sheet(title="Confirmation", labels=tuple(trials), columns=tuple(columns), corner="trial", notes=(note,))
+    note = (
+        f"Mean {result.goals[0].name} ± standard error over {seeds} fresh seeds; * best of its"
+        " column."
+    )
+    return Sheet(
+        title="Confirmation",
+        labels=tuple(trials),
+        columns=tuple(columns),
+        corner="trial",
+        notes=(note,),
+    )
 
 
 def transfer_lines(result: TuneResult) -> Iterator[str]:
     """Does the optimum hold on each runtime?"""
     for item in result.transfer:
         if item.holds is None:
-            reasons = [row.reason for row in result.confirmation if row.runtime == item.runtime and row.reason]
-            yield f"{item.runtime}: n/a: {printable(reasons[0] if reasons else 'nothing was measured')}"
+            reasons = [
+                row.reason
+                for row in result.confirmation
+                if row.runtime == item.runtime and row.reason
+            ]
+            yield (
+                f"{item.runtime}: n/a:"
+                f" {printable(reasons[0] if reasons else 'nothing was measured')}"
+            )
         elif item.holds:
             yield f"{item.runtime}: the optimum holds"
         else:
-            yield f"{item.runtime}: the optimum does not transfer: trial {item.best_trial} is better here"
+            yield (
+                f"{item.runtime}: the optimum does not transfer: trial {item.best_trial} is better"
+                " here"
+            )
 
 
 def _notes(result: TuneResult, folder: Path | None) -> Group:
-    lines = [f"storage: {result.storage}", f"threads: {result.threads} for each of {result.jobs} worker(s)"]
+    lines = [
+        f"storage: {result.storage}",
+        f"threads: {result.threads} for each of {result.jobs} worker(s)",
+    ]
     if result.goals and result.experiment.get("tune", {}).get("folds"):
         lines.append(f"values are means over {result.experiment['tune']['folds']} folds")
     if folder is not None:

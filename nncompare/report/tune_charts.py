@@ -1,7 +1,8 @@
-"""The pictures of a search: history, importance, parallel coordinates, slices, Pareto front, epochs.
+"""The pictures of a search: history, importance, parallel coordinates, slices, Pareto front,
+epochs.
 
-Drawn with Vega-Lite (altair), which is imported when a picture is drawn, and not before. Every picture holds its own
-figures, so that it can be looked at without a network.
+Drawn with Vega-Lite (altair), which is imported when a picture is drawn, and not before. Every
+picture holds its own figures, so that it can be looked at without a network.
 """
 
 from __future__ import annotations
@@ -82,7 +83,12 @@ def _counted(name: str, values: Sequence[int]) -> Any:
     import altair as alt
 
     low, high = min(values), max(values)
-    step = next(unit * 10**power for power in range(9) for unit in (1, 2, 5) if (high - low) <= 12 * unit * 10**power)
+    step = next(
+        unit * 10**power
+        for power in range(9)
+        for unit in (1, 2, 5)
+        if (high - low) <= 12 * unit * 10**power
+    )
     ticks = list(range(-(-low // step) * step, high + 1, step))
     scale = alt.Scale(domain=[low, max(high, low + 1)], nice=False)
     return alt.X(f"{name}:Q", title=name, scale=scale, axis=alt.Axis(values=ticks, format="d"))
@@ -92,8 +98,12 @@ def _state_encodings() -> dict[str, Any]:
     import altair as alt
 
     return {
-        "color": alt.Color("state:N", scale=alt.Scale(domain=_STATES, range=_COLOURS), title="state"),
-        "shape": alt.Shape("state:N", scale=alt.Scale(domain=_STATES, range=_SHAPES), title="state"),
+        "color": alt.Color(
+            "state:N", scale=alt.Scale(domain=_STATES, range=_COLOURS), title="state"
+        ),
+        "shape": alt.Shape(
+            "state:N", scale=alt.Scale(domain=_STATES, range=_SHAPES), title="state"
+        ),
     }
 
 
@@ -116,7 +126,9 @@ def _history(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
     x = _counted("trial", [item.number for item in trials if item.values])
     tips = ["trial:Q", "value:Q", "state:N"]
     points = _base(rows).mark_point(filled=True, size=55)
-    points = points.encode(x=x, y=alt.Y("value:Q", title=goal.name, scale=scale), tooltip=tips, **_state_encodings())
+    points = points.encode(
+        x=x, y=alt.Y("value:Q", title=goal.name, scale=scale), tooltip=tips, **_state_encodings()
+    )
     line = _base(steps).mark_line(interpolate="step-after", color="#000000")
     line = line.encode(x=x, y=alt.Y("best:Q", title=goal.name, scale=scale))
     return (points + line).properties(width=_WIDTH, height=_HEIGHT)
@@ -138,22 +150,41 @@ def _importance(result: TuneResult, search: TuneSearch) -> Any:
 
 
 def _parallel(result: TuneResult, done: Sequence[TuneTrial], names: Sequence[str]) -> Any:
-    """One line a trial over axes that each run from the smallest to the largest value, logarithms where they span."""
+    """One line a trial over axes that each run from the smallest to the largest value, logarithms
+    where they span.
+    """
     import altair as alt
 
     goal = result.goals[0]
-    shown = sorted(done, key=lambda item: item.values[0] if item.values else 0.0, reverse=goal.goal == "maximize")
+    shown = sorted(
+        done,
+        key=lambda item: item.values[0] if item.values else 0.0,
+        reverse=goal.goal == "maximize",
+    )
     rows: list[dict[str, Any]] = []
     axes = {name: [_text(item.params.get(name)) for item in shown[:_MOST_LINES]] for name in names}
     axes[goal.name] = [item.values[0] if item.values else None for item in shown[:_MOST_LINES]]
     places = {name: _places(values) for name, values in axes.items()}
     for index, item in enumerate(shown[:_MOST_LINES]):
         for name, values in axes.items():
-            row = {"trial": item.number, "axis": name, "place": places[name][index], "shown": str(values[index])}
+            row = {
+                "trial": item.number,
+                "axis": name,
+                "place": places[name][index],
+                "shown": str(values[index]),
+            }
             rows.append({**row, "value": item.values[0] if item.values else None})
-    colour = alt.Color("value:Q", title=goal.name, scale=alt.Scale(scheme="viridis", reverse=goal.goal == "maximize"))
+    colour = alt.Color(
+        "value:Q",
+        title=goal.name,
+        scale=alt.Scale(scheme="viridis", reverse=goal.goal == "maximize"),
+    )
     x = alt.X("axis:N", sort=list(axes), title=None, axis=alt.Axis(labelAngle=-20, labelLimit=300))
-    y = alt.Y("place:Q", title="from the smallest to the largest value", axis=alt.Axis(labels=False, ticks=False))
+    y = alt.Y(
+        "place:Q",
+        title="from the smallest to the largest value",
+        axis=alt.Axis(labels=False, ticks=False),
+    )
     tips = ["trial:N", "axis:N", "shown:N", "value:Q"]
     lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=25))
     lines = lines.encode(x=x, y=y, color=colour, detail="trial:N", tooltip=tips)
@@ -166,8 +197,14 @@ def _ends(name: str, values: Sequence[Any], places: Sequence[float]) -> list[dic
     """What stands beside an axis: its smallest and largest number, or every word."""
     known = {place: value for place, value in zip(places, values, strict=True) if value is not None}
     wanted = {min(known), max(known)} if _is_number(list(known.values())) else set(known)
-    texts = {place: short(known[place]) if isinstance(known[place], float) else str(known[place]) for place in wanted}
-    return [{"axis": name, "place": place, "shown": text[:_LONGEST]} for place, text in sorted(texts.items())]
+    texts = {
+        place: short(known[place]) if isinstance(known[place], float) else str(known[place])
+        for place in wanted
+    }
+    return [
+        {"axis": name, "place": place, "shown": text[:_LONGEST]}
+        for place, text in sorted(texts.items())
+    ]
 
 
 def _places(values: Sequence[Any]) -> list[float]:
@@ -179,7 +216,10 @@ def _places(values: Sequence[Any]) -> list[float]:
     log = min(known) > 0 and max(known) / min(known) > 20
     low, high = (math.log(min(known)), math.log(max(known))) if log else (min(known), max(known))
     spread = (high - low) or 1.0
-    return [((math.log(value) if log else value) - low) / spread if value is not None else 0.0 for value in values]
+    return [
+        ((math.log(value) if log else value) - low) / spread if value is not None else 0.0
+        for value in values
+    ]
 
 
 def _slices(result: TuneResult, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
@@ -191,19 +231,32 @@ def _slices(result: TuneResult, trials: Sequence[TuneTrial], names: Sequence[str
     for item in trials:
         if item.values:
             params = {_field(name): _text(value) for name, value in item.params.items()}
-            rows.append({"trial": item.number, "value": item.values[0], "state": item.state, **params})
+            rows.append(
+                {"trial": item.number, "value": item.values[0], "state": item.state, **params}
+            )
     y = alt.Y("value:Q", title=goal.name, scale=_scale([row["value"] for row in rows]))
     plots = []
     for name in names:
         values = [row[_field(name)] for row in rows if row.get(_field(name)) is not None]
         number = _is_number(values)
         x = (
-            alt.X(f"{_field(name)}:Q", title=name, scale=_scale(values), axis=alt.Axis(tickCount=4, labelSeparation=8))
+            alt.X(
+                f"{_field(name)}:Q",
+                title=name,
+                scale=_scale(values),
+                axis=alt.Axis(tickCount=4, labelSeparation=8),
+            )
             if number
-            else alt.X(f"{_field(name)}:N", title=name, axis=alt.Axis(labelLimit=160, labelAngle=-30))
+            else alt.X(
+                f"{_field(name)}:N", title=name, axis=alt.Axis(labelLimit=160, labelAngle=-30)
+            )
         )
         tips = ["trial:Q", "value:Q", f"{_field(name)}:{'Q' if number else 'N'}"]
-        plot = _base(rows).mark_point(filled=True, size=40).encode(x=x, y=y, tooltip=tips, **_state_encodings())
+        plot = (
+            _base(rows)
+            .mark_point(filled=True, size=40)
+            .encode(x=x, y=y, tooltip=tips, **_state_encodings())
+        )
         plots.append(plot.properties(width=_SLICE, height=_SLICE))
     return alt.concat(*plots, columns=3)
 
@@ -214,7 +267,12 @@ def _pareto(result: TuneResult, done: Sequence[TuneTrial], search: TuneSearch) -
 
     first, second = result.goals[:2]
     rows = [
-        {"trial": item.number, "a": item.values[0], "b": item.values[1], "front": item.number in search.pareto}
+        {
+            "trial": item.number,
+            "a": item.values[0],
+            "b": item.values[1],
+            "front": item.number in search.pareto,
+        }
         for item in done
         if item.values
     ]
@@ -226,8 +284,16 @@ def _pareto(result: TuneResult, done: Sequence[TuneTrial], search: TuneSearch) -
         .encode(
             x=x,
             y=y,
-            color=alt.Color("front:N", title="on the front", scale=alt.Scale(domain=[True, False], range=_COLOURS[:2])),
-            shape=alt.Shape("front:N", title="on the front", scale=alt.Scale(domain=[True, False], range=_SHAPES[:2])),
+            color=alt.Color(
+                "front:N",
+                title="on the front",
+                scale=alt.Scale(domain=[True, False], range=_COLOURS[:2]),
+            ),
+            shape=alt.Shape(
+                "front:N",
+                title="on the front",
+                scale=alt.Scale(domain=[True, False], range=_SHAPES[:2]),
+            ),
             tooltip=["trial:Q", "a:Q", "b:Q"],
         )
     )

@@ -16,7 +16,8 @@ from nncompare.store.atomic import write_text
 from nncompare.store.tune import TuneResult
 from nncompare.store.tune_folder import REPORT
 
-_STYLE = """body{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;margin:2em auto;max-width:64em;
+_STYLE = """body{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;
+margin:2em auto;max-width:64em;
 padding:0 1em;color:#111;background:#fff}
 pre{font-size:12px;line-height:1.35;overflow-x:auto}h2{margin-top:2em}figure{margin:1em 0}
 figcaption{font-weight:600;margin-bottom:.3em}"""
@@ -34,13 +35,16 @@ def to_html(result: TuneResult) -> str:
         for title, chart in charts(result, search).items():
             place = f"chart{len(specs)}"
             specs[place] = chart.to_dict()
-            parts.append(f'<figure><figcaption>{escape(title)}</figcaption><div id="{place}"></div></figure>')
+            parts.append(
+                f'<figure><figcaption>{escape(title)}</figcaption><div id="{place}"></div></figure>'
+            )
     code = _script(specs)
     # the libraries themselves, so that the file needs no network
     bundle = vl_convert.javascript_bundle(code) if specs else ""
     script = f"<script>{bundle.replace('</script', '<' + chr(92) + '/script')}</script>"
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(result.name)}: tune</title>'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(result.name)}:'
+        " tune</title>"
         f"<style>{_STYLE}</style></head><body><h1>{escape(result.name)}</h1><p><b>{escape(headline(result))}</b></p>"
         f"<pre>{escape(_text(result))}</pre>{''.join(parts)}{script}</body></html>\n"
     )
@@ -58,15 +62,21 @@ def write(result: TuneResult, folder: Path) -> Path:
 
 
 def fragment(result: TuneResult) -> str:
-    """The same for a notebook: tables and still pictures (SVG), without a script and without the page around them."""
+    """The same for a notebook: tables and still pictures (SVG), without a script and without the
+    page around them.
+    """
     import vl_convert
 
-    parts = [f'<div style="max-width:72em"><pre style="white-space:pre">{escape(_text(result))}</pre>']
+    parts = [
+        f'<div style="max-width:72em"><pre style="white-space:pre">{escape(_text(result))}</pre>'
+    ]
     for search in result.searches:
         for title, chart in charts(result, search).items():
             picture = vl_convert.vegalite_to_svg(chart.to_dict())
             caption = f"{search.runtime}: {title}" if len(result.searches) > 1 else title
-            parts.append(f"<figure><figcaption><b>{escape(caption)}</b></figcaption>{picture}</figure>")
+            parts.append(
+                f"<figure><figcaption><b>{escape(caption)}</b></figcaption>{picture}</figure>"
+            )
     return "".join(parts) + "</div>"
 
 
@@ -74,11 +84,16 @@ def _script(specs: dict[str, Any]) -> str:
     """Draws every picture into its place."""
     # a text of the user's must not end the script
     text = json.dumps(specs).replace("<", "\\u003c")
-    return f"const specs = {text};\nfor (const id in specs) vegaEmbed('#' + id, specs[id], {{actions: false}});\n"
+    return (
+        f"const specs = {text};\nfor (const id in specs) vegaEmbed('#' + id, specs[id], {{actions:"
+        " false});\n"
+    )
 
 
 def _text(result: TuneResult) -> str:
-    console = Console(file=io.StringIO(), width=_TEXT_WIDTH, color_system=None, force_terminal=False, _environ={})
+    console = Console(
+        file=io.StringIO(), width=_TEXT_WIDTH, color_system=None, force_terminal=False, _environ={}
+    )
     with console.capture() as capture:
         console.print(tune_report(result))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -1,4 +1,6 @@
-"""The live display of a search: a table of trials with the best so far; on a pipe one plain line a trial."""
+"""The live display of a search: a table of trials with the best so far; on a pipe one plain line a
+trial.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,11 @@ class TuneProgress:
     ):
         self._console, self._goals, self._quiet, self._clock = console, tuple(goals), quiet, clock
         self._verbose = verbose
-        self._live = Live(console=console, transient=True, refresh_per_second=4) if live and not quiet else None
+        self._live = (
+            Live(console=console, transient=True, refresh_per_second=4)
+            if live and not quiet
+            else None
+        )
         self._rows: list[_Row] = []
         self._under: dict[int, _Row] = {}
         self._runtime, self._total, self._done, self._here = "", 0, 0, 0
@@ -85,7 +91,10 @@ class TuneProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
             self._live.stop()
@@ -98,10 +107,14 @@ class TuneProgress:
         self._draw()
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:  # noqa: ARG002
-        self._under[number] = _Row(number, "starts", "", params_text(params, brief=self._live is not None))
+        self._under[number] = _Row(
+            number, "starts", "", params_text(params, brief=self._live is not None)
+        )
         self._draw()
 
-    def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None:
+    def trial_epoch(
+        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
+    ) -> None:
         row = self._under.get(number)
         if row is not None:
             row.what = f"epoch {epoch}/{epochs}"
@@ -117,20 +130,32 @@ class TuneProgress:
         value = "" if not done.values else ", ".join(numbers.short(item) for item in done.values)
         best = self._is_best(done)
         brief = self._live is not None
-        row = _Row(done.number, _words(done, brief=brief), value, params_text(done.params, brief=brief), best=best)
+        row = _Row(
+            done.number,
+            _words(done, brief=brief),
+            value,
+            params_text(done.params, brief=brief),
+            best=best,
+        )
         row.seconds = numbers.duration(done.seconds)
         self._rows = [*self._rows, row][-SHOWN:]
         if self._live is None:
             figures = f" {self._goals[0].name} {value}" if value else ""
             mark = ", best so far" if best else ""
             mark = mark or ("" if self._best is None else f", best {numbers.short(self._best[0])}")
-            head = f"{runtime}: trial {done.number} ({self._done} of {self._total}) {row.what}{figures}{mark}"
+            head = (
+                f"{runtime}: trial {done.number} ({self._done} of {self._total})"
+                f" {row.what}{figures}{mark}"
+            )
             self._line(f"{head}, {row.seconds}: {row.params}{self._left()}")
         self._draw()
 
     def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None:
         value = numbers.short(row.values[0]) if row.values else row.reason or row.status
-        self._line(f"confirmation {place} of {total}: trial {row.trial} on {row.runtime} with seed {row.seed}: {value}")
+        self._line(
+            f"confirmation {place} of {total}: trial {row.trial} on {row.runtime} with seed"
+            f" {row.seed}: {value}"
+        )
 
     def say(self, text: str) -> None:
         self._line(text)
@@ -161,19 +186,31 @@ class TuneProgress:
         heads = ("trial", "", self._goals[0].name, "time", "parameters")
         shown = [*self._rows, *self._under.values()]
         lines = [
-            (str(row.number), row.what, f"{row.value}{' *' if row.best else '  '}", row.seconds, row.params)
+            (
+                str(row.number),
+                row.what,
+                f"{row.value}{' *' if row.best else '  '}",
+                row.seconds,
+                row.params,
+            )
             for row in shown
         ]
         widths = [max(len(line[k]) for line in (heads, *lines)) for k in range(4)]
         # only the parameters are cut where a terminal is narrow, and never a number
         room = self._console.width - sum(widths) - _GAP * len(widths)
         columns = 5 if room >= _LEAST else 4
-        for head, right in list(zip(heads, (True, False, True, True, False), strict=True))[:columns]:
+        for head, right in list(zip(heads, (True, False, True, True, False), strict=True))[
+            :columns
+        ]:
             table.add_column(Text(head), justify="right" if right else "left", no_wrap=True)
         for row, line in zip(shown, lines, strict=True):
             cells = (*line[:4], _cut(line[4], room))[:columns]
             table.add_row(*(Text(printable(cell), "bold" if row.best else "") for cell in cells))
-        best = "" if self._best is None else f", best {numbers.short(self._best[0])} in trial {self._best[1]} *"
+        best = (
+            ""
+            if self._best is None
+            else f", best {numbers.short(self._best[0])} in trial {self._best[1]} *"
+        )
         head = f"{self._runtime}: {self._done} of {self._total} trials{best}{self._left()}"
         return Group(Text(head, "bold"), table)
 
@@ -186,7 +223,9 @@ def _words(done: Ended, *, brief: bool) -> str:
     if done.state == "failed" and brief:
         return f"failed: {done.status}"
     if done.state == "failed":
-        return f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
+        return (
+            f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
+        )
     return done.state
 
 
@@ -198,7 +237,8 @@ def params_text(params: Mapping[str, Any], *, brief: bool = False) -> str:
     """``model.dropout=0.3  train.optimizer.lr=0.001234``.
 
     Args:
-        brief: with no more of each path than tells it from the others: ``dropout=0.3  lr=0.001234``.
+        brief: with no more of each path than tells it from the others:
+            ``dropout=0.3  lr=0.001234``.
     """
     names = _endings(list(params)) if brief else dict(zip(params, params, strict=True))
     return "  ".join(f"{names[name]}={_value(value)}" for name, value in params.items())
@@ -212,7 +252,11 @@ def _endings(paths: Sequence[str]) -> dict[str, str]:
         endings = [".".join(parts[k:]) for k in range(len(parts) - 1, -1, -1)]
         others = [other for other in paths if other != path]
         found[path] = next(
-            (end for end in endings if not end[0].isdigit() and not any(f".{o}".endswith(f".{end}") for o in others)),
+            (
+                end
+                for end in endings
+                if not end[0].isdigit() and not any(f".{o}".endswith(f".{end}") for o in others)
+            ),
             path,
         )
     return found
@@ -222,4 +266,6 @@ def _value(value: Any) -> str:
     """Lists and mappings come as the JSON that Optuna stores."""
     if isinstance(value, float):
         return numbers.short(value)
-    return value.replace('"', "") if isinstance(value, str) and value[:1] in ("[", "{") else str(value)
+    return (
+        value.replace('"', "") if isinstance(value, str) and value[:1] in ("[", "{") else str(value)
+    )

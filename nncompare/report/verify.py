@@ -1,4 +1,6 @@
-"""The report of a parity check: the verdict in one line, where and why runtimes part, the worst figures and gates."""
+"""The report of a parity check: the verdict in one line, where and why runtimes part, the worst
+figures and gates.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,13 @@ def verdict(result: VerifyResult) -> str:
 def _head(result: VerifyResult) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {headline.describe(result.experiment, parameters=None)}", style="not bold")
-    style = {"certified": "bold green", "failed": "bold red", "not_comparable": "bold yellow"}[result.status]
-    how = f"{result.steps} training steps on one thread, checked in {numbers.duration(result.seconds)}."
+    style = {"certified": "bold green", "failed": "bold red", "not_comparable": "bold yellow"}[
+        result.status
+    ]
+    how = (
+        f"{result.steps} training steps on one thread, checked in"
+        f" {numbers.duration(result.seconds)}."
+    )
     if any(check.dtype == "float32" for check in result.checks):
         how += " Float64 decides; float32 is held to its own rounding."
     return Group(name, Text(), Text(verdict(result), style=style), Text(how))
@@ -80,9 +87,17 @@ def _findings(findings: Sequence[ParityFinding]) -> Group:
     for finding in findings:
         step = f", step {finding.step}" if finding.step is not None else ""
         where = f" of {finding.layer}" if finding.layer else ""
-        size = "cannot be compared" if finding.worst is None else f"off by {finding.worst:.1e}, gate {finding.gate:.0e}"
+        size = (
+            "cannot be compared"
+            if finding.worst is None
+            else f"off by {finding.worst:.1e}, gate {finding.gate:.0e}"
+        )
         text = Text(f"{finding.quantity}{where}{step}: {size} ({finding.dtype})")
-        text.append(f"\nlooks like: {finding.looks_like}" if finding.looks_like else "\nno known mistake gives this")
+        text.append(
+            f"\nlooks like: {finding.looks_like}"
+            if finding.looks_like
+            else "\nno known mistake gives this"
+        )
         grid.add_row(Text(f"  {finding.runtime}", style="bold"), text)
     return Group(section("Where it parts"), grid)
 
@@ -93,13 +108,18 @@ def _absent(result: VerifyResult) -> Group:
         if row.status != "ok":
             text = Text(f"{row.status}: {printable(row.reason or 'no reason was given')}")
             if row.log:
-                text.append("\n" + "\n".join(f"| {line}" for line in printable(row.log).splitlines()), style="dim")
+                text.append(
+                    "\n" + "\n".join(f"| {line}" for line in printable(row.log).splitlines()),
+                    style="dim",
+                )
             grid.add_row(Text(f"  {row.runtime}"), text)
     return Group(section("Could not be checked"), grid)
 
 
 def _table(title: str, checks: Sequence[ParityCheck], *, pairs: bool) -> Group:
-    """One row a quantity, one column a runtime or a pair of them. A figure beyond its gate has a mark beside it."""
+    """One row a quantity, one column a runtime or a pair of them. A figure beyond its gate has a
+    mark beside it.
+    """
     columns = list(dict.fromkeys(_column(check, pairs) for check in checks))
     rows = list(dict.fromkeys((check.quantity, "" if pairs else check.against) for check in checks))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
@@ -134,7 +154,9 @@ def _figure(check: ParityCheck | None) -> Text:
 
 
 def _changes(changes: Sequence[Change]) -> Group:
-    """The runtimes one below the other, each change with its sizes and, under it, what it looks like."""
+    """The runtimes one below the other, each change with its sizes and, under it, what it looks
+    like.
+    """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("what", overflow="fold")
     for head in ("first step", "end"):
@@ -143,23 +165,34 @@ def _changes(changes: Sequence[Change]) -> Group:
     for runtime in dict.fromkeys(change.runtime for change in changes):
         table.add_row(Text(runtime, style="bold"))
         for change in (change for change in changes if change.runtime == runtime):
-            sizes = ("n/a" if size is None else f"{size:.1e}" for size in (change.at_start, change.at_end))
+            sizes = (
+                "n/a" if size is None else f"{size:.1e}"
+                for size in (change.at_start, change.at_end)
+            )
             what = f"{change.layer}: {change.quantity}" if change.layer else change.quantity
             table.add_row(Padding(Text(what), (0, 0, 0, 2)), *sizes, change.unit[:3] + ".")
             if change.looks_like:
                 table.add_row(Padding(Text(change.looks_like, style="dim"), (0, 0, 0, 4)))
-    return Group(section("What the frameworks' own defaults change, against the aligned form of the same"), table)
+    return Group(
+        section("What the frameworks' own defaults change, against the aligned form of the same"),
+        table,
+    )
 
 
 def _notes(result: VerifyResult, folder: Path | None) -> Group:
     grid = grid_of_texts()
-    versions = {f"{name} {version}" for row in result.runtimes for name, version in row.versions.items()}
+    versions = {
+        f"{name} {version}" for row in result.runtimes for name, version in row.versions.items()
+    }
     texts = [
         ("marks", "! leaves its gate" if any(not check.passed for check in result.checks) else ""),
         ("dead", f"{', '.join(result.dead)}: no gradient, judged apart" if result.dead else ""),
         ("compared", _limit(result)),
         ("versions", ", ".join(sorted(versions))),
-        ("weights", f"SHA-256 {result.hashes.weights[:16]}…; batch order {result.hashes.order[:16]}…"),
+        (
+            "weights",
+            f"SHA-256 {result.hashes.weights[:16]}…; batch order {result.hashes.order[:16]}…",
+        ),
         ("stored in" if folder else "id", str(folder or result.id)),
     ]
     for title, text in texts:

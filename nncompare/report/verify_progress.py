@@ -20,7 +20,8 @@ EVERY_S = 2.0
 
 
 class VerifyProgress:
-    """Says what every worker does and how far it is. Fulfils ``studies.verify.Watcher``; called from several threads.
+    """Says what every worker does and how far it is. Fulfils ``studies.verify.Watcher``; called
+    from several threads.
 
     Args:
         console: on standard error.
@@ -30,7 +31,12 @@ class VerifyProgress:
     """
 
     def __init__(
-        self, console: Console, *, quiet: bool = False, live: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        *,
+        quiet: bool = False,
+        live: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._console, self._quiet, self._clock = console, quiet, clock
         self._live = _bars(console) if live and not quiet else None
@@ -44,7 +50,10 @@ class VerifyProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
             self._live.stop()
@@ -64,7 +73,11 @@ class VerifyProgress:
         elif kind == "progress":
             done, of = int(message["done"]), int(message["of"])
             counted = message["what"] == "trajectory"
-            self._say(runtime, f"{message['what']}, step {done} of {of}" if counted else message["what"], done / of)
+            self._say(
+                runtime,
+                f"{message['what']}, step {done} of {of}" if counted else message["what"],
+                done / of,
+            )
 
     def ended(self, label: str, outcome: Outcome) -> None:
         reason = f": {printable(outcome.reason)}" if outcome.reason else ""

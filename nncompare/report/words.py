@@ -12,7 +12,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def printable(text: str) -> str:
     """Without escape sequences and control characters; line ends stay, tabs become spaces.
 
-    A framework's log must not be able to move the cursor of the user's terminal or to colour a pipe.
+    A framework's log must not be able to move the cursor of the user's terminal or to colour a
+    pipe.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").expandtabs()
     return _CONTROLS.sub("", _ESCAPES.sub("", lines))

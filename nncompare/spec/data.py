@@ -24,7 +24,8 @@ class Signature:
     Args:
         input: one example.
         outputs: classes, 1 for ``binary``, or regression values.
-        per_step: True if there is one target for every step, so that the model gives ``(T, outputs)``.
+        per_step: True if there is one target for every step, so that the model gives ``(T,
+            outputs)``.
     """
 
     input: TensorSpec
@@ -58,7 +59,8 @@ class Mnist(_Data, _Normalized):
     title: ClassVar[str] = "handwritten digits, 60,000 + 10,000 images 28x28 (LeCun et al. 1998)"
     name: Literal["mnist"]
     path: str | None = None
-    """Folder with the four IDX files; default: NNCOMPARE_DATA_DIR, then the cache, then a download."""
+    """Folder with the four IDX files; default: NNCOMPARE_DATA_DIR, then the cache, then a download.
+    """
 
 
 class MnistRows(Mnist):
@@ -86,7 +88,9 @@ class BreastCancer(_Tested, _Normalized):
 
 class Diabetes(_Tested, _Normalized):
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    title: ClassVar[str] = "442 patients, 10 features, disease progression (target standardized), from scikit-learn"
+    title: ClassVar[str] = (
+        "442 patients, 10 features, disease progression (target standardized), from scikit-learn"
+    )
     name: Literal["diabetes"]
 
 
@@ -105,17 +109,23 @@ class Text(_Data):
     title: ClassVar[str] = "the next character at every position of a window of a text file"
     name: Literal["text"]
     path: str | None = None
-    """A UTF-8 text file; default: tinyshakespeare from NNCOMPARE_DATA_DIR, the cache, or a download."""
+    """A UTF-8 text file; default: tinyshakespeare from NNCOMPARE_DATA_DIR, the cache, or a
+    download.
+    """
     window: int = Field(default=64, gt=0)
     stride: int | None = Field(default=None, gt=0)
-    """Characters between the starts of two windows; default: the window, so that they do not overlap."""
+    """Characters between the starts of two windows; default: the window, so that they do not
+    overlap.
+    """
     test: Fraction = 0.1
     """Share at the end of the text held back as the test set; validation is the part before it."""
 
 
 class Adding(_Tested):
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    title: ClassVar[str] = "the adding problem (Hochreiter and Schmidhuber 1997): sum of two marked numbers"
+    title: ClassVar[str] = (
+        "the adding problem (Hochreiter and Schmidhuber 1997): sum of two marked numbers"
+    )
     name: Literal["adding"]
     length: int = Field(default=50, gt=1)
     examples: int = Field(default=10_000, gt=10)
@@ -133,7 +143,16 @@ class Random(_Tested):
 
 
 AnyData = Annotated[
-    Mnist | MnistRows | Digits | DigitsRows | BreastCancer | Diabetes | Pattern | Text | Adding | Random,
+    Mnist
+    | MnistRows
+    | Digits
+    | DigitsRows
+    | BreastCancer
+    | Diabetes
+    | Pattern
+    | Text
+    | Adding
+    | Random,
     Field(discriminator="name"),
 ]
 

@@ -1,8 +1,8 @@
 """From a file's bytes to a tree of values: YAML 1.2, with every key and value's position.
 
-The parser's events are read one by one, so that a hostile file (aliases that multiply, thousands of nested
-lists, megabytes) is refused before it is built. Nothing but text, numbers, true, false, null, lists and mappings
-comes out: tags that would construct objects are refused.
+The parser's events are read one by one, so that a hostile file (aliases that multiply, thousands of
+nested lists, megabytes) is refused before it is built. Nothing but text, numbers, true, false,
+null, lists and mappings comes out: tags that would construct objects are refused.
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ _PLAIN_WORDS = {
     r"found character '\t' that cannot start any token": "a tab cannot indent; use spaces",
     "found unexpected end of stream": "the quote that was opened is never closed",
     "mapping values are not allowed here": (
-        "a second ': ' on one line; put quotes around text that holds a colon, or check the indentation"
+        "a second ': ' on one line; put quotes around text that holds a colon, or check the"
+        " indentation"
     ),
-    "expected <block end>, but found '<block mapping start>'": "this line's indentation fits no line above it",
+    "expected <block end>, but found '<block mapping start>'": (
+        "this line's indentation fits no line above it"
+    ),
     "could not find expected ':'": "this is neither 'key: value' nor an item '- value'",
 }
 
@@ -75,7 +78,8 @@ def read_file(path: Path) -> str:
     """The text of an experiment file.
 
     Raises:
-        ConfigError: missing (with near names), a folder, unreadable, over ``LIMIT_BYTES``, or not UTF-8 text.
+        ConfigError: missing (with near names), a folder, unreadable, over ``LIMIT_BYTES``, or not
+            UTF-8 text.
     """
     source = str(path)
 
@@ -103,7 +107,12 @@ def _decode(data: bytes, source: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
+        column = (
+            len(
+                data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")
+            )
+            + 1
+        )
         message = f"not a text file in UTF-8: byte 0x{data[error.start]:02x}"
         raise ConfigError([Origin(source, line, column).problem((), message)]) from None
     strange = _NOT_TEXT.search(text)
@@ -117,13 +126,17 @@ def _decode(data: bytes, source: str) -> str:
 
 def _near(path: Path) -> str:
     try:
-        names = sorted(item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml"))[:1000]
+        names = sorted(
+            item.name for item in path.parent.iterdir() if item.suffix in (".yaml", ".yml")
+        )[:1000]
     except OSError:
         return f"; the folder {path.parent} does not exist either"
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if f"{path.name}.yaml" in names:
         near = [f"{path.name}.yaml"]
-    return f"; did you mean {' or '.join(str(path.parent / name) for name in near)}?" if near else ""
+    return (
+        f"; did you mean {' or '.join(str(path.parent / name) for name in near)}?" if near else ""
+    )
 
 
 def _files_in(path: Path) -> str:
@@ -171,7 +184,13 @@ class _Builder:
         mark = error.problem_mark or error.context_mark
         said = " ".join(str(error.problem or error.context or error).split())
         message = "not YAML: " + _PLAIN_WORDS.get(said, said)
-        if error.context_mark and error.context and mark and error.context_mark.line != mark.line and self.with_lines:
+        if (
+            error.context_mark
+            and error.context
+            and mark
+            and error.context_mark.line != mark.line
+            and self.with_lines
+        ):
             message += f" ({error.context} that begins on line {error.context_mark.line + 1})"
         if not self.with_lines or mark is None:
             return Origin(self.source).problem((), message)
@@ -211,7 +230,11 @@ class _Builder:
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         self._check_tag(event, path)
-        node = self._scalar(event, path) if isinstance(event, ScalarEvent) else self._collection(event, path, depth)
+        node = (
+            self._scalar(event, path)
+            if isinstance(event, ScalarEvent)
+            else self._collection(event, path, depth)
+        )
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
@@ -219,11 +242,17 @@ class _Builder:
     def _counted(self, event: Any, values: int) -> None:
         self.count += values
         if self.count > LIMIT_VALUES:
-            raise self._stop(event, (), f"more than {LIMIT_VALUES} values, aliases counted as often as they are used")
+            raise self._stop(
+                event,
+                (),
+                f"more than {LIMIT_VALUES} values, aliases counted as often as they are used",
+            )
 
     def _alias(self, event: Any, path: tuple[Part, ...]) -> Node:
         if event.anchor not in self.anchors:
-            raise self._stop(event, path, f"*{event.anchor} refers to an anchor that is not defined above it")
+            raise self._stop(
+                event, path, f"*{event.anchor} refers to an anchor that is not defined above it"
+            )
         node = self.anchors[event.anchor]
         if node is None:
             raise self._stop(event, path, f"*{event.anchor} contains itself")
@@ -231,11 +260,22 @@ class _Builder:
         return node
 
     def _check_tag(self, event: Any, path: tuple[Part, ...]) -> None:
-        kind = "scalar" if isinstance(event, ScalarEvent) else "map" if isinstance(event, MappingStartEvent) else "seq"
+        kind = (
+            "scalar"
+            if isinstance(event, ScalarEvent)
+            else "map"
+            if isinstance(event, MappingStartEvent)
+            else "seq"
+        )
         if event.tag is not None and event.tag not in KNOWN_TAGS[kind]:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
-            message = f"the tag {shown[:60]} is not allowed here: values are text, numbers, true, false, null"
-            self.problems.append(self._origin(event.start_mark).problem(path, message + ", lists and mappings"))
+            message = (
+                f"the tag {shown[:60]} is not allowed here: values are text, numbers, true, false,"
+                " null"
+            )
+            self.problems.append(
+                self._origin(event.start_mark).problem(path, message + ", lists and mappings")
+            )
             self.spoilt.add(dotted(path))
 
     def _scalar(self, event: Any, path: tuple[Part, ...]) -> Node:
@@ -270,7 +310,9 @@ class _Builder:
             if key in children:
                 first = children[key].key
                 where = f" on line {first.line}" if first is not None and first.line else ""
-                self.problems.append(at.problem((*path, key), f"the key {key!r} stands here twice, first{where}"))
+                self.problems.append(
+                    at.problem((*path, key), f"the key {key!r} stands here twice, first{where}")
+                )
                 continue
             children[key] = node
         return children
@@ -280,7 +322,9 @@ class _Builder:
         if isinstance(event, ScalarEvent):
             node = self._node(event, path, depth)
             if event.value == "<<" and event.implicit[0]:
-                self.problems.append(at.problem((*path, "<<"), "merge keys are YAML 1.1; write the keys out"))
+                self.problems.append(
+                    at.problem((*path, "<<"), "merge keys are YAML 1.1; write the keys out")
+                )
                 return None
             if isinstance(node.value, str):
                 return node.value

@@ -20,9 +20,9 @@ _WORD = re.compile(r"[A-Za-z0-9_./]([\w ./:+-]*[\w./+-])?", re.ASCII)
 def to_mapping(experiment: Experiment) -> dict[str, Any]:
     """The experiment with every default written out, as JSON and YAML know it.
 
-    A key is left out where it is null and null is its default, so that nothing is lost: ``pool: null`` stays. In the
-    native convention model and optimizer keep open what the file leaves open: there a default that is written out
-    would win over the framework's own.
+    A key is left out where it is null and null is its default, so that nothing is lost: ``pool:
+    null`` stays. In the native convention model and optimizer keep open what the file leaves open:
+    there a default that is written out would win over the framework's own.
     """
     found = _mapping(experiment)
     if experiment.train.convention == "native":
@@ -32,11 +32,16 @@ def to_mapping(experiment: Experiment) -> dict[str, Any]:
 
 
 def as_given(model: BaseModel) -> dict[str, Any]:
-    """Only what was given, null included, and the words that choose between classes; reading it back gives an equal
-    object that leaves the same open."""
+    """Only what was given, null included, and the words that choose between classes; reading it
+    back gives an equal object that leaves the same open.
+    """
     chosen = tag(type(model))
     first = [chosen[0]] if chosen else []
-    given = [name for name in type(model).model_fields if name in model.model_fields_set and name not in first]
+    given = [
+        name
+        for name in type(model).model_fields
+        if name in model.model_fields_set and name not in first
+    ]
     return {name: _plain(getattr(model, name), as_given) for name in (*first, *given)}
 
 
@@ -66,7 +71,8 @@ class _Representer(SafeRepresenter):
     """Puts quotes around text that is not a plain word."""
 
     def represent_text(self, value: str) -> Any:
-        # in a flow mapping a key such as ?x is written bare by the emitter and read as something else
+        # in a flow mapping a key such as ?x is written bare by the emitter and read as something
+        # else
         style = None if _WORD.fullmatch(value) else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -16,7 +16,9 @@ from nncompare.spec.tune import Tune
 
 RUNTIMES = ("torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla")
 """The names that ``backends`` and ``-b`` take; ``backends.catalog`` says what each needs."""
-RuntimeName = Literal["torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla"]
+RuntimeName = Literal[
+    "torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla"
+]
 DeviceName = Literal["auto", "cpu", "gpu", "tpu"]
 
 
@@ -30,7 +32,9 @@ class Measure(Frozen):
     threads: Annotated[int, Field(gt=0)] | None = None
     """CPU threads per runtime; null: all that this process may use."""
     parity: Literal["quick", "full", "off"] = "quick"
-    """``quick``: forward pass, gradients and 10 steps are compared after the training; ``full``: all of ``verify``."""
+    """``quick``: forward pass, gradients and 10 steps are compared after the training; ``full``:
+    all of ``verify``.
+    """
     timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     """Longest time that one runtime may take."""
 
@@ -79,8 +83,8 @@ class Experiment(Frozen):
         wanted = (*steps, signature.outputs)
         if model.output.shape != wanted:
             raise ShapeError(
-                f"the last layer gives {model.output}, but task {self.task} on {self.data.name} needs {wanted}; "
-                f"end the list with {{type: dense, units: {signature.outputs}}}",
+                f"the last layer gives {model.output}, but task {self.task} on {self.data.name}"
+                f" needs {wanted}; end the list with {{type: dense, units: {signature.outputs}}}",
                 path="model.layers" if self.model.family == "layers" else "model",
             )
 

@@ -1,6 +1,7 @@
 """A formula of one variable as a small frozen tree. Knows no framework, no NumPy, no SymPy.
 
-``evaluate`` walks the tree with an arithmetic: NumPy arrays, numbers of high precision, SymPy expressions and each
+``evaluate`` walks the tree with an arithmetic: NumPy arrays, numbers of high precision, SymPy
+    expressions and each
 framework's tensors all go through this one walk, so that a formula means the same everywhere.
 """
 
@@ -36,7 +37,8 @@ FUNCTIONS = {
 }
 """Functions of a formula, each with its meaning; every backend has all of them."""
 DERIVED = ("negative", "sign", "step")
-"""Further functions that a tree may hold: unary minus, and the derivatives of ``abs`` and ``relu``."""
+"""Further functions that a tree may hold: unary minus, and the derivatives of ``abs`` and ``relu``.
+"""
 
 T = TypeVar("T")
 
@@ -48,7 +50,9 @@ class Variable:
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it was written, exactly: ``0.1`` is one tenth, not the binary number next to it."""
+    """A number as it was written, exactly: ``0.1`` is one tenth, not the binary number next
+    to it.
+    """
 
     value: Fraction
 
@@ -107,9 +111,13 @@ def evaluate(expression: Expression, x: T, arithmetic: Arithmetic[T]) -> T:
     if isinstance(expression, Constant):
         return arithmetic.constant(expression.name)
     if isinstance(expression, Call):
-        return arithmetic.functions[expression.function](evaluate(expression.argument, x, arithmetic))
+        return arithmetic.functions[expression.function](
+            evaluate(expression.argument, x, arithmetic)
+        )
     left = evaluate(expression.left, x, arithmetic)
-    return arithmetic.operators[expression.operator](left, evaluate(expression.right, x, arithmetic))
+    return arithmetic.operators[expression.operator](
+        left, evaluate(expression.right, x, arithmetic)
+    )
 
 
 def nodes(expression: Expression) -> Iterator[Expression]:

@@ -59,7 +59,9 @@ class Family(Frozen):
     title: ClassVar[str]
 
     def layers_for(self, signature: Signature) -> list[Layer]:
-        """The layers that lead from ``signature.input`` to logits or values of ``signature.outputs``."""
+        """The layers that lead from ``signature.input`` to logits or values of
+        ``signature.outputs``.
+        """
         raise NotImplementedError
 
 
@@ -75,7 +77,9 @@ class _Common(Family):
         return [Dropout(rate=self.dropout)] if self.dropout else []
 
     def start(self) -> dict[str, Any]:
-        """How the layers' kernels start, if the file says it: what it leaves open stays open in the layers."""
+        """How the layers' kernels start, if the file says it: what it leaves open stays open in the
+        layers.
+        """
         return {} if self.leaves_open("initializer") else {"initializer": self.initializer}
 
     def head(self, signature: Signature) -> Layer:
@@ -90,7 +94,9 @@ def _repeat(hidden: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
 
 
 class Mlp(_Common):
-    """Dense layers with an activation between them. Images are flattened; tokens need ``embedding``."""
+    """Dense layers with an activation between them. Images are flattened; tokens need
+    ``embedding``.
+    """
 
     title: ClassVar[str] = "dense layers: hidden, depth, activation, dropout, batch_norm, embedding"
     family: Literal["mlp"]
@@ -104,7 +110,9 @@ class Mlp(_Common):
         found: list[Layer] = []
         if signature.input.is_tokens:
             if self.embedding is None:
-                raise ShapeError("the data are tokens: an mlp needs embedding: SIZE for them", field="embedding")
+                raise ShapeError(
+                    "the data are tokens: an mlp needs embedding: SIZE for them", field="embedding"
+                )
             found.append(Embedding(units=self.embedding))
         if len(signature.input.shape) > 1 or signature.input.is_tokens:
             found += [] if signature.per_step else [Flatten()]
@@ -118,7 +126,10 @@ class Mlp(_Common):
 class Cnn(_Common):
     """Blocks of convolution, activation and pooling, then dense layers."""
 
-    title: ClassVar[str] = "convolution blocks, then dense: filters, kernel, padding, pool, hidden, batch_norm, dropout"
+    title: ClassVar[str] = (
+        "convolution blocks, then dense: filters, kernel, padding, pool, hidden, batch_norm,"
+        " dropout"
+    )
     family: Literal["cnn"]
     filters: Sizes = Field(default=(16, 32), min_length=1)
     depth: Annotated[int, Field(gt=0)] | None = None
@@ -133,7 +144,9 @@ class Cnn(_Common):
 
     def layers_for(self, signature: Signature) -> list[Layer]:
         if len(signature.input.shape) != 3:
-            raise ShapeError(f"a cnn needs images (height, width, channels); the data give {signature.input}")
+            raise ShapeError(
+                f"a cnn needs images (height, width, channels); the data give {signature.input}"
+            )
         found: list[Layer] = []
         for filters in _repeat(self.filters, self.depth):
             found.append(
@@ -158,24 +171,32 @@ class Cnn(_Common):
 _CELLS: dict[str, type[Rnn] | type[Lstm] | type[Gru]] = {"rnn": Rnn, "lstm": Lstm, "gru": Gru}
 
 
-def _sequence_entry(signature: Signature, embedding: int | None, start: dict[str, Any], project: bool) -> list[Layer]:
+def _sequence_entry(
+    signature: Signature, embedding: int | None, start: dict[str, Any], project: bool
+) -> list[Layer]:
     """Tokens through an embedding; numbers as they are, or projected to ``embedding`` features."""
     if signature.input.is_tokens:
         if embedding is None:
-            raise ShapeError("the data are tokens: this model needs embedding: SIZE for them", field="embedding")
+            raise ShapeError(
+                "the data are tokens: this model needs embedding: SIZE for them", field="embedding"
+            )
         return [Embedding(units=embedding)]
     if len(signature.input.shape) != 2:
         raise ShapeError(
-            f"this family needs sequences (steps, features) or tokens; the data give {signature.input}; "
-            "mnist_rows and digits_rows give an image as a sequence of rows"
+            "this family needs sequences (steps, features) or tokens; the data give"
+            f" {signature.input}; mnist_rows and digits_rows give an image as a sequence of rows"
         )
     return [Dense(units=embedding, **start)] if project and embedding else []
 
 
 class Recurrent(_Common):
-    """Stacked recurrent layers, then a dense head on the last step (or on every step if the data ask for it)."""
+    """Stacked recurrent layers, then a dense head on the last step (or on every step if the data
+    ask for it).
+    """
 
-    title: ClassVar[str] = "recurrent layers: cell (rnn, lstm, gru), hidden, depth, embedding, dropout"
+    title: ClassVar[str] = (
+        "recurrent layers: cell (rnn, lstm, gru), hidden, depth, embedding, dropout"
+    )
     family: Literal["rnn"]
     cell: Literal["rnn", "lstm", "gru"] = "lstm"
     hidden: Units = 64
@@ -193,13 +214,17 @@ class Recurrent(_Common):
 
 
 class AttentionFamily(_Common):
-    """Embedding, positions, self-attention blocks and a head; with ``feed_forward`` a small transformer.
+    """Embedding, positions, self-attention blocks and a head; with ``feed_forward`` a small
+    transformer.
 
-    Without ``feed_forward`` a block is the attention alone. With it a block is the pre-norm transformer block of
-    Xiong et al. 2020: ``x + attention(norm(x))``, then ``x + ff(norm(x))``, and a last norm before the head.
+    Without ``feed_forward`` a block is the attention alone. With it a block is the pre-norm
+    transformer block of Xiong et al. 2020: ``x + attention(norm(x))``, then ``x + ff(norm(x))``,
+    and a last norm before the head.
     """
 
-    title: ClassVar[str] = "self-attention blocks: embedding, heads, depth, causal, positions, feed_forward, readout"
+    title: ClassVar[str] = (
+        "self-attention blocks: embedding, heads, depth, causal, positions, feed_forward, readout"
+    )
     family: Literal["attention"]
     activation: ActivationName = "gelu"
     embedding: Units = 32
@@ -229,7 +254,8 @@ class AttentionFamily(_Common):
             return [attention, *self.drop()]
         widen = Dense(units=self.feed_forward, **self.start())
         narrow = Dense(units=self.embedding, **self.start())
-        # pydantic has checked these instances once; model_construct would skip the second check, not the first
+        # pydantic has checked these instances once; model_construct would skip the second check,
+        # not the first
         mix: tuple[Any, ...] = (LayerNorm(), attention, *self.drop())
         feed: tuple[Any, ...] = (LayerNorm(), widen, self.act(), narrow, *self.drop())
         return [Residual(layers=mix), Residual(layers=feed)]
@@ -238,7 +264,9 @@ class AttentionFamily(_Common):
 class LayerList(Family):
     """An explicit list of layers, head included: the last layer gives the logits."""
 
-    title: ClassVar[str] = "an explicit list: layers: [{type: dense, units: 64}, {type: relu}, ...], head included"
+    title: ClassVar[str] = (
+        "an explicit list: layers: [{type: dense, units: 64}, {type: relu}, ...], head included"
+    )
     family: Literal["layers"] = "layers"
     layers: tuple[AnyLayer, ...] = Field(min_length=1)
 

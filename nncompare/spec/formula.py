@@ -1,8 +1,8 @@
 """Reads a formula such as ``x**3 + 2*x**2`` into a tree.
 
-The text is parsed by Python's ``ast`` and never executed; what is not on the short list of names, numbers, operators
-and functions is refused with its position. Numbers, exponents, length and depth are limited before anything is
-computed with them, so that ``9**9**9`` costs nothing.
+The text is parsed by Python's ``ast`` and never executed; what is not on the short list of names,
+numbers, operators and functions is refused with its position. Numbers, exponents, length and depth
+are limited before anything is computed with them, so that ``9**9**9`` costs nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from difflib import get_close_matches
 from fractions import Fraction
 
 from nncompare.errors import ConfigError, Problem
-from nncompare.spec.expression import CONSTANTS, FUNCTIONS, Binary, Call, Constant, Expression, Number, Variable
+from nncompare.spec.expression import (
+    CONSTANTS,
+    FUNCTIONS,
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Variable,
+)
 from nncompare.spec.formula_hints import CHARACTERS, NAMES, SHAPES, explain_syntax
 
 MAX_LENGTH = 200
@@ -26,13 +35,20 @@ MAX_DEPTH = 40
 MAX_EXPONENT = 100
 """Size of a constant exponent."""
 MAX_SIZE = 1e100
-"""Of a number and of everything that is computed from numbers alone; its inverse is the smallest."""
+"""Of a number and of everything that is computed from numbers alone; its inverse is the smallest.
+"""
 
 ALLOWED = f"x, numbers, {', '.join(CONSTANTS)}, + - * / **, parentheses, and {', '.join(FUNCTIONS)}"
 _ALLOWED = f" Allowed: {ALLOWED}"
 SOURCE = "formula"
 
-_BINARY: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Pow: "**",
+}
 _REAL: dict[str, Callable[[float], float]] = {
     **{name: getattr(math, name) for name in FUNCTIONS if hasattr(math, name)},
     "sigmoid": lambda u: 1 / (1 + math.exp(-u)),
@@ -73,7 +89,9 @@ def parse(text: str) -> Formula:
     reader = _Reader(text)
     expression = reader.read(root, 1)
     if reader.problems:
-        raise ConfigError(_said_once(sorted(reader.problems, key=lambda problem: problem.column or 0)))
+        raise ConfigError(
+            _said_once(sorted(reader.problems, key=lambda problem: problem.column or 0))
+        )
     return Formula(text, expression)
 
 
@@ -81,17 +99,27 @@ def _check_characters(text: str) -> None:
     if not text:
         raise _error(text, None, f"is empty.{_ALLOWED}")
     if len(text) > MAX_LENGTH:
-        raise _error(text[:MAX_LENGTH] + "…", MAX_LENGTH + 1, f"has {len(text)} characters, at most {MAX_LENGTH}")
+        raise _error(
+            text[:MAX_LENGTH] + "…",
+            MAX_LENGTH + 1,
+            f"has {len(text)} characters, at most {MAX_LENGTH}",
+        )
     for column, character in enumerate(text, 1):
         if character in CHARACTERS:
-            raise _error(_visible(text), column, f"{character!r} is not allowed; {CHARACTERS[character]}")
+            raise _error(
+                _visible(text), column, f"{character!r} is not allowed; {CHARACTERS[character]}"
+            )
         if not (character.isascii() and character.isprintable()):
-            raise _error(_visible(text), column, f"character {character!a} is not allowed.{_ALLOWED}")
+            raise _error(
+                _visible(text), column, f"character {character!a} is not allowed.{_ALLOWED}"
+            )
 
 
 def _said_once(problems: list[Problem]) -> list[Problem]:
     """What is allowed stands under the last of several problems alone."""
-    return [replace(item, message=item.message.partition(" Allowed: ")[0]) for item in problems[:-1]] + problems[-1:]
+    return [
+        replace(item, message=item.message.partition(" Allowed: ")[0]) for item in problems[:-1]
+    ] + problems[-1:]
 
 
 def _visible(text: str) -> str:
@@ -99,7 +127,13 @@ def _visible(text: str) -> str:
 
 
 def _problem(text: str, column: int | None, message: str) -> Problem:
-    return Problem(path="", message=message, source=SOURCE, column=column, text=None if column is None else text)
+    return Problem(
+        path="",
+        message=message,
+        source=SOURCE,
+        column=column,
+        text=None if column is None else text,
+    )
 
 
 def _error(text: str, column: int | None, message: str) -> ConfigError:
@@ -144,7 +178,9 @@ class _Reader:
         mantissa = self.text[node.col_offset : node.end_col_offset].lower().partition("e")[0]
         vanished = value == 0 and any(digit in "123456789" for digit in mantissa)
         if vanished or (value != 0 and not 1 / MAX_SIZE <= value <= MAX_SIZE):
-            return self.refuse(column, f"this number is too {'large' if value > 1 else 'small'}; {_RANGE}")
+            return self.refuse(
+                column, f"this number is too {'large' if value > 1 else 'small'}; {_RANGE}"
+            )
         return Number(Fraction(value) if isinstance(value, int) else Fraction(repr(value)))
 
     def name(self, node: ast.Name) -> Expression:
@@ -154,12 +190,21 @@ class _Reader:
         if node.id in CONSTANTS:
             return Constant(node.id)
         if node.id in FUNCTIONS:
-            return self.refuse(column + len(node.id), f"{node.id} needs its argument in parentheses: {node.id}(x)")
-        return self.refuse(column, f"{node.id!r} is not known{_hint(node.id, ('x', *CONSTANTS))}{_ALLOWED}")
+            return self.refuse(
+                column + len(node.id), f"{node.id} needs its argument in parentheses: {node.id}(x)"
+            )
+        return self.refuse(
+            column, f"{node.id!r} is not known{_hint(node.id, ('x', *CONSTANTS))}{_ALLOWED}"
+        )
 
     def binary(self, node: ast.BinOp, depth: int) -> Expression:
         sign = _BINARY.get(type(node.op))
-        begin = self.text.find(self.text[node.left.end_col_offset :].lstrip(" )")[0], node.left.end_col_offset) + 1
+        begin = (
+            self.text.find(
+                self.text[node.left.end_col_offset :].lstrip(" )")[0], node.left.end_col_offset
+            )
+            + 1
+        )
         left, right = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
         if sign is None:
             found = SHAPES.get(type(node.op).__name__, "this operator")
@@ -176,7 +221,8 @@ class _Reader:
                 exponent = fold(found.right)
                 if exponent is not None and abs(exponent) > MAX_EXPONENT:
                     return self.refuse(
-                        column, f"the exponent is {exponent:.6g}; its size may be {MAX_EXPONENT} at most"
+                        column,
+                        f"the exponent is {exponent:.6g}; its size may be {MAX_EXPONENT} at most",
                     )
             value = fold(found)
         except ArithmeticError as error:
@@ -191,21 +237,31 @@ class _Reader:
         column = node.col_offset + 1
         if not isinstance(node.func, ast.Name):
             if isinstance(node.func, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Call):
-                return self.refuse((node.func.end_col_offset or 0) + 1, "is a * missing here? Write 2*(x + 1)")
-            return self.read(node.func, depth + 1)  # an attribute, a subscript: the reason stands there
+                return self.refuse(
+                    (node.func.end_col_offset or 0) + 1, "is a * missing here? Write 2*(x + 1)"
+                )
+            # an attribute, a subscript: the reason stands there
+            return self.read(node.func, depth + 1)
         name = node.func.id
         if name == "x" or name in CONSTANTS:
-            return self.refuse(column + len(name), f"{name} is not a function; to multiply write {name}*(…)")
+            return self.refuse(
+                column + len(name), f"{name} is not a function; to multiply write {name}*(…)"
+            )
         if name not in FUNCTIONS:
             hint = _hint(name, tuple(FUNCTIONS))
-            return self.refuse(column, f"there is no function {name!r}{hint} Allowed: {', '.join(FUNCTIONS)}")
+            return self.refuse(
+                column, f"there is no function {name!r}{hint} Allowed: {', '.join(FUNCTIONS)}"
+            )
         if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
             return self.refuse(column + len(name), f"{name} takes exactly one argument: {name}(x)")
         found = Call(name, self.read(node.args[0], depth + 1))
         return found if self.problems else self.checked(found, column)
 
 
-_RANGE = f"a number without x may be {MAX_SIZE:.0e} at most, and a power or quotient {1 / MAX_SIZE:.0e} at least"
+_RANGE = (
+    f"a number without x may be {MAX_SIZE:.0e} at most, and a power or quotient {1 / MAX_SIZE:.0e}"
+    " at least"
+)
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:
@@ -219,7 +275,8 @@ def fold(expression: Expression) -> float | None:
     """The value of an expression without ``x`` as a float; None if it has one.
 
     Raises:
-        ArithmeticError: larger than a float, a power that vanishes, a division by zero; the message says so.
+        ArithmeticError: larger than a float, a power that vanishes, a division by zero; the message
+            says so.
         ValueError: not real.
     """
     if isinstance(expression, Variable):
@@ -233,7 +290,9 @@ def fold(expression: Expression) -> float | None:
             inside = fold(expression.argument)
             if inside is None:
                 return None
-            return -inside if expression.function == "negative" else _REAL[expression.function](inside)
+            return (
+                -inside if expression.function == "negative" else _REAL[expression.function](inside)
+            )
         left, right = fold(expression.left), fold(expression.right)
         return None if left is None or right is None else _combine(expression.operator, left, right)
     except ZeroDivisionError:

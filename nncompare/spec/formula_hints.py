@@ -89,7 +89,9 @@ SHAPES = {
 }
 """Kinds of Python's tree in words."""
 
-_MISSING_STAR = re.compile(r"(?<![\w.])\d+\.?\d*(?=\s*[A-Za-df-z_(])|\)(?=\s*[\w(])|\bx(?=\s*[\d(])|\bx(?=\s+\w)")
+_MISSING_STAR = re.compile(
+    r"(?<![\w.])\d+\.?\d*(?=\s*[A-Za-df-z_(])|\)(?=\s*[\w(])|\bx(?=\s*[\d(])|\bx(?=\s+\w)"
+)
 _CALL_WITHOUT = re.compile(rf"\b({'|'.join((*FUNCTIONS, 'ln'))})\b(?=\s+[\w.])")
 
 
@@ -100,7 +102,10 @@ def explain_syntax(text: str, error: SyntaxError) -> tuple[int, str]:
     if "never closed" in said or "unmatched" in said or "does not match" in said:
         return column, said
     if found := _CALL_WITHOUT.search(text):
-        return found.end() + 1, f"the argument of a function stands in parentheses: {found.group()}(x)"
+        return (
+            found.end() + 1,
+            f"the argument of a function stands in parentheses: {found.group()}(x)",
+        )
     if found := _MISSING_STAR.search(text):
         return found.end() + 1, "is a * missing here? Write 2*x"
     if "assign" in said or "'='" in said or "=" in text:

@@ -1,4 +1,6 @@
-"""The base of every part of the experiment file: frozen, keyword-only, no unknown keys, no surprises."""
+"""The base of every part of the experiment file: frozen, keyword-only, no unknown keys, no
+surprises.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Frozen(BaseModel):
-    """A frozen pydantic model that refuses unknown keys and NaN, and does not turn ``"3"`` into 3."""
+    """A frozen pydantic model that refuses unknown keys and NaN, and does not turn ``"3"``
+    into 3.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -24,10 +28,13 @@ class Frozen(BaseModel):
     def _lists_are_tuples(cls, value: Any) -> Any:
         """YAML has lists only; the frozen fields are tuples."""
         if isinstance(value, dict):
-            return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+            return {
+                key: tuple(item) if isinstance(item, list) else item for key, item in value.items()
+            }
         return value
 
     def leaves_open(self, field: str) -> bool:
-        """Whether the file says nothing of ``field``, so that its value is a default: nncompare's own, or in the
-        native convention the framework's."""
+        """Whether the file says nothing of ``field``, so that its value is a default: nncompare's
+        own, or in the native convention the framework's.
+        """
         return field not in self.model_fields_set

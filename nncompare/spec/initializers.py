@@ -1,4 +1,6 @@
-"""Which initializer a parameter takes. The numbers themselves are drawn in ``numerics.initializers``."""
+"""Which initializer a parameter takes. The numbers themselves are drawn in
+``numerics.initializers``.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ InitializerName = Literal[
     "ones",
     "forget_gate",
 ]
-"""``ones`` and ``forget_gate`` (zeros, with ``scale`` on the LSTM's forget gate) start scales and biases."""
+"""``ones`` and ``forget_gate`` (zeros, with ``scale`` on the LSTM's forget gate) start scales and
+biases.
+"""
 
 
 class Initializer(Frozen):
@@ -32,8 +36,9 @@ class Initializer(Frozen):
 
     name: InitializerName
     scale: float | None = Field(default=None, gt=0)
-    """Half-width for ``uniform`` (default 0.05), standard deviation for ``normal`` (default 0.05), gain for
-    the others (default: 1 for Xavier and orthogonal, sqrt(2) for Kaiming)."""
+    """Half-width for ``uniform`` (default 0.05), standard deviation for ``normal`` (default 0.05),
+    gain for the others (default: 1 for Xavier and orthogonal, sqrt(2) for Kaiming).
+    """
 
 
 def _from_name(value: Any) -> Any:

@@ -46,7 +46,8 @@ def load(
 
     Raises:
         ConfigError: with every problem and its position.
-        DataError: from ``signature_of``: what decides the shapes cannot be found out (a text file is missing).
+        DataError: from ``signature_of``: what decides the shapes cannot be found out (a text file
+            is missing).
     """
     path = Path(path)
     document = parse(read_file(path), str(path))
@@ -96,7 +97,9 @@ def _checked(
     if signature_of is not None:
         problems += _wrong_shapes(root, experiment, problems, signature_of)
     if experiment is not None and not problems:
-        problems += space.problems(root, experiment, lambda changed: _of_candidate(changed, signature_of))
+        problems += space.problems(
+            root, experiment, lambda changed: _of_candidate(changed, signature_of)
+        )
     if problems or experiment is None:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_position))
     return experiment
@@ -123,14 +126,19 @@ def _is_within(path: str, places: Collection[str]) -> bool:
 def _no_mapping(root: Node | None, source: str) -> Problem:
     if root is None or root.value is None:
         message = (
-            "the file holds no experiment: it is empty or only comments; 'nncompare init' writes one to start from"
+            "the file holds no experiment: it is empty or only comments; 'nncompare init' writes"
+            " one to start from"
         )
         return (root.origin if root else Origin(source)).problem((), message)
     kind = "a list" if root.is_list else "one value"
-    return root.origin.problem((), f"the file is {kind}, but an experiment is keys with values: data: …, model: …")
+    return root.origin.problem(
+        (), f"the file is {kind}, but an experiment is keys with values: data: …, model: …"
+    )
 
 
-def _overridden(root: Node, overrides: Sequence[str | Override], backends: Sequence[str]) -> tuple[Node, list[Problem]]:
+def _overridden(
+    root: Node, overrides: Sequence[str | Override], backends: Sequence[str]
+) -> tuple[Node, list[Problem]]:
     problems = []
     for item in overrides:
         try:
@@ -138,7 +146,10 @@ def _overridden(root: Node, overrides: Sequence[str | Override], backends: Seque
         except OverrideError as error:
             problems.append(error.problem)
     if backends:
-        names = [Node(name, Origin(f"--backend {name}"), Origin(f"--backend {name}")) for name in backends]
+        names = [
+            Node(name, Origin(f"--backend {name}"), Origin(f"--backend {name}"))
+            for name in backends
+        ]
         origin = Origin("--backend")
         root = root.with_child("backends", Node(names, origin, origin, 1 + len(names)))
     return root, problems
@@ -169,18 +180,25 @@ def _wrong_task(root: Node) -> list[Problem]:
     known = DATA.get(data.value) if found == 2 and isinstance(data.value, str) else None
     if known is None or not given or task.value in known.tasks or task.value not in get_args(Task):
         return []
-    message = f"{task.value!r} does not fit data set {data.value}. Allowed: {', '.join(known.tasks)}"
+    message = (
+        f"{task.value!r} does not fit data set {data.value}. Allowed: {', '.join(known.tasks)}"
+    )
     return [task.place.problem(("task",), message)]
 
 
 def _wrong_shapes(
-    root: Node, experiment: Experiment | None, problems: Sequence[Problem], signature_of: SignatureOf
+    root: Node,
+    experiment: Experiment | None,
+    problems: Sequence[Problem],
+    signature_of: SignatureOf,
 ) -> list[Problem]:
     """The model's first impossible shape. Problems elsewhere in the file do not hide it."""
     if any(problem.path.split(".")[0] in (*_MODEL_KEYS, "") for problem in problems):
         return []
     if experiment is None:
-        part = replace(root, value={key: root.value[key] for key in _MODEL_KEYS if key in root.value})
+        part = replace(
+            root, value={key: root.value[key] for key in _MODEL_KEYS if key in root.value}
+        )
         experiment, found = _validated(part)
         if experiment is None or found:
             return []

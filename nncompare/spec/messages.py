@@ -1,4 +1,6 @@
-"""From pydantic's errors to problems in plain English, at the place where the user wrote the value."""
+"""From pydantic's errors to problems in plain English, at the place where the user wrote
+the value.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,8 @@ def problems(errors: Sequence[Mapping[str, Any]], root: Node) -> list[Problem]:
     for path, group in groups.items():
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in groups)
         if deeper and all(finding.kind in ("literal_error", "too_short") for finding in group):
-            # the other member of the union came further, or items were not counted because they are wrong
+            # the other member of the union came further, or items were not counted because they are
+            # wrong
             continue
         found.append(_problem(path, group, root))
     return found
@@ -101,7 +104,8 @@ def _finding(error: Mapping[str, Any], root: Node) -> _Finding:
         path = (*path[:depth], *path[depth + 1 :])
         node, depth = root.find(path)
     if depth < len(path) and not node.is_mapping:
-        # pydantic looked inside a value that the user wrote as a whole: a name for an initializer, 3 for (3, 3)
+        # pydantic looked inside a value that the user wrote as a whole: a name for an initializer,
+        # 3 for (3, 3)
         if isinstance(path[depth], int) and kind == "missing":
             kind, place = "too_short_pair", schema.follow(Experiment, loc[:-1])
         path = path[:depth]
@@ -150,7 +154,9 @@ def _explain(finding: _Finding, root: Node) -> str:
 
 
 def _description(place: schema.Place) -> str:
-    field = place.owner.model_fields.get(str(place.path[-1])) if place.owner and place.path else None
+    field = (
+        place.owner.model_fields.get(str(place.path[-1])) if place.owner and place.path else None
+    )
     text = (field.description or "" if field else "").strip()
     return text[:1].lower() + text[1:]
 
@@ -162,7 +168,11 @@ def _unknown_key(finding: _Finding, root: Node) -> str:
     if chosen:
         allowed.sort(key=lambda name: name != chosen[0])
     message = f"unknown key {key!r}" + (f" for {chosen[0]}: {chosen[1]}" if chosen else "")
-    near = [_SYNONYMS[key]] if _SYNONYMS.get(key) in allowed else get_close_matches(key.lower(), allowed, n=1)
+    near = (
+        [_SYNONYMS[key]]
+        if _SYNONYMS.get(key) in allowed
+        else get_close_matches(key.lower(), allowed, n=1)
+    )
     elsewhere = schema.paths_named(Experiment, root, key)
     if "." in key:
         message += "; dots are for the command line, in the file write one key inside the other"
@@ -182,7 +192,10 @@ def _missing(path: Path, annotation: Any) -> str:
     chosen = schema.tag(classes[0]) if len(classes) > 1 else None
     if chosen:
         words = _tag_words(annotation)
-        return f"is missing: write {path[-1]}: {{{chosen[0]}: {words[0]}}}, with one of {', '.join(words)}"
+        return (
+            f"is missing: write {path[-1]}: {{{chosen[0]}: {words[0]}}}, with one of"
+            f" {', '.join(words)}"
+        )
     return f"is missing: {wanted(annotation)}" if annotation is not None else "is missing"
 
 
@@ -190,7 +203,9 @@ def _not_allowed(node: Node | None, words: Sequence[str], annotation: Any = None
     message = f"{show(node)} is not allowed"
     value = node.value if node is not None else None
     lower = {word.lower(): word for word in words}
-    near = get_close_matches(value.lower(), lower, n=1, cutoff=0.5) if isinstance(value, str) else []
+    near = (
+        get_close_matches(value.lower(), lower, n=1, cutoff=0.5) if isinstance(value, str) else []
+    )
     message += f"; did you mean {lower[near[0]]!r}?" if near else "."
     rest = wanted(annotation, without_words=True) if annotation is not None else ""
     return f"{message} Allowed: {', '.join(words)}" + (f", or {rest}" if rest else "")
@@ -200,13 +215,20 @@ def _wrong_type(node: Node | None, annotation: Any) -> str:
     if node is not None and node.value is None:
         return f"is empty: {wanted(annotation)} belongs here, or leave the key out"
     shown = f"a list of {len(node.value)}" if node is not None and node.is_list else show(node)
-    return f"must be {wanted(annotation)}, not {shown}{_remedy(node.value if node else None, annotation)}"
+    return (
+        f"must be {wanted(annotation)}, not"
+        f" {shown}{_remedy(node.value if node else None, annotation)}"
+    )
 
 
 def _remedy(value: Any, annotation: Any) -> str:
     kinds = [get_origin(item) or item for item in schema.alternatives(annotation)]
     if isinstance(value, str):
-        tags = [found for cls in schema.models(annotation) if (found := schema.tag(cls)) and found[1] == value]
+        tags = [
+            found
+            for cls in schema.models(annotation)
+            if (found := schema.tag(cls)) and found[1] == value
+        ]
         if tags:
             return f"; write {{{tags[0][0]}: {value}}}"
         if bool in kinds and value.lower() in _SWITCHES:
@@ -218,7 +240,11 @@ def _remedy(value: Any, annotation: Any) -> str:
     if kinds == [str] and not isinstance(value, (dict, list)):
         return "; put it in quotes"
     scalar = value is not None and not isinstance(value, (dict, list))
-    return f"; write [{_text(value)}]" if tuple in kinds and scalar and schema.element(annotation) else ""
+    return (
+        f"; write [{_text(value)}]"
+        if tuple in kinds and scalar and schema.element(annotation)
+        else ""
+    )
 
 
 def _is_number(text: str) -> bool:
@@ -229,7 +255,9 @@ def _is_number(text: str) -> bool:
 
 
 def wanted(annotation: Any, *, without_words: bool = False, plural: bool = False) -> str:
-    """What a value may be, in words: ``a whole number``, ``a list of numbers``, ``valid, same or …``."""
+    """What a value may be, in words: ``a whole number``, ``a list of numbers``, ``valid, same or
+    …``.
+    """
     words = [] if without_words else schema.literals(annotation)
     parts = [f"{'names among' if plural else 'one of'} {', '.join(words)}"] if words else []
     for item in schema.alternatives(annotation):
@@ -246,7 +274,8 @@ def _list_wanted(annotation: Any) -> str:
     arguments = get_args(annotation)
     if arguments[-1] is Ellipsis:
         return f"a list of {wanted(arguments[0], plural=True)}"
-    # every fixed tuple of an experiment is a pair for the two axes of an image, and one number stands for both
+    # every fixed tuple of an experiment is a pair for the two axes of an image, and one number
+    # stands for both
     return f"{wanted(arguments[0])} or a list of {len(arguments)} (vertical, horizontal)"
 
 

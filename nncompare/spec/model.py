@@ -59,7 +59,9 @@ class Model:
     @property
     def parameters(self) -> dict[str, Parameter]:
         """Canonical name -> parameter, running statistics included."""
-        return {f"{node.name}.{item.name}": item for node in self.walk() for item in node.parameters}
+        return {
+            f"{node.name}.{item.name}": item for node in self.walk() for item in node.parameters
+        }
 
     @property
     def trainable_count(self) -> int:
@@ -74,7 +76,8 @@ class Model:
     def training_flops(self, examples: int) -> int:
         """FLOPs of forward and backward for ``examples`` examples.
 
-        The backward pass is counted as twice the forward pass: one product for the inputs' gradients, one for
+        The backward pass is counted as twice the forward pass: one product for the inputs'
+            gradients, one for
         the weights'. An estimate, and said to be one wherever it is printed.
         """
         return 3 * self.flops * examples
@@ -90,7 +93,9 @@ def resolve(layers: Sequence[Layer], x: TensorSpec, path: str = "model.layers") 
     return Model(nodes=nodes, input=x, output=nodes[-1].output if nodes else x)
 
 
-def _chain(layers: Sequence[Layer], x: TensorSpec, path: str, seen: Counter[str]) -> tuple[Node, ...]:
+def _chain(
+    layers: Sequence[Layer], x: TensorSpec, path: str, seen: Counter[str]
+) -> tuple[Node, ...]:
     nodes: list[Node] = []
     for index, layer in enumerate(layers):
         node = _node(layer, nodes[-1].output if nodes else x, f"{path}.{index}", seen)
@@ -107,10 +112,17 @@ def _node(layer: Layer, x: TensorSpec, path: str, seen: Counter[str]) -> Node:
         inner, outer = children[-1].output, shortcut[-1].output if shortcut else x
         if inner != outer:
             way = "the shortcut gives" if shortcut else "its input has"
-            message = f"residual: the layers inside give {inner}, but {way} {outer}; the two are added and must agree"
+            message = (
+                f"residual: the layers inside give {inner}, but {way} {outer}; the two are added"
+                " and must agree"
+            )
             raise ShapeError(message, path=path)
-        return Node(name=name, layer=layer, input=x, output=inner, children=children, shortcut=shortcut)
+        return Node(
+            name=name, layer=layer, input=x, output=inner, children=children, shortcut=shortcut
+        )
     try:
-        return Node(name=name, layer=layer, input=x, output=layer.output(x), parameters=layer.parameters(x))
+        return Node(
+            name=name, layer=layer, input=x, output=layer.output(x), parameters=layer.parameters(x)
+        )
     except ShapeError as error:
         raise ShapeError(error.message, field=error.field, path=path) from None

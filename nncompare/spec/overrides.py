@@ -52,12 +52,16 @@ class Override:
         """
         origin, parts = Origin(source), tuple(path.split("."))
         if not text.strip():
-            raise OverrideError(origin.problem((path,), "no value is given; write null for none, '' for empty text"))
+            raise OverrideError(
+                origin.problem((path,), "no value is given; write null for none, '' for empty text")
+            )
         document = parse(text, source, with_lines=False)
         if document.problems:
             problem = document.problems[0]
             inner = ".".join(part for part in (path, problem.path) if part)
-            raise OverrideError(replace(problem, path=inner, message=f"the value {text[:60]!r}: {problem.message}"))
+            raise OverrideError(
+                replace(problem, path=inner, message=f"the value {text[:60]!r}: {problem.message}")
+            )
         if document.root is None:
             raise OverrideError(origin.problem(parts, f"the value {text[:60]!r} is only a comment"))
         return cls(path=parts, value=document.root, origin=origin)
@@ -74,14 +78,17 @@ class Override:
         if not equals:
             raise OverrideError(Origin(argument).problem((), f"there is no '=' in it; {SYNTAX}"))
         if not path or not all(path.split(".")):
-            raise OverrideError(Origin(argument).problem((), f"the path before '=' is empty or has a gap; {SYNTAX}"))
+            raise OverrideError(
+                Origin(argument).problem((), f"the path before '=' is empty or has a gap; {SYNTAX}")
+            )
         return cls.from_text(path, text, argument)
 
 
 def apply(root: Node, override: Override) -> Node:
     """A copy of the tree with the override's value in its place; mappings on the way are made.
 
-    Where the file leaves a key out, the override reaches into its default: ``train.optimizer.lr=1e-4`` changes
+    Where the file leaves a key out, the override reaches into its default:
+        ``train.optimizer.lr=1e-4`` changes
     the default optimizer's rate.
 
     Raises:
@@ -90,7 +97,9 @@ def apply(root: Node, override: Override) -> Node:
     return _assign(root, Experiment, override.path, (), override)
 
 
-def _assign(node: Node, annotation: Any, rest: tuple[str, ...], done: Path, override: Override) -> Node:
+def _assign(
+    node: Node, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
+) -> Node:
     if node.value is None:
         node = replace(node, value={}, origin=override.origin, key=override.origin)
     if node.is_mapping:
@@ -100,7 +109,9 @@ def _assign(node: Node, annotation: Any, rest: tuple[str, ...], done: Path, over
             return node.with_child(key, override.value)
         child = node.child(key)
         if child is None:
-            child = schema.seed(field, override.origin) if field else from_python({}, override.origin)
+            child = (
+                schema.seed(field, override.origin) if field else from_python({}, override.origin)
+            )
         inner = field.annotation if field else None
         return node.with_child(key, _assign(child, inner, rest, (*done, key), override))
     if node.is_list:
@@ -108,19 +119,24 @@ def _assign(node: Node, annotation: Any, rest: tuple[str, ...], done: Path, over
         if len(rest) == 1:
             return node.with_child(index, override.value)
         item = node.value[index]
-        return node.with_child(index, _assign(item, schema.element(annotation), rest[1:], (*done, index), override))
+        return node.with_child(
+            index, _assign(item, schema.element(annotation), rest[1:], (*done, index), override)
+        )
     # an initializer's name stands for a mapping with that name
     shorthand = schema.models(annotation) if isinstance(node.value, str) else []
     if len(shorthand) == 1 and "name" in shorthand[0].model_fields:
         mapping = from_python({"name": node.value}, node.origin)
         return _assign(mapping, annotation, rest, done, override)
-    message = f"{dotted(done)} is a plain value ({node.value!r}), so there is no {rest[0]!r} inside it"
+    message = (
+        f"{dotted(done)} is a plain value ({node.value!r}), so there is no {rest[0]!r} inside it"
+    )
     raise OverrideError(override.origin.problem((*done, *rest), message))
 
 
 def _key(node: Node, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The next key and what follows it. A key may itself hold dots (``sweep.grid.train.batch_size``): the longest
-    that exists is meant."""
+    """The next key and what follows it. A key may itself hold dots
+    (``sweep.grid.train.batch_size``): the longest that exists is meant.
+    """
     for count in range(len(rest), 1, -1):
         joined = ".".join(rest[:count])
         if joined in node.value:
@@ -136,5 +152,9 @@ def _index(node: Node, part: str, done: Path, override: Override) -> int:
         raise OverrideError(override.origin.problem(path, message))
     if len(part) > 9 or not 0 <= int(part) < count:
         have = f"items 0 to {count - 1}" if count > 1 else "item 0 only" if count else "no items"
-        raise OverrideError(override.origin.problem(path, f"{dotted(done)} has {have}; there is no item {part[:12]}"))
+        raise OverrideError(
+            override.origin.problem(
+                path, f"{dotted(done)} has {have}; there is no item {part[:12]}"
+            )
+        )
     return int(part)

@@ -24,7 +24,9 @@ def parse_points(text: str) -> tuple[float, ...]:
     parts = text.split(",")
     if len(parts) > MAX_COUNT:
         raise _error(text, 1, f"{len(parts)} points, at most {MAX_COUNT:,}")
-    return tuple(_number(text, part, begin) for part, begin in zip(parts, _begins(parts), strict=True))
+    return tuple(
+        _number(text, part, begin) for part, begin in zip(parts, _begins(parts), strict=True)
+    )
 
 
 def _range(text: str) -> tuple[float, ...]:
@@ -32,10 +34,19 @@ def _range(text: str) -> tuple[float, ...]:
     begins = _begins(parts)
     if len(parts) != 3:
         raise _error(text, 1, f"{len(parts)} parts between colons, not 3; {_FORM}")
-    start, stop = (_number(text, part, begin) for part, begin in zip(parts[:2], begins[:2], strict=True))
+    start, stop = (
+        _number(text, part, begin) for part, begin in zip(parts[:2], begins[:2], strict=True)
+    )
     counted = parts[2].strip()
-    if not (counted.isascii() and counted.isdigit() and len(counted) < 10) or not 1 <= int(counted) <= MAX_COUNT:
-        raise _error(text, begins[2], f"the count is a whole number from 1 to {MAX_COUNT:,}, not {counted[:40]!r}")
+    if (
+        not (counted.isascii() and counted.isdigit() and len(counted) < 10)
+        or not 1 <= int(counted) <= MAX_COUNT
+    ):
+        raise _error(
+            text,
+            begins[2],
+            f"the count is a whole number from 1 to {MAX_COUNT:,}, not {counted[:40]!r}",
+        )
     count = int(counted)
     if stop <= start and not (count == 1 and stop == start):
         raise _error(text, begins[1], f"the stop {stop:g} must be greater than the start {start:g}")
@@ -61,11 +72,17 @@ def _number(text: str, part: str, column: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        what = f"{part.strip()[:40]!r} is not a finite number" if part.strip() else "a number is missing"
+        what = (
+            f"{part.strip()[:40]!r} is not a finite number"
+            if part.strip()
+            else "a number is missing"
+        )
         raise _error(text, column, f"{what}; {_FORM}")
     return value
 
 
 def _error(text: str, column: int, message: str) -> ConfigError:
     shown = "".join(character if character.isprintable() else "?" for character in text)
-    return ConfigError([Problem(path="", message=message, source=SOURCE, column=column, text=shown[:200])])
+    return ConfigError(
+        [Problem(path="", message=message, source=SOURCE, column=column, text=shown[:200])]
+    )

@@ -1,4 +1,6 @@
-"""Scalars of YAML 1.2's core schema (yaml.org/spec/1.2.2, section 10.3): ``no`` is text, ``1e-3`` a number."""
+"""Scalars of YAML 1.2's core schema (yaml.org/spec/1.2.2, section 10.3): ``no`` is text, ``1e-3`` a
+number.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which class describes which place of an experiment file: the way from a path, or from pydantic's, to a class."""
+"""Which class describes which place of an experiment file: the way from a path, or from pydantic's,
+to a class.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def alternatives(annotation: Any) -> list[Any]:
 
 def models(annotation: Any) -> list[type[BaseModel]]:
     """The classes among the alternatives."""
-    return [item for item in alternatives(annotation) if isinstance(item, type) and issubclass(item, BaseModel)]
+    return [
+        item
+        for item in alternatives(annotation)
+        if isinstance(item, type) and issubclass(item, BaseModel)
+    ]
 
 
 def element(annotation: Any) -> Any:
@@ -40,7 +46,9 @@ def element(annotation: Any) -> Any:
 
 
 def entry(annotation: Any) -> Any:
-    """What the values of a mapping with free keys are; None if the annotation is no such mapping."""
+    """What the values of a mapping with free keys are; None if the annotation is no such
+    mapping.
+    """
     for item in alternatives(annotation):
         if get_origin(item) is dict:
             return get_args(item)[1]
@@ -49,7 +57,12 @@ def entry(annotation: Any) -> Any:
 
 def literals(annotation: Any) -> list[str]:
     """The words that are allowed."""
-    return [str(word) for item in alternatives(annotation) if get_origin(item) is Literal for word in get_args(item)]
+    return [
+        str(word)
+        for item in alternatives(annotation)
+        if get_origin(item) is Literal
+        for word in get_args(item)
+    ]
 
 
 def tag(cls: type[BaseModel]) -> tuple[str, str] | None:
@@ -72,7 +85,11 @@ def choose(classes: Sequence[type[BaseModel]], node: Node | None) -> type[BaseMo
         found = tag(cls)
         if found and found[0] in given and given[found[0]].value == found[1]:
             return cls
-    implied = [cls for cls in classes if (found := tag(cls)) and found[0] not in given and _optional(cls, found[0])]
+    implied = [
+        cls
+        for cls in classes
+        if (found := tag(cls)) and found[0] not in given and _optional(cls, found[0])
+    ]
     wanted = [cls for cls in implied if any(key in cls.model_fields for key in given)]
     return wanted[0] if len(wanted) == 1 else None
 
@@ -82,11 +99,16 @@ def _optional(cls: type[BaseModel], name: str) -> bool:
 
 
 def seed(field: FieldInfo, origin: Origin) -> Node:
-    """A field's default as a tree, so that an override can reach inside it; an empty mapping if there is none."""
+    """A field's default as a tree, so that an override can reach inside it; an empty mapping if
+    there is none.
+    """
     default = None if field.is_required() else field.get_default(call_default_factory=False)
     if isinstance(default, BaseModel):
         chosen = tag(type(default))
-        values = {**(dict([chosen]) if chosen else {}), **default.model_dump(mode="json", exclude_unset=True)}
+        values = {
+            **(dict([chosen]) if chosen else {}),
+            **default.model_dump(mode="json", exclude_unset=True),
+        }
         return from_python(values, origin)
     return from_python({} if default is None else default, origin)
 
@@ -110,8 +132,8 @@ class Place:
 def follow(root: type[BaseModel], loc: Sequence[Part]) -> Place:
     """From pydantic's location of an error to the user's path.
 
-    pydantic writes the chosen alternative into the location (``('model', 'mlp', 'hidden', 0)``), and for a union of
-    plain types the name of the member that failed; neither is in the file.
+    pydantic writes the chosen alternative into the location (``('model', 'mlp', 'hidden', 0)``),
+    and for a union of plain types the name of the member that failed; neither is in the file.
     """
     path: list[Part] = []
     owner: type[BaseModel] | None = None
@@ -121,7 +143,9 @@ def follow(root: type[BaseModel], loc: Sequence[Part]) -> Place:
         part = loc[position]
         classes = models(annotation)
         if len(classes) > 1:
-            annotation = next((cls for cls in classes if (found := tag(cls)) and found[1] == part), None)
+            annotation = next(
+                (cls for cls in classes if (found := tag(cls)) and found[1] == part), None
+            )
         elif classes:
             owner, field = classes[0], classes[0].model_fields.get(str(part))
             path.append(part)

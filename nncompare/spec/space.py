@@ -1,7 +1,8 @@
-"""The search space of ``tune:`` against the rest of the file, and the experiment of one point in it.
+"""The search space of ``tune:`` against the rest of the file, and the experiment of one point in
+it.
 
-Every bound and every choice must give a valid experiment; what is wrong is said at the place in ``tune:`` where it
-was written.
+Every bound and every choice must give a valid experiment; what is wrong is said at the place in
+``tune:`` where it was written.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def label(choice: Any) -> str | int | float | bool | None:
 
 
 def values(parameter: Parameter) -> list[Any] | None:
-    """Every value in order, lists and mappings as they are written; None if they cannot be counted."""
+    """Every value in order, lists and mappings as they are written; None if they cannot be
+    counted.
+    """
     if parameter.choices is not None:
         return list(parameter.choices)
     (low, high), step = parameter.bounds, parameter.step
@@ -54,9 +57,13 @@ def values(parameter: Parameter) -> list[Any] | None:
 
 
 def settings(tune: Tune, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted path -> value as the file would hold it, from Optuna's parameters; outer paths first."""
+    """Dotted path -> value as the file would hold it, from Optuna's parameters; outer paths
+    first.
+    """
     found = {}
-    for path in sorted(params, key=lambda name: (name.count("."), list(tune.parameters).index(name))):
+    for path in sorted(
+        params, key=lambda name: (name.count("."), list(tune.parameters).index(name))
+    ):
         value, choices = params[path], tune.parameters[path].choices
         if choices is not None and isinstance(value, str):
             value = next(choice for choice in choices if label(choice) == value)
@@ -80,7 +87,9 @@ def problems(root: Node, experiment: Experiment, check: Check) -> list[Problem]:
     found += shapes
     if not shapes:
         found += _sampler(tune, section)
-    bare = replace(root, value={key: node for key, node in root.value.items() if key not in ("tune", "sweep")})
+    bare = replace(
+        root, value={key: node for key, node in root.value.items() if key not in ("tune", "sweep")}
+    )
     wrong = {problem.path for problem in shapes}
     for name in tune.parameters:
         if not any(path.startswith(f"tune.parameters.{name}") for path in wrong):
@@ -91,7 +100,8 @@ def problems(root: Node, experiment: Experiment, check: Check) -> list[Problem]:
 def _at(section: Node, *path: Part) -> tuple[Origin, tuple[Part, ...]]:
     """Where to point for a place below ``tune:``, or for the nearest place above it."""
     node, depth = section.find(path)
-    whole = depth == len(path) and not (len(path) == 2 and path[0] == "parameters")  # of a parameter its path
+    # of a parameter its path
+    whole = depth == len(path) and not (len(path) == 2 and path[0] == "parameters")
     return node.place if whole else (node.key or node.origin), ("tune", *path)
 
 
@@ -104,26 +114,40 @@ def _goals(experiment: Experiment, tune: Tune, section: Node) -> Iterator[Proble
     listed = section.child("metric")
     names = [goal.name for goal in tune.metric]
     for index, goal in enumerate(tune.metric):
-        path: list[Part] = ["metric", index] if listed is not None and listed.is_list else ["metric"]
+        path: list[Part] = (
+            ["metric", index] if listed is not None and listed.is_list else ["metric"]
+        )
         _, depth = section.find([*path, "name"])
         path += ["name"] if depth == len(path) + 1 else []
         allowed = _OF_TASK.get(goal.name)
         if allowed is not None and experiment.task not in allowed:
-            have = ["val_loss", *(name for name, tasks in _OF_TASK.items() if experiment.task in tasks)]
+            have = [
+                "val_loss",
+                *(name for name, tasks in _OF_TASK.items() if experiment.task in tasks),
+            ]
             message = f"task {experiment.task} has no {goal.name}. It has: {', '.join(have)}"
             yield _problem(section, path, message)
         if names.index(goal.name) < index:
-            yield _problem(section, path, f"{goal.name} stands twice; each metric can be a goal once")
+            yield _problem(
+                section, path, f"{goal.name} stands twice; each metric can be a goal once"
+            )
 
 
 def _pruner(tune: Tune, section: Node) -> Iterator[Problem]:
     if isinstance(tune.pruner, NoPruner):
         return
     if len(tune.metric) > 1:
-        yield _problem(section, ["pruner"], "pruning needs a single goal; with several write pruner: none")
+        yield _problem(
+            section, ["pruner"], "pruning needs a single goal; with several write pruner: none"
+        )
     elif tune.metric[0].name not in BY_EPOCH:
-        message = f"{tune.metric[0].name} is not known after every epoch, so no trial can be judged by it; write none"
-        yield _problem(section, ["pruner"], f"{message}, or take {' or '.join(BY_EPOCH)} as the metric")
+        message = (
+            f"{tune.metric[0].name} is not known after every epoch, so no trial can be judged by"
+            " it; write none"
+        )
+        yield _problem(
+            section, ["pruner"], f"{message}, or take {' or '.join(BY_EPOCH)} as the metric"
+        )
 
 
 def _sampler(tune: Tune, section: Node) -> Iterator[Problem]:
@@ -137,14 +161,24 @@ def _sampler(tune: Tune, section: Node) -> Iterator[Problem]:
             else:
                 size *= len(found)
         if size > LARGEST_GRID:
-            message = f"the grid has {size:,} points, more than {LARGEST_GRID:,}; use steps or another sampler"
+            message = (
+                f"the grid has {size:,} points, more than {LARGEST_GRID:,}; use steps or another"
+                " sampler"
+            )
             yield _problem(section, ["sampler"], message)
     if tune.sampler == "cmaes":
         if len(tune.metric) > 1:
-            yield _problem(section, ["sampler"], "cmaes knows a single goal; with several take nsga2, tpe or gp")
+            yield _problem(
+                section,
+                ["sampler"],
+                "cmaes knows a single goal; with several take nsga2, tpe or gp",
+            )
         ranges = [name for name, parameter in tune.parameters.items() if parameter.choices is None]
         if len(ranges) < 2:
-            message = f"cmaes needs two or more ranges of numbers, and there {_are(len(ranges))}; take tpe"
+            message = (
+                f"cmaes needs two or more ranges of numbers, and there {_are(len(ranges))};"
+                " take tpe"
+            )
             yield _problem(section, ["sampler"], message)
 
 
@@ -158,14 +192,23 @@ def _form(tune: Tune, name: str, section: Node) -> Iterator[Problem]:
     top = name.split(".")[0]
     if top not in SEARCHABLE or name in SEARCHABLE:
         what = "a whole section" if name in SEARCHABLE else f"{name!r}"
-        yield _problem(section, place, f"{what} cannot be searched; only paths inside {', '.join(SEARCHABLE)} can")
+        yield _problem(
+            section,
+            place,
+            f"{what} cannot be searched; only paths inside {', '.join(SEARCHABLE)} can",
+        )
     elif parameter.choices is not None:
         yield from _choices_form(parameter, section, place)
     elif parameter.min is None or parameter.max is None:
         absent = [key for key in ("min", "max") if getattr(parameter, key) is None]
-        yield _problem(section, place, f"needs min and max, or choices; {' and '.join(absent)} missing")
+        yield _problem(
+            section, place, f"needs min and max, or choices; {' and '.join(absent)} missing"
+        )
     elif parameter.min >= parameter.max:
-        message = f"the bounds are the wrong way round: min {parameter.min:g} must be below max {parameter.max:g}"
+        message = (
+            f"the bounds are the wrong way round: min {parameter.min:g} must be below max"
+            f" {parameter.max:g}"
+        )
         yield _problem(section, [*place, "min"], message)
     else:
         yield from _range_form(parameter, section, place)
@@ -174,18 +217,27 @@ def _form(tune: Tune, name: str, section: Node) -> Iterator[Problem]:
 def _choices_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterator[Problem]:
     for key in ("min", "max", "log", "step"):
         if getattr(parameter, key) not in (None, False):
-            yield _problem(section, [*place, key], f"choices are a list of their own; {key} is for ranges")
+            yield _problem(
+                section, [*place, key], f"choices are a list of their own; {key} is for ranges"
+            )
     seen: list[Any] = []
     for index, choice in enumerate(parameter.choices or ()):
         if label(choice) in seen:
-            yield _problem(section, [*place, "choices", index], f"{label(choice)} stands twice among the choices")
+            yield _problem(
+                section,
+                [*place, "choices", index],
+                f"{label(choice)} stands twice among the choices",
+            )
         seen.append(label(choice))
 
 
 def _range_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterator[Problem]:
     (low, high), step = parameter.bounds, parameter.step
     if parameter.log and low <= 0:
-        message = f"a log range cannot start at {low:g}: it must lie above zero; raise min or leave log out"
+        message = (
+            f"a log range cannot start at {low:g}: it must lie above zero; raise min or leave"
+            " log out"
+        )
         yield _problem(section, [*place, "min"], message)
     if parameter.log and step is not None:
         message = "a log range has no even steps; leave log or step out, or list choices"
@@ -194,7 +246,9 @@ def _range_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterat
         whole = (high - low) / step
         if abs(whole - round(whole)) > 1e-9 * max(1.0, whole) or whole < 1 - 1e-9:
             last = low + math.floor(whole + 1e-9) * step
-            message = f"steps of {step:g} from {low:g} do not meet max {high:g}; the last one is {last:g}"
+            message = (
+                f"steps of {step:g} from {low:g} do not meet max {high:g}; the last one is {last:g}"
+            )
             yield _problem(section, [*place, "max"], message)
 
 
@@ -226,7 +280,11 @@ def _candidates(tune: Tune, name: str, section: Node, bare: Node, check: Check) 
                 within = item.path == name or item.path.startswith(f"{name}.")
                 where = item.path.removeprefix(name).lstrip(".") if within else item.path
                 why = f"{where}: {item.message}" if where else item.message
-                found.append(_problem(section, place, f"{_short(value)} gives no valid experiment{said}: {why}"))
+                found.append(
+                    _problem(
+                        section, place, f"{_short(value)} gives no valid experiment{said}: {why}"
+                    )
+                )
     return list(dict.fromkeys(found))
 
 
@@ -236,14 +294,19 @@ def _short(value: Any) -> str:
 
 
 def _contexts(tune: Tune, name: str, bare: Node) -> Iterator[tuple[Node, str]]:
-    """The file with each choice of every parameter that stands around ``name``; else the file as it is."""
+    """The file with each choice of every parameter that stands around ``name``; else the file as it
+    is.
+    """
     outer = [other for other in tune.parameters if name.startswith(f"{other}.")]
     if not outer:
         yield bare, ""
     for other in outer:
         for choice in tune.parameters[other].choices or ():
             try:
-                yield apply(bare, Override.of(other, choice, other)), f" (with {other} = {_short(choice)})"
+                yield (
+                    apply(bare, Override.of(other, choice, other)),
+                    f" (with {other} = {_short(choice)})",
+                )
             except OverrideError:
                 continue  # said where that parameter is checked
 
@@ -252,7 +315,9 @@ def grid(tune: Tune) -> Iterator[dict[str, Any]]:
     """Every point of the grid as Optuna's parameters, the last parameter running fastest."""
     points: list[dict[str, Any]] = [{}]
     for name, parameter in tune.parameters.items():
-        points = [{**point, name: label(value)} for point in points for value in values(parameter) or ()]
+        points = [
+            {**point, name: label(value)} for point in points for value in values(parameter) or ()
+        ]
     return iter(points)
 
 

@@ -14,8 +14,9 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Sgd(Frozen):
-    """``m = momentum m + g``; ``w -= lr m``, or with Nesterov ``w -= lr (g + momentum m)`` (Sutskever et al. 2013,
-    in the form in which the current learning rate scales the whole buffer)."""
+    """``m = momentum m + g``; ``w -= lr m``, or with Nesterov ``w -= lr (g + momentum m)``
+    (Sutskever et al. 2013, in the form in which the current learning rate scales the whole buffer).
+    """
 
     title: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov momentum"
     name: Literal["sgd"]
@@ -36,7 +37,9 @@ class Adam(Frozen):
 
 
 class AdamW(Frozen):
-    """Adam with decoupled decay ``w *= 1 - lr weight_decay`` first, on every parameter (Loshchilov, Hutter 2019)."""
+    """Adam with decoupled decay ``w *= 1 - lr weight_decay`` first, on every parameter (Loshchilov,
+    Hutter 2019).
+    """
 
     title: ClassVar[str] = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
     name: Literal["adamw"]
@@ -48,7 +51,8 @@ class AdamW(Frozen):
 
 
 class RmsProp(Frozen):
-    """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton 2012).
+    """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton
+    2012).
 
     With momentum ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``.
     """
@@ -66,7 +70,9 @@ OPTIMIZERS: dict[str, type[Frozen]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW,
 
 
 class Penalty(Frozen):
-    """Added to the loss over all kernels (not biases, scales or embeddings): ``l1 sum|w| + l2 sum w^2``."""
+    """Added to the loss over all kernels (not biases, scales or embeddings): ``l1 sum|w| + l2 sum
+    w^2``.
+    """
 
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0
@@ -92,7 +98,9 @@ class Exponential(Frozen):
 
 
 class Cosine(Frozen):
-    title: ClassVar[str] = "half a cosine from lr to minimum over all steps (Loshchilov and Hutter 2017)"
+    title: ClassVar[str] = (
+        "half a cosine from lr to minimum over all steps (Loshchilov and Hutter 2017)"
+    )
     name: Literal["cosine"]
     minimum: NonNegative = 0.0
 
@@ -107,7 +115,9 @@ SCHEDULES: dict[str, type[Frozen]] = {
 
 
 class EarlyStopping(Frozen):
-    """Stop when a validation metric has not improved for ``patience`` epochs; the best weights are restored."""
+    """Stop when a validation metric has not improved for ``patience`` epochs; the best weights are
+    restored.
+    """
 
     metric: Literal["val_loss", "val_accuracy"] = "val_loss"
     patience: int = Field(default=3, gt=0)
@@ -121,7 +131,8 @@ class Train(Frozen):
     optimizer: AnyOptimizer = Adam(name="adam")
     schedule: AnySchedule = Constant()
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the learning rate rises linearly from zero, before the schedule takes over."""
+    """Steps over which the learning rate rises linearly from zero, before the schedule takes over.
+    """
     penalty: Penalty = Penalty()
     clip_norm: Positive | None = None
     """Largest global norm of the gradient (Pascanu et al. 2013)."""
@@ -129,5 +140,7 @@ class Train(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63)
     dtype: Literal["float32", "float64"] = "float32"
     convention: Literal["aligned", "native"] = "aligned"
-    """``aligned``: all runtimes compute the same function. ``native``: every layer and optimizer as its framework
-    ships it, with the framework's own default for every value that the file leaves open."""
+    """``aligned``: all runtimes compute the same function. ``native``: every layer and optimizer as
+    its framework ships it, with the framework's own default for every value that the file leaves
+    open.
+    """

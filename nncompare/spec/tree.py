@@ -26,7 +26,8 @@ def _printable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where something was written: a place in a file, or a command-line argument (then without a line).
+    """Where something was written: a place in a file, or a command-line argument (then without a
+    line).
 
     Args:
         source: the file's name or the argument's text.
@@ -62,7 +63,8 @@ class Node:
         value: a scalar, a list of nodes, or a dict of nodes.
         origin: where the value begins.
         key: where its key stands, if it is a mapping's value.
-        size: the number of values inside, itself included, aliases counted as often as they are used.
+        size: the number of values inside, itself included, aliases counted as often as they are
+            used.
     """
 
     value: Any
@@ -80,7 +82,9 @@ class Node:
 
     @property
     def place(self) -> Origin:
-        """Where to point when the value is wrong: at a value that stands beside its key, else at the key."""
+        """Where to point when the value is wrong: at a value that stands beside its key, else at
+        the key.
+        """
         beside = self.key is None or self.key.line == self.origin.line
         return self.origin if self.key is None or (beside and not self.is_mapping) else self.key
 

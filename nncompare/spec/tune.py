@@ -1,7 +1,7 @@
 """What ``nncompare tune`` searches: goals, parameters, sampler, pruner, limits.
 
-This is the form alone. Whether a path exists, whether its bounds give valid experiments and whether the task has the
-metric is checked against the whole file in ``spec.space``.
+This is the form alone. Whether a path exists, whether its bounds give valid experiments and whether
+the task has the metric is checked against the whole file in ``spec.space``.
 """
 
 from __future__ import annotations
@@ -47,10 +47,13 @@ class Goal(Frozen):
     """One metric of the result and the better direction."""
 
     name: MetricName = "val_loss"
-    """Metrics of the validation and training part, seconds a step, examples a second, seconds of all steps, largest
-    memory in bytes, or the number of trained parameters."""
+    """Metrics of the validation and training part, seconds a step, examples a second, seconds of
+    all steps, largest memory in bytes, or the number of trained parameters.
+    """
     goal: GoalName | None = None
-    """Default: the better direction of the metric, `maximize` for accuracy, R² and samples_per_s, else `minimize`."""
+    """Default: the better direction of the metric, `maximize` for accuracy, R² and samples_per_s,
+    else `minimize`.
+    """
 
     @property
     def direction(self) -> GoalName:
@@ -65,7 +68,9 @@ class NoPruner(Frozen):
 
 
 class MedianPruner(Frozen):
-    """Stops a trial whose best value so far is worse than the median of the earlier trials at the same epoch."""
+    """Stops a trial whose best value so far is worse than the median of the earlier trials at the
+    same epoch.
+    """
 
     title: ClassVar[str] = "worse than the median of earlier trials"
     name: Literal["median"]
@@ -118,7 +123,9 @@ PRUNERS: dict[str, type[Frozen]] = {
 
 
 class Parameter(Frozen):
-    """The values of one dotted path: a range, or choices. `[a, b, c]` is short for `{choices: [a, b, c]}`."""
+    """The values of one dotted path: a range, or choices. `[a, b, c]` is short for `{choices: [a,
+    b, c]}`.
+    """
 
     min: Number | None = None
     """Lowest value. Whole bounds make a range of whole numbers."""
@@ -129,7 +136,9 @@ class Parameter(Frozen):
     step: Number | None = Field(default=None, gt=0)
     """Distance between neighbouring values."""
     choices: tuple[Any, ...] | None = Field(default=None, min_length=1)
-    """Values to choose among: numbers, words, lists, or whole mappings such as `{name: sgd, lr: 0.1}`."""
+    """Values to choose among: numbers, words, lists, or whole mappings such as `{name: sgd, lr:
+    0.1}`.
+    """
 
     @property
     def bounds(self) -> tuple[Number, Number]:
@@ -141,7 +150,11 @@ class Parameter(Frozen):
     @property
     def whole(self) -> bool:
         """A range of whole numbers."""
-        return isinstance(self.min, int) and isinstance(self.max, int) and not isinstance(self.step, float)
+        return (
+            isinstance(self.min, int)
+            and isinstance(self.max, int)
+            and not isinstance(self.step, float)
+        )
 
 
 class Confirm(Frozen):
@@ -168,7 +181,10 @@ def _choices(value: Any) -> Any:
 
 
 AnyPruner = Annotated[
-    Annotated[NoPruner | MedianPruner | HyperbandPruner | HalvingPruner | PatientPruner, Field(discriminator="name")],
+    Annotated[
+        NoPruner | MedianPruner | HyperbandPruner | HalvingPruner | PatientPruner,
+        Field(discriminator="name"),
+    ],
     BeforeValidator(_named),
 ]
 
@@ -176,15 +192,22 @@ AnyPruner = Annotated[
 class Tune(Frozen):
     """What ``nncompare tune`` searches, and how long."""
 
-    metric: Annotated[tuple[Goal, ...], BeforeValidator(_several)] = Field(default=(Goal(),), min_length=1)
-    """What is optimized: `{name: val_loss, goal: minimize}`, a name, or a list of several (a Pareto front)."""
+    metric: Annotated[tuple[Goal, ...], BeforeValidator(_several)] = Field(
+        default=(Goal(),), min_length=1
+    )
+    """What is optimized: `{name: val_loss, goal: minimize}`, a name, or a list of several (a Pareto
+    front).
+    """
     trials: Count | None = None
     """Finished trials in all; null: 20, and with `sampler: grid` the whole grid."""
     sampler: SamplerName = "tpe"
-    """Who proposes: tree-structured Parzen estimator, random, every point of a grid, CMA-ES, Gaussian process,
-    quasi-random, genetic (NSGA-II)."""
+    """Who proposes: tree-structured Parzen estimator, random, every point of a grid, CMA-ES,
+    Gaussian process, quasi-random, genetic (NSGA-II).
+    """
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Of the sampler. Trial k is drawn with a key of this seed and k, so that a resumed search goes on as it would."""
+    """Of the sampler. Trial k is drawn with a key of this seed and k, so that a resumed search goes
+    on as it would.
+    """
     startup_trials: int = Field(default=10, ge=0)
     """Random trials before `tpe`, `gp` or `cmaes` begins to learn."""
     pruner: AnyPruner = NoPruner()
@@ -207,4 +230,14 @@ class Tune(Frozen):
         return tuple(goal.direction for goal in self.metric)
 
 
-__all__ = ["BY_EPOCH", "DEFAULT_TRIALS", "PRUNERS", "TIMED", "AnyPruner", "Confirm", "Goal", "Parameter", "Tune"]
+__all__ = [
+    "BY_EPOCH",
+    "DEFAULT_TRIALS",
+    "PRUNERS",
+    "TIMED",
+    "AnyPruner",
+    "Confirm",
+    "Goal",
+    "Parameter",
+    "Tune",
+]

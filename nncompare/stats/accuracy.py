@@ -39,8 +39,9 @@ class Gate:
 
     Args:
         tolerance: square root of epsilon, half of the digits.
-        scale: usual size of the exact values that are not 0: the median, or a thousandth of the 90th percentile
-            (where a function is flat at most points, its slopes there drown in the rounding of the others).
+        scale: usual size of the exact values that are not 0: the median, or a thousandth of the
+            90th percentile (where a function is flat at most points, its slopes there drown in the
+            rounding of the others).
         rounding: ``(N,)``, ten times the rounding error near each point.
     """
 
@@ -53,7 +54,9 @@ class Gate:
         return np.asarray(self.tolerance * np.maximum(np.abs(exact), self.scale) + self.rounding)
 
 
-def make_gate(exact: Array, rounding: Array, dtype: np.dtype[Any], *, otherwise: float = 0.0) -> Gate:
+def make_gate(
+    exact: Array, rounding: Array, dtype: np.dtype[Any], *, otherwise: float = 0.0
+) -> Gate:
     """The gate for computations in a dtype.
 
     Args:
@@ -86,7 +89,9 @@ def measure(values: Array, exact: Array, gate: Gate, judged: Array) -> Accuracy:
     takes_part = np.isfinite(exact)
     finite = takes_part & np.isfinite(values)
     if not finite.any():
-        return Accuracy(largest=None, at=None, relative=None, beyond=0, not_finite=int(takes_part.sum()))
+        return Accuracy(
+            largest=None, at=None, relative=None, beyond=0, not_finite=int(takes_part.sum())
+        )
     with np.errstate(all="ignore"):
         errors = np.where(finite, np.abs(values - exact), -1.0)
         sizes = np.abs(exact)

@@ -18,11 +18,17 @@ _NOT_A_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 def explain(error: OSError, path: Path) -> StoreError:
     """The error with the path and the fix."""
     if error.errno in _DENIED:
-        fix = "no permission to write there; make the folder writable, or choose another one with --output DIR"
+        fix = (
+            "no permission to write there; make the folder writable, or choose another one with"
+            " --output DIR"
+        )
     elif error.errno in _FULL:
         fix = "the disk is full; free some space, or choose another disk with --output DIR"
     elif error.errno in _NOT_A_FOLDER:
-        fix = "a file stands where a folder is needed; move it, or choose another folder with --output DIR"
+        fix = (
+            "a file stands where a folder is needed; move it, or choose another folder with"
+            " --output DIR"
+        )
     else:
         fix = f"{error.strerror or error}; choose another folder with --output DIR"
     return StoreError(f"cannot write {path}: {fix}")
@@ -65,7 +71,8 @@ def write_text(path: Path, text: str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes a rename last through a power cut, where the system can do that."""
-    with contextlib.suppress(OSError):  # Windows opens no folders, some file systems sync none: nothing is lost by it
+    # Windows opens no folders, some file systems sync none: nothing is lost by it
+    with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,8 +1,9 @@
-"""Certificates that were given before: a run of the same experiment, code and versions need not be checked again.
+"""Certificates that were given before: a run of the same experiment, code and versions need not be
+checked again.
 
-They lie in the user's cache folder, one small file an experiment. The key is made of everything that decides the
-function: data, model, training, task, and the source code of nncompare's backends and formulas, so that a certificate
-does not outlive a change of either.
+They lie in the user's cache folder, one small file an experiment. The key is made of everything
+that decides the function: data, model, training, task, and the source code of nncompare's backends
+and formulas, so that a certificate does not outlive a change of either.
 """
 
 from __future__ import annotations
@@ -25,9 +26,18 @@ Versions = Mapping[str, Mapping[str, str]]
 """Runtime -> versions."""
 
 
-def remember(folder: Path, experiment: Experiment, *, versions: Versions, created: str, id: str, steps: int) -> None:
-    """Notes a full certificate. A cache that cannot be written is no error: the next run just does not know of it."""
-    text = {"created": created, "id": id, "steps": steps, "versions": {name: dict(v) for name, v in versions.items()}}
+def remember(
+    folder: Path, experiment: Experiment, *, versions: Versions, created: str, id: str, steps: int
+) -> None:
+    """Notes a full certificate. A cache that cannot be written is no error: the next run just does
+    not know of it.
+    """
+    text = {
+        "created": created,
+        "id": id,
+        "steps": steps,
+        "versions": {name: dict(v) for name, v in versions.items()},
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / f"{key(experiment)}.json", json.dumps(text, indent=2) + "\n")
@@ -36,18 +46,27 @@ def remember(folder: Path, experiment: Experiment, *, versions: Versions, create
 
 
 def recall(folder: Path, experiment: Experiment, versions: Versions) -> str | None:
-    """When a certificate was given for this experiment and all of these runtimes in these versions (ISO 8601)."""
+    """When a certificate was given for this experiment and all of these runtimes in these versions
+    (ISO 8601).
+    """
     try:
-        text: dict[str, Any] = json.loads((folder / f"{key(experiment)}.json").read_text(encoding="utf-8"))
+        text: dict[str, Any] = json.loads(
+            (folder / f"{key(experiment)}.json").read_text(encoding="utf-8")
+        )
         known = text["versions"]
-        same = all(runtime in known and known[runtime] == dict(found) for runtime, found in versions.items())
+        same = all(
+            runtime in known and known[runtime] == dict(found)
+            for runtime, found in versions.items()
+        )
         return str(text["created"]) if versions and same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def key(experiment: Experiment) -> str:
-    """What decides the function, as 32 hexadecimal digits. The dtype is no part of it: a certificate covers both."""
+    """What decides the function, as 32 hexadecimal digits. The dtype is no part of it: a
+    certificate covers both.
+    """
     parts = experiment.model_dump(mode="json", include={"task", "data", "model", "train"})
     parts["train"].pop("dtype", None)
     text = json.dumps(parts, sort_keys=True) + _source_digest()

@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 from nncompare.store.result import SCHEMA_VERSION, Document, LedgerEntry, Parity, RuntimeResult
 
-QUANTITIES = ("train_loss", "val_loss", "test_loss", "train_accuracy", "val_accuracy", "test_accuracy")
+QUANTITIES = (
+    "train_loss",
+    "val_loss",
+    "test_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "test_accuracy",
+)
 """What is compared: metrics with the final weights. A regression has no accuracies."""
 
 
@@ -36,7 +43,9 @@ class ConventionRow(Document):
 
 
 class Spread(Document):
-    """Largest minus smallest of one quantity over the runtimes that finished; null with fewer than two."""
+    """Largest minus smallest of one quantity over the runtimes that finished; null with fewer than
+    two.
+    """
 
     aligned: float | None = None
     native: float | None = None

@@ -1,7 +1,8 @@
 """Result folders: ``<output>/<name>-<time>-<hash>/``.
 
-A folder is built beside its place under a hidden name (``.<id>.partial``) and gets its own name in one rename, so that
-a folder that can be seen is complete. A crash leaves at most the hidden one, which every reader passes over::
+A folder is built beside its place under a hidden name (``.<id>.partial``) and gets its own name in
+one rename, so that a folder that can be seen is complete. A crash leaves at most the hidden one,
+which every reader passes over::
 
     with create(Path("results"), "digits-mlp") as folder:
         folder.write_experiment(text)
@@ -69,8 +70,12 @@ class ResultFolder:
         """``result.json``, strict JSON, replaced as a whole."""
         write_text(self._root / RESULT_FILE, to_json(result))
 
-    def append_slices(self, runtime: str, slices: Iterable[Sequence[Any]], *, round: int = 1) -> None:
-        """Adds raw samples ``(epoch from 0, begin, end, seconds, loss, phase)`` to ``slices.csv``."""
+    def append_slices(
+        self, runtime: str, slices: Iterable[Sequence[Any]], *, round: int = 1
+    ) -> None:
+        """Adds raw samples ``(epoch from 0, begin, end, seconds, loss, phase)`` to
+        ``slices.csv``.
+        """
         text = tables.slice_lines(runtime, slices, round=round)
         tables.append(self._root / "slices.csv", text, columns=tables.SLICE_COLUMNS)
 
@@ -100,7 +105,10 @@ class ResultFolder:
         if self.published:
             return
         if not (self._partial / RESULT_FILE).is_file():
-            raise StoreError(f"{self.path}: write_result comes before publish; a folder without {RESULT_FILE} is none")
+            raise StoreError(
+                f"{self.path}: write_result comes before publish; a folder without {RESULT_FILE} is"
+                " none"
+            )
         with explained(self.path):
             sync_folder(self._partial)
             os.rename(self._partial, self.path)
@@ -115,7 +123,10 @@ class ResultFolder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.discard()
 
@@ -126,15 +137,18 @@ class ResultFolder:
         return place / name
 
 
-def create(output: Path, name: str, *, created: datetime | None = None, identity: str = "") -> ResultFolder:
-    """Begins a result folder under its hidden name, before the training, so that an unwritable place shows at once.
+def create(
+    output: Path, name: str, *, created: datetime | None = None, identity: str = ""
+) -> ResultFolder:
+    """Begins a result folder under its hidden name, before the training, so that an unwritable
+    place shows at once.
 
     Args:
         output: made if it is not there.
         name: of the experiment.
         created: the time in the folder's name; default: now.
-        identity: what else the hash is of (the resolved experiment, the environment). The hash is unique without it:
-            it is also of the time and of random bytes.
+        identity: what else the hash is of (the resolved experiment, the environment). The hash is
+            unique without it: it is also of the time and of random bytes.
 
     Raises:
         StoreError: the folder cannot be made; the message says why and what to do.
@@ -144,7 +158,9 @@ def create(output: Path, name: str, *, created: datetime | None = None, identity
         output.mkdir(parents=True, exist_ok=True)
     while True:
         salt = os.urandom(16).hex()
-        digest = hashlib.sha256("\0".join((name, created.isoformat(), identity, salt)).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(
+            "\0".join((name, created.isoformat(), identity, salt)).encode()
+        ).hexdigest()[:8]
         folder = ResultFolder(output, f"{name}-{created:%Y%m%d-%H%M%S}-{digest}")
         if folder.path.exists():
             continue
@@ -175,7 +191,8 @@ def read(path: Path) -> RunResult:
         path: a result folder or a ``result.json``.
 
     Raises:
-        StoreError: missing, unfinished, damaged, or of another version or kind; the message names the file.
+        StoreError: missing, unfinished, damaged, or of another version or kind; the message names
+            the file.
     """
     file = path / RESULT_FILE if path.is_dir() else path
     try:
@@ -192,13 +209,20 @@ def read(path: Path) -> RunResult:
 def _missing(path: Path) -> str:
     if path.is_dir():
         if path.name.endswith(_PARTIAL):
-            return f"{path}: left behind by a run that did not end; it holds no result and may be removed"
+            return (
+                f"{path}: left behind by a run that did not end; it holds no result and may be"
+                " removed"
+            )
         inside = sorted(child.parent.name for child in path.glob(f"*/{RESULT_FILE}"))
         hint = f"; did you mean {path / inside[-1]}?" if inside else ""
         return f"{path}: no {RESULT_FILE} in this folder{hint}"
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, [name for name in siblings if not name.startswith(".")], n=1)
-    return f"{path}: no such result" + (f"; did you mean {path.parent / close[0]}?" if close else "")
+    close = difflib.get_close_matches(
+        path.name, [name for name in siblings if not name.startswith(".")], n=1
+    )
+    return f"{path}: no such result" + (
+        f"; did you mean {path.parent / close[0]}?" if close else ""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +231,8 @@ class Stored:
 
     Args:
         runs: (folder, document), newest first.
-        problems: one line for every folder that was passed over because its document cannot be read.
+        problems: one line for every folder that was passed over because its document cannot be
+            read.
     """
 
     runs: tuple[tuple[Path, RunResult], ...]
@@ -215,14 +240,17 @@ class Stored:
 
 
 def runs(output: Path) -> Stored:
-    """Every run below ``output``. Hidden folders (unfinished runs) and folders of other things are passed over.
+    """Every run below ``output``. Hidden folders (unfinished runs) and folders of other things are
+    passed over.
 
     Raises:
         StoreError: ``output`` is missing or not a folder.
     """
     if not output.is_dir():
         state = "a file, not a folder" if output.exists() else "no such folder"
-        raise StoreError(f"{output}: {state}; results are stored where --output DIR says, by default in results/")
+        raise StoreError(
+            f"{output}: {state}; results are stored where --output DIR says, by default in results/"
+        )
     found, problems = [], []
     for folder in sorted(output.iterdir()):
         if folder.name.startswith(".") or not (folder / RESULT_FILE).is_file():
@@ -231,7 +259,9 @@ def runs(output: Path) -> Stored:
             found.append((folder, read(folder)))
         except StoreError as error:
             problems.append(str(error))
-    found.sort(key=lambda item: (datetime.fromisoformat(item[1].created), item[0].name), reverse=True)
+    found.sort(
+        key=lambda item: (datetime.fromisoformat(item[1].created), item[0].name), reverse=True
+    )
     return Stored(runs=tuple(found), problems=tuple(problems))
 
 
@@ -240,4 +270,13 @@ def _file_name(runtime: str) -> str:
     return runtime.replace(":", "-")
 
 
-__all__ = ["ResultFolder", "Sample", "Stored", "check_place", "create", "read", "read_slices", "runs"]
+__all__ = [
+    "ResultFolder",
+    "Sample",
+    "Stored",
+    "check_place",
+    "create",
+    "read",
+    "read_slices",
+    "runs",
+]

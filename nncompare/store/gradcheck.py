@@ -4,7 +4,8 @@ History of the format, newest first:
 
 1. first version.
 
-Unknown figures are ``null``, never NaN: a point where a formula or a method has no finite value is ``null`` in every
+Unknown figures are ``null``, never NaN: a point where a formula or a method has no finite value is
+    ``null`` in every
 list of values, and its index stands in the list that says why.
 """
 
@@ -32,7 +33,8 @@ class FormulaText(Document):
 class Points(Document):
     """Where, and what is true there: computed with 40 digits or more and rounded once to float64.
 
-    ``outside``, ``no_derivative``, ``too_large`` and ``unknown`` are indices of points that take no part.
+    ``outside``, ``no_derivative``, ``too_large`` and ``unknown`` are indices of points that take no
+    part.
     """
 
     dtype: str
@@ -43,7 +45,8 @@ class Points(Document):
     outside: tuple[int, ...] = ()
     """The formula has no real value."""
     no_derivative: tuple[int, ...] = ()
-    """The formula has a value; its symbolic derivative has none (a kink, a vertical tangent, 0/0)."""
+    """The formula has a value; its symbolic derivative has none (a kink, a vertical tangent, 0/0).
+    """
     too_large: tuple[int, ...] = ()
     """Beyond the dtype's range."""
     unknown: tuple[int, ...] = ()
@@ -79,7 +82,9 @@ class MethodResult(Document):
     beyond: int = 0
     """Points whose error is beyond the gate."""
     passed: bool | None = None
-    """No point beyond the gate, and none without a finite number that should have one; null: not judged."""
+    """No point beyond the gate, and none without a finite number that should have one; null: not
+    judged.
+    """
     values: Values = ()
 
 
@@ -105,11 +110,14 @@ class Tolerance(Document):
     tolerance: float
     """Square root of the dtype's epsilon: half of its digits."""
     scale: float
-    """Usual size of the exact values that are not 0: the median, or a thousandth of the 90th percentile if that is more
-    (of the formula's, if its derivative is 0 everywhere)."""
+    """Usual size of the exact values that are not 0: the median, or a thousandth of the 90th
+    percentile if that is more (of the formula's, if its derivative is 0 everywhere).
+    """
     rounding: float
-    """Ten times NumPy's own rounding error near a point, at the point where it is largest: of the symbolic derivative
-    and of the chain rule. Measured against a wider dtype; 0 where there is none."""
+    """Ten times NumPy's own rounding error near a point, at the point where it is largest: of the
+    symbolic derivative and of the chain rule. Measured against a wider dtype; 0 where there is
+    none.
+    """
 
 
 class StepSweep(Document):
@@ -147,7 +155,8 @@ class GradcheckResult(Document):
     def complete(self) -> bool:
         """Every runtime finished, and no method of any failed."""
         return all(
-            row.status == "ok" and all(method.status != "failed" for method in row.methods) for row in self.runtimes
+            row.status == "ok" and all(method.status != "failed" for method in row.methods)
+            for row in self.runtimes
         )
 
     @property
@@ -159,4 +168,9 @@ class GradcheckResult(Document):
     def beyond(self) -> tuple[tuple[str, MethodResult], ...]:
         """Runtime and method of all that is beyond the gate."""
         rows = (*self.runtimes, self.reference)
-        return tuple((row.runtime, method) for row in rows for method in row.methods if method.passed is False)
+        return tuple(
+            (row.runtime, method)
+            for row in rows
+            for method in row.methods
+            if method.passed is False
+        )

@@ -4,7 +4,8 @@ History of the format, newest first:
 
 1. first version.
 
-Unknown figures are ``null``, never NaN. Raw slices stand in ``slices.csv``; what is here is derived from them.
+Unknown figures are ``null``, never NaN. Raw slices stand in ``slices.csv``; what is here is derived
+from them.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ class Document(BaseModel):
 
 
 class Epoch(Document):
-    """One epoch of one runtime. Metrics of the validation part, from ``predict``, computed in NumPy."""
+    """One epoch of one runtime. Metrics of the validation part, from ``predict``, computed in
+    NumPy.
+    """
 
     epoch: int
     train_loss: float | None = None
-    """Mean over the epoch's examples of the minimized loss, penalties included, before each step."""
+    """Mean over the epoch's examples of the minimized loss, penalties included, before each step.
+    """
     val_loss: float | None = None
     val_accuracy: float | None = None
     learning_rate: float | None = None
@@ -39,8 +43,9 @@ class Epoch(Document):
 
 
 class Final(Document):
-    """Metrics with the final (or restored best) weights in inference mode. Accuracy is null for regression; mean
-    absolute error and R² are null for the other tasks."""
+    """Metrics with the final (or restored best) weights in inference mode. Accuracy is null for
+    regression; mean absolute error and R² are null for the other tasks.
+    """
 
     train_loss: float | None = None
     train_accuracy: float | None = None
@@ -59,7 +64,9 @@ class Final(Document):
 
 
 class StepTime(Document):
-    """Seconds per training step over the slices after warm-up; a slice gives one value, its mean step."""
+    """Seconds per training step over the slices after warm-up; a slice gives one value, its mean
+    step.
+    """
 
     median: float
     p05: float
@@ -69,9 +76,10 @@ class StepTime(Document):
 
 
 class Timing(Document):
-    """Seconds. ``import_s``: framework import; ``build_s``: lowering and staging; ``first_step_s``: first step with
-    tracing and compilation; ``train_s``: all steps; ``evaluate_s``: validation after each epoch; ``total_s``: from
-    the worker's start to its result."""
+    """Seconds. ``import_s``: framework import; ``build_s``: lowering and staging; ``first_step_s``:
+    first step with tracing and compilation; ``train_s``: all steps; ``evaluate_s``: validation
+    after each epoch; ``total_s``: from the worker's start to its result.
+    """
 
     import_s: float | None = None
     build_s: float | None = None
@@ -125,7 +133,9 @@ class LedgerEntry(Document):
 
 
 class ParityCheck(Document):
-    """The worst figure of one quantity of one runtime against one judge; see ``store.verify.CheckResult``."""
+    """The worst figure of one quantity of one runtime against one judge; see
+    ``store.verify.CheckResult``.
+    """
 
     runtime: str
     against: str
@@ -159,15 +169,21 @@ class Parity(Document):
     status: Literal["certified", "failed", "not_run"] = "not_run"
     reason: str | None = None
     form: Literal["quick", "full"] | None = None
-    """``quick``: forward pass, gradients and 10 steps in the run's own dtype; ``full``: all of ``verify``."""
+    """``quick``: forward pass, gradients and 10 steps in the run's own dtype; ``full``: all of
+    ``verify``.
+    """
     certificate: str | None = None
-    """When a full certificate was given for the same experiment, code and versions (ISO 8601); null: none is known."""
+    """When a full certificate was given for the same experiment, code and versions (ISO 8601);
+    null: none is known.
+    """
     checks: tuple[ParityCheck, ...] = ()
     findings: tuple[ParityFinding, ...] = ()
 
 
 class Comparison(Document):
-    """``relative``: median step time over the fastest's, 1.00 = fastest; descriptive unless rounds decide."""
+    """``relative``: median step time over the fastest's, 1.00 = fastest; descriptive unless rounds
+    decide.
+    """
 
     rounds: int = 1
     relative: dict[str, float] = {}

@@ -28,7 +28,8 @@ class Sample:
         begin, end: steps ``begin…end - 1`` of the whole training, from 0.
         seconds: of the whole slice.
         loss: mean over the slice's examples; None if it was not finite.
-        phase: ``first`` (the step that traces and compiles), ``warmup`` or ``steady``; only steady slices count.
+        phase: ``first`` (the step that traces and compiles), ``warmup`` or ``steady``; only steady
+            slices count.
     """
 
     runtime: str
@@ -71,7 +72,11 @@ def _ends_with_a_line(file: BinaryIO) -> bool:
 
 def history_text(result: RunResult) -> str:
     """``history.csv``: one line per runtime and epoch; an unknown figure is an empty field."""
-    rows = ((row.runtime, *epoch.model_dump().values()) for row in result.runtimes for epoch in row.history)
+    rows = (
+        (row.runtime, *epoch.model_dump().values())
+        for row in result.runtimes
+        for epoch in row.history
+    )
     return _lines([HISTORY_COLUMNS, *rows])
 
 
@@ -94,13 +99,17 @@ def read_slices(folder: Path) -> tuple[list[Sample], list[str]]:
     warnings = [f"{path}:{len(lines) + 1}: the last line is torn and was left out"] if torn else []
     if not lines or lines[0] != ",".join(SLICE_COLUMNS):
         raise StoreError(f"{path}:1: damaged: the first line must be {','.join(SLICE_COLUMNS)}")
-    return [_sample(line, f"{path}:{number}") for number, line in enumerate(lines[1:], start=2)], warnings
+    return [
+        _sample(line, f"{path}:{number}") for number, line in enumerate(lines[1:], start=2)
+    ], warnings
 
 
 def _sample(line: str, where: str) -> Sample:
     fields = next(csv.reader([line]), [])
     if len(fields) != len(SLICE_COLUMNS):
-        raise StoreError(f"{where}: damaged: {len(fields)} fields instead of {len(SLICE_COLUMNS)}: {line!r}")
+        raise StoreError(
+            f"{where}: damaged: {len(fields)} fields instead of {len(SLICE_COLUMNS)}: {line!r}"
+        )
     runtime, round_, epoch, begin, end, seconds, loss, phase = fields
     try:
         if phase not in _PHASES:

@@ -1,4 +1,5 @@
-"""The result of a search, as it is stored in ``result.json`` and printed by ``nncompare tune --json``.
+"""The result of a search, as it is stored in ``result.json`` and printed by ``nncompare tune
+--json``.
 
 History of the format, newest first:
 
@@ -72,7 +73,9 @@ class TuneTransfer(Document):
     best_trial: int | None = None
     """The one with the best mean of the first goal."""
     holds: bool | None = None
-    """Whether that is the search's best one, or one that cannot be told from it (within a standard error)."""
+    """Whether that is the search's best one, or one that cannot be told from it (within a standard
+    error).
+    """
     means: dict[str, float] = {}
     """Trial -> mean of the first goal."""
     errors: dict[str, float] = {}
@@ -126,4 +129,6 @@ class TuneResult(Document):
     @property
     def complete(self) -> bool:
         """Every trial was done and at least one of each search ended well."""
-        return self.outcome == "complete" and all(search.best is not None for search in self.searches)
+        return self.outcome == "complete" and all(
+            search.best is not None for search in self.searches
+        )

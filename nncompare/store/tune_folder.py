@@ -1,4 +1,6 @@
-"""The result folder of a search. It stands in its place from the start, so that it can be resumed after anything."""
+"""The result folder of a search. It stands in its place from the start, so that it can be resumed
+after anything.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from nncompare.store.tune import TuneResult, TuneTrial
 EXPERIMENT, BEST, TRIALS, REPORT = "experiment.yaml", "best.yaml", "trials.csv", "report.html"
 
 
-def begin(output: Path, name: str, created: datetime, experiment: str, result: TuneResult) -> tuple[Path, TuneResult]:
+def begin(
+    output: Path, name: str, created: datetime, experiment: str, result: TuneResult
+) -> tuple[Path, TuneResult]:
     """Makes the folder with its experiment and an empty result.
 
     Returns:
@@ -37,7 +41,10 @@ def begin(output: Path, name: str, created: datetime, experiment: str, result: T
 
 def to_json(result: TuneResult) -> str:
     """Strict JSON with a line end."""
-    return json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
 
 
 def write(folder: Path, result: TuneResult) -> None:
@@ -66,7 +73,10 @@ def _line(trial: TuneTrial, goals: int, params: list[str], metrics: list[str]) -
     shown = [json.dumps(value) if isinstance(value, (dict, list)) else value for value in own]
     rest = (trial.metrics.get(name) for name in metrics)
     head = [trial.runtime, trial.number, trial.state, trial.status, trial.reason]
-    return ["" if value is None else value for value in (*head, *values, *shown, trial.seconds, trial.epochs, *rest)]
+    return [
+        "" if value is None else value
+        for value in (*head, *values, *shown, trial.seconds, trial.epochs, *rest)
+    ]
 
 
 def read(path: Path) -> TuneResult:
@@ -77,14 +87,18 @@ def read(path: Path) -> TuneResult:
     """
     file = path / RESULT_FILE if path.is_dir() else path
     if not file.is_file():
-        raise StoreError(f"{path}: no such result; a search is resumed by its result folder, results/<name>-…")
+        raise StoreError(
+            f"{path}: no such result; a search is resumed by its result folder, results/<name>-…"
+        )
     with explained(file):
         text = file.read_text(encoding="utf-8")
     try:
         document = json.loads(text)
         kind = document.get("kind") if isinstance(document, dict) else None
         if kind != "tune":
-            raise StoreError(f"{file}: kind is {kind!r}; only a result of `nncompare tune` can be resumed")
+            raise StoreError(
+                f"{file}: kind is {kind!r}; only a result of `nncompare tune` can be resumed"
+            )
         return TuneResult.model_validate_json(text)
     except (json.JSONDecodeError, ValidationError) as error:
         raise StoreError(f"{file}: damaged: {str(error).splitlines()[0]}") from None

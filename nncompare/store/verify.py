@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nncompare.store.result import SCHEMA_VERSION, Document, LedgerEntry, ParityCheck, ParityFinding, Status
+from nncompare.store.result import (
+    SCHEMA_VERSION,
+    Document,
+    LedgerEntry,
+    ParityCheck,
+    ParityFinding,
+    Status,
+)
 
 
 class VerifiedRuntime(Document):
@@ -26,7 +33,9 @@ class VerifiedRuntime(Document):
 
 
 class Change(Document):
-    """What the defaults of a framework change in one quantity, native against aligned, in the same framework."""
+    """What the defaults of a framework change in one quantity, native against aligned, in the same
+    framework.
+    """
 
     runtime: str
     quantity: str

@@ -1,4 +1,6 @@
-"""``compare-conventions``: what "just using the defaults" costs, one experiment trained in both conventions."""
+"""``compare-conventions``: what "just using the defaults" costs, one experiment trained in both
+conventions.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from pathlib import Path
 from nncompare.errors import StoreError
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.load import dump, to_mapping
-from nncompare.store.conventions import QUANTITIES, ConventionRow, ConventionsResult, Difference, Spread
+from nncompare.store.conventions import (
+    QUANTITIES,
+    ConventionRow,
+    ConventionsResult,
+    Difference,
+    Spread,
+)
 from nncompare.store.folder import ResultFolder, create
 from nncompare.store.result import RuntimeResult
 from nncompare.studies.run import Finished, Silent, Watcher, run
@@ -45,8 +53,8 @@ def compare_conventions(
 ) -> Compared:
     """Trains the experiment in both conventions on every runtime: same seed, same batches.
 
-    Each convention's run is stored as ``studies.run`` stores it, as ``<name>-aligned-…`` and ``<name>-native-…``; the
-    comparison, which names both, stands beside them.
+    Each convention's run is stored as ``studies.run`` stores it, as ``<name>-aligned-…`` and
+    ``<name>-native-…``; the comparison, which names both, stands beside them.
 
     Args:
         experiment: from ``spec.load``; its own convention is not read.
@@ -58,12 +66,18 @@ def compare_conventions(
     """
     created = datetime.now().astimezone()
     with ExitStack() as stack:
-        folder = stack.enter_context(create(output, experiment.name, created=created)) if output is not None else None
+        folder = (
+            stack.enter_context(create(output, experiment.name, created=created))
+            if output is not None
+            else None
+        )
         runs: dict[str, Finished] = {}
         for convention in CONVENTIONS:
             if not any(run.interrupted for run in runs.values()):
                 with watching(convention) as watcher:
-                    runs[convention] = run(in_convention(experiment, convention), output=output, watcher=watcher)
+                    runs[convention] = run(
+                        in_convention(experiment, convention), output=output, watcher=watcher
+                    )
         result = _document(experiment, runs, created, folder)
         problem = next((run.problem for run in runs.values() if run.problem is not None), None)
         if folder is not None and problem is None:
@@ -80,7 +94,9 @@ def compare_conventions(
 
 
 def in_convention(experiment: Experiment, convention: str) -> Experiment:
-    """The experiment with this convention, under a name that says so. What the file leaves open stays open."""
+    """The experiment with this convention, under a name that says so. What the file leaves open
+    stays open.
+    """
     train = experiment.train.model_copy(update={"convention": convention})
     name = f"{experiment.name[: _LONGEST_NAME - len(convention) - 1]}-{convention}"
     return experiment.model_copy(update={"train": train, "name": name})
@@ -94,7 +110,10 @@ def _store(folder: ResultFolder, experiment: Experiment, result: ConventionsResu
 
 
 def _document(
-    experiment: Experiment, runs: dict[str, Finished], created: datetime, folder: ResultFolder | None
+    experiment: Experiment,
+    runs: dict[str, Finished],
+    created: datetime,
+    folder: ResultFolder | None,
 ) -> ConventionsResult:
     aligned, native = runs["aligned"].result, runs["native"].result if "native" in runs else None
     others = {row.runtime: row for row in native.runtimes} if native else {}
@@ -115,18 +134,31 @@ def _document(
 
 def _row(aligned: RuntimeResult, native: RuntimeResult | None) -> ConventionRow:
     if native is None:
-        native = RuntimeResult(runtime=aligned.runtime, status="interrupted", reason="not started: the run was stopped")
-    pairs = {name: (getattr(aligned.final, name), getattr(native.final, name)) for name in QUANTITIES}
+        native = RuntimeResult(
+            runtime=aligned.runtime, status="interrupted", reason="not started: the run was stopped"
+        )
+    pairs = {
+        name: (getattr(aligned.final, name), getattr(native.final, name)) for name in QUANTITIES
+    }
     known = {name: b - a for name, (a, b) in pairs.items() if a is not None and b is not None}
-    return ConventionRow(runtime=aligned.runtime, aligned=aligned, native=native, difference=Difference(**known))
+    return ConventionRow(
+        runtime=aligned.runtime, aligned=aligned, native=native, difference=Difference(**known)
+    )
 
 
 def _spread(rows: Sequence[ConventionRow], name: str) -> Spread:
     return Spread(
-        **{convention: _range([getattr(row, convention) for row in rows], name) for convention in CONVENTIONS}
+        **{
+            convention: _range([getattr(row, convention) for row in rows], name)
+            for convention in CONVENTIONS
+        }
     )
 
 
 def _range(rows: Sequence[RuntimeResult], name: str) -> float | None:
-    known = [value for row in rows if row.status == "ok" and (value := getattr(row.final, name)) is not None]
+    known = [
+        value
+        for row in rows
+        if row.status == "ok" and (value := getattr(row.final, name)) is not None
+    ]
     return max(known) - min(known) if len(known) > 1 else None

@@ -17,7 +17,8 @@ class Examined:
 
     Args:
         runtimes: the names it serves, ``("torch", "torch:compile")``.
-        outcome: ``result`` holds ``versions`` and ``devices``; ``status`` is ``ok``, ``refused`` or ``failed``.
+        outcome: ``result`` holds ``versions`` and ``devices``; ``status`` is ``ok``, ``refused`` or
+            ``failed``.
     """
 
     runtimes: tuple[str, ...]

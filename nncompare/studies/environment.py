@@ -22,7 +22,8 @@ def processor() -> str:
         if found:
             return str(found)
     except Exception:
-        # a name for the record is not worth a failed run, whatever a new processor does to the library
+        # a name for the record is not worth a failed run, whatever a new processor does to the
+        # library
         return platform.processor() or platform.machine()
     return platform.processor() or platform.machine()
 

@@ -1,4 +1,6 @@
-"""``gradcheck``: one formula, its derivative by every method in every framework, against the exact one."""
+"""``gradcheck``: one formula, its derivative by every method in every framework, against the exact
+one.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ DEFAULT_AT = "-5:5:100"
 DEFAULT_RUNTIMES = ("torch", "tensorflow", "keras")
 _SWEEP_STEPS = 48
 _FREE_OF_RULES: tuple[Method, ...] = ("value", "reverse", "forward")
-"""Methods that owe a finite number where the formula has one; a symbolic derivative may overflow on its way."""
+"""Methods that owe a finite number where the formula has one; a symbolic derivative may overflow on
+its way.
+"""
 
 
 def gradcheck(
@@ -50,7 +54,8 @@ def gradcheck(
     runtimes: Sequence[str] = DEFAULT_RUNTIMES,
     asking: Callable[[str], None] = lambda _: None,
 ) -> GradcheckResult:
-    """Evaluates the derivative of a formula by every method in every runtime, each in a process of its own.
+    """Evaluates the derivative of a formula by every method in every runtime, each in a process of
+    its own.
 
     Args:
         formula: of ``x``, see ``spec.formula``.
@@ -74,14 +79,18 @@ def gradcheck(
         formula=FormulaText(text=truth.formula.text, derivative=truth.text, order=order),
         points=truth.points,
         gates={"value": _tolerance(truth, "value"), "derivative": _tolerance(truth, "reverse")},
-        steps={name: float(STENCILS[name, order].step(np.ones(1, truth.x.dtype))[0]) for name in NAMES},
+        steps={
+            name: float(STENCILS[name, order].step(np.ones(1, truth.x.dtype))[0]) for name in NAMES
+        },
         runtimes=_ask(truth, names, asking),
         reference=_reference(truth),
         sweep=sweep(truth),
     )
 
 
-def _ask(truth: Truth, names: Sequence[str], asking: Callable[[str], None]) -> tuple[RuntimeDerivatives, ...]:
+def _ask(
+    truth: Truth, names: Sequence[str], asking: Callable[[str], None]
+) -> tuple[RuntimeDerivatives, ...]:
     """A row for each runtime, one process after the other."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
@@ -152,11 +161,17 @@ def _reference(truth: Truth) -> RuntimeDerivatives:
         **truth.differences(compute(truth.formula.expression, truth.neighbours())),
     }
     order: tuple[Method, ...] = ("value", "reverse", "forward", "symbolic", "central", "five_point")
-    methods = [_judged(truth, name, values.get(name), facts if name in values else lacks) for name in order]
-    return RuntimeDerivatives(runtime="numpy", status="ok", versions={"numpy": np.__version__}, methods=tuple(methods))
+    methods = [
+        _judged(truth, name, values.get(name), facts if name in values else lacks) for name in order
+    ]
+    return RuntimeDerivatives(
+        runtime="numpy", status="ok", versions={"numpy": np.__version__}, methods=tuple(methods)
+    )
 
 
-def _judged(truth: Truth, name: Method, values: Array | None, facts: dict[str, Any]) -> MethodResult:
+def _judged(
+    truth: Truth, name: Method, values: Array | None, facts: dict[str, Any]
+) -> MethodResult:
     """The errors of one method's values ``(N,)``; None: it gave none."""
     if values is None:
         return MethodResult(method=name, **facts)
@@ -179,11 +194,15 @@ def _judged(truth: Truth, name: Method, values: Array | None, facts: dict[str, A
 
 def _tolerance(truth: Truth, name: Method) -> Tolerance:
     gate = truth.gate(name)
-    return Tolerance(tolerance=gate.tolerance, scale=gate.scale, rounding=float(gate.rounding.max()))
+    return Tolerance(
+        tolerance=gate.tolerance, scale=gate.scale, rounding=float(gate.rounding.max())
+    )
 
 
 def sweep(truth: Truth) -> tuple[StepSweep, ...]:
-    """The largest errors of finite differences in NumPy for steps from 0.5 down to where ``x + h`` is ``x``."""
+    """The largest errors of finite differences in NumPy for steps from 0.5 down to where ``x + h``
+    is ``x``.
+    """
     smallest = np.log2(float(np.finfo(truth.x.dtype).eps))
     steps = np.unique(np.exp2(np.round(np.linspace(-1, smallest, _SWEEP_STEPS))))[::-1]
     found = []
@@ -195,8 +214,18 @@ def sweep(truth: Truth) -> tuple[StepSweep, ...]:
             values = compute(truth.formula.expression, stencil.neighbours(truth.x, h))
             accuracy = truth.measure(name, stencil.derivative(values, h).astype(np.float64))
             errors.append(accuracy.largest if accuracy.not_finite == 0 else None)
-        found.append(StepSweep(method=name, steps=tuple(map(float, steps)), largest_errors=tuple(errors)))
+        found.append(
+            StepSweep(method=name, steps=tuple(map(float, steps)), largest_errors=tuple(errors))
+        )
     return tuple(found)
 
 
-__all__ = ["DEFAULT_AT", "DEFAULT_RUNTIMES", "DTYPES", "check_runtimes", "gradcheck", "request", "sweep"]
+__all__ = [
+    "DEFAULT_AT",
+    "DEFAULT_RUNTIMES",
+    "DTYPES",
+    "check_runtimes",
+    "gradcheck",
+    "request",
+    "sweep",
+]

@@ -14,7 +14,8 @@ def ledger(rows: Sequence[RuntimeResult]) -> tuple[LedgerEntry, ...]:
         rows: all rows of a result; those that did not finish are left out.
 
     Returns:
-        One entry a setting: runtime -> value, in the order of the rows; None where a runtime has no such setting.
+        One entry a setting: runtime -> value, in the order of the rows; None where a runtime has no
+            such setting.
         With fewer than two finished runtimes there is nothing to differ.
     """
     described = {row.runtime: _describe(row) for row in rows if row.status == "ok"}

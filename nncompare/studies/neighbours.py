@@ -9,13 +9,17 @@ import psutil
 
 
 class Neighbours:
-    """Counts from its making; this process and the children that it has waited for are not neighbours."""
+    """Counts from its making; this process and the children that it has waited for are not
+    neighbours.
+    """
 
     def __init__(self) -> None:
         self._begun, self._busy, self._own = time.monotonic(), _busy_s(), _own_s()
 
     def share(self) -> float | None:
-        """Share of all logical processors that others used, 0 to 1; None where too little time has passed to tell."""
+        """Share of all logical processors that others used, 0 to 1; None where too little time has
+        passed to tell.
+        """
         elapsed = (time.monotonic() - self._begun) * (os.cpu_count() or 1)
         if elapsed < 1.0:
             return None

@@ -1,4 +1,6 @@
-"""The parity of a run: what its workers saw, judged; or a full check; and the certificate that was given before."""
+"""The parity of a run: what its workers saw, judged; or a full check; and the certificate that was
+given before.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ def run_parity(
     """
     if experiment.train.convention == "native":
         return Parity(
-            reason="convention native, every framework with its own defaults; `nncompare verify` says what they change"
+            reason=(
+                "convention native, every framework with its own defaults; `nncompare verify` says"
+                " what they change"
+            )
         )
     wanted = experiment.measure.parity
     if wanted == "off":
@@ -56,7 +61,8 @@ def run_parity(
         return Parity(form="quick", reason=f"the check itself broke: {broken}")
     found = judge_quick(jobs[0], data, seen)
     if in_doubt(found.checks):
-        # every formula holds, and the first steps part: only float64 can tell a mistake from rounding that grows fast
+        # every formula holds, and the first steps part: only float64 can tell a mistake from
+        # rounding that grows fast
         say("parity: the first steps part, though every formula holds; the full check decides")
         return from_certificate(verify(checked, output=None, watcher=_Teller(say)).result)
     versions = {row.runtime: row.versions for row in finished}
@@ -92,7 +98,9 @@ def _observations(
 
 def from_certificate(result: VerifyResult) -> Parity:
     """A full check as the parity of a run."""
-    status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[result.status]
+    status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[
+        result.status
+    ]
     return Parity(
         status=status,  # one of the three words
         form="full",

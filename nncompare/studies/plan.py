@@ -40,7 +40,9 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
         flops_per_step=model.training_flops(batch),
         examples=None if data is None else data.examples,
         steps_per_epoch=None if data is None else -(-len(data.train) // batch),
-        notes=(f"{experiment.data.name}: would be downloaded first",) if data is None else data.notes,
+        notes=(
+            (f"{experiment.data.name}: would be downloaded first",) if data is None else data.notes
+        ),
         output=None if output is None else str(output),
     )
 
@@ -48,12 +50,23 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
 def _row(job: Job) -> PlannedRuntime:
     entry = CATALOG[job.runtime]
     return PlannedRuntime(
-        runtime=job.runtime, title=entry.title, missing=entry.missing(), device=job.device, threads=job.threads
+        runtime=job.runtime,
+        title=entry.title,
+        missing=entry.missing(),
+        device=job.device,
+        threads=job.threads,
     )
 
 
 def _data(experiment: Experiment) -> Data | None:
-    """The prepared data, so that damaged files are found; None if they would have to be downloaded."""
+    """The prepared data, so that damaged files are found; None if they would have to be
+    downloaded.
+    """
     if experiment.data.name in DOWNLOADED and at_hand(experiment.data) is None:
         return None
-    return prepare(experiment.data, experiment.task, seed=experiment.train.seed, dtype=np.dtype(experiment.train.dtype))
+    return prepare(
+        experiment.data,
+        experiment.task,
+        seed=experiment.train.seed,
+        dtype=np.dtype(experiment.train.dtype),
+    )

@@ -17,11 +17,17 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResu
         examples: training examples, for the size of a full batch.
     """
     if outcome is None:
-        return RuntimeResult(runtime=job.runtime, status="interrupted", reason="not started: the run was stopped")
+        return RuntimeResult(
+            runtime=job.runtime, status="interrupted", reason="not started: the run was stopped"
+        )
     batch = min(job.experiment.train.batch_size, examples)
     steady = _steady(outcome)
     timing = dict(outcome.result.get("timing", {}))
-    timing |= {name: part[name] for part, name in ((outcome.imported, "import_s"), (outcome.built, "build_s")) if part}
+    timing |= {
+        name: part[name]
+        for part, name in ((outcome.imported, "import_s"), (outcome.built, "build_s"))
+        if part
+    }
     if outcome.slices and "first_step_s" not in timing:
         timing["first_step_s"] = outcome.slices[0][3]
     return RuntimeResult(
@@ -36,7 +42,9 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResu
         parameters=outcome.built.get("parameters"),
         history=tuple(Epoch(**row) for row in outcome.history),
         final=Final(**outcome.result.get("final", {})),
-        timing=Timing(**timing, step_s=steady, samples_per_s=_samples_per_s(outcome, job, examples)),
+        timing=Timing(
+            **timing, step_s=steady, samples_per_s=_samples_per_s(outcome, job, examples)
+        ),
         memory=Memory(**outcome.result.get("memory", {})),
         work=_work(job, batch, steady),
         settings=outcome.built.get("settings", {}),
@@ -45,13 +53,20 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResu
 
 def _steady(outcome: Outcome) -> StepTime | None:
     """Step time over the slices after warm-up; None if training was too short to have any."""
-    rows = [(end - begin, seconds) for _, begin, end, seconds, _, phase in outcome.slices if phase == "steady"]
+    rows = [
+        (end - begin, seconds)
+        for _, begin, end, seconds, _, phase in outcome.slices
+        if phase == "steady"
+    ]
     return StepTime(**step_time(rows)) if rows else None
 
 
 def _samples_per_s(outcome: Outcome, job: Job, examples: int) -> float | None:
     """Examples over seconds of the steady slices."""
-    batch, per_epoch = job.experiment.train.batch_size, -(-examples // job.experiment.train.batch_size)
+    batch, per_epoch = (
+        job.experiment.train.batch_size,
+        -(-examples // job.experiment.train.batch_size),
+    )
     seen = spent = 0.0
     for _, begin, end, seconds, _, phase in outcome.slices:
         if phase == "steady":

@@ -38,7 +38,9 @@ STOPPED = "stopped by the user"
 
 
 class Watcher(Listener, Protocol):
-    """The progress display: a listener that is also told of downloads, and when a runtime starts and ends."""
+    """The progress display: a listener that is also told of downloads, and when a runtime starts
+    and ends.
+    """
 
     def prepares(self, text: str) -> None:
         """A step of what comes before the first runtime, in one line."""
@@ -69,7 +71,8 @@ class Finished:
     """A result, and where it is stored (None if it is not).
 
     Args:
-        problem: why it could not be stored after the training; the figures are too dear to be lost with it.
+        problem: why it could not be stored after the training; the figures are too dear to be lost
+            with it.
     """
 
     result: RunResult
@@ -109,7 +112,8 @@ def run(
 ) -> Finished:
     """Trains the experiment on every runtime, one fresh process each, one after the other.
 
-    Ctrl-C during the training or the check of parity ends it, and what is finished is stored and returned.
+    Ctrl-C during the training or the check of parity ends it, and what is finished is stored and
+    returned.
 
     Args:
         experiment: from ``spec.load``.
@@ -133,7 +137,11 @@ def run(
     created = datetime.now().astimezone()
     with ExitStack() as stack:
         # before the training, so that a folder that cannot be written shows at once
-        folder = stack.enter_context(create(output, experiment.name, created=created)) if output is not None else None
+        folder = (
+            stack.enter_context(create(output, experiment.name, created=created))
+            if output is not None
+            else None
+        )
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         data.save(work / "data")
         neighbours = Neighbours()
@@ -152,14 +160,19 @@ def run(
     return Finished(result=result, folder=folder.path)
 
 
-def _train_all(jobs_: Sequence[Job], work: Path, watcher: Watcher, save_weights: bool) -> dict[str, Outcome]:
+def _train_all(
+    jobs_: Sequence[Job], work: Path, watcher: Watcher, save_weights: bool
+) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    with suppress(KeyboardInterrupt):  # between two workers; during one, ``collect.train`` tells of it
+    # between two workers; during one, ``collect.train`` tells of it
+    with suppress(KeyboardInterrupt):
         for job in jobs_:
             watcher.started(job.runtime)
             outcome = _train_one(job, work, watcher, save_weights)
             outcomes[job.runtime] = outcome
-            watcher.finished(job.runtime, runtime_row(job, outcome, job.experiment.train.batch_size))
+            watcher.finished(
+                job.runtime, runtime_row(job, outcome, job.experiment.train.batch_size)
+            )
             if outcome.status == "interrupted":
                 break
     return outcomes
@@ -195,7 +208,8 @@ def _parity(
     except KeyboardInterrupt:
         return Parity(reason=STOPPED)
     except Exception as error:
-        # a training of hours is not lost to a mistake in the check; what broke is told where parity is
+        # a training of hours is not lost to a mistake in the check; what broke is told where parity
+        # is
         return Parity(reason=f"the check itself broke: {type(error).__name__}: {error}")
 
 
@@ -211,8 +225,13 @@ def _document(
     folder: ResultFolder | None,
     parity: Parity,
 ) -> RunResult:
-    timed = () if parity.status == "failed" else rows  # other functions have no common clock: nothing is ranked
-    steps = {row.runtime: row.timing.step_s.median for row in timed if row.status == "ok" and row.timing.step_s}
+    # other functions have no common clock: nothing is ranked
+    timed = () if parity.status == "failed" else rows
+    steps = {
+        row.runtime: row.timing.step_s.median
+        for row in timed
+        if row.status == "ok" and row.timing.step_s
+    }
     return RunResult(
         id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
         name=experiment.name,
@@ -227,7 +246,11 @@ def _document(
 
 
 def _store(
-    folder: ResultFolder, experiment: Experiment, result: RunResult, outcomes: Sequence[Outcome], work: Path
+    folder: ResultFolder,
+    experiment: Experiment,
+    result: RunResult,
+    outcomes: Sequence[Outcome],
+    work: Path,
 ) -> None:
     folder.write_experiment(dump(experiment))
     for outcome in outcomes:

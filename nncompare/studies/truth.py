@@ -1,4 +1,5 @@
-"""What is true of a formula at some points: its exact values, its exact derivative, and where it has none.
+"""What is true of a formula at some points: its exact values, its exact derivative, and where it
+has none.
 
 SymPy and mpmath are imported when a truth is established, and not before.
 """
@@ -26,7 +27,9 @@ Array = NDArray[Any]
 DTYPES = ("float64", "float32")
 ORDERS = (1, 2)
 _FAR = 0.75
-"""Nearer than this power of the largest float, one order of operations overflows and another does not."""
+"""Nearer than this power of the largest float, one order of operations overflows and another does
+not.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,8 @@ class Truth:
         derivative: the symbolic derivative as a tree; ``text``: as SymPy writes it.
         x: ``(N,)``, in the dtype.
         exact_value, exact_derivative: ``(N,)`` in float64, NaN at points that take no part.
-        owed: ``(N,)``, the points where a framework owes a right number: the formula and the chain rule can be
-            computed in the dtype. Elsewhere errors are measured and not judged.
+        owed: ``(N,)``, the points where a framework owes a right number: the formula and the chain
+            rule can be computed in the dtype. Elsewhere errors are measured and not judged.
         gates: for ``value`` and ``derivative``.
     """
 
@@ -64,7 +67,9 @@ class Truth:
     def neighbours(self) -> Array:
         """All points of all stencils ``(S, N)``."""
         stencils = [STENCILS[name, self.order] for name in NAMES]
-        return np.concatenate([stencil.neighbours(self.x, stencil.step(self.x)) for stencil in stencils])
+        return np.concatenate(
+            [stencil.neighbours(self.x, stencil.step(self.x)) for stencil in stencils]
+        )
 
     def differences(self, values: Array) -> dict[Method, Array]:
         """The finite differences from the formula's values ``(S, N)`` at ``neighbours()``."""
@@ -95,12 +100,17 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
     # a second derivative needs a first one
     derivatives = [differentiate(read.expression, n) for n in range(1, order + 1)]
     slopes = [exact(tree, x.tolist(), largest=largest) for tree, _ in derivatives]
-    reasons = [_first(found) for found in zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)]
+    reasons = [
+        _first(found)
+        for found in zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)
+    ]
     takes_part = np.array([reason is None for reason in reasons])
     exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
     exact_value = np.where(takes_part, value.values, np.nan)
     derivative, text = derivatives[-1]
-    computable = np.isfinite(compute(read.expression, x)) & np.isfinite(chain_rule(read.expression, x, order))
+    computable = np.isfinite(compute(read.expression, x)) & np.isfinite(
+        chain_rule(read.expression, x, order)
+    )
     value_gate = make_gate(exact_value, _rounding(read.expression, x), x.dtype)
     # SymPy may have simplified away what a framework computes, and rounds, as it stands
     rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
@@ -167,14 +177,16 @@ def _values(found: Array) -> Values:
 
 
 def _rounding(expression: Expression, x: Array, order: int = 0) -> Array:
-    """Size of the rounding error at each point ``(N,)`` of a formula, or of its derivative by the chain rule: against
-    a wider dtype, 0 where the machine has none."""
+    """Size of the rounding error at each point ``(N,)`` of a formula, or of its derivative by the
+    chain rule: against a wider dtype, 0 where the machine has none.
+    """
     wider: np.dtype[Any] = np.dtype(np.float64 if x.dtype == np.float32 else np.longdouble)
     if np.finfo(wider).eps >= np.finfo(x.dtype).eps:
         return np.zeros(len(x))
     with np.errstate(all="ignore"):
         narrow, wide = (
-            chain_rule(expression, at, order) if order else compute(expression, at) for at in (x, x.astype(wider))
+            chain_rule(expression, at, order) if order else compute(expression, at)
+            for at in (x, x.astype(wider))
         )
         difference = narrow.astype(wider) - wide
         return np.asarray(np.abs(difference), np.float64)

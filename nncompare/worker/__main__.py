@@ -1,9 +1,11 @@
-"""``python -m nncompare.worker FOLDER``: runs the job in a folder, or answers what a framework sees.
+"""``python -m nncompare.worker FOLDER``: runs the job in a folder, or answers what a framework
+sees.
 
-With ``--wire N`` the messages go to descriptor N; without it they are printed, so that a job can be replayed by
-hand. ``--trials RUNTIME`` serves one trial of a search after the other. ``--check STEPS`` puts the job through a parity
-check of so many steps, ``--nudged`` through its training alone, from weights moved by rounding. ``--probe RUNTIME``
-imports the runtime's framework and reports versions and devices.
+With ``--wire N`` the messages go to descriptor N; without it they are printed, so that a job can be
+replayed by hand. ``--trials RUNTIME`` serves one trial of a search after the other. ``--check
+STEPS`` puts the job through a parity check of so many steps, ``--nudged`` through its training
+alone, from weights moved by rounding. ``--probe RUNTIME`` imports the runtime's framework and
+reports versions and devices.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from nncompare.worker.wire import Inbox, Wire, clean
 
 
 def die_with_parent(parent: int) -> None:
-    """Asks Linux to kill this process when the parent dies, even while it is suspended; elsewhere a no-op (the wire
-    notices there)."""
+    """Asks Linux to kill this process when the parent dies, even while it is suspended; elsewhere a
+    no-op (the wire notices there).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
         if os.getppid() != parent:
@@ -60,7 +63,11 @@ def _probe(runtime: str, send: Callable[..., None]) -> None:
     from nncompare.backends.catalog import load_backend
 
     backend = load_backend(runtime)
-    send("probed", versions=backend.versions(), devices=[asdict(device) for device in backend.devices()])
+    send(
+        "probed",
+        versions=backend.versions(),
+        devices=[asdict(device) for device in backend.devices()],
+    )
 
 
 def _train(folder: Path, send: Callable[..., None], permit: Callable[[], bool]) -> None:
@@ -113,7 +120,10 @@ def main(arguments: list[str] | None = None) -> int:
     if sum(item is not None for item in (asked.folder, asked.probe, asked.trials)) != 1:
         parser.error("give a job folder, --probe RUNTIME or --trials RUNTIME")
     if asked.trials is not None and asked.wire is None:
-        parser.error("--trials needs --wire: the trials come from the parent; one of them is replayed by its folder")
+        parser.error(
+            "--trials needs --wire: the trials come from the parent; one of them is replayed by its"
+            " folder"
+        )
     send: Callable[..., None]
     permit: Callable[[], bool]
     if asked.wire is None:
@@ -123,6 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         def permit() -> bool:
             return True
+
     else:
         if asked.parent is not None:
             die_with_parent(asked.parent)

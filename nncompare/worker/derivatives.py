@@ -1,4 +1,6 @@
-"""A formula in one runtime: the job folder that the parent writes, and the worker's answers to it."""
+"""A formula in one runtime: the job folder that the parent writes, and the worker's answers
+to it.
+"""
 
 from __future__ import annotations
 
@@ -76,11 +78,12 @@ def read(folder: Path) -> Request:
 
 
 def answer(request: Request, send: Callable[..., None]) -> None:
-    """Imports the runtime's framework and sends ``imported`` with ``versions`` and ``notes``, then one ``derived`` for
-    each method.
+    """Imports the runtime's framework and sends ``imported`` with ``versions`` and ``notes``, then
+    one ``derived`` for each method.
 
-    ``derived`` has ``method``, ``status`` (``ok``, ``n/a`` or ``failed``), ``reason``, ``how`` and ``values``; a value
-    that is not finite is null. A method that raises is its own failure: the others are still asked.
+    ``derived`` has ``method``, ``status`` (``ok``, ``n/a`` or ``failed``), ``reason``, ``how`` and
+    ``values``; a value that is not finite is null. A method that raises is its own failure: the
+    others are still asked.
     """
     versions = load_backend(request.runtime).versions()
     module = importlib.import_module(f"{CATALOG[request.runtime].module}.derivatives")
@@ -109,7 +112,9 @@ def answer(request: Request, send: Callable[..., None]) -> None:
             reason = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
             send("derived", method=method, status="failed", reason=reason, how=how, values=None)
         else:
-            send("derived", method=method, status="ok", reason=None, how=how, values=values.tolist())
+            send(
+                "derived", method=method, status="ok", reason=None, how=how, values=values.tolist()
+            )
 
 
 def _notes(derivatives: Derivatives, function: Expression) -> list[str]:
@@ -118,7 +123,9 @@ def _notes(derivatives: Derivatives, function: Expression) -> list[str]:
 
 
 def _checked(values: Array, dtype: np.dtype[Any]) -> Array:
-    """The values, if they have the asked dtype: a hidden float32 would be taken for an error of the method."""
+    """The values, if they have the asked dtype: a hidden float32 would be taken for an error of the
+    method.
+    """
     if values.dtype != dtype:
         raise TypeError(f"the framework answered in {values.dtype}, not in {dtype}")
     return values

@@ -1,8 +1,9 @@
 """The gate: hands out the slices of a training run, owns the clock, evaluates between epochs.
 
-A slice never crosses the end of an epoch, since evaluation stands there. The first slice is one step (tracing,
-compilation), the next ones are warm-up, and the rest are as many steps as fill ``SLICE_S``. Where the
-last batch of an epoch is smaller, its first occurrence is a slice of its own, and warm-up.
+A slice never crosses the end of an epoch, since evaluation stands there. The first slice is one
+step (tracing, compilation), the next ones are warm-up, and the rest are as many steps as fill
+``SLICE_S``. Where the last batch of an epoch is smaller, its first occurrence is a slice of its
+own, and warm-up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ Phase = Literal["first", "warmup", "steady"]
 
 
 class Slice(NamedTuple):
-    """One raw sample: steps ``begin…end - 1`` took ``seconds``; ``loss`` is their mean over examples."""
+    """One raw sample: steps ``begin…end - 1`` took ``seconds``; ``loss`` is their mean over
+    examples.
+    """
 
     epoch: int
     begin: int
@@ -48,8 +51,8 @@ class TrainingGate:
         clock: monotonic seconds.
         permit: waits for the parent's word before each slice; False stops.
         on_slice: called after each slice, outside the clock.
-        on_epoch: called after each epoch, outside the clock, with the epoch (from 0), its mean training loss and its
-            seconds; it evaluates, and answers True to stop training.
+        on_epoch: called after each epoch, outside the clock, with the epoch (from 0), its mean
+            training loss and its seconds; it evaluates, and answers True to stop training.
     """
 
     def __init__(
@@ -72,7 +75,8 @@ class TrainingGate:
         self._epoch = _Epoch()
         self._over = False
         ragged = plan.examples % plan.batch_size != 0
-        # a smaller last batch is a new shape, which some frameworks trace or compile when they first meet it
+        # a smaller last batch is a new shape, which some frameworks trace or compile when they
+        # first meet it
         self._new_shape = plan.steps_per_epoch - 1 if ragged else None
 
     def next(self) -> Piece | None:
@@ -109,15 +113,22 @@ class TrainingGate:
     def _end_epoch(self) -> None:
         done, self._epoch = self._epoch, _Epoch()
         epoch = self._step // self.plan.steps_per_epoch - 1
-        self._over = self.on_epoch(epoch, done.loss / done.examples, done.seconds) or self._step >= self.plan.steps
+        self._over = (
+            self.on_epoch(epoch, done.loss / done.examples, done.seconds)
+            or self._step >= self.plan.steps
+        )
 
     def _phase(self, piece: Piece) -> Phase:
         if piece.begin == 0:
             return "first"
-        return "warmup" if piece.begin <= WARMUP_STEPS or piece.begin == self._new_shape else "steady"
+        return (
+            "warmup" if piece.begin <= WARMUP_STEPS or piece.begin == self._new_shape else "steady"
+        )
 
     def _length(self) -> int:
-        """Steps of the next slice: one, then warm-up, then enough for ``SLICE_S`` at the last slice's speed."""
+        """Steps of the next slice: one, then warm-up, then enough for ``SLICE_S`` at the last
+        slice's speed.
+        """
         if self._step == 0:
             return 1
         if self._step <= WARMUP_STEPS:

@@ -1,4 +1,6 @@
-"""The job folder: what the parent writes for one worker, readable by hand and replayable with one command."""
+"""The job folder: what the parent writes for one worker, readable by hand and replayable with one
+command.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ def write(folder: Path, job: Job, *, data: Path, save_weights: bool = False) -> 
     folder.mkdir(parents=True, exist_ok=True)
     text: dict[str, Any] = {
         "runtime": job.runtime,
-        "experiment": as_given(job.experiment),  # a default that is written out would be no default in the worker
+        # a default that is written out would be no default in the worker
+        "experiment": as_given(job.experiment),
         "signature": {
             "shape": job.signature.input.shape,
             "vocabulary": job.signature.input.vocabulary,

@@ -1,7 +1,8 @@
-"""Trains a parity check's trajectory once more, from weights that are moved by about as much as rounding moves them.
+"""Trains a parity check's trajectory once more, from weights that are moved by about as much as
+rounding moves them.
 
-How far the two trainings of the *same* runtime come apart says how fast rounding grows in this experiment, and so how
-far apart two right runtimes may lie.
+How far the two trainings of the *same* runtime come apart says how fast rounding grows in this
+experiment, and so how far apart two right runtimes may lie.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from nncompare.worker.observation import Observation
 from nncompare.worker.observe import as_dtype, ready, trajectory
 
 NUDGE = 1e-14
-"""Relative to the largest entry of a tensor: several times the rounding of a forward and a backward pass in float64."""
+"""Relative to the largest entry of a tensor: several times the rounding of a forward and a backward
+pass in float64.
+"""
 _LEAST = 0.1
 """Size of a tensor whose entries are smaller, such as biases that start at zero."""
 
@@ -36,7 +39,8 @@ def nudged_params(model: Model, seed: int) -> Params:
 
 
 def nudge(job: Job, data_folder: Path, steps: int, folder: Path, send: Callable[..., None]) -> None:
-    """The job of a worker: the trajectory from ``nudged_params``; losses, checkpoints and logits go to ``folder``.
+    """The job of a worker: the trajectory from ``nudged_params``; losses, checkpoints and logits go
+    to ``folder``.
 
     Raises:
         Refused: with the reason.

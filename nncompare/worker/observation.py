@@ -14,8 +14,9 @@ OBSERVATION_FILE = "observation.npz"
 
 
 def evaluation_rows(examples: int) -> Array:
-    """Which of the evaluation examples ``predict`` is given: all, repeated until they no longer fit into one of its
-    chunks, and a few of the next."""
+    """Which of the evaluation examples ``predict`` is given: all, repeated until they no longer fit
+    into one of its chunks, and a few of the next.
+    """
     return np.arange(EVALUATION_BATCH + min(examples, 7)) % examples
 
 
@@ -25,10 +26,12 @@ class Observation:
 
     Args:
         loaded: ``params`` right after the probe weights were loaded.
-        outputs, training_outputs: every node's, at the probe weights, for the examples ``forward_rows``.
+        outputs, training_outputs: every node's, at the probe weights, for the examples
+            ``forward_rows``.
         gradients: at the probe weights for ``gradient_rows``; ``loss``: its loss, ``{"": scalar}``.
         update_weights: before each of the checked updates, and after the last.
-        update_gradients: at each of them; ``update_losses``: ``{"": (updates,)}``, as the training loop gave them.
+        update_gradients: at each of them; ``update_losses``: ``{"": (updates,)}``, as the training
+            loop gave them.
         update_outputs: every node's after the last of them, for the examples ``forward_rows``.
         start_gradients: of the trajectory's first step, before it.
         losses: of every step of the trajectory, ``{"": (steps,)}``.
@@ -37,7 +40,8 @@ class Observation:
         epoch_logits: the same after its first epoch, in the midst of training.
         whole: weights after the trajectory's first epochs, trained again in long pieces.
         whole_losses: of these pieces, ``{"": (pieces,)}``.
-        drawn: in and out of every dropout layer in training mode with the framework's own masks; empty without dropout.
+        drawn: in and out of every dropout layer in training mode with the framework's own masks;
+            empty without dropout.
     """
 
     loaded: Params = field(default_factory=dict)
@@ -64,7 +68,11 @@ class Observation:
         for item in fields(self):
             value = getattr(self, item.name)
             steps = value.items() if item.name in _STEPPED else [("", value)]
-            arrays |= {f"{item.name}|{step}|{name}": array for step, group in steps for name, array in group.items()}
+            arrays |= {
+                f"{item.name}|{step}|{name}": array
+                for step, group in steps
+                for name, array in group.items()
+            }
         np.savez(folder / OBSERVATION_FILE, allow_pickle=False, **arrays)
 
 

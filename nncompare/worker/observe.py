@@ -1,6 +1,7 @@
 """Puts one session through a parity check and writes down what it does. The parent judges it.
 
-Quantities, in order: every layer's output and the gradient at the probe weights; a few updates; the trajectory; its
+Quantities, in order: every layer's output and the gradient at the probe weights; a few updates; the
+    trajectory; its
 first epochs once more in long pieces, as they are trained in a run.
 """
 
@@ -19,7 +20,13 @@ from nncompare.data.base import read as read_data
 from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
-from nncompare.numerics.parity import ParityPlan, checked_examples, inputs_of, parity_plan, probe_params
+from nncompare.numerics.parity import (
+    ParityPlan,
+    checked_examples,
+    inputs_of,
+    parity_plan,
+    probe_params,
+)
 from nncompare.spec.layers import Dropout
 from nncompare.worker.observation import Observation, evaluation_rows
 from nncompare.worker.pieces import FixedGate, pieces_of
@@ -37,7 +44,12 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
     session = backend.open(job, data)
     try:
         device = session.device
-        send("built", device=device.kind, device_name=f"{device.id} ({device.name})", settings=session.settings())
+        send(
+            "built",
+            device=device.kind,
+            device_name=f"{device.id} ({device.name})",
+            settings=session.settings(),
+        )
         plan = parity_plan(job.experiment.train, len(data.train), job.seed, steps)
         seen = observe(session, job, data, plan, send)
     finally:
@@ -48,7 +60,8 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
 
 
 def ready(job: Job, data_folder: Path, send: Send) -> tuple[Backend, Job, Data]:
-    """Imports the framework and reads the data: the backend, the job as it resolves it, the examples.
+    """Imports the framework and reads the data: the backend, the job as it resolves it, the
+    examples.
 
     Raises:
         Refused: with the reason.
@@ -87,9 +100,12 @@ def look(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observa
     seen.loss = {"": np.array(loss, np.float64)}
 
 
-def look_at_dropout(backend: Backend, job: Job, data: Data, plan: ParityPlan, seen: Observation) -> None:
-    """One pass in training mode with the masks that the framework draws, as a run draws them; the rest of a check has
-    the shared masks in their place."""
+def look_at_dropout(
+    backend: Backend, job: Job, data: Data, plan: ParityPlan, seen: Observation
+) -> None:
+    """One pass in training mode with the masks that the framework draws, as a run draws them; the
+    rest of a check has the shared masks in their place.
+    """
     names = [node.name for node in job.model.walk() if isinstance(node.layer, Dropout)]
     if job.native or job.dropout != "masks" or not names:
         return
@@ -129,8 +145,9 @@ def as_dtype(params: Params, job: Job) -> Params:
 
 
 def _updates(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Observation) -> None:
-    """The gradient of each step is asked for in the midst of training, and every layer after it, so that a number which
-    ``params`` does not show counts in both."""
+    """The gradient of each step is asked for in the midst of training, and every layer after it, so
+    that a number which ``params`` does not show counts in both.
+    """
     session.load(as_dtype(probe_params(job.model, job.seed), job))
     pieces = pieces_of(plan.updates, 1)[: plan.update_steps]
 
@@ -138,14 +155,20 @@ def _updates(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Obs
         step = len(seen.update_weights)
         seen.update_weights[step] = session.params()
         if piece is not None:
-            _, seen.update_gradients[step] = session.loss_and_gradients(plan.updates.rows(step), step=step)
+            _, seen.update_gradients[step] = session.loss_and_gradients(
+                plan.updates.rows(step), step=step
+            )
 
     seen.update_losses = {"": np.array(_train(session, plan.updates, pieces, keep))}
     seen.update_outputs = session.outputs(data.train.x[plan.forward_rows])
 
 
-def trajectory(session: Session, data: Data, plan: ParityPlan, seen: Observation, send: Send) -> None:
-    """The training, from the weights that were loaded: losses, checkpoints and what ``predict`` gives."""
+def trajectory(
+    session: Session, data: Data, plan: ParityPlan, seen: Observation, send: Send
+) -> None:
+    """The training, from the weights that were loaded: losses, checkpoints and what ``predict``
+    gives.
+    """
     marks = {0, *plan.checkpoints}
     evaluated = data.test.x[evaluation_rows(len(data.test))]
 
@@ -167,7 +190,10 @@ def trajectory(session: Session, data: Data, plan: ParityPlan, seen: Observation
 def _whole(session: Session, job: Job, plan: ParityPlan, seen: Observation) -> None:
     if plan.whole_epochs:
         session.load(as_dtype(initial_params(job.model, job.seed), job))
-        pieces = [Piece(begin, end, begin // plan.trajectory.steps_per_epoch) for begin, end in plan.whole_pieces]
+        pieces = [
+            Piece(begin, end, begin // plan.trajectory.steps_per_epoch)
+            for begin, end in plan.whole_pieces
+        ]
         seen.whole_losses = {"": np.array(_train(session, plan.trajectory, pieces, lambda _: None))}
         seen.whole = session.params()
 
@@ -178,7 +204,9 @@ def _train(
     gate = FixedGate(pieces, before)
     session.train(plan, gate)
     if not gate.ended or len(gate.losses) != len(pieces):
-        raise RuntimeError(f"the training loop did {len(gate.losses)} of {len(pieces)} pieces and then returned")
+        raise RuntimeError(
+            f"the training loop did {len(gate.losses)} of {len(pieces)} pieces and then returned"
+        )
     return gate.losses
 
 

@@ -1,4 +1,6 @@
-"""A gate without a clock: the pieces are given in advance. For parity checks, which time nothing."""
+"""A gate without a clock: the pieces are given in advance. For parity checks, which time
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,17 @@ class FixedGate:
 
     Args:
         pieces: what to hand out.
-        before: called at every ``next``, before its piece (or None at the end) is handed out; the place to read
-            ``params`` of the session.
+        before: called at every ``next``, before its piece (or None at the end) is handed out; the
+            place to read ``params`` of the session.
 
     Attributes:
         losses: what ``done`` was given, one a piece.
         ended: True once None was handed out.
     """
 
-    def __init__(self, pieces: Iterable[Piece], before: Callable[[Piece | None], None] | None = None):
+    def __init__(
+        self, pieces: Iterable[Piece], before: Callable[[Piece | None], None] | None = None
+    ):
         self._pieces = list(pieces)
         self._given = 0
         self._before = before
@@ -51,5 +55,7 @@ def pieces_of(plan: BatchPlan, length: int | None = None, epochs: int | None = N
     for epoch in range(plan.epochs if epochs is None else epochs):
         first, last = epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch
         width = length or plan.steps_per_epoch
-        found += [Piece(begin, min(begin + width, last), epoch) for begin in range(first, last, width)]
+        found += [
+            Piece(begin, min(begin + width, last), epoch) for begin in range(first, last, width)
+        ]
     return found

@@ -23,11 +23,19 @@ def peak_resident_bytes() -> int | None:
 
 
 _OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError", "MemoryError")
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "oom when")
+_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "failed to allocate",
+    "oom when",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for the faces that running out of memory has in the frameworks, told without importing one."""
+    """True for the faces that running out of memory has in the frameworks, told without importing
+    one.
+    """
     names = {cls.__name__ for cls in type(error).__mro__}
     text = str(error).lower()
     return bool(names & set(_OUT_OF_MEMORY)) or any(words in text for words in _MEMORY_WORDS)

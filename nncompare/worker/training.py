@@ -28,13 +28,22 @@ from nncompare.worker.probes import peak_resident_bytes
 
 Send = Callable[..., None]
 REPORT_S = 0.5
-"""Slices are reported together, at most this often, so that the parent sleeps while a slice runs."""
+"""Slices are reported together, at most this often, so that the parent sleeps while a slice runs.
+"""
 
 
 class TrainingRun:
     """Trains one job and sends what ``worker.wire`` lists."""
 
-    def __init__(self, job: Job, data_folder: Path, send: Send, permit: Callable[[], bool], folder: Path, save: bool):
+    def __init__(
+        self,
+        job: Job,
+        data_folder: Path,
+        send: Send,
+        permit: Callable[[], bool],
+        folder: Path,
+        save: bool,
+    ):
         self.job, self.data_folder, self.send, self.permit = job, data_folder, send, permit
         self.folder, self.save = folder, save
         self.clock = time.perf_counter
@@ -46,7 +55,9 @@ class TrainingRun:
         self.parts: tuple[str, ...] = ("train", "validation", "test")
         """What is evaluated at the end."""
         self.freezes = True
-        """Whether this process has nothing to free after it; a worker of many trials freezes what it keeps itself."""
+        """Whether this process has nothing to free after it; a worker of many trials freezes what
+        it keeps itself.
+        """
         self.stopped = False
         """The judge stopped it: there are no final metrics."""
         self._validation: dict[str, float | None] | None = None
@@ -66,12 +77,19 @@ class TrainingRun:
         backend = load_backend(self.job.runtime)
         import_s = self.clock() - begun
         self.send("imported", versions=backend.versions(), import_s=import_s)
-        self.train_on(backend, lambda: read_data(self.data_folder, self.job.signature), import_s=import_s, begun=begun)
+        self.train_on(
+            backend,
+            lambda: read_data(self.data_folder, self.job.signature),
+            import_s=import_s,
+            begun=begun,
+        )
         if self.job.experiment.measure.parity == "quick" and not self.job.native:
             self._check_parity(backend)
         self.session.close()
 
-    def train_on(self, backend: Backend, data: Callable[[], Data], *, import_s: float, begun: float) -> None:
+    def train_on(
+        self, backend: Backend, data: Callable[[], Data], *, import_s: float, begun: float
+    ) -> None:
         """The job without the import, on data that may be at hand already.
 
         The session stays open.
@@ -89,7 +107,10 @@ class TrainingRun:
         gate = self._train()
         if gate.diverged_at is not None:
             where = gate.diverged_at
-            raise Diverged(f"loss is {where.loss} in steps {where.begin + 1} to {where.end} (epoch {where.epoch + 1})")
+            raise Diverged(
+                f"loss is {where.loss} in steps {where.begin + 1} to {where.end} (epoch"
+                f" {where.epoch + 1})"
+            )
         if gate.interrupted:
             raise Interrupted("stopped by the parent")
         if self.stopped:
@@ -97,19 +118,26 @@ class TrainingRun:
         self._finish(gate, import_s=import_s, build_s=build_s, begun=begun)
 
     def _check_parity(self, backend: Backend) -> None:
-        """After the training, so that it warms nothing up and is in no figure. A check that breaks costs the
-        certificate, not the row."""
+        """After the training, so that it warms nothing up and is in no figure. A check that breaks
+        costs the certificate, not the row.
+        """
         begun = self.clock()
         session, job = self.session, self.job
-        if any(node.layer.type == "dropout" for node in job.model.walk()) and job.dropout == "framework":
-            # the masks of a framework's own dropout are nobody else's: the same network once more, with shared masks
+        if (
+            any(node.layer.type == "dropout" for node in job.model.walk())
+            and job.dropout == "framework"
+        ):
+            # the masks of a framework's own dropout are nobody else's: the same network once more,
+            # with shared masks
             job = replace(job, dropout="masks")
             session = backend.open(job, self.data)
         try:
             quick(session, job, self.data).save(self.folder)
         except Exception as error:
             traceback.print_exc()
-            self.send("parity", seconds=self.clock() - begun, error=f"{type(error).__name__}: {error}")
+            self.send(
+                "parity", seconds=self.clock() - begun, error=f"{type(error).__name__}: {error}"
+            )
         else:
             self.send("parity", seconds=self.clock() - begun, error=None)
         if session is not self.session:
@@ -134,11 +162,16 @@ class TrainingRun:
 
     def _train(self) -> TrainingGate:
         gate = TrainingGate(
-            self.plan, clock=self.clock, permit=self.permit, on_slice=self._on_slice, on_epoch=self._on_epoch
+            self.plan,
+            clock=self.clock,
+            permit=self.permit,
+            on_slice=self._on_slice,
+            on_epoch=self._on_epoch,
         )
         gc.collect()
         if self.freezes:
-            gc.freeze()  # what exists now is never scanned again, so a collection inside a slice is short
+            # what exists now is never scanned again, so a collection inside a slice is short
+            gc.freeze()
         self.session.train(self.plan, gate)
         self._flush()
         return gate
@@ -158,7 +191,9 @@ class TrainingRun:
 
     def _metrics(self, part: str) -> dict[str, float | None]:
         split = getattr(self.data, part)
-        found: dict[str, float | None] = evaluate(self.job.experiment.task, self.session.predict(split.x), split.y)
+        found: dict[str, float | None] = evaluate(
+            self.job.experiment.task, self.session.predict(split.x), split.y
+        )
         return found
 
     def _on_epoch(self, epoch: int, train_loss: float, seconds: float) -> bool:
@@ -171,7 +206,9 @@ class TrainingRun:
             "train_loss": train_loss,
             "val_loss": metrics["loss"],
             "val_accuracy": metrics.get("accuracy"),
-            "learning_rate": float(self.plan.learning_rate[(epoch + 1) * self.plan.steps_per_epoch - 1]),
+            "learning_rate": float(
+                self.plan.learning_rate[(epoch + 1) * self.plan.steps_per_epoch - 1]
+            ),
             "seconds": seconds,
         }
         self.history.append(row)
@@ -197,10 +234,13 @@ class TrainingRun:
             self.session.load(self.best[2])
         final: dict[str, Any] = {"best_epoch": self.best[1] if self.best else None}
         for part in self.parts:
-            # the last epoch's evaluation was of the same weights, unless better ones have been restored
+            # the last epoch's evaluation was of the same weights, unless better ones have been
+            # restored
             known = self._validation if part == "validation" and self.best is None else None
             short = "val" if part == "validation" else part
-            final |= {f"{short}_{name}": value for name, value in (known or self._metrics(part)).items()}
+            final |= {
+                f"{short}_{name}": value for name, value in (known or self._metrics(part)).items()
+            }
         if self.save:
             self._save_weights()
         self.send(
@@ -223,5 +263,7 @@ class TrainingRun:
     def _save_weights(self) -> None:
         from safetensors.numpy import save_file
 
-        params = {name: np.ascontiguousarray(array) for name, array in self.session.params().items()}
+        params = {
+            name: np.ascontiguousarray(array) for name, array in self.session.params().items()
+        }
         save_file(params, self.folder / WEIGHTS_FILE)

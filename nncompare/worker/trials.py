@@ -1,9 +1,10 @@
-"""One worker, many trials: the framework is imported once and data that stay the same are read once.
+"""One worker, many trials: the framework is imported once and data that stay the same are read
+once.
 
-The parent sends ``trial`` (with a job folder as ``worker.jobs`` writes it), waits for its ``trial_end`` and sends the
-next one; ``quit`` ends the process. While a trial trains the worker says what it says in a run (``worker.wire``); where
-the trial is ``judged`` it waits after every epoch for ``answer`` with ``stop``, so that a hopeless trial ends there,
-whichever loop trains it.
+The parent sends ``trial`` (with a job folder as ``worker.jobs`` writes it), waits for its
+``trial_end`` and sends the next one; ``quit`` ends the process. While a trial trains the worker
+says what it says in a run (``worker.wire``); where the trial is ``judged`` it waits after every
+epoch for ``answer`` with ``stop``, so that a hopeless trial ends there, whichever loop trains it.
 
 =============  ===============================================================================
 ``trial``      ``folder``, ``judged``, ``parts``: what is evaluated at the end
@@ -73,12 +74,15 @@ class TrialServer:
             first = False
             held = psutil.Process().memory_info().rss
             spent = time.perf_counter() - begun
-            self.send("trial_end", status=status, reason=reason, overhead_s=spent, resident_bytes=held)
+            self.send(
+                "trial_end", status=status, reason=reason, overhead_s=spent, resident_bytes=held
+            )
 
     @staticmethod
     def _settle() -> None:
-        """Takes what stays for good out of the collector's sight: a framework's modules are half a million objects,
-        and to look through them after every trial takes a tenth of a second."""
+        """Takes what stays for good out of the collector's sight: a framework's modules are half a
+        million objects, and to look through them after every trial takes a tenth of a second.
+        """
         _free()
         gc.freeze()
 
@@ -127,5 +131,6 @@ def _free() -> None:
     """Gives back what the last trial held: models and traces are full of reference cycles."""
     gc.collect()
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # a C library without it keeps the pages for later
+        # a C library without it keeps the pages for later
+        with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

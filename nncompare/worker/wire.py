@@ -1,18 +1,19 @@
 """Messages between the parent and one worker: JSON over a descriptor of their own, never stdout.
 
-Frameworks print to stdout and stderr; those go to a log. The parent says ``go`` (with a number of slices, or null
-for all of them) and ``stop``; a worker says, in this order:
+Frameworks print to stdout and stderr; those go to a log. The parent says ``go`` (with a number of
+slices, or null for all of them) and ``stop``; a worker says, in this order:
 
-==============  ==========================================================================================
+==============  ==================================================================================
 ``imported``    ``versions``, ``import_s``
 ``built``       ``build_s``, ``device``, ``device_name``, ``parameters``, ``settings``
-``slices``      ``rows``: list of ``[epoch, begin, end, seconds, loss, phase]``; ``step``, ``steps_per_s``
+``slices``      ``rows``: list of ``[epoch, begin, end, seconds, loss, phase]``; ``step``,
+                ``steps_per_s``
 ``epoch``       one row of the history
 ``parity``      ``seconds``, ``error``: the short parity check after a training
 ``progress``    ``what``, ``done``, ``of``: of ``verify``
 ``result``      ``final``, ``timing``, ``memory``
 ``end``         ``status``, ``reason``: the last word
-==============  ==========================================================================================
+==============  ==================================================================================
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ class Inbox:
         self._unlimited = False
         self.stopped = False
         self.words: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        """What is neither ``go`` nor ``stop``, for a worker that serves one request after the other."""
+        """What is neither ``go`` nor ``stop``, for a worker that serves one request after the
+        other.
+        """
         threading.Thread(target=self._read, daemon=True, name="wire").start()
 
     def _read(self) -> None:

@@ -1,1 +1,3 @@
-"""One suite that every backend must pass, against the float64 formulas of ``nncompare.numerics``."""
+"""One suite that every backend must pass, against the float64 formulas of
+``nncompare.numerics``.
+"""

@@ -1,6 +1,8 @@
-"""Backends with one planted error each: the suite must catch every one, in the quantity where it shows.
+"""Backends with one planted error each: the suite must catch every one, in the quantity where it
+shows.
 
-The errors are those that real ports make: another default, another layout, another place for an epsilon.
+The errors are those that real ports make: another default, another layout, another place for an
+    epsilon.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Error:
 ERRORS: list[Error] = []
 
 
-def plant(name: str, case: str, quantity: str) -> Callable[[type[NumpySession]], type[NumpySession]]:
+def plant(
+    name: str, case: str, quantity: str
+) -> Callable[[type[NumpySession]], type[NumpySession]]:
     def keep(session: type[NumpySession]) -> type[NumpySession]:
         ERRORS.append(Error(name=name, case=case, quantity=quantity, session=session))
         return session
@@ -61,7 +65,9 @@ def with_fields(kind: str, **fields: Any) -> Forward:
 
     def formula(node: Node, p: Params, x: Array, run: Run) -> Array:
         layer = node.layer.model_copy(update=fields)
-        return FORWARD[kind](Node(name=node.name, layer=layer, input=node.input, output=node.output), p, x, run)
+        return FORWARD[kind](
+            Node(name=node.name, layer=layer, input=node.input, output=node.output), p, x, run
+        )
 
     return formula
 
@@ -74,7 +80,10 @@ def with_params(kind: str, change: Callable[[Params], Params]) -> Forward:
 def scaled_attention(node: Node, p: Params, x: Array, run: Run) -> Array:
     factor = np.sqrt(p["query_bias"].shape[-1])
     return FORWARD["attention"](
-        node, {**p, "query_kernel": p["query_kernel"] * factor, "query_bias": p["query_bias"] * factor}, x, run
+        node,
+        {**p, "query_kernel": p["query_kernel"] * factor, "query_bias": p["query_bias"] * factor},
+        x,
+        run,
     )
 
 
@@ -86,7 +95,9 @@ def counted_padding(node: Node, p: Params, x: Array, run: Run) -> Array:
     (top, bottom), (left, right) = node.layer.pads(node.input)  # type: ignore[attr-defined]
     down, across = node.layer.strides()  # type: ignore[attr-defined]
     padded = np.pad(ones, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    view = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))[:, ::down, ::across]
+    view = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))[
+        :, ::down, ::across
+    ]
     return np.asarray(real * view.sum(axis=(4, 5)) / (height * width))
 
 
@@ -119,13 +130,31 @@ def early_reset(node: Node, p: Params, x: Array, run: Run) -> Array:
     return np.stack(states, axis=1) if len(node.output.shape) == 2 else h
 
 
-plant_formula("epsilon of layer norm", "layer/layer_norm", "layer_norm", with_fields("layer_norm", epsilon=1e-3))
-plant_formula("epsilon of batch norm", "layer/batch_norm", "batch_norm", with_fields("batch_norm", epsilon=1e-3))
-plant_formula("slope of leaky relu", "layer/activations", "leaky_relu", with_fields("leaky_relu", slope=0.2))
-plant_formula("tanh form of gelu", "layer/activations", "gelu", with_fields("gelu", approximate=True))
-plant_formula("no causal mask", "layer/attention_causal", "attention", with_fields("attention", causal=False))
+plant_formula(
+    "epsilon of layer norm",
+    "layer/layer_norm",
+    "layer_norm",
+    with_fields("layer_norm", epsilon=1e-3),
+)
+plant_formula(
+    "epsilon of batch norm",
+    "layer/batch_norm",
+    "batch_norm",
+    with_fields("batch_norm", epsilon=1e-3),
+)
+plant_formula(
+    "slope of leaky relu", "layer/activations", "leaky_relu", with_fields("leaky_relu", slope=0.2)
+)
+plant_formula(
+    "tanh form of gelu", "layer/activations", "gelu", with_fields("gelu", approximate=True)
+)
+plant_formula(
+    "no causal mask", "layer/attention_causal", "attention", with_fields("attention", causal=False)
+)
 plant_formula("no attention scale", "layer/attention", "attention", scaled_attention)
-plant_formula("padding counted by average pool", "layer/avg_pool2d_same", "avg_pool2d", counted_padding)
+plant_formula(
+    "padding counted by average pool", "layer/avg_pool2d_same", "avg_pool2d", counted_padding
+)
 plant_formula("padding wins max pool", "layer/max_pool2d_same", "max_pool2d", zero_padding)
 plant_formula("odd padding before", "layer/conv2d_same_stride_2", "conv2d", padding_before)
 plant_formula("reset gate before the product", "layer/gru", "gru", early_reset)
@@ -139,7 +168,9 @@ plant_formula(
     "gate order of the LSTM",
     "layer/lstm",
     "lstm",
-    with_params("lstm", lambda p: {name: reorder_gates(array, "ifgo", "iofg") for name, array in p.items()}),
+    with_params(
+        "lstm", lambda p: {name: reorder_gates(array, "ifgo", "iofg") for name, array in p.items()}
+    ),
 )
 plant_formula(
     "channels first in flatten",
@@ -159,7 +190,12 @@ plant_formula(
     "dense",
     lambda node, p, x, run: FORWARD["dense"](node, p, x.astype(np.float32).astype(np.float64), run),
 )
-plant_formula("shortcut forgotten", "layer/residual", "residual", lambda node, p, x, run: run.chain(node.children, x))
+plant_formula(
+    "shortcut forgotten",
+    "layer/residual",
+    "residual",
+    lambda node, p, x, run: run.chain(node.children, x),
+)
 
 
 @plant("sum instead of mean", "task/regression", "loss")
@@ -192,20 +228,30 @@ class _Unpenalized(NumpySession):
     def slope(self, rows: Array, step: int) -> Params:
         wrong = super().slope(rows, step)
         l2 = self.job.experiment.train.penalty.l2
-        penalized = {name for name, parameter in self.model.parameters.items() if parameter.penalized}
-        return {name: g - 2 * l2 * self.weights[name] if name in penalized else g for name, g in wrong.items()}
+        penalized = {
+            name for name, parameter in self.model.parameters.items() if parameter.penalized
+        }
+        return {
+            name: g - 2 * l2 * self.weights[name] if name in penalized else g
+            for name, g in wrong.items()
+        }
 
 
 @plant("one gradient off by a millionth", "layer/lstm", "gradients")
 class _Million(NumpySession):
     def slope(self, rows: Array, step: int) -> Params:
-        return {name: g * (1 + 1e-6 * (name == "lstm_1.bias")) for name, g in super().slope(rows, step).items()}
+        return {
+            name: g * (1 + 1e-6 * (name == "lstm_1.bias"))
+            for name, g in super().slope(rows, step).items()
+        }
 
 
 @plant("one gradient missing", "layer/position", "gradients")
 class _Frozen(NumpySession):
     def slope(self, rows: Array, step: int) -> Params:
-        return {name: g * (name != "position_1.table") for name, g in super().slope(rows, step).items()}
+        return {
+            name: g * (name != "position_1.table") for name, g in super().slope(rows, step).items()
+        }
 
 
 @plant("gradient clipped before it is shown", "clip/active", "gradients")
@@ -260,7 +306,9 @@ class _Chunk(NumpySession):
 @plant("load rounds to float32", "layer/dense", "round_trip")
 class _Rounded(NumpySession):
     def load(self, params: Params) -> None:
-        super().load({name: array.astype(np.float32).astype(np.float64) for name, array in params.items()})
+        super().load(
+            {name: array.astype(np.float32).astype(np.float64) for name, array in params.items()}
+        )
 
 
 @plant("same mask at every step", "train/dropout", "training_loss")
@@ -327,7 +375,9 @@ class _Changed(NumpySession):
     def update(self, gradients: Params, rate: float) -> Params:
         train = self.job.experiment.train
         other = train.optimizer.model_copy(update=self.fields)
-        updated, self.state = updates.step(other, self.state, self.weights, gradients, float(rate), train.clip_norm)
+        updated, self.state = updates.step(
+            other, self.state, self.weights, gradients, float(rate), train.clip_norm
+        )
         return updated
 
 
@@ -360,7 +410,9 @@ class _UnderRoot(NumpySession):
         before = self.weights
         updated = super().update(gradients, rate)
         for name, g in gradients.items():
-            updated[name] = before[name] - rate * g / np.sqrt(self.state.second[name] + optimizer.epsilon)
+            updated[name] = before[name] - rate * g / np.sqrt(
+                self.state.second[name] + optimizer.epsilon
+            )
         return updated
 
 
@@ -368,7 +420,9 @@ class _UnderRoot(NumpySession):
 class _Coupled(NumpySession):
     def update(self, gradients: Params, rate: float) -> Params:
         optimizer: Any = self.job.experiment.train.optimizer
-        decayed = {name: g + optimizer.weight_decay * self.weights[name] for name, g in gradients.items()}
+        decayed = {
+            name: g + optimizer.weight_decay * self.weights[name] for name, g in gradients.items()
+        }
         other = optimizer.model_copy(update={"weight_decay": 0.0})
         updated, self.state = updates.step(other, self.state, self.weights, decayed, float(rate))
         return updated
@@ -379,7 +433,9 @@ class _Lazy(NumpySession):
     def update(self, gradients: Params, rate: float) -> Params:
         before, name = self.weights["embedding_1.table"], "embedding_1.table"
         updated = super().update(gradients, rate)
-        updated[name] = np.where(np.abs(gradients[name]).max(axis=1, keepdims=True) > 0, updated[name], before)
+        updated[name] = np.where(
+            np.abs(gradients[name]).max(axis=1, keepdims=True) > 0, updated[name], before
+        )
         return updated
 
 
@@ -398,7 +454,9 @@ class _ClipTensor(NumpySession):
         limit = self.job.experiment.train.clip_norm
         each = {name: updates.clip({name: g}, limit)[name] for name, g in gradients.items()}
         train = self.job.experiment.train
-        updated, self.state = updates.step(train.optimizer, self.state, self.weights, each, float(rate))
+        updated, self.state = updates.step(
+            train.optimizer, self.state, self.weights, each, float(rate)
+        )
         return updated
 
 

@@ -1,6 +1,8 @@
-"""What the suite runs: small float64 models over every layer, optimizer, schedule, loss and feature.
+"""What the suite runs: small float64 models over every layer, optimizer, schedule, loss and
+feature.
 
-``CASES`` is enumerated: ``test_suite.py`` fails if a layer of ``LAYERS``, an optimizer of ``OPTIMIZERS`` or a
+``CASES`` is enumerated: ``test_suite.py`` fails if a layer of ``LAYERS``, an optimizer of
+    ``OPTIMIZERS`` or a
 schedule of ``SCHEDULES`` has no case.
 """
 
@@ -40,8 +42,8 @@ class Case:
         examples, batch_size, epochs: of training; the last batch is partial if they do not divide.
         predicted: examples in the test part, for ``predict``.
         offset: added to every input number.
-        check: more to check: ``pieces`` (whole epochs give what single steps give), ``stop`` (the gate may end
-            training early).
+        check: more to check: ``pieces`` (whole epochs give what single steps give), ``stop`` (the
+            gate may end training early).
     """
 
     name: str
@@ -60,7 +62,12 @@ class Case:
 
     @cached_property
     def experiment(self) -> Experiment:
-        described = {"name": "random", "shape": self.input.shape, "outputs": self.outputs, "examples": 100}
+        described = {
+            "name": "random",
+            "shape": self.input.shape,
+            "outputs": self.outputs,
+            "examples": 100,
+        }
         if self.input.is_tokens:
             described["vocabulary"] = self.input.vocabulary
         train = {
@@ -71,7 +78,12 @@ class Case:
             "dtype": "float64",
             **self.train,
         }
-        values = {"task": self.task, "data": described, "model": {"layers": self.layers}, "train": train}
+        values = {
+            "task": self.task,
+            "data": described,
+            "model": {"layers": self.layers},
+            "train": train,
+        }
         return Experiment.model_validate(values)
 
     @property
@@ -106,7 +118,11 @@ class Case:
     def data(self) -> Data:
         parts = {
             part: self._split(part, size)
-            for part, size in (("train", self.examples), ("validation", 3), ("test", self.predicted))
+            for part, size in (
+                ("train", self.examples),
+                ("validation", 3),
+                ("test", self.predicted),
+            )
         }
         return Data(**parts, signature=self.signature)
 
@@ -127,7 +143,9 @@ class Case:
 
     @property
     def params(self) -> Params:
-        """Fresh weights, none of them zero or one, so that a swapped or forgotten parameter shows."""
+        """Fresh weights, none of them zero or one, so that a swapped or forgotten parameter
+        shows.
+        """
         return {name: self._draw(name) for name in self.model.parameters}
 
     def _draw(self, name: str) -> Array:
@@ -173,8 +191,12 @@ def _linear() -> list[Case]:
         _layer_case("dense_on_channels", [dense(4), act, *FLAT_HEAD], IMAGE),
         _layer_case("dense_on_sequence", [dense(4), act, layer("mean_time"), dense(3)], SEQUENCE),
         _layer_case("embedding", [layer("embedding", units=3), *FLAT_HEAD], tokens()),
-        _layer_case("position", [layer("embedding", units=2), layer("position"), act, *FLAT_HEAD], tokens()),
-        _layer_case("position_on_numbers", [layer("position"), act, layer("mean_time"), dense(3)], SEQUENCE),
+        _layer_case(
+            "position", [layer("embedding", units=2), layer("position"), act, *FLAT_HEAD], tokens()
+        ),
+        _layer_case(
+            "position_on_numbers", [layer("position"), act, layer("mean_time"), dense(3)], SEQUENCE
+        ),
     ]
 
 
@@ -184,17 +206,33 @@ def _convolution() -> list[Case]:
     def conv(**fields: Any) -> dict[str, Any]:
         return layer("conv2d", **{"filters": 3, **fields})
 
-    # an odd total of padding goes after; all numbers negative, so that a padded zero would win the maximum
+    # an odd total of padding goes after; all numbers negative, so that a padded zero would win the
+    # maximum
     found = [
-        _layer_case("conv2d", [conv(), act, conv(kernel=(1, 2), padding="same"), act, *FLAT_HEAD], IMAGE),
-        _layer_case("conv2d_same_stride_2", [conv(padding="same", stride=2), act, *FLAT_HEAD], table(6, 8, 2)),
-        _layer_case("conv2d_even_kernel", [conv(kernel=(4, 2), padding="same"), act, *FLAT_HEAD], IMAGE),
+        _layer_case(
+            "conv2d", [conv(), act, conv(kernel=(1, 2), padding="same"), act, *FLAT_HEAD], IMAGE
+        ),
+        _layer_case(
+            "conv2d_same_stride_2",
+            [conv(padding="same", stride=2), act, *FLAT_HEAD],
+            table(6, 8, 2),
+        ),
+        _layer_case(
+            "conv2d_even_kernel", [conv(kernel=(4, 2), padding="same"), act, *FLAT_HEAD], IMAGE
+        ),
         _layer_case(
             "conv2d_explicit",
-            [conv(kernel=(3, 2), stride=(2, 1), padding=(1, 2), bias=False), act, conv(padding=1), *FLAT_HEAD],
+            [
+                conv(kernel=(3, 2), stride=(2, 1), padding=(1, 2), bias=False),
+                act,
+                conv(padding=1),
+                *FLAT_HEAD,
+            ],
             table(5, 7, 1),
         ),
-        _layer_case("conv2d_pointwise_stride_2", [conv(kernel=1, stride=2), act, *FLAT_HEAD], IMAGE),
+        _layer_case(
+            "conv2d_pointwise_stride_2", [conv(kernel=1, stride=2), act, *FLAT_HEAD], IMAGE
+        ),
     ]
     for kind in ("max_pool2d", "avg_pool2d"):
         same = layer(kind, pool=(3, 2), stride=2, padding="same")
@@ -202,7 +240,9 @@ def _convolution() -> list[Case]:
         overlapping = layer(kind, pool=(3, 2), stride=(1, 2))
         found += [
             _layer_case(kind, [layer(kind), *FLAT_HEAD], IMAGE),
-            _layer_case(f"{kind}_same", [dense_windows, same, *FLAT_HEAD], table(6, 7, 2), offset=-4.0),
+            _layer_case(
+                f"{kind}_same", [dense_windows, same, *FLAT_HEAD], table(6, 7, 2), offset=-4.0
+            ),
             _layer_case(f"{kind}_overlapping", [short, overlapping, *FLAT_HEAD], table(7, 6, 2)),
         ]
     return found
@@ -210,7 +250,11 @@ def _convolution() -> list[Case]:
 
 def _recurrent() -> list[Case]:
     every = {kind: layer(kind, units=3, return_sequences=True) for kind in ("rnn", "lstm", "gru")}
-    found = [_layer_case("recurrent_one_step", [*every.values(), layer("flatten"), dense(3)], table(1, 4))]
+    found = [
+        _layer_case(
+            "recurrent_one_step", [*every.values(), layer("flatten"), dense(3)], table(1, 4)
+        )
+    ]
     for kind, stacked in every.items():
         found += [
             _layer_case(kind, [stacked, layer(kind, units=2), dense(3)], SEQUENCE),
@@ -224,10 +268,20 @@ def _attention() -> list[Case]:
         return layer("attention", **fields)
 
     causal = [attend(heads=4, causal=True), layer("last_step"), dense(3)]
-    image = [layer("conv2d", filters=4), layer("reshape", shape=[-1, 4]), attend(heads=2), layer("mean_time"), dense(3)]
+    image = [
+        layer("conv2d", filters=4),
+        layer("reshape", shape=[-1, 4]),
+        attend(heads=2),
+        layer("mean_time"),
+        dense(3),
+    ]
     return [
-        _layer_case("attention", [attend(heads=2), attend(heads=1), layer("mean_time"), dense(3)], SEQUENCE),
-        _layer_case("attention_causal", [attend(heads=2, causal=True), dense(3)], SEQUENCE, per_step=True),
+        _layer_case(
+            "attention", [attend(heads=2), attend(heads=1), layer("mean_time"), dense(3)], SEQUENCE
+        ),
+        _layer_case(
+            "attention_causal", [attend(heads=2, causal=True), dense(3)], SEQUENCE, per_step=True
+        ),
         _layer_case("attention_causal_last", causal, SEQUENCE),
         _layer_case("attention_after_convolution", image, IMAGE),
     ]
@@ -244,25 +298,42 @@ def _normalization() -> list[Case]:
         _layer_case("layer_norm_on_image", [conv, norm, act, *FLAT_HEAD], IMAGE),
         _layer_case("layer_norm_on_sequence", [every, norm, *last], SEQUENCE),
         _layer_case("layer_norm_after_flatten", [conv, layer("flatten"), norm, dense(3)], IMAGE),
-        _layer_case("batch_norm", [layer("batch_norm"), dense(5, bias=False), batch, act, dense(3)], TABLE),
+        _layer_case(
+            "batch_norm", [layer("batch_norm"), dense(5, bias=False), batch, act, dense(3)], TABLE
+        ),
         _layer_case("batch_norm_on_image", [conv, batch, act, *FLAT_HEAD], IMAGE),
         _layer_case("batch_norm_on_sequence", [every, batch, *last], SEQUENCE),
-        _layer_case("batch_norm_after_flatten", [conv, layer("flatten"), batch, act, dense(3)], IMAGE),
+        _layer_case(
+            "batch_norm_after_flatten", [conv, layer("flatten"), batch, act, dense(3)], IMAGE
+        ),
         _layer_case("dropout", [dense(6), layer("dropout", rate=0.0), act, drop, dense(3)], TABLE),
         _layer_case("dropout_on_image", [conv, drop, act, *FLAT_HEAD], IMAGE),
         _layer_case("dropout_on_sequence", [every, drop, *last], SEQUENCE),
-        _layer_case("dropout_after_flatten", [conv, layer("flatten"), layer("relu"), drop, dense(3)], IMAGE),
+        _layer_case(
+            "dropout_after_flatten", [conv, layer("flatten"), layer("relu"), drop, dense(3)], IMAGE
+        ),
     ]
 
 
 def _activation() -> list[Case]:
-    kinds = [layer("leaky_relu"), layer("leaky_relu", slope=0.3), layer("gelu"), layer("gelu", approximate=True)]
+    kinds = [
+        layer("leaky_relu"),
+        layer("leaky_relu", slope=0.3),
+        layer("gelu"),
+        layer("gelu", approximate=True),
+    ]
     more = [layer(kind) for kind in ("relu", "sigmoid", "tanh", "softmax")]
     channels = [layer("conv2d", filters=3), layer("softmax"), *FLAT_HEAD]
     # every node's output is judged by itself, so one model may hold several kinds
     return [
-        _layer_case("activations", [item for kind in kinds for item in (dense(5), kind)] + [dense(3)], TABLE),
-        _layer_case("more_activations", [item for kind in more for item in (dense(5), kind)] + [dense(3)], TABLE),
+        _layer_case(
+            "activations", [item for kind in kinds for item in (dense(5), kind)] + [dense(3)], TABLE
+        ),
+        _layer_case(
+            "more_activations",
+            [item for kind in more for item in (dense(5), kind)] + [dense(3)],
+            TABLE,
+        ),
         _layer_case("softmax_over_channels", channels, IMAGE),
     ]
 
@@ -278,13 +349,29 @@ def _structure() -> list[Case]:
     return [
         _layer_case("flatten", [flat, dense(4), act, dense(3)], IMAGE),
         _layer_case("flatten_twice", [conv, flat, act, *FLAT_HEAD], IMAGE),
-        _layer_case("flatten_last", [layer("conv2d", filters=1, kernel=(5, 3)), flat], IMAGE, outputs=6),
-        _layer_case("reshape_to_sequence", [conv, layer("reshape", shape=[6, -1]), act, *FLAT_HEAD], IMAGE),
-        _layer_case("reshape_to_image", [dense(12), layer("reshape", shape=[3, 2, 2]), conv, *FLAT_HEAD], TABLE),
+        _layer_case(
+            "flatten_last", [layer("conv2d", filters=1, kernel=(5, 3)), flat], IMAGE, outputs=6
+        ),
+        _layer_case(
+            "reshape_to_sequence", [conv, layer("reshape", shape=[6, -1]), act, *FLAT_HEAD], IMAGE
+        ),
+        _layer_case(
+            "reshape_to_image",
+            [dense(12), layer("reshape", shape=[3, 2, 2]), conv, *FLAT_HEAD],
+            TABLE,
+        ),
         _layer_case("reshape_after_flatten", unflat, IMAGE),
         _layer_case("residual", [layer("residual", layers=nested), act, dense(3)], TABLE),
-        _layer_case("residual_shortcut", [layer("residual", layers=inner, shortcut=[strided]), *FLAT_HEAD], IMAGE),
-        _layer_case("residual_after_flatten", [layer("conv2d", filters=2, kernel=(4, 3)), flat, kept, dense(3)], IMAGE),
+        _layer_case(
+            "residual_shortcut",
+            [layer("residual", layers=inner, shortcut=[strided]), *FLAT_HEAD],
+            IMAGE,
+        ),
+        _layer_case(
+            "residual_after_flatten",
+            [layer("conv2d", filters=2, kernel=(4, 3)), flat, kept, dense(3)],
+            IMAGE,
+        ),
         _layer_case("last_step", [dense(3), act, layer("last_step"), dense(3)], SEQUENCE),
         _layer_case("lstm_last", [layer("lstm", units=3)], SEQUENCE),
     ]
@@ -306,18 +393,39 @@ def _optimizers() -> list[Case]:
         "sgd_momentum": {"name": "sgd", "lr": 0.2, "momentum": 0.8},
         "sgd_nesterov": {"name": "sgd", "lr": 0.2, "momentum": 0.8, "nesterov": True},
         "adam": {"name": "adam", "lr": 0.02, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3},
-        "adamw": {"name": "adamw", "lr": 0.02, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-3, "weight_decay": 0.1},
+        "adamw": {
+            "name": "adamw",
+            "lr": 0.02,
+            "beta1": 0.8,
+            "beta2": 0.9,
+            "epsilon": 1e-3,
+            "weight_decay": 0.1,
+        },
         "rmsprop": {"name": "rmsprop", "lr": 0.02, "rho": 0.8, "epsilon": 1e-3},
-        "rmsprop_momentum": {"name": "rmsprop", "lr": 0.02, "rho": 0.8, "epsilon": 1e-3, "momentum": 0.7},
+        "rmsprop_momentum": {
+            "name": "rmsprop",
+            "lr": 0.02,
+            "rho": 0.8,
+            "epsilon": 1e-3,
+            "momentum": 0.7,
+        },
     }
     found = [
         _train_case(f"optimizer/{name}", train={"optimizer": kind, **decaying}, check=("pieces",))
         for name, kind in kinds.items()
     ]
-    # Tokens repeat within a batch and are missing from others: gradients of the table must be summed and dense.
+    # Tokens repeat within a batch and are missing from others: gradients of the table must be
+    # summed and dense.
     words = tokens(5, 9)
     found += [
-        _train_case(f"tokens/{name}", WORDS, words, train={"optimizer": kinds[name]}, batch_size=2, examples=6)
+        _train_case(
+            f"tokens/{name}",
+            WORDS,
+            words,
+            train={"optimizer": kinds[name]},
+            batch_size=2,
+            examples=6,
+        )
         for name in ("sgd_momentum", "adam", "adamw", "rmsprop")
     ]
     default = {"optimizer": {"name": "adam"}}
@@ -337,14 +445,26 @@ def _features() -> list[Case]:
         _train_case("penalty/l2", train={"penalty": {"l2": 0.05}}),
         _train_case("penalty/convolution", conv, IMAGE, train=both),
         _train_case("penalty/recurrent", words, tokens(3), train=both, epochs=1),
-        _train_case("penalty/attention", [layer("attention", heads=2), *FLAT_HEAD], SEQUENCE, train=both),
+        _train_case(
+            "penalty/attention", [layer("attention", heads=2), *FLAT_HEAD], SEQUENCE, train=both
+        ),
         _train_case("clip/active", train={"clip_norm": 0.05, "optimizer": sgd}),
         _train_case("clip/inactive", train={"clip_norm": 1e3}),
-        _train_case("clip/penalty", train={"clip_norm": 0.1, **both, "optimizer": {"name": "adam", "lr": 0.02}}),
-        _train_case("schedule/constant", train={"schedule": {"name": "constant"}, "optimizer": sgd}),
+        _train_case(
+            "clip/penalty",
+            train={"clip_norm": 0.1, **both, "optimizer": {"name": "adam", "lr": 0.02}},
+        ),
+        _train_case(
+            "schedule/constant", train={"schedule": {"name": "constant"}, "optimizer": sgd}
+        ),
         _train_case("schedule/step", train={"schedule": step, "optimizer": sgd}),
-        _train_case("schedule/exponential", train={"schedule": {"name": "exponential", "factor": 0.7}}),
-        _train_case("schedule/cosine", train={"schedule": {"name": "cosine", "minimum": 0.01}, "warmup_steps": 3}),
+        _train_case(
+            "schedule/exponential", train={"schedule": {"name": "exponential", "factor": 0.7}}
+        ),
+        _train_case(
+            "schedule/cosine",
+            train={"schedule": {"name": "cosine", "minimum": 0.01}, "warmup_steps": 3},
+        ),
         _train_case("train/stop", train={"optimizer": sgd}, check=("stop",), epochs=3),
         _train_case("train/dropout", drop, check=("pieces",)),
         _train_case("train/batch_norm", normed, check=("pieces",), predicted=2051),
@@ -355,15 +475,28 @@ def _features() -> list[Case]:
 
 def _tasks() -> list[Case]:
     binary = [dense(4), layer("tanh"), dense(1)]
-    per_step = [layer("embedding", units=2), layer("lstm", units=2, return_sequences=True), dense(3)]
+    per_step = [
+        layer("embedding", units=2),
+        layer("lstm", units=2, return_sequences=True),
+        dense(3),
+    ]
     adam = {"optimizer": {"name": "adam", "lr": 0.02}}
     extreme = [dense(3)]
     return [
         _train_case("task/classification", train=adam),
-        _train_case("task/per_step", per_step, tokens(4), per_step=True, train=adam, check=("pieces",)),
+        _train_case(
+            "task/per_step", per_step, tokens(4), per_step=True, train=adam, check=("pieces",)
+        ),
         _train_case("task/binary", binary, outputs=1, task="binary"),
-        _train_case("task/regression", [dense(4), layer("tanh"), dense(2)], outputs=2, task="regression"),
-        _train_case("task/large_logits", extreme, offset=800.0, train={"optimizer": {"name": "sgd", "lr": 1e-6}}),
+        _train_case(
+            "task/regression", [dense(4), layer("tanh"), dense(2)], outputs=2, task="regression"
+        ),
+        _train_case(
+            "task/large_logits",
+            extreme,
+            offset=800.0,
+            train={"optimizer": {"name": "sgd", "lr": 1e-6}},
+        ),
         _train_case(
             "task/large_binary_logits",
             [dense(1)],

@@ -1,6 +1,8 @@
-"""Judges what a backend did, against the formulas of ``nncompare.numerics`` and never against another backend.
+"""Judges what a backend did, against the formulas of ``nncompare.numerics`` and never against
+another backend.
 
-Gates are those of the project's alignment study: what agreeing implementations reach in float64 with room for
+Gates are those of the project's alignment study: what agreeing implementations reach in float64
+    with room for
 another order of summation, and far below what any wrong constant causes.
 """
 
@@ -33,7 +35,8 @@ class Check:
     Args:
         quantity: one of ``QUANTITIES``.
         what: node, parameter or step.
-        worst: the largest difference; infinite for another shape, type or set of names, or a number not finite.
+        worst: the largest difference; infinite for another shape, type or set of names, or a number
+            not finite.
         gate: the largest that passes.
     """
 
@@ -62,10 +65,17 @@ def untouched(case: Case, seen: Observation) -> Iterator[Check]:
 
 
 def predict(case: Case, seen: Observation) -> Iterator[Check]:
-    """``predict`` before and after training, the latter at the weights that the session says it has."""
-    for what, params, given in (("fresh", case.params, seen.predicted), ("trained", seen.weights[-1], seen.trained)):
+    """``predict`` before and after training, the latter at the weights that the session says it
+    has.
+    """
+    for what, params, given in (
+        ("fresh", case.params, seen.predicted),
+        ("trained", seen.weights[-1], seen.trained),
+    ):
         expected = reference.forward(case.model, params, case.data.test.x)
-        yield Check(quantity="predict", what=what, worst=_relative(given, expected), gate=FORWARD_GATE)
+        yield Check(
+            quantity="predict", what=what, worst=_relative(given, expected), gate=FORWARD_GATE
+        )
 
 
 def outputs(case: Case, seen: Observation) -> Iterator[Check]:
@@ -76,25 +86,37 @@ def outputs(case: Case, seen: Observation) -> Iterator[Check]:
 
 def training_outputs(case: Case, seen: Observation) -> Iterator[Check]:
     """Every node in training mode with the masks of step 0."""
-    expected = reference.outputs(case.model, case.params, _x(case, 0), training=True, masks=_masks(case, 0))
+    expected = reference.outputs(
+        case.model, case.params, _x(case, 0), training=True, masks=_masks(case, 0)
+    )
     yield from _each("training_outputs", seen.training_outputs, expected, _relative, FORWARD_GATE)
 
 
 def loss(case: Case, seen: Observation) -> Iterator[Check]:
-    """Data loss plus penalties, in training mode with the masks of step 0, at the weights of every step."""
+    """Data loss plus penalties, in training mode with the masks of step 0, at the weights of every
+    step.
+    """
     found = [seen.loss, *seen.step_losses]
-    places = [(case.params, 0), *((weights, step) for step, weights in enumerate(seen.weights[:-1]))]
+    places = [
+        (case.params, 0),
+        *((weights, step) for step, weights in enumerate(seen.weights[:-1])),
+    ]
     for given, (params, step) in zip(found, places, strict=True):
         worst = _relative(np.float64(given), np.float64(_loss(case, params, step, masks_of=0)))
         yield Check(quantity="loss", what=f"step {step}", worst=worst, gate=LOSS_GATE)
 
 
 def gradients(case: Case, seen: Observation) -> Iterator[Check]:
-    """Along random directions through all parameters, and through each parameter alone, the gradient gives the
-    slope that central differences of the reference loss give."""
-    names = {name: parameter for name, parameter in case.model.parameters.items() if parameter.trainable}
+    """Along random directions through all parameters, and through each parameter alone, the
+    gradient gives the slope that central differences of the reference loss give.
+    """
+    names = {
+        name: parameter for name, parameter in case.model.parameters.items() if parameter.trainable
+    }
     yield from _shapes("gradients", seen.gradients, {name: case.params[name] for name in names})
-    if any(name not in seen.gradients or not np.isfinite(seen.gradients[name]).all() for name in names):
+    if any(
+        name not in seen.gradients or not np.isfinite(seen.gradients[name]).all() for name in names
+    ):
         yield Check(quantity="gradients", what="finite", worst=np.inf, gate=0.0)
         return
     stream = generator(SEED, f"conformance/{case.name}/directions")
@@ -107,7 +129,9 @@ def gradients(case: Case, seen: Observation) -> Iterator[Check]:
 def _slope(case: Case, found: Params, direction: Params, what: str) -> Check:
     # large inputs bend the loss within a shorter way
     h = 1e-5 if case.offset < 100 else 1e-7
-    expected = differences.directional_derivative(lambda p: _loss(case, p, 0, masks_of=0), case.params, direction, h)
+    expected = differences.directional_derivative(
+        lambda p: _loss(case, p, 0, masks_of=0), case.params, direction, h
+    )
     given = sum(float((found[name] * d).sum()) for name, d in direction.items())
     size = np.sqrt(sum(float((found[name] ** 2).sum()) for name in direction))
     rounding = 8 * np.finfo(np.float64).eps * abs(_loss(case, case.params, 0, masks_of=0)) / h
@@ -116,9 +140,10 @@ def _slope(case: Case, found: Params, direction: Params, what: str) -> Check:
 
 
 def update(case: Case, seen: Observation) -> Iterator[Check]:
-    """Every step of training is the optimizer's formula applied to the backend's own gradient at that step's weights,
-    which ``gradients`` has judged. With dropout the gradient of later steps has other masks: there it comes from
-    differences of the reference loss."""
+    """Every step of training is the optimizer's formula applied to the backend's own gradient at
+    that step's weights, which ``gradients`` has judged. With dropout the gradient of later steps
+    has other masks: there it comes from differences of the reference loss.
+    """
     train, state, gate = case.experiment.train, updates.State(), UPDATE_GATE
     names = [name for name, parameter in case.model.parameters.items() if parameter.trainable]
     yield from _each("update", seen.weights[0], case.params, _absolute, 0.0)
@@ -126,7 +151,9 @@ def update(case: Case, seen: Observation) -> Iterator[Check]:
         before, slope = seen.weights[step], seen.step_gradients[step]
         if case.has_dropout and step > 0:
             at_step = step
-            slope = differences.gradient(lambda p, k=at_step: _loss(case, p, k, masks_of=k), before, names)
+            slope = differences.gradient(
+                lambda p, k=at_step: _loss(case, p, k, masks_of=k), before, names
+            )
             gate = 1e-9
         if set(slope) != set(names):
             yield Check(quantity="update", what=f"step {step}: names", worst=np.inf, gate=0.0)
@@ -151,11 +178,15 @@ def running(case: Case, seen: Observation) -> Iterator[Check]:
         expected = reference.new_running(case.model, before, _x(case, step), _masks(case, step))
         for name, values in expected.items():
             worst = _relative(seen.weights[step + 1].get(name), values)
-            yield Check(quantity="running", what=f"step {step}: {name}", worst=worst, gate=FORWARD_GATE)
+            yield Check(
+                quantity="running", what=f"step {step}: {name}", worst=worst, gate=FORWARD_GATE
+            )
 
 
 def pieces(case: Case, seen: Observation) -> Iterator[Check]:
-    """Whole epochs give what single steps gave: pieces, the loss of a piece, and a fresh start by ``load``."""
+    """Whole epochs give what single steps gave: pieces, the loss of a piece, and a fresh start by
+    ``load``.
+    """
     assert seen.whole_weights is not None
     assert seen.whole_losses is not None
     yield from _each("pieces", seen.whole_weights, seen.weights[-1], _absolute, UPDATE_GATE)
@@ -210,27 +241,42 @@ def _loss(case: Case, params: Params, step: int, masks_of: int) -> float:
     train, rows = case.experiment.train, case.plan.rows(step)
     x, y = case.data.train.x[rows], case.data.train.y[rows]
     masks = _masks(case, masks_of)
-    return reference.loss(case.model, case.experiment.task, params, x, y, penalty=train.penalty, masks=masks)
+    return reference.loss(
+        case.model, case.experiment.task, params, x, y, penalty=train.penalty, masks=masks
+    )
 
 
 def _masks(case: Case, step: int) -> reference.Masks:
-    rates = {node.name: node.layer.rate for node in case.model.walk() if isinstance(node.layer, Dropout)}
+    rates = {
+        node.name: node.layer.rate for node in case.model.walk() if isinstance(node.layer, Dropout)
+    }
     return lambda node, shape: keep_mask(SEED, node, step, shape, rates[node])
 
 
 def _each(
-    quantity: str, given: dict[str, Array], expected: dict[str, Array], distance: Distance, gate: float
+    quantity: str,
+    given: dict[str, Array],
+    expected: dict[str, Array],
+    distance: Distance,
+    gate: float,
 ) -> Iterator[Check]:
     yield from _names(quantity, given, expected)
     for name, values in expected.items():
-        yield Check(quantity=quantity, what=name, worst=distance(given.get(name), values), gate=gate)
+        yield Check(
+            quantity=quantity, what=name, worst=distance(given.get(name), values), gate=gate
+        )
 
 
 def _shapes(quantity: str, given: dict[str, Array], expected: dict[str, Array]) -> Iterator[Check]:
     yield from _names(quantity, given, expected)
     for name, values in expected.items():
         fits = name in given and _fits(given[name], values)
-        yield Check(quantity=quantity, what=f"{name}: shape and type", worst=0.0 if fits else np.inf, gate=0.0)
+        yield Check(
+            quantity=quantity,
+            what=f"{name}: shape and type",
+            worst=0.0 if fits else np.inf,
+            gate=0.0,
+        )
 
 
 def _names(quantity: str, given: dict[str, Array], expected: dict[str, Array]) -> Iterator[Check]:

@@ -1,4 +1,6 @@
-"""One worker process a backend for the whole suite, started at the first test that needs it, all at once."""
+"""One worker process a backend for the whole suite, started at the first test that needs it, all at
+once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from nncompare.backends.catalog import CATALOG
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ("torch", "tensorflow", "keras")
-TIMEOUT_S = 600  # for slow machines; a quiet pair of cores needs a minute or two for all backends together
+# for slow machines; a quiet pair of cores needs a minute or two for all backends together
+TIMEOUT_S = 600
 
 
 class Suite:
@@ -24,7 +27,9 @@ class Suite:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.workers = {name: self._start(name) for name in BACKENDS if CATALOG[name].missing() is None}
+        self.workers = {
+            name: self._start(name) for name in BACKENDS if CATALOG[name].missing() is None
+        }
         self.reports: dict[str, dict[str, dict[str, Any]]] = {}
 
     def report(self, backend: str) -> dict[str, dict[str, Any]]:
@@ -36,7 +41,11 @@ class Suite:
                 self.workers[backend].kill()
                 self.workers[backend].wait()
             report = self.folder / f"{backend}.jsonl"
-            lines = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
+            lines = (
+                [json.loads(line) for line in report.read_text().splitlines()]
+                if report.exists()
+                else []
+            )
             self.reports[backend] = {line["case"]: line for line in lines}
         return self.reports[backend]
 
@@ -50,7 +59,12 @@ class Suite:
                 worker.wait()
 
     def _start(self, backend: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **CATALOG[backend].environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            **CATALOG[backend].environment,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+        }
         command = [sys.executable, "-m", "tests.conformance.worker", backend]
         command += ["--report", str(self.folder / f"{backend}.jsonl")]
         with (self.folder / f"{backend}.log").open("wb") as log:

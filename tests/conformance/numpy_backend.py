@@ -1,4 +1,5 @@
-"""A backend in NumPy, slow and plain, to test the suite itself. Its gradients are central differences of its own loss.
+"""A backend in NumPy, slow and plain, to test the suite itself. Its gradients are central
+differences of its own loss.
 
 Every method that an error is planted in (``broken.py``) is small and stands by itself.
 """
@@ -24,8 +25,14 @@ class NumpySession:
     def __init__(self, job: Job, data: Data):
         self.job, self.data, self.model = job, data, job.model
         self.device = Device(kind="cpu", id="cpu", name="NumPy")
-        self.rates = {node.name: node.layer.rate for node in self.model.walk() if isinstance(node.layer, Dropout)}
-        self.trainable = [name for name, parameter in self.model.parameters.items() if parameter.trainable]
+        self.rates = {
+            node.name: node.layer.rate
+            for node in self.model.walk()
+            if isinstance(node.layer, Dropout)
+        }
+        self.trainable = [
+            name for name, parameter in self.model.parameters.items() if parameter.trainable
+        ]
         self.weights: Params = {}
         self.state = updates.State()
 
@@ -37,8 +44,12 @@ class NumpySession:
         return {name: array.copy() for name, array in self.weights.items()}
 
     def predict(self, x: Array) -> Array:
-        chunks = [x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)]
-        return np.concatenate([self.pass_through(self.weights, chunk).outputs[self.last] for chunk in chunks])
+        chunks = [
+            x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)
+        ]
+        return np.concatenate(
+            [self.pass_through(self.weights, chunk).outputs[self.last] for chunk in chunks]
+        )
 
     def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
         return self.pass_through(self.weights, x, training=training).outputs
@@ -75,7 +86,9 @@ class NumpySession:
     def formulas(self) -> Mapping[str, Forward]:
         return FORWARD
 
-    def pass_through(self, params: Params, x: Array, *, training: bool = False, step: int = 0) -> Run:
+    def pass_through(
+        self, params: Params, x: Array, *, training: bool = False, step: int = 0
+    ) -> Run:
         def keep(node: str, shape: tuple[int, ...]) -> Array:
             return self.mask(node, step, shape)
 
@@ -91,7 +104,9 @@ class NumpySession:
 
     def minimized(self, params: Params, rows: Array, step: int) -> float:
         run = self.pass_through(params, self.data.train.x[rows], training=True, step=step)
-        return self.data_loss(run.outputs[self.last], self.data.train.y[rows]) + self.penalty(params)
+        return self.data_loss(run.outputs[self.last], self.data.train.y[rows]) + self.penalty(
+            params
+        )
 
     def data_loss(self, outputs: Array, targets: Array) -> float:
         return losses.data_loss(self.job.experiment.task, outputs, targets)
@@ -101,7 +116,9 @@ class NumpySession:
         return losses.penalty(params, self.model, asked.l1, asked.l2)
 
     def slope(self, rows: Array, step: int) -> Params:
-        return differences.gradient(lambda p: self.minimized(p, rows, step), self.weights, self.trainable)
+        return differences.gradient(
+            lambda p: self.minimized(p, rows, step), self.weights, self.trainable
+        )
 
     def update(self, gradients: Params, rate: float) -> Params:
         train = self.job.experiment.train
@@ -115,9 +132,13 @@ class NumpySession:
         found: Params = {}
         for node in self.model.walk():
             if isinstance(node.layer, BatchNorm):
-                for kind, batch in zip(("mean", "variance"), run.statistics[node.name], strict=True):
+                for kind, batch in zip(
+                    ("mean", "variance"), run.statistics[node.name], strict=True
+                ):
                     name = f"{node.name}.running_{kind}"
-                    found[name] = self.blend(self.weights[name], batch, node.layer.momentum, kind, len(rows))
+                    found[name] = self.blend(
+                        self.weights[name], batch, node.layer.momentum, kind, len(rows)
+                    )
         return found
 
     def blend(self, old: Array, batch: Array, momentum: float, kind: str, examples: int) -> Array:

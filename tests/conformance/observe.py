@@ -21,8 +21,10 @@ class Observation:
         untouched: ``params`` after all of the above.
         weights: ``params`` before each step and after the last, trained one step a piece.
         losses: what each of these pieces gave to the gate.
-        step_losses, step_gradients: ``loss_and_gradients`` at each of ``weights`` for that step's rows.
-        trained: ``predict`` of the test part at the last of ``weights``, in the session that trained.
+        step_losses, step_gradients: ``loss_and_gradients`` at each of ``weights`` for that step's
+            rows.
+        trained: ``predict`` of the test part at the last of ``weights``, in the session that
+            trained.
         whole_weights, whole_losses: after a second training from ``load``, one epoch a piece.
         stopped_weights: after a third, which the gate ended after one epoch.
     """
@@ -104,7 +106,9 @@ def _train(session: Session, case: Case, pieces: list[Piece]) -> tuple[list[Para
     gate = FixedGate(pieces, before=lambda _piece: weights.append(session.params()))
     session.train(case.plan, gate)
     assert gate.ended, "train returned before the gate had said None"
-    assert len(gate.losses) == len(pieces), f"{len(pieces)} pieces, but done() was called {len(gate.losses)} times"
+    assert len(gate.losses) == len(pieces), (
+        f"{len(pieces)} pieces, but done() was called {len(gate.losses)} times"
+    )
     weights[-1] = session.params()  # nothing may move after the gate has ended
     return weights, gate.losses
 

@@ -39,7 +39,12 @@ def test_every_layer_has_a_formula_and_a_case() -> None:
 @pytest.mark.parametrize("kind", LAYERS)
 def test_every_field_of_a_layer_is_varied(kind: str) -> None:
     """Each field that changes the function has at least two values among the cases."""
-    layers = [node.layer for case in CASES.values() for node in case.model.walk() if node.layer.type == kind]
+    layers = [
+        node.layer
+        for case in CASES.values()
+        for node in case.model.walk()
+        if node.layer.type == kind
+    ]
     startup = {"type", "initializer", "recurrent_initializer", "forget_bias"}
     for field in set(LAYERS[kind].model_fields) - startup:
         values = {repr(getattr(layer, field)) for layer in layers}
@@ -50,7 +55,11 @@ def test_every_optimizer_and_schedule_has_a_case() -> None:
     trains = [case.experiment.train for case in CASES.values()]
     assert {train.optimizer.name for train in trains} == set(OPTIMIZERS)
     assert {train.schedule.name for train in trains} == set(SCHEDULES)
-    assert {case.experiment.task for case in CASES.values()} == {"classification", "binary", "regression"}
+    assert {case.experiment.task for case in CASES.values()} == {
+        "classification",
+        "binary",
+        "regression",
+    }
     assert any(case.per_step for case in CASES.values())
     assert any(train.warmup_steps for train in trains)
     assert any(case.examples % case.batch_size for case in CASES.values())
@@ -61,7 +70,9 @@ def test_every_field_of_an_optimizer_is_varied(name: str) -> None:
     optimizers = [case.experiment.train.optimizer for case in CASES.values()]
     for field, description in OPTIMIZERS[name].model_fields.items():
         if field != "name":
-            values = {getattr(optimizer, field) for optimizer in optimizers if optimizer.name == name}
+            values = {
+                getattr(optimizer, field) for optimizer in optimizers if optimizer.name == name
+            }
             assert values != {description.default}, f"{name}.{field} is always at its default"
 
 
@@ -81,7 +92,9 @@ def test_planted_error_is_caught(error: Error) -> None:
 
 
 def test_every_quantity_can_fail() -> None:
-    assert {error.quantity for error in ERRORS} == {name for case in CASES.values() for name in quantities(case)}
+    assert {error.quantity for error in ERRORS} == {
+        name for case in CASES.values() for name in quantities(case)
+    }
 
 
 def test_not_a_number_fails_and_the_report_stays_json() -> None:

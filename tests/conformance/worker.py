@@ -1,4 +1,5 @@
-"""Runs the suite for one runtime in this process: ``python -m tests.conformance.worker torch --only layer/dense``.
+"""Runs the suite for one runtime in this process: ``python -m tests.conformance.worker torch --only
+layer/dense``.
 
 Prints what failed; with ``--report FILE`` writes one JSON document a line, one line a case.
 """
@@ -26,8 +27,9 @@ from tests.conformance.observe import observe
 
 
 def run_case(backend: Backend, case: Case, runtime: str) -> dict[str, Any]:
-    """One line of the report: ``{"case", "seconds", "error", "checks": [{"quantity", "what", "worst", "gate"}]}``.
-    ``error`` is a traceback or null."""
+    """One line of the report: ``{"case", "seconds", "error", "checks": [{"quantity", "what",
+    "worst", "gate"}]}``. ``error`` is a traceback or null.
+    """
     start, checks, error = time.perf_counter(), list[Check](), None
     try:
         checks = judge(case, observe(backend, case, runtime))
@@ -51,7 +53,9 @@ def run_case(backend: Backend, case: Case, runtime: str) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runtime", choices=list(CATALOG))
-    parser.add_argument("--only", nargs="*", default=[], help="cases whose name contains one of these")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="cases whose name contains one of these"
+    )
     parser.add_argument("--report", type=Path)
     asked = parser.parse_args(arguments)
     entry = CATALOG[asked.runtime]
@@ -61,8 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{asked.runtime}: {reason}")
         return 2
     backend: Backend = importlib.import_module(entry.module).BACKEND
-    gc.freeze()  # a session that collects garbage when it closes need not look at a whole framework each time
-    chosen = [case for name, case in CASES.items() if not asked.only or any(part in name for part in asked.only)]
+    # a session that collects garbage when it closes need not look at a whole framework each time
+    gc.freeze()
+    chosen = [
+        case
+        for name, case in CASES.items()
+        if not asked.only or any(part in name for part in asked.only)
+    ]
     failed = 0
     for case in chosen:
         line = run_case(backend, case, asked.runtime)
@@ -80,7 +89,11 @@ def _show(line: dict[str, Any]) -> bool:
     if line["error"]:
         print(f"{line['case']}: ERROR\n{line['error']}", flush=True)
     for check in wrong[:12]:
-        worst = "not comparable" if check["worst"] is None else f"{check['worst']:.2e} > {check['gate']:.0e}"
+        worst = (
+            "not comparable"
+            if check["worst"] is None
+            else f"{check['worst']:.2e} > {check['gate']:.0e}"
+        )
         print(f"{line['case']}: {check['quantity']}: {check['what']}: {worst}", flush=True)
     if len(wrong) > 12:
         print(f"{line['case']}: and {len(wrong) - 12} more", flush=True)

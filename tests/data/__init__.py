@@ -33,12 +33,16 @@ def mnist_arrays(train: int = 60, test: int = 20) -> dict[str, NDArray[np.uint8]
     sizes = {"train": train, "t10k": test}
     arrays: dict[str, NDArray[np.uint8]] = {}
     for part, size in sizes.items():
-        arrays[f"{part}-images-idx3-ubyte"] = source.integers(0, 256, (size, 28, 28), dtype=np.uint8)
+        arrays[f"{part}-images-idx3-ubyte"] = source.integers(
+            0, 256, (size, 28, 28), dtype=np.uint8
+        )
         arrays[f"{part}-labels-idx1-ubyte"] = (np.arange(size) % 10).astype(np.uint8)
     return arrays
 
 
-def write_mnist(folder: Path, arrays: dict[str, NDArray[np.uint8]] | None = None, *, packed: bool = True) -> Path:
+def write_mnist(
+    folder: Path, arrays: dict[str, NDArray[np.uint8]] | None = None, *, packed: bool = True
+) -> Path:
     """The four files, gzipped or plain."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in (arrays or mnist_arrays()).items():

@@ -1,4 +1,6 @@
-"""Prints what becomes of every planted error: ``python -m tests.mutations [NAME …]``. Exit 1 if one is not found."""
+"""Prints what becomes of every planted error: ``python -m tests.mutations [NAME …]``. Exit 1 if one
+is not found.
+"""
 
 # ruff: noqa: T201 - a command
 
@@ -17,7 +19,9 @@ def main() -> int:
         laboratory = Laboratory(Path(folder), sys.argv[1:])
         try:
             wrong = 0
-            for experiment, dtype in dict.fromkeys((m.experiment, m.dtype) for m in laboratory.mutations):
+            for experiment, dtype in dict.fromkeys(
+                (m.experiment, m.dtype) for m in laboratory.mutations
+            ):
                 verdict = laboratory.unbroken(experiment, dtype)
                 wrong += bool(verdict.failed or verdict.error)
                 for check in verdict.failed[:3]:

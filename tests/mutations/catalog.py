@@ -14,4 +14,6 @@ MUTATIONS: list[Mutation] = [*TORCH, *TENSORFLOW, *KERAS]
 
 def chosen(only: Sequence[str]) -> list[Mutation]:
     """Those whose id contains one of ``only``; all if it is empty."""
-    return [mutation for mutation in MUTATIONS if not only or any(part in mutation.id for part in only)]
+    return [
+        mutation for mutation in MUTATIONS if not only or any(part in mutation.id for part in only)
+    ]

@@ -1,4 +1,5 @@
-"""What the errors are planted under: small experiments that together use every layer, optimizer and loss.
+"""What the errors are planted under: small experiments that together use every layer, optimizer and
+loss.
 
 Each is checked over 40 steps in batches of six: two epochs, whose last batches hold two examples.
 """
@@ -18,7 +19,9 @@ _CONV: dict[str, Any] = {"type": "conv2d", "filters": 3, "kernel": 3, "padding":
 _DENSE: dict[str, Any] = {"type": "dense"}
 
 
-def _experiment(data: dict[str, Any], layers: list[dict[str, Any]], task: str = "classification", **train: Any) -> Any:
+def _experiment(
+    data: dict[str, Any], layers: list[dict[str, Any]], task: str = "classification", **train: Any
+) -> Any:
     return {
         "task": task,
         "data": {"examples": 300, **data} if data["name"] == "random" else {"limit": 190, **data},

@@ -57,8 +57,18 @@ class Laboratory:
         return chosen(self.only)
 
     def _start(self, backend: str) -> subprocess.Popen[bytes]:
-        environment = worker_environment(backend, threads=1, device="cpu", deterministic=True, home=self.folder)
-        command = [sys.executable, "-m", "tests.mutations.worker", backend, str(self.folder), "--only", *self.only]
+        environment = worker_environment(
+            backend, threads=1, device="cpu", deterministic=True, home=self.folder
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "tests.mutations.worker",
+            backend,
+            str(self.folder),
+            "--only",
+            *self.only,
+        ]
         with (self.folder / f"{backend}.log").open("wb") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -78,7 +88,9 @@ class Laboratory:
                 worker.kill()
                 worker.wait()
             log = (self.folder / f"{backend}.log").read_text(errors="replace")
-            assert worker.returncode == 0, f"{backend} ended with {worker.returncode}:\n{log[-3000:]}"
+            assert worker.returncode == 0, (
+                f"{backend} ended with {worker.returncode}:\n{log[-3000:]}"
+            )
         return True
 
     def close(self) -> None:
@@ -115,7 +127,9 @@ class Laboratory:
         checks = [
             check
             for backend in BACKENDS
-            for check in self._by_formula(experiment, dtype, backend, broken.get(backend, unbroken(experiment)))
+            for check in self._by_formula(
+                experiment, dtype, backend, broken.get(backend, unbroken(experiment))
+            )
         ]
         if dtype == "float32":
             checks += compare_float32(context, seen[dtype], seen["float64"])

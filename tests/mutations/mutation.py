@@ -20,7 +20,8 @@ class Mutation:
         layer: regular expression for the finding's layer, parameter or direction; empty: any.
         looks_like: regular expression for the finding's explanation; empty: any or none.
         dtype: in which it shows.
-        raises: regular expression; given, an error of the backend with such a text counts as caught.
+        raises: regular expression; given, an error of the backend with such a text counts as
+            caught.
     """
 
     name: str

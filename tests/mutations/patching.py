@@ -1,4 +1,5 @@
-"""Imports a backend with one text in one of its files replaced, from a copy: the backend's own files do not change.
+"""Imports a backend with one text in one of its files replaced, from a copy: the backend's own
+files do not change.
 
 The changed text must be a file, since AutoGraph reads the source of the functions that it traces.
 """
@@ -22,7 +23,9 @@ FOLDER = Path(backends.__file__ or "").parent
 
 
 class Patch(NamedTuple):
-    """``old`` must occur exactly once in ``nncompare/backends/<file>``, so that no planted error rots unseen."""
+    """``old`` must occur exactly once in ``nncompare/backends/<file>``, so that no planted error
+    rots unseen.
+    """
 
     file: str
     old: str
@@ -62,7 +65,9 @@ class _Finder(MetaPathFinder):
     def __init__(self, patches: Sequence[Patch], folder: Path):
         self.patches, self.folder = patches, folder
 
-    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Any, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         mine = [patch for patch in self.patches if patch.module == fullname]
         if not mine:
             return None

@@ -8,9 +8,18 @@ from tests.mutations.mutation import Mutation
 from tests.mutations.patching import Patch
 
 
-def _plant(name: str, file: str, old: str, new: str, experiment: str, quantity: str, **more: Any) -> Mutation:
+def _plant(
+    name: str, file: str, old: str, new: str, experiment: str, quantity: str, **more: Any
+) -> Mutation:
     patch = Patch(f"keras/{file}.py", old, new)
-    return Mutation(name=name, backend="keras", patches=(patch,), experiment=experiment, quantity=quantity, **more)
+    return Mutation(
+        name=name,
+        backend="keras",
+        patches=(patch,),
+        experiment=experiment,
+        quantity=quantity,
+        **more,
+    )
 
 
 KERAS: list[Mutation] = [
@@ -225,7 +234,8 @@ KERAS: list[Mutation] = [
         "L1 on biases",
         "layers",
         "use_bias=spec.bias, kernel_regularizer=into.regularizer, name=node.name)",
-        "use_bias=spec.bias, kernel_regularizer=into.regularizer, bias_regularizer=into.regularizer, name=node.name)",
+        "use_bias=spec.bias, kernel_regularizer=into.regularizer,"
+        " bias_regularizer=into.regularizer, name=node.name)",
         "image",
         "loss",
         looks_like="biases of dense layers are penalized",
@@ -252,7 +262,8 @@ KERAS: list[Mutation] = [
         "evaluation resets the step counter",
         "session",
         "        starts = range(0, len(x), EVALUATION_BATCH)",
-        "        self._optimizer.iterations.assign(0)\n        starts = range(0, len(x), EVALUATION_BATCH)",
+        "        self._optimizer.iterations.assign(0)\n        starts = range(0, len(x),"
+        " EVALUATION_BATCH)",
         "words",
         "long pieces",
         looks_like="evaluation disturbs",

@@ -8,9 +8,18 @@ from tests.mutations.mutation import Mutation
 from tests.mutations.patching import Patch
 
 
-def _plant(name: str, file: str, old: str, new: str, experiment: str, quantity: str, **more: Any) -> Mutation:
+def _plant(
+    name: str, file: str, old: str, new: str, experiment: str, quantity: str, **more: Any
+) -> Mutation:
     patch = Patch(f"tensorflow/{file}.py", old, new)
-    return Mutation(name=name, backend="tensorflow", patches=(patch,), experiment=experiment, quantity=quantity, **more)
+    return Mutation(
+        name=name,
+        backend="tensorflow",
+        patches=(patch,),
+        experiment=experiment,
+        quantity=quantity,
+        **more,
+    )
 
 
 TENSORFLOW: list[Mutation] = [
@@ -119,7 +128,8 @@ TENSORFLOW: list[Mutation] = [
         "stale running mean",
         "normalization",
         "run.updates.append((running, running + momentum * (batch - running)))",
-        'run.updates.append((running, running + momentum * (batch - running) * (name != "running_mean")))',
+        "run.updates.append((running, running + momentum * (batch - running) * (name !="
+        ' "running_mean")))',
         "image",
         "running statistics",
         layer=r"batch_norm_1\.running_mean",

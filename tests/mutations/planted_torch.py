@@ -8,9 +8,18 @@ from tests.mutations.mutation import Mutation
 from tests.mutations.patching import Patch
 
 
-def _plant(name: str, file: str, old: str, new: str, experiment: str, quantity: str, **more: Any) -> Mutation:
+def _plant(
+    name: str, file: str, old: str, new: str, experiment: str, quantity: str, **more: Any
+) -> Mutation:
     patch = Patch(f"torch/{file}.py", old, new)
-    return Mutation(name=name, backend="torch", patches=(patch,), experiment=experiment, quantity=quantity, **more)
+    return Mutation(
+        name=name,
+        backend="torch",
+        patches=(patch,),
+        experiment=experiment,
+        quantity=quantity,
+        **more,
+    )
 
 
 TORCH: list[Mutation] = [
@@ -101,8 +110,8 @@ TORCH: list[Mutation] = [
         "gate order of the LSTM",
         "recurrent",
         "kernel=(cell.weight_ih_l0, transpose),",
-        "kernel=(cell.weight_ih_l0, lambda w: transpose(w[[*range(8), *range(12, 16), *range(8, 12)]]"
-        " if kind is nn.LSTM else w)),",
+        "kernel=(cell.weight_ih_l0, lambda w: transpose(w[[*range(8), *range(12, 16), *range(8,"
+        " 12)]] if kind is nn.LSTM else w)),",
         "rows",
         "round trip",
         layer="lstm_1",
@@ -318,7 +327,8 @@ TORCH: list[Mutation] = [
         "clipping of kernels only",
         "optimizers",
         "torch._foreach_mul_(gradients, (limit",
-        "gradients = [g for g in gradients if g.ndim > 1]\n    torch._foreach_mul_(gradients, (limit",
+        "gradients = [g for g in gradients if g.ndim > 1]\n    torch._foreach_mul_(gradients,"
+        " (limit",
         "table",
         "update",
         layer="dense_1\\.bias",
@@ -375,7 +385,8 @@ TORCH: list[Mutation] = [
         "evaluation clears the optimizer's state",
         "session",
         "        self._module.train(training)\n        return logits",
-        "        self._module.train(training)\n        self._optimizer.state.clear()\n        return logits",
+        "        self._module.train(training)\n        self._optimizer.state.clear()\n       "
+        " return logits",
         "series",
         "long pieces",
         looks_like="evaluation disturbs",

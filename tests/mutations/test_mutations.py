@@ -1,4 +1,6 @@
-"""Every planted error fails the certificate, is found where it is, and is told what it looks like."""
+"""Every planted error fails the certificate, is found where it is, and is told what it
+looks like.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,12 @@ def test_text_is_still_there(mutation: Mutation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "dtype"), sorted({(mutation.experiment, mutation.dtype) for mutation in MUTATIONS})
+    ("experiment", "dtype"),
+    sorted({(mutation.experiment, mutation.dtype) for mutation in MUTATIONS}),
 )
-def test_unbroken_backends_are_certified(laboratory: Laboratory, experiment: str, dtype: str) -> None:
+def test_unbroken_backends_are_certified(
+    laboratory: Laboratory, experiment: str, dtype: str
+) -> None:
     verdict = laboratory.unbroken(experiment, dtype)
     assert verdict.error is None
     assert verdict.failed == []

@@ -23,7 +23,9 @@ def problem(mutation: Mutation, verdict: Verdict) -> str | None:
     located = [finding for finding in verdict.findings if _is_place(mutation, finding)]
     if not located:
         return f"not located at {mutation.quantity} {mutation.layer}"
-    if mutation.looks_like and not any(re.search(mutation.looks_like, f.looks_like or "") for f in located):
+    if mutation.looks_like and not any(
+        re.search(mutation.looks_like, f.looks_like or "") for f in located
+    ):
         return f"not explained by {mutation.looks_like!r}"
     return None
 
@@ -41,8 +43,8 @@ def told(mutation: Mutation, verdict: Verdict) -> tuple[list[str], str | None]:
         rows = [f"{start} | (raises) | | | {last[:160]} |"]
     else:
         rows = [
-            f"{start} | {f.runtime if f.runtime != mutation.backend else ''} {f.quantity} | {f.layer or ''} |"
-            f" {f.step or ''} | {f.looks_like or ''} |"
+            f"{start} | {f.runtime if f.runtime != mutation.backend else ''} {f.quantity} |"
+            f" {f.layer or ''} | {f.step or ''} | {f.looks_like or ''} |"
             for f in verdict.findings
         ] or [f"{start} | NOTHING | | | |"]
     return rows, problem(mutation, verdict)

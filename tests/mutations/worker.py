@@ -1,7 +1,8 @@
-"""Puts one backend through the check, unbroken and with every error: ``python -m tests.mutations.worker torch OUT``.
+"""Puts one backend through the check, unbroken and with every error: ``python -m
+tests.mutations.worker torch OUT``.
 
-One process for all, since importing a framework takes longer than a check. Writes ``OUT/<id>/<dtype>/`` with the
-observation, or ``error.txt`` with what the backend raised.
+One process for all, since importing a framework takes longer than a check. Writes
+``OUT/<id>/<dtype>/`` with the observation, or ``error.txt`` with what the backend raised.
 """
 
 # ruff: noqa: T201 - a command
@@ -56,7 +57,12 @@ def run(backend: str, mutations: list[Mutation], out: Path) -> None:
     mine = [mutation for mutation in mutations if mutation.backend == backend]
     # the unbroken ones first: no error may leave anything behind for them
     for experiment in dict.fromkeys(mutation.experiment for mutation in mutations):
-        dtypes = {dtype for mutation in mutations if mutation.experiment == experiment for dtype in mutation.dtypes}
+        dtypes = {
+            dtype
+            for mutation in mutations
+            if mutation.experiment == experiment
+            for dtype in mutation.dtypes
+        }
         for dtype in sorted(dtypes, reverse=True):
             begun = time.perf_counter()
             package = importlib.import_module(module)
@@ -79,10 +85,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backend", choices=sorted({mutation.backend for mutation in MUTATIONS}))
     parser.add_argument("out", type=Path)
-    parser.add_argument("--only", nargs="*", default=[], help="errors whose name contains one of these")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="errors whose name contains one of these"
+    )
     asked = parser.parse_args()
     importlib.import_module(CATALOG[asked.backend].module)
-    gc.freeze()  # a session that collects garbage when it closes need not look at a whole framework each time
+    # a session that collects garbage when it closes need not look at a whole framework each time
+    gc.freeze()
     run(asked.backend, chosen(asked.only), asked.out / asked.backend)
     return 0
 

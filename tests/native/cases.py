@@ -1,4 +1,6 @@
-"""What the native convention is tried on: three small float64 models, every optimizer, values left open and given."""
+"""What the native convention is tried on: three small float64 models, every optimizer, values left
+open and given.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from tests.conformance.cases import Case
 
 DENSE = {"type": "dense", "units": 3}
 TABLE: list[dict[str, Any]] = [
-    {"type": "dense", "units": 8, "bias": False},  # batch norm would leave a bias without a gradient
+    # batch norm would leave a bias without a gradient
+    {"type": "dense", "units": 8, "bias": False},
     {"type": "batch_norm"},
     {"type": "leaky_relu"},
     {"type": "layer_norm"},
@@ -26,7 +29,8 @@ TABLE_GIVEN: list[dict[str, Any]] = [
 ]
 IMAGE: list[dict[str, Any]] = [
     {"type": "conv2d", "filters": 4},
-    {"type": "avg_pool2d", "pool": 3, "stride": 2, "padding": "same"},  # 5 -> 3, one zero on each side
+    # 5 -> 3, one zero on each side
+    {"type": "avg_pool2d", "pool": 3, "stride": 2, "padding": "same"},
     {"type": "avg_pool2d", "padding": "same"},  # 3 -> 2, one zero behind
     {"type": "flatten"},
     DENSE,
@@ -51,8 +55,12 @@ INPUTS = {"table": TensorSpec((6,)), "image": TensorSpec((7, 7, 2)), "tokens": T
 LAYERS = {"table": TABLE, "image": IMAGE, "tokens": TOKENS}
 
 
-def _case(name: str, optimizer: dict[str, Any], layers: list[dict[str, Any]] | None = None, **train: Any) -> Case:
-    """Six steps over two epochs, the last of each smaller; the rate halves after the first epoch if asked."""
+def _case(
+    name: str, optimizer: dict[str, Any], layers: list[dict[str, Any]] | None = None, **train: Any
+) -> Case:
+    """Six steps over two epochs, the last of each smaller; the rate halves after the first epoch if
+    asked.
+    """
     kind = name.partition("/")[0]
     return Case(
         name=name,

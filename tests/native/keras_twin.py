@@ -1,4 +1,6 @@
-"""The models of ``cases`` as a Keras user writes them, with nothing of nncompare's backend in them."""
+"""The models of ``cases`` as a Keras user writes them, with nothing of nncompare's backend
+in them.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ KEYWORDS: dict[str, dict[str, Any]] = {
 
 
 def train(case: Case, job: Job, plan: BatchPlan, start: Params, session: Any) -> dict[str, Any]:
-    """Losses of every step, logits of the test part after them, and the number of trained numbers."""
+    """Losses of every step, logits of the test part after them, and the number of trained
+    numbers.
+    """
     keras.utils.set_random_seed(job.seed)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
@@ -110,7 +114,9 @@ def train(case: Case, job: Job, plan: BatchPlan, start: Params, session: Any) ->
         rows = plan.rows(step)
         optimizer.learning_rate.assign(rate * factor)
         with tf.GradientTape() as tape:
-            loss = loss_of(case.data.train.y[rows], model(case.data.train.x[rows], training=True)) + sum(model.losses)
+            loss = loss_of(
+                case.data.train.y[rows], model(case.data.train.x[rows], training=True)
+            ) + sum(model.losses)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         losses.append(float(loss))

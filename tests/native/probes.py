@@ -1,6 +1,8 @@
-"""Questions to one backend besides the twins: how weights start, what the ledger says, what becomes of tokens.
+"""Questions to one backend besides the twins: how weights start, what the ledger says, what becomes
+of tokens.
 
-Each is called with the backend, the runtime's name and ``opened`` of ``worker``; each answers in plain JSON.
+Each is called with the backend, the runtime's name and ``opened`` of ``worker``; each answers in
+plain JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ def probe(function: Callable[[Any, str, Open], Any]) -> Callable[[Any, str, Open
 
 def _native(name: str, layers: list[dict[str, Any]], shape: TensorSpec, **train: Any) -> Case:
     return Case(
-        name=name, layers=layers, input=shape, train={"convention": "native", "optimizer": {"name": "adam"}, **train}
+        name=name,
+        layers=layers,
+        input=shape,
+        train={"convention": "native", "optimizer": {"name": "adam"}, **train},
     )
 
 
@@ -56,7 +61,11 @@ WIDE = [
 def starts(_backend: Any, _runtime: str, opened: Open) -> Any:
     """The ledger's words for every parameter, and its figures: one large layer of each kind."""
     session, job = opened(_native("native/starts", WIDE, TensorSpec((64,), 50)))
-    words = {name.removesuffix(" starts"): text for name, text in session.settings().items() if name.endswith("starts")}
+    words = {
+        name.removesuffix(" starts"): text
+        for name, text in session.settings().items()
+        if name.endswith("starts")
+    }
     kinds = {node.name: node.layer.type for node in job.model.walk()}
     found = {}
     for name, value in session.params().items():
@@ -65,7 +74,9 @@ def starts(_backend: Any, _runtime: str, opened: Open) -> Any:
             flat = value.reshape(-1, value.shape[-1]) if value.ndim > 1 else value
             own, _, given = words[f"{kinds[node]}.{parameter}"].partition(" and nncompare's ")
             text = f"nncompare's {given}" if name == "dense_2.kernel" else own
-            gram = flat @ flat.T if flat.ndim == 2 and len(flat) <= flat.shape[1] else np.zeros((0, 0))
+            gram = (
+                flat @ flat.T if flat.ndim == 2 and len(flat) <= flat.shape[1] else np.zeros((0, 0))
+            )
             found[name] = {
                 "words": text,
                 "shape": value.shape,
@@ -124,7 +135,9 @@ CNN = [
 
 @probe
 def canonical(_backend: Any, runtime: str, opened: Open) -> Any:
-    """Canonical weights in a native session: what its layers give, against the formulas with the native values."""
+    """Canonical weights in a native session: what its layers give, against the formulas with the
+    native values.
+    """
     found = {}
     for name in ("table/adam", "tokens/adam"):
         session, job = opened(CASES[name])
@@ -132,13 +145,19 @@ def canonical(_backend: Any, runtime: str, opened: Open) -> Any:
         session.load(params)
         x = CASES[name].data.test.x
         found[name] = np.abs(session.predict(x) - reference.forward(job.model, params, x)).max()
-        found[f"{name} added"] = {k: np.abs(v).max() for k, v in session.params().items() if k not in params}
+        found[f"{name} added"] = {
+            k: np.abs(v).max() for k, v in session.params().items() if k not in params
+        }
     return found
 
 
 def _counting(name: str, optimizer: dict[str, Any]) -> Case:
     """Four times token 1 and never token 2; targets such that every step has a gradient."""
-    layers = [{"type": "embedding", "units": 4}, {"type": "mean_time"}, {"type": "dense", "units": 3}]
+    layers = [
+        {"type": "embedding", "units": 4},
+        {"type": "mean_time"},
+        {"type": "dense", "units": 3},
+    ]
     return _native(f"native/{name}", layers, TensorSpec((4,), 3), optimizer=optimizer)
 
 
@@ -148,7 +167,9 @@ def repeated_token(_backend: Any, runtime: str, opened: Open) -> Any:
     found = {}
     for convention in ("aligned", "native"):
         case = _counting("repeated", {"name": "adam", "lr": 1e-3, "epsilon": 1e-12})
-        case = replace(case, train={**case.train, "convention": convention}, examples=1, batch_size=1)
+        case = replace(
+            case, train={**case.train, "convention": convention}, examples=1, batch_size=1
+        )
         case.data.train.x[:] = 1
         session, job = opened(case)
         before = session.params()["embedding_1.table"]
@@ -161,7 +182,9 @@ def repeated_token(_backend: Any, runtime: str, opened: Open) -> Any:
 
 @probe
 def absent_token(_backend: Any, runtime: str, opened: Open) -> Any:
-    """How far token 1 moves in a step of momentum in which it does not occur, after one in which it did."""
+    """How far token 1 moves in a step of momentum in which it does not occur, after one in which it
+    did.
+    """
     return {convention: _drift(opened, convention) for convention in ("aligned", "native")}
 
 
@@ -173,13 +196,20 @@ def _drift(opened: Open, convention: str) -> float:
     case.data.train.x[first], case.data.train.x[1 - first] = 1, 2
     session, _ = opened(case)
     tables: list[Any] = []
-    session.train(plan, FixedGate(pieces_of(plan, 1), lambda _: tables.append(session.params()["embedding_1.table"])))
+    session.train(
+        plan,
+        FixedGate(
+            pieces_of(plan, 1), lambda _: tables.append(session.params()["embedding_1.table"])
+        ),
+    )
     return float(np.abs(tables[2] - tables[1])[1].max())
 
 
 @probe
 def running_variance(_backend: Any, runtime: str, opened: Open) -> Any:
-    """The batch variance that enters the running one, over the biased batch variance: 1, or 4/3 with four examples."""
+    """The batch variance that enters the running one, over the biased batch variance: 1, or 4/3
+    with four examples.
+    """
     layers = [{"type": "batch_norm"}, {"type": "dense", "units": 3}]
     case = replace(_native("native/variance", layers, TensorSpec((6,))), examples=4)
     session, job = opened(case)

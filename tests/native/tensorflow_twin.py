@@ -1,5 +1,7 @@
-"""The models of ``cases`` in plain TensorFlow, with nothing of nncompare's backend in them but the initial weights:
-those are drawn from keys of its own, and copied from the session (``starts`` in ``probes`` looks at them)."""
+"""The models of ``cases`` in plain TensorFlow, with nothing of nncompare's backend in them but the
+initial weights: those are drawn from keys of its own, and copied from the session (``starts`` in
+``probes`` looks at them).
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ def table(w: Weights, x: Any, training: bool, given: bool) -> Any:
         mean, variance = tf.nn.moments(h, [0])
         for old, new in zip(running, (mean, variance), strict=True):
             old.assign((1 - momentum) * old + momentum * new)
-    h = tf.nn.batch_normalization(h, mean, variance, w["batch_norm_1.bias"], w["batch_norm_1.scale"], norm)
+    h = tf.nn.batch_normalization(
+        h, mean, variance, w["batch_norm_1.bias"], w["batch_norm_1.scale"], norm
+    )
     h = tf.nn.leaky_relu(h, slope)
     mean, variance = tf.nn.moments(h, [-1], keepdims=True)
-    h = tf.nn.batch_normalization(h, mean, variance, w["layer_norm_1.bias"], w["layer_norm_1.scale"], last)
+    h = tf.nn.batch_normalization(
+        h, mean, variance, w["layer_norm_1.bias"], w["layer_norm_1.scale"], last
+    )
     return tf.nn.gelu(h, approximate=given) @ w["dense_2.kernel"] + w["dense_2.bias"]
 
 
@@ -84,7 +90,11 @@ def _attention(w: Weights, x: Any) -> Any:
             + w[f"attention_1.{name}_bias"][:, tf.newaxis]
         )
 
-    scores = project("query") @ tf.transpose(project("key"), (0, 1, 3, 2)) / tf.sqrt(tf.constant(2, tf.float64))
+    scores = (
+        project("query")
+        @ tf.transpose(project("key"), (0, 1, 3, 2))
+        / tf.sqrt(tf.constant(2, tf.float64))
+    )
     seen = tf.linalg.band_part(tf.ones((6, 6), tf.float64), -1, 0)
     weights = tf.nn.softmax(tf.where(seen > 0, scores, tf.constant(-1e30, tf.float64)))
     mixed = tf.einsum("nhtd,hde->nte", weights @ project("value"), w["attention_1.output_kernel"])
@@ -118,10 +128,15 @@ RATES = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001, "rmsprop": 0.001}
 
 
 def train(case: Case, job: Job, plan: BatchPlan, start: Params, session: Any) -> dict[str, Any]:
-    """Losses of every step, logits of the test part after them, and the number of trained numbers."""
+    """Losses of every step, logits of the test part after them, and the number of trained
+    numbers.
+    """
     model, given = MODELS[case.name.partition("/")[0]], case.name.endswith("/given")
     running = ("batch_norm_1.running_mean", "batch_norm_1.running_variance")
-    w = {name: tf.Variable(value, trainable=name not in running) for name, value in session.params().items()}
+    w = {
+        name: tf.Variable(value, trainable=name not in running)
+        for name, value in session.params().items()
+    }
     trained = [weight for weight in w.values() if weight.trainable]
     rate = tf.Variable(0.0, dtype=tf.float64)
     rule = optimizer(case, lambda: rate.read_value())
@@ -133,7 +148,9 @@ def train(case: Case, job: Job, plan: BatchPlan, start: Params, session: Any) ->
         rate.assign(first * factor)
         with tf.GradientTape() as tape:
             logits = model(w, tf.constant(x[rows]), True, given)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y[rows], logits=logits))
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y[rows], logits=logits)
+            )
             if case.name.startswith("table/") and not given:
                 kernels = (w["dense_1.kernel"], w["dense_2.kernel"])
                 loss += sum(l1 * tf.reduce_sum(tf.abs(k)) + l2 * tf.nn.l2_loss(k) for k in kernels)
@@ -146,4 +163,8 @@ def train(case: Case, job: Job, plan: BatchPlan, start: Params, session: Any) ->
         rule.apply_gradients(list(zip(gradients, trained, strict=True)))
         losses.append(float(loss))
     logits = model(w, tf.constant(case.data.test.x), False, given)
-    return {"losses": losses, "logits": logits.numpy().tolist(), "parameters": sum(int(tf.size(v)) for v in trained)}
+    return {
+        "losses": losses,
+        "logits": logits.numpy().tolist(),
+        "parameters": sum(int(tf.size(v)) for v in trained),
+    }

@@ -1,4 +1,6 @@
-"""The native convention is the frameworks' own, values of the file win, and the ledger says what differs."""
+"""The native convention is the frameworks' own, values of the file win, and the ledger says what
+differs.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,18 @@ TIMEOUT_S = 600
 GATE = 1e-12
 
 needs = {name: getattr(pytest.mark, f"needs_{name}") for name in BACKENDS}
-every_backend = pytest.mark.parametrize("backend", [pytest.param(name, marks=needs[name]) for name in BACKENDS])
+every_backend = pytest.mark.parametrize(
+    "backend", [pytest.param(name, marks=needs[name]) for name in BACKENDS]
+)
 pytestmark = pytest.mark.timeout(TIMEOUT_S + 60)  # the first test waits for the workers
 
 Seen = Callable[[str, str], Any]
 
 
 @pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, subprocess.Popen[bytes]]]]:
+def workers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, dict[str, subprocess.Popen[bytes]]]]:
     """One process a framework, all at once."""
     folder, running = tmp_path_factory.mktemp("native"), {}
     for name in BACKENDS:
@@ -46,9 +52,17 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
                 "OMP_NUM_THREADS": "1",
                 "CUDA_VISIBLE_DEVICES": "",
             }
-            command = [sys.executable, "-m", "tests.native.worker", name, str(folder / f"{name}.json")]
+            command = [
+                sys.executable,
+                "-m",
+                "tests.native.worker",
+                name,
+                str(folder / f"{name}.json"),
+            ]
             with (folder / f"{name}.log").open("wb") as log:
-                running[name] = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+                running[name] = subprocess.Popen(
+                    command, cwd=ROOT, env=environment, stdout=log, stderr=log
+                )
     yield folder, running
     for worker in running.values():
         if worker.poll() is None:
@@ -63,7 +77,9 @@ def seen(workers: tuple[Path, dict[str, subprocess.Popen[bytes]]]) -> Seen:
     def look(backend: str, name: str) -> Any:
         if reason := CATALOG[backend].missing():
             pytest.skip(reason)
-        assert running[backend].wait(TIMEOUT_S) == 0, (folder / f"{backend}.log").read_text(errors="replace")[-3000:]
+        assert running[backend].wait(TIMEOUT_S) == 0, (folder / f"{backend}.log").read_text(
+            errors="replace"
+        )[-3000:]
         found = json.loads((folder / f"{backend}.json").read_text())[name]
         assert "value" in found, found.get("error")
         return found["value"]
@@ -77,8 +93,14 @@ def test_every_value_with_a_default_is_open_or_known_not_to_be():
         "initializer", "recurrent_initializer", "forget_bias",
     }  # fmt: skip
     parts = [*LAYERS.items(), *OPTIMIZERS.items()]
-    fields = [(kind, name, field) for kind, cls in parts for name, field in cls.model_fields.items()]
-    free = {f"{kind}.{name}" for kind, name, field in fields if not field.is_required() and name != "type"}
+    fields = [
+        (kind, name, field) for kind, cls in parts for name, field in cls.model_fields.items()
+    ]
+    free = {
+        f"{kind}.{name}"
+        for kind, name, field in fields
+        if not field.is_required() and name != "type"
+    }
     assert {name for name in free if name.partition(".")[2] not in structure} == set(OPEN)
 
 
@@ -91,11 +113,18 @@ def test_every_open_value_has_a_native_default(seen, backend):
 def test_the_page_has_the_right_defaults(seen, backend):
     """The table "Values" of docs/native.md; what it does not list is equal everywhere."""
     page = (ROOT / "docs" / "native.md").read_text(encoding="utf-8")
-    rows = [line.strip("| ").split(" | ") for line in page.partition("## Values")[2].splitlines() if "| `" in line]
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in page.partition("## Values")[2].splitlines()
+        if "| `" in line
+    ]
     column = 1 + BACKENDS.index(backend)
     found = seen(backend, "defaults")
     listed = {
-        name: row[column].split()[0] for row in rows for name in re.findall(r"`([\w.]+)`", row[0]) if name in OPEN
+        name: row[column].split()[0]
+        for row in rows
+        for name in re.findall(r"`([\w.]+)`", row[0])
+        if name in OPEN
     }
     assert len(listed) == 14
     for name, text in listed.items():
@@ -110,7 +139,9 @@ def test_the_page_has_the_right_defaults(seen, backend):
 @every_backend
 @pytest.mark.parametrize("case", CASES)
 def test_trains_like_plain_framework_code(seen, backend, case):
-    """Every step's loss and the logits after training: initial weights, defaults, formulas, given values."""
+    """Every step's loss and the logits after training: initial weights, defaults, formulas, given
+    values.
+    """
     found = seen(backend, case)
     ours, twin = found["ours"], found["twin"]
     assert len(ours["losses"]) == 6
@@ -154,7 +185,9 @@ def _check_start(name: str, figures: dict[str, Any], found: dict[str, Any]) -> N
     limits = {
         "nncompare's uniform 0.5": 0.5,
         "uniform, ±0.05": 0.05,
-        "uniform, ±1/sqrt(fan_in)": 1 / math.sqrt(64 if "attention" in name else math.prod(kernel[:-1])),
+        "uniform, ±1/sqrt(fan_in)": (
+            1 / math.sqrt(64 if "attention" in name else math.prod(kernel[:-1]))
+        ),
         "uniform, ±1/sqrt(units)": 1 / math.sqrt(64 if "rnn" in name else 40),
         "xavier_uniform": math.sqrt(6 / (fan_in + fan_out)),
         "xavier_uniform, all gates as one matrix": math.sqrt(6 / (fan_in + fan_out)),
@@ -163,7 +196,10 @@ def _check_start(name: str, figures: dict[str, Any], found: dict[str, Any]) -> N
     if words in limits:
         assert figures["largest"] <= limits[words] * (1 + 1e-6), (name, words)
         if math.prod(shape) >= 16:  # fewer numbers say little of their distribution
-            assert figures["deviation"] == pytest.approx(limits[words] / math.sqrt(3), rel=0.3), (name, words)
+            assert figures["deviation"] == pytest.approx(limits[words] / math.sqrt(3), rel=0.3), (
+                name,
+                words,
+            )
     elif words == "normal, deviation 1":
         assert figures["deviation"] == pytest.approx(1, rel=0.1), name
         assert figures["largest"] > 2.5, name
@@ -178,11 +214,15 @@ def _check_start(name: str, figures: dict[str, Any], found: dict[str, Any]) -> N
 
 @every_backend
 def test_canonical_weights_give_the_canonical_function(seen, backend):
-    """With the native epsilons and slopes. TensorFlow's GELU has float32 constants, Keras's attention such a factor."""
+    """With the native epsilons and slopes. TensorFlow's GELU has float32 constants, Keras's
+    attention such a factor.
+    """
     found = seen(backend, "canonical")
     assert found["table/adam"] < (1e-12 if backend == "torch" else 1e-7)
     assert found["tokens/adam"] < (1e-7 if backend == "keras" else 1e-12)
-    added = {"lstm_1.recurrent_bias": 0.0, "rnn_1.recurrent_bias": 0.0} if backend == "torch" else {}
+    added = (
+        {"lstm_1.recurrent_bias": 0.0, "rnn_1.recurrent_bias": 0.0} if backend == "torch" else {}
+    )
     assert found["tokens/adam added"] == added
 
 
@@ -209,13 +249,22 @@ def test_running_variance_is_the_estimator_that_the_ledger_says(seen, backend):
 def _differences(seen: Seen, experiment: str, convention: str) -> dict[str, list[str | None]]:
     """Setting -> its values in torch, tensorflow, keras."""
     rows = [
-        RuntimeResult(runtime=name, status="ok", settings=seen(name, "settings")[f"{experiment}/{convention}"])
+        RuntimeResult(
+            runtime=name, status="ok", settings=seen(name, "settings")[f"{experiment}/{convention}"]
+        )
         for name in BACKENDS
     ]
     return {entry.setting: [entry.values[name] for name in BACKENDS] for entry in ledger(rows)}
 
 
-HARMLESS = {"engine", "compiled", "optimizer implementation", "recurrent kernel", "attention kernel", "onednn"}
+HARMLESS = {
+    "engine",
+    "compiled",
+    "optimizer implementation",
+    "recurrent kernel",
+    "attention kernel",
+    "onednn",
+}
 """What may differ in the aligned convention: how, not what, is computed."""
 
 
@@ -227,7 +276,15 @@ def test_aligned_ledger_holds_nothing_that_touches_the_mathematics(seen, experim
     assert set(_differences(seen, experiment, "aligned")) <= HARMLESS
     # and the settings that could differ are there, so that they were compared
     names = set(seen("torch", "settings")[f"{experiment}/aligned"])
-    assert {"tf32", "threads", "flush denormals", "optimizer lr", "clipping by", "l2", "initial weights"} <= names
+    assert {
+        "tf32",
+        "threads",
+        "flush denormals",
+        "optimizer lr",
+        "clipping by",
+        "l2",
+        "initial weights",
+    } <= names
 
 
 NOT = None  # this runtime has no such setting
@@ -240,7 +297,10 @@ L2 = [
     "l2 * sum w^2 of kernels, in the loss",
 ]
 CLIPPING = ["global norm + 1e-06", "global norm", "global norm"]
-HEAD = {"dense.kernel starts": [BY_FAN, XAVIER, XAVIER], "dense.bias starts": [BY_FAN, "zeros", "zeros"]}
+HEAD = {
+    "dense.kernel starts": [BY_FAN, XAVIER, XAVIER],
+    "dense.bias starts": [BY_FAN, "zeros", "zeros"],
+}
 COMMON = {"clipping by": CLIPPING, "flush denormals": ["no", "yes", "yes"], **HEAD}
 NORM = {
     "batch_norm epsilon": ["1e-05", "0.001", "0.001"],
@@ -316,4 +376,6 @@ NATIVE: dict[str, dict[str, list[str | None]]] = {
 @pytest.mark.parametrize("experiment", NATIVE)
 def test_native_ledger_holds_the_known_differences(seen, experiment):
     found = _differences(seen, experiment, "native")
-    assert {name: values for name, values in found.items() if name not in HARMLESS} == NATIVE[experiment]
+    assert {name: values for name, values in found.items() if name not in HARMLESS} == NATIVE[
+        experiment
+    ]

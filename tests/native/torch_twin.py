@@ -1,4 +1,6 @@
-"""The models of ``cases`` as a PyTorch user writes them, with nothing of nncompare's backend in them."""
+"""The models of ``cases`` as a PyTorch user writes them, with nothing of nncompare's backend in
+them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from tests.conformance.cases import Case
 
 
 class Table(nn.Module):
-    def __init__(self, *, norm: dict[str, Any], slope: dict[str, Any], last: dict[str, Any], gelu: dict[str, Any]):
+    def __init__(
+        self,
+        *,
+        norm: dict[str, Any],
+        slope: dict[str, Any],
+        last: dict[str, Any],
+        gelu: dict[str, Any],
+    ):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(6, 8, bias=False),
@@ -83,7 +92,9 @@ KEYWORDS: dict[str, dict[str, Any]] = {
 
 
 def build(case: Case, start: Params) -> nn.Module:
-    """The model with PyTorch's own start, and the canonical one where the file names an initializer."""
+    """The model with PyTorch's own start, and the canonical one where the file names an
+    initializer.
+    """
     kind = case.name.partition("/")[0]
     if kind == "image":
         return Image()
@@ -93,12 +104,18 @@ def build(case: Case, start: Params) -> nn.Module:
             with torch.no_grad():
                 model.embedding.weight.copy_(torch.tensor(start["embedding_1.table"]))
                 model.lstm.weight_ih_l0.copy_(torch.tensor(start["lstm_1.kernel"]).t())
-                model.lstm.bias_ih_l0.copy_(torch.tensor([0, 0, 0, 0.5, 0.5, 0.5, 0, 0, 0, 0, 0, 0]))
+                model.lstm.bias_ih_l0.copy_(
+                    torch.tensor([0, 0, 0, 0.5, 0.5, 0.5, 0, 0, 0, 0, 0, 0])
+                )
                 model.lstm.bias_hh_l0.zero_()
         return model
     if not start:
         return Table(norm={}, slope={}, last={}, gelu={})
-    given = {"norm": {"eps": 0.02, "momentum": 0.3}, "last": {"eps": 0.1}, "gelu": {"approximate": "tanh"}}
+    given = {
+        "norm": {"eps": 0.02, "momentum": 0.3},
+        "last": {"eps": 0.1},
+        "gelu": {"approximate": "tanh"},
+    }
     table = Table(slope={"negative_slope": 0.5}, **given)
     with torch.no_grad():
         table.layers[0].weight.copy_(torch.tensor(start["dense_1.kernel"]).t())
@@ -110,16 +127,22 @@ def penalty(case: Case, model: nn.Module) -> Tensor | float:
     if case.name == "table/adam":
         return 0.01 * sum(layer.weight.abs().sum() for layer in (model.layers[0], model.layers[5]))
     if case.name == "table/adamw":
-        return 0.1 * sum(layer.weight.square().sum() for layer in (model.layers[0], model.layers[5]))
+        return 0.1 * sum(
+            layer.weight.square().sum() for layer in (model.layers[0], model.layers[5])
+        )
     return 0.0
 
 
 def train(case: Case, job: Job, plan: BatchPlan, start: Params, session: Any) -> dict[str, Any]:
-    """Losses of every step, logits of the test part after them, and the number of trained numbers."""
+    """Losses of every step, logits of the test part after them, and the number of trained
+    numbers.
+    """
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(job.seed)
     model = build(case, start)
-    optimizer = OPTIMIZERS[job.experiment.train.optimizer.name](model.parameters(), **KEYWORDS.get(case.name, {}))
+    optimizer = OPTIMIZERS[job.experiment.train.optimizer.name](
+        model.parameters(), **KEYWORDS.get(case.name, {})
+    )
     rate = optimizer.param_groups[0]["lr"]
     x, y = torch.tensor(case.data.train.x), torch.tensor(case.data.train.y, dtype=torch.int64)
     x, losses = x.long() if case.input.is_tokens else x, []

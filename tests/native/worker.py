@@ -1,4 +1,5 @@
-"""``python -m tests.native.worker torch FILE``: the one process that holds the framework; writes what each probe found.
+"""``python -m tests.native.worker torch FILE``: the one process that holds the framework; writes
+what each probe found.
 
 Every case is trained twice: by the native session, and by a twin in plain framework code.
 """
@@ -46,7 +47,10 @@ def compare(backend: Any, case: Case, runtime: str) -> dict[str, Any]:
     session.train(plan, gate)
     logits = session.predict(case.data.test.x)
     session.close()
-    return {"ours": {"losses": gate.losses, "logits": logits.tolist(), "parameters": count}, "twin": theirs}
+    return {
+        "ours": {"losses": gate.losses, "logits": logits.tolist(), "parameters": count},
+        "twin": theirs,
+    }
 
 
 def main(runtime: str, file: str) -> None:
@@ -57,7 +61,10 @@ def main(runtime: str, file: str) -> None:
     def open_here(case: Case, **changes: Any) -> tuple[Any, Job]:
         return opened(backend, case, runtime, **changes)
 
-    work |= {name: lambda ask=ask: ask(backend, runtime, open_here) for name, ask in probes.PROBES.items()}
+    work |= {
+        name: lambda ask=ask: ask(backend, runtime, open_here)
+        for name, ask in probes.PROBES.items()
+    }
     found = {}
     for name, function in work.items():
         try:

@@ -1,4 +1,6 @@
-"""Keras 3 on the TensorFlow engine: real ``keras.layers``, ``keras.optimizers`` and ``Model.fit``."""
+"""Keras 3 on the TensorFlow engine: real ``keras.layers``, ``keras.optimizers`` and
+``Model.fit``.
+"""
 
 from __future__ import annotations
 

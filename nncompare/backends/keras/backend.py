@@ -33,11 +33,17 @@ class KerasBackend:
         """The reason why this job cannot run faithfully here, or None."""
         engine = keras.backend.backend()
         if engine != "tensorflow":
-            return f"Keras runs on {engine} here, this runtime needs TensorFlow: set KERAS_BACKEND=tensorflow"
+            return (
+                f"Keras runs on {engine} here, this runtime needs TensorFlow: set"
+                " KERAS_BACKEND=tensorflow"
+            )
         for name, version in self.versions().items():
             if _numbers(version) < OLDEST[name]:
                 wanted = ".".join(map(str, OLDEST[name]))
-                return f'{name} {version} is too old, {wanted} is needed: pip install -U "nncompare[keras]"'
+                return (
+                    f"{name} {version} is too old, {wanted} is needed: pip install -U"
+                    ' "nncompare[keras]"'
+                )
         found = choose_device(self.devices(), job.device)
         if isinstance(found, str):
             return found

@@ -16,7 +16,8 @@ class Binding:
     Args:
         variable: the Keras variable.
         row: the parameter is this row of the variable; None: all of it.
-        gates: the order of the gates on the last axis, (Keras's, canonical); empty: no gates or the same order.
+        gates: the order of the gates on the last axis, (Keras's, canonical); empty: no gates or the
+            same order.
     """
 
     variable: Any

@@ -1,7 +1,8 @@
 """Derivatives of a formula in ``keras.ops``, differentiated by the engine that Keras runs on.
 
-Keras 3 has no automatic differentiation of its own. On the TensorFlow engine its operations are TensorFlow's, so that
-``tf.GradientTape`` and ``tf.autodiff.ForwardAccumulator`` see through them; the report says so.
+Keras 3 has no automatic differentiation of its own. On the TensorFlow engine its operations are
+TensorFlow's, so that ``tf.GradientTape`` and ``tf.autodiff.ForwardAccumulator`` see through them;
+the report says so.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ _NAMED = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "er
 
 
 class Tensors:
-    """Keras tensors as an arithmetic; numbers are made in the dtype, never in Keras's ``floatx``."""
+    """Keras tensors as an arithmetic; numbers are made in the dtype, never in Keras's
+    ``floatx``.
+    """
 
     functions = {
-        **{name: getattr(ops, name) for name in (*_NAMED, "softplus", "silu", "relu", "abs", "negative", "sign")},
+        **{
+            name: getattr(ops, name)
+            for name in (*_NAMED, "softplus", "silu", "relu", "abs", "negative", "sign")
+        },
         "asin": ops.arcsin,
         "acos": ops.arccos,
         "atan": ops.arctan,
@@ -59,7 +65,12 @@ class KerasDerivatives:
         "reverse": "tf.GradientTape over keras.ops",
         "forward": "tf.autodiff.ForwardAccumulator over keras.ops",
     }
-    notes = {"gelu": "gelu: Keras leaves it to tf.nn.gelu, whose constant passes through float32: off by about 4e-9"}
+    notes = {
+        "gelu": (
+            "gelu: Keras leaves it to tf.nn.gelu, whose constant passes through float32: off by"
+            " about 4e-9"
+        )
+    }
 
     def __init__(self) -> None:
         self.compiled = False
@@ -67,7 +78,8 @@ class KerasDerivatives:
     def configure(self, mode: str, threads: int) -> None:
         self.compiled = mode == "xla"
         threading = tf.config.threading
-        if threading.get_intra_op_parallelism_threads() != threads:  # only before TensorFlow has started
+        # only before TensorFlow has started
+        if threading.get_intra_op_parallelism_threads() != threads:
             threading.set_intra_op_parallelism_threads(threads)
         if threading.get_inter_op_parallelism_threads() != 1:
             threading.set_inter_op_parallelism_threads(1)

@@ -1,4 +1,6 @@
-"""Devices that Keras reaches through TensorFlow, and the settings that must be made before TensorFlow starts."""
+"""Devices that Keras reaches through TensorFlow, and the settings that must be made before
+TensorFlow starts.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _KINDS = ("TPU", "GPU", "CPU")
 
 def devices() -> list[Device]:
     """What TensorFlow sees: TPUs, then GPUs, then the CPU. Starts nothing."""
-    return [_describe(device) for kind in _KINDS for device in tf.config.list_physical_devices(kind)]
+    return [
+        _describe(device) for kind in _KINDS for device in tf.config.list_physical_devices(kind)
+    ]
 
 
 def _describe(device: Any) -> Device:
@@ -32,8 +36,8 @@ def _describe(device: Any) -> Device:
 def configure(job: Job, device: Device) -> None:
     """Sets threads, memory, precision and determinism for this process.
 
-    Threads and visible devices are fixed once TensorFlow has started, which is at the first session of a process;
-    a later session may only ask for the same.
+    Threads and visible devices are fixed once TensorFlow has started, which is at the first session
+    of a process; a later session may only ask for the same.
 
     Raises:
         RuntimeError: TensorFlow has started with other threads or devices.
@@ -42,8 +46,10 @@ def configure(job: Job, device: Device) -> None:
     gpus = tf.config.list_physical_devices("GPU")
     _show(gpus if device.kind == "gpu" else [])
     tf.get_logger().setLevel("ERROR")  # it warns of the few retracings that other batch sizes need
-    tf.config.experimental.enable_tensor_float_32_execution(job.native)  # TensorFlow ships with it on
-    # Keras leaves XLA out, silently, where this is on; XLA's own kernels on the CPU are deterministic.
+    # TensorFlow ships with it on
+    tf.config.experimental.enable_tensor_float_32_execution(job.native)
+    # Keras leaves XLA out, silently, where this is on; XLA's own kernels on the CPU are
+    # deterministic.
     if job.deterministic and job.mode != "xla":
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(job.seed % 2**32)
@@ -71,9 +77,11 @@ def _show(gpus: list[Any]) -> None:
 
 
 def strategy(device: Device) -> Any:
-    """The distribution strategy in whose scope the model is made; None where TensorFlow's default serves.
+    """The distribution strategy in whose scope the model is made; None where TensorFlow's default
+    serves.
 
-    A TPU takes ``TPUStrategy`` on one core, so that a batch is not split. Never run on a TPU so far.
+    A TPU takes ``TPUStrategy`` on one core, so that a batch is not split. Never run on a TPU so
+    far.
     """
     if device.kind != "tpu":
         return None
@@ -105,16 +113,24 @@ def peak_bytes(device: Device) -> int | None:
 def deterministic(job: Job, device: Device) -> bool:
     """Whether the kernels of this job repeat bit for bit."""
     if job.mode == "xla":
-        return device.kind == "cpu" or "xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", "")
+        return device.kind == "cpu" or "xla_gpu_deterministic_ops=true" in os.environ.get(
+            "XLA_FLAGS", ""
+        )
     return job.deterministic
 
 
 def tf32(device: Device) -> str:
     """Whether float32 products are rounded to TF32: only GPUs can."""
-    return "on" if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled() else "off"
+    return (
+        "on"
+        if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled()
+        else "off"
+    )
 
 
 def onednn() -> str:
-    """Whether TensorFlow's CPU kernels come from oneDNN: on in x86 builds unless the environment says otherwise."""
+    """Whether TensorFlow's CPU kernels come from oneDNN: on in x86 builds unless the environment
+    says otherwise.
+    """
     asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
     return "off" if asked.strip().lower() in ("0", "false") else "on"

@@ -42,6 +42,8 @@ def dropout(node: Node, x: Any, into: Lowering) -> Any:
     if into.job.dropout == "framework":
         own = int(generator(seed, f"dropout/{node.name}").integers(2**31))
         return keras.layers.Dropout(spec.rate, seed=own, name=node.name)(x)
-    layer = MaskedDropout(spec.rate, seed=seed, shape=node.output.shape, name=node.name, dtype=into.dtype)
+    layer = MaskedDropout(
+        spec.rate, seed=seed, shape=node.output.shape, name=node.name, dtype=into.dtype
+    )
     into.masked.append(layer)
     return layer(x)

@@ -19,7 +19,9 @@ from nncompare.spec.model import Node
 
 def _dense(node: Node, x: Any, into: Lowering) -> Any:
     spec: Any = node.layer
-    layer = keras.layers.Dense(spec.units, use_bias=spec.bias, kernel_regularizer=into.regularizer, name=node.name)
+    layer = keras.layers.Dense(
+        spec.units, use_bias=spec.bias, kernel_regularizer=into.regularizer, name=node.name
+    )
     y = layer(x)
     into.bind(node, kernel=layer.kernel, **({"bias": layer.bias} if spec.bias else {}))
     return y
@@ -43,7 +45,9 @@ def _conv2d(node: Node, x: Any, into: Lowering) -> Any:
 
 
 def _pad(node: Node, x: Any) -> tuple[Any, str]:
-    """Keras's own padding where it gives the layer's amounts, which is the fast path; else zeros put around."""
+    """Keras's own padding where it gives the layer's amounts, which is the fast path; else zeros
+    put around.
+    """
     spec: Any = node.layer
     amounts = spec.pads(node.input)
     for padding in ("valid", "same"):
@@ -55,12 +59,16 @@ def _pad(node: Node, x: Any) -> tuple[Any, str]:
 
 def _max_pool2d(node: Node, x: Any, _: Lowering) -> Any:
     spec: Any = node.layer
-    return keras.layers.MaxPooling2D(spec.pool, spec.strides(), padding=spec.padding, name=node.name)(x)
+    return keras.layers.MaxPooling2D(
+        spec.pool, spec.strides(), padding=spec.padding, name=node.name
+    )(x)
 
 
 def _avg_pool2d(node: Node, x: Any, _: Lowering) -> Any:
     spec: Any = node.layer
-    return keras.layers.AveragePooling2D(spec.pool, spec.strides(), padding=spec.padding, name=node.name)(x)
+    return keras.layers.AveragePooling2D(
+        spec.pool, spec.strides(), padding=spec.padding, name=node.name
+    )(x)
 
 
 def _flatten(node: Node, x: Any, _: Lowering) -> Any:
@@ -118,7 +126,8 @@ def _layer_norm(node: Node, x: Any, into: Lowering) -> Any:
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization whose running variance takes the unbiased batch variance.
 
-    (Ioffe and Szegedy 2015, Algorithm 2.) Keras's layer takes the biased one; everything else is Keras's.
+    (Ioffe and Szegedy 2015, Algorithm 2.) Keras's layer takes the biased one; everything else is
+    Keras's.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -130,7 +139,13 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, unbiased)
         return ops.batch_normalization(
-            inputs, mean, variance, axis=self.axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon
+            inputs,
+            mean,
+            variance,
+            axis=self.axis,
+            offset=self.beta,
+            scale=self.gamma,
+            epsilon=self.epsilon,
         )
 
     def _move(self, running: Any, batch: Any) -> None:
@@ -139,7 +154,9 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
 
 def _batch_norm(node: Node, x: Any, into: Lowering) -> Any:
     spec: Any = node.layer
-    layer = UnbiasedBatchNormalization(momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name)
+    layer = UnbiasedBatchNormalization(
+        momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name
+    )
     y = layer(x)
     into.bind(
         node,
@@ -164,7 +181,9 @@ def _leaky_relu(node: Node, x: Any, into: Lowering) -> Any:
 
 
 def exact_gelu(x: Any) -> Any:
-    """``x Phi(x)`` (Hendrycks and Gimpel 2016); the constant of ``tf.nn.gelu`` is rounded to float32."""
+    """``x Phi(x)`` (Hendrycks and Gimpel 2016); the constant of ``tf.nn.gelu`` is rounded to
+    float32.
+    """
     return 0.5 * x * (1 + ops.erf(x / np.sqrt(2)))
 
 
@@ -191,7 +210,9 @@ def _softmax(node: Node, x: Any, _: Lowering) -> Any:
 
 
 def _opaque(y: Any) -> Any:
-    """Hides the operation from Keras's losses: they look for a softmax or sigmoid before them and take it back."""
+    """Hides the operation from Keras's losses: they look for a softmax or sigmoid before them and
+    take it back.
+    """
     return tf.identity(y)
 
 

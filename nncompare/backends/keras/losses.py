@@ -14,8 +14,10 @@ from nncompare.spec.training import Penalty
 def loss(task: Task) -> Any:
     """The loss to minimize, a mean over all examples (and steps, and outputs), from logits.
 
-    ``classification``: softmax cross-entropy (Bridle 1990) of ``(N, …, C)`` logits and ``(N, …)`` classes.
-    ``binary``: sigmoid cross-entropy of ``(N, 1)`` logits and targets 0 or 1. ``regression``: mean squared error.
+    ``classification``: softmax cross-entropy (Bridle 1990) of ``(N, …, C)`` logits and ``(N, …)``
+        classes.
+    ``binary``: sigmoid cross-entropy of ``(N, 1)`` logits and targets 0 or 1. ``regression``: mean
+        squared error.
     """
     if task == "classification":
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -27,7 +29,8 @@ def loss(task: Task) -> Any:
 class ElasticNet(keras.regularizers.Regularizer):
     """``l1 sum|w| + l2 sum w^2`` (Zou and Hastie 2005).
 
-    ``keras.regularizers.L1L2`` is the same formula, but rounds both factors to float32 in a float64 run.
+    ``keras.regularizers.L1L2`` is the same formula, but rounds both factors to float32 in a float64
+    run.
     """
 
     def __init__(self, l1: float, l2: float):

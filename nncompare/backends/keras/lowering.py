@@ -1,4 +1,6 @@
-"""What the builders of Keras layers share, and how a whole model becomes a functional ``keras.Model``."""
+"""What the builders of Keras layers share, and how a whole model becomes a functional
+``keras.Model``.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +45,14 @@ class Lowering:
     def bind(self, node: Node, **bindings: Binding | Any) -> None:
         """Says where the node's parameters are: ``kernel=layer.kernel``."""
         for name, place in bindings.items():
-            self.bindings[f"{node.name}.{name}"] = place if isinstance(place, Binding) else Binding(place)
+            self.bindings[f"{node.name}.{name}"] = (
+                place if isinstance(place, Binding) else Binding(place)
+            )
 
 
 def lower_model(model: Model, into: Lowering) -> Any:
-    """The functional Keras model, ``(N, *input) -> (N, *output)``; where its parts are is noted in ``into``.
+    """The functional Keras model, ``(N, *input) -> (N, *output)``; where its parts are is noted in
+    ``into``.
 
     Raises:
         Unsupported: a layer has no lowering.

@@ -1,8 +1,10 @@
-"""Keras as it ships: what ``train.convention: native`` changes in this backend. The rest is as aligned.
+"""Keras as it ships: what ``train.convention: native`` changes in this backend. The rest is as
+aligned.
 
-Every class of ``keras.layers`` and ``keras.optimizers`` gets its own defaults for what the file leaves open, draws its
-own initial weights, and keeps its own formula. Keras has no position layer: there the usual choice stands (as
-``keras.layers.Embedding`` starts). ``same`` padding is Keras's own in both conventions.
+Every class of ``keras.layers`` and ``keras.optimizers`` gets its own defaults for what the file
+leaves open, draws its own initial weights, and keeps its own formula. Keras has no position layer:
+there the usual choice stands (as ``keras.layers.Embedding`` starts). ``same`` padding is Keras's
+own in both conventions.
 """
 
 from __future__ import annotations
@@ -46,20 +48,32 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "layer_norm": _defaults(keras.layers.LayerNormalization, epsilon="epsilon"),
     "leaky_relu": _defaults(keras.layers.LeakyReLU, slope="negative_slope"),
     "gelu": _defaults(keras.activations.gelu, approximate="approximate"),
-    "sgd": _defaults(keras.optimizers.SGD, lr="learning_rate", momentum="momentum", nesterov="nesterov"),
+    "sgd": _defaults(
+        keras.optimizers.SGD, lr="learning_rate", momentum="momentum", nesterov="nesterov"
+    ),
     "adam": _defaults(keras.optimizers.Adam, **_ADAM),
     "adamw": _defaults(keras.optimizers.AdamW, **_ADAM, weight_decay="weight_decay"),
     "rmsprop": _defaults(
-        keras.optimizers.RMSprop, lr="learning_rate", rho="rho", momentum="momentum", epsilon="epsilon"
+        keras.optimizers.RMSprop,
+        lr="learning_rate",
+        rho="rho",
+        momentum="momentum",
+        epsilon="epsilon",
     ),
 }
-DEFAULTS = {f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()}
+DEFAULTS = {
+    f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()
+}
 """See ``backends.native.Defaults``; read from Keras's signatures."""
 
 _SQUARED = {"adam": SQUARED_FIRST, "adamw": SQUARED_FIRST, "rmsprop": SQUARED_FIRST}
 
 SEMANTICS = Semantics(
-    epsilon_placement={"adam": BEFORE_CORRECTION, "adamw": BEFORE_CORRECTION, "rmsprop": UNDER_ROOT},
+    epsilon_placement={
+        "adam": BEFORE_CORRECTION,
+        "adamw": BEFORE_CORRECTION,
+        "rmsprop": UNDER_ROOT,
+    },
     momentum_rate={"sgd": OLD_RATES, "rmsprop": OLD_RATES},
     bias_correction="{dtype}",
     first_mean_square={"rmsprop": "0"},
@@ -90,7 +104,9 @@ def _attention(node: Node, x: Any, into: Lowering) -> Any:
 
 def _batch_norm(node: Node, x: Any, into: Lowering) -> Any:
     spec: Any = node.layer
-    layer = keras.layers.BatchNormalization(momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name)
+    layer = keras.layers.BatchNormalization(
+        momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name
+    )
     y = layer(x)
     into.bind(
         node,
@@ -116,7 +132,9 @@ def _leaky_relu(node: Node, x: Any, _: Lowering) -> Any:
 
 def _gelu(node: Node, x: Any, _: Lowering) -> Any:
     spec: Any = node.layer
-    return keras.layers.Activation(lambda x: keras.activations.gelu(x, spec.approximate), name=node.name)(x)
+    return keras.layers.Activation(
+        lambda x: keras.activations.gelu(x, spec.approximate), name=node.name
+    )(x)
 
 
 def _activation(node: Node, x: Any, _: Lowering) -> Any:
@@ -141,15 +159,20 @@ def regularizer(penalty: Penalty) -> Any:
 
 
 def optimizer(spec: Any, clip_norm: float | None, rate: Table) -> Any:
-    """``keras.optimizers`` as it comes. ``clip_norm`` is ``global_clipnorm``, since the file speaks of the global norm;
-    Keras's ``clipnorm`` is of each variable by itself."""
+    """``keras.optimizers`` as it comes. ``clip_norm`` is ``global_clipnorm``, since the file speaks
+    of the global norm; Keras's ``clipnorm`` is of each variable by itself.
+    """
     clip = {"global_clipnorm": clip_norm}
     match spec.name:
         case "sgd":
-            return keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov, **clip)
+            return keras.optimizers.SGD(
+                rate, momentum=spec.momentum, nesterov=spec.nesterov, **clip
+            )
         case "adam" | "adamw":
             own = {"beta_1": spec.beta1, "beta_2": spec.beta2, "epsilon": spec.epsilon, **clip}
             if spec.name == "adam":
                 return keras.optimizers.Adam(rate, **own)
             return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay, **own)
-    return keras.optimizers.RMSprop(rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **clip)
+    return keras.optimizers.RMSprop(
+        rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **clip
+    )

@@ -1,10 +1,10 @@
 """Keras optimizers with the update rules of ``spec.training``.
 
-Each is the Keras class with the one method overridden in which Keras's formula differs; variables, bookkeeping and
-the way updates are applied stay Keras's own. Two more things are common to all: the gradient of an embedding is made
-dense (Keras squares the sparse slices of a token that occurs twice before it adds them), and hyperparameters meet the
-tensors as Python numbers in arithmetic, which TensorFlow reads in the tensor's own precision (``ops.cast`` would
-round them to float32 first).
+Each is the Keras class with the one method overridden in which Keras's formula differs; variables,
+bookkeeping and the way updates are applied stay Keras's own. Two more things are common to all: the
+gradient of an embedding is made dense (Keras squares the sparse slices of a token that occurs twice
+before it adds them), and hyperparameters meet the tensors as Python numbers in arithmetic, which
+TensorFlow reads in the tensor's own precision (``ops.cast`` would round them to float32 first).
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class _Aligned:
     clip_norm: float | None = None
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Clips to ``g * min(1, clip_norm / norm)`` (Pascanu et al. 2013), exact where nothing is clipped.
+        """Clips to ``g * min(1, clip_norm / norm)`` (Pascanu et al. 2013), exact where nothing is
+        clipped.
 
         Keras's ``global_clipnorm`` multiplies by ``c * (1 / c)`` there, which is not always one.
         """
@@ -60,7 +61,8 @@ class _Aligned:
 
 
 class AlignedSgd(_Aligned, keras.optimizers.SGD):
-    """``m = momentum m + g``; ``w -= lr m``, with Nesterov ``w -= lr (g + momentum m)`` (Sutskever et al. 2013).
+    """``m = momentum m + g``; ``w -= lr m``, with Nesterov ``w -= lr (g + momentum m)`` (Sutskever
+    et al. 2013).
 
     Keras keeps ``-lr m`` in the buffer, so that a change of the rate reaches old gradients late.
     """
@@ -79,9 +81,10 @@ class AlignedSgd(_Aligned, keras.optimizers.SGD):
 class _AdamStep(_Aligned):
     """Adam with epsilon after the bias correction (Kingma and Ba 2015, Algorithm 1).
 
-    With ``a = sqrt(1 - beta2^t)`` the rule ``lr m / (1 - beta1^t) / (sqrt(v) / a + epsilon)`` is written
-    ``(lr a / (1 - beta1^t)) m / (sqrt(v) + epsilon a)``: Keras's own operations with its ``epsilon`` times ``a``.
-    The two corrections are scalars and computed in float64: in float32 ``1 - 0.999^1`` is off by 5e-5.
+    With ``a = sqrt(1 - beta2^t)`` the rule ``lr m / (1 - beta1^t) / (sqrt(v) / a + epsilon)`` is
+    written ``(lr a / (1 - beta1^t)) m / (sqrt(v) + epsilon a)``: Keras's own operations with its
+    ``epsilon`` times ``a``. The two corrections are scalars and computed in float64: in float32 ``1
+    - 0.999^1`` is off by 5e-5.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -104,14 +107,17 @@ class AlignedAdam(_AdamStep, keras.optimizers.Adam):
 
 
 class AlignedAdamW(_AdamStep, keras.optimizers.AdamW):
-    """The same with ``w *= 1 - lr weight_decay`` first, on every variable (Loshchilov and Hutter 2019)."""
+    """The same with ``w *= 1 - lr weight_decay`` first, on every variable (Loshchilov and Hutter
+    2019).
+    """
 
 
 class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):
-    """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton 2012).
+    """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton
+    2012).
 
-    With momentum ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``. Keras takes ``sqrt(v + epsilon)`` and
-    keeps the rate inside ``m``.
+    With momentum ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``. Keras takes ``sqrt(v
+    + epsilon)`` and keeps the rate inside ``m``.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -137,7 +143,9 @@ def _adam(spec: Adam, rate: Table) -> Any:
 def _adamw(spec: AdamW, rate: Table) -> Any:
     # np.float64: Keras casts the decay, and a Python float would pass through float32
     decay = np.float64(spec.weight_decay)
-    return AlignedAdamW(rate, weight_decay=decay, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon)
+    return AlignedAdamW(
+        rate, weight_decay=decay, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon
+    )
 
 
 def _rmsprop(spec: RmsProp, rate: Table) -> Any:

@@ -11,13 +11,16 @@ from nncompare.backends.base import Array
 from nncompare.numerics.batches import BatchPlan
 
 _ROWS = 1 << 20
-"""Row numbers that are drawn at once, so that many short epochs cost one call of NumPy and long runs little memory."""
+"""Row numbers that are drawn at once, so that many short epochs cost one call of NumPy and long
+runs little memory.
+"""
 _AHEAD = 4
 """Batches that are gathered ahead; gathering one is far quicker than training on it."""
 
 
 def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
-    """Every batch ``(x[rows], y[rows])`` of the whole plan in its order, gathered ahead of the training step.
+    """Every batch ``(x[rows], y[rows])`` of the whole plan in its order, gathered ahead of the
+    training step.
 
     Args:
         x, y: the training examples as tensors, ``(examples, …)``.
@@ -25,7 +28,9 @@ def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
     block = max(1, _ROWS // plan.examples)
 
     def draw(first: Array) -> Array:
-        return np.concatenate([plan.order(epoch) for epoch in range(first, min(first + block, plan.epochs))])
+        return np.concatenate(
+            [plan.order(epoch) for epoch in range(first, min(first + block, plan.epochs))]
+        )
 
     def steps(first: Any) -> tf.data.Dataset:
         order = tf.numpy_function(draw, [first], tf.int32, stateful=False)
@@ -42,5 +47,6 @@ def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
 
     found = tf.data.Dataset.range(0, plan.epochs, block).flat_map(steps).prefetch(_AHEAD)
     options = tf.data.Options()
-    options.autotune.enabled = False  # its thread sleeps for seconds, and who drops the pipeline waits for it to wake
+    # its thread sleeps for seconds, and who drops the pipeline waits for it to wake
+    options.autotune.enabled = False
     return found.with_options(options)

@@ -34,7 +34,9 @@ def lstm(node: Node, x: Any, into: Lowering) -> Any:
 
 
 def gru(node: Node, x: Any, into: Lowering) -> Any:
-    """``keras.layers.GRU`` with the reset gate after the product; both biases are rows of one variable."""
+    """``keras.layers.GRU`` with the reset gate after the product; both biases are rows of one
+    variable.
+    """
     layer = keras.layers.GRU(**_arguments(node, into), reset_after=True, use_cudnn=_cudnn(into))
     y = layer(x)
     cell, gates = layer.cell, (KERAS_GRU_GATES, GRU_GATES)

@@ -47,7 +47,10 @@ class KerasSession:
             self._optimizer.build(model.trainable_variables)
             model.compile(self._optimizer, loss(job.experiment.task), jit_compile=self._compiled)
             if self._compiled and not model.jit_compile:
-                raise Refused("Keras leaves XLA out here: a layer's kernel, or deterministic operations, exclude it")
+                raise Refused(
+                    "Keras leaves XLA out here: a layer's kernel, or deterministic operations,"
+                    " exclude it"
+                )
             self._probe = keras.Model(model.inputs, lowering.outputs, name="outputs")
         self._model = model
         self._bindings = lowering.bindings
@@ -55,10 +58,14 @@ class KerasSession:
         with tf.device("/CPU:0"):
             self._x, self._y = tf.constant(self._train.x), tf.constant(self._train.y)
         self._outputs = tf.function(self._probe, jit_compile=self._compiled, reduce_retracing=True)
-        self._gradients = tf.function(self._differentiate, jit_compile=self._compiled, reduce_retracing=True)
+        self._gradients = tf.function(
+            self._differentiate, jit_compile=self._compiled, reduce_retracing=True
+        )
 
     def load(self, params: Params) -> None:
-        """Weights and running statistics := ``params``; optimizer state := zeros, as when it was built."""
+        """Weights and running statistics := ``params``; optimizer state := zeros, as when it was
+        built.
+        """
         if unknown := set(params) - set(self._bindings):
             raise KeyError(f"parameters that the model lacks: {', '.join(sorted(unknown))}")
         for name, binding in self._bindings.items():
@@ -72,26 +79,41 @@ class KerasSession:
         return {name: binding.read() for name, binding in self._bindings.items()}
 
     def predict(self, x: Array) -> Array:
-        """Logits or values ``(N, …)`` through ``Model.predict_on_batch``, which costs a fifth of ``Model.predict``."""
+        """Logits or values ``(N, …)`` through ``Model.predict_on_batch``, which costs a fifth of
+        ``Model.predict``.
+        """
         x = np.asarray(x, self._train.x.dtype)
         starts = range(0, len(x), EVALUATION_BATCH)
-        return np.concatenate([self._model.predict_on_batch(x[i : i + EVALUATION_BATCH]) for i in starts])
+        return np.concatenate(
+            [self._model.predict_on_batch(x[i : i + EVALUATION_BATCH]) for i in starts]
+        )
 
     def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
         """Node name -> output for one batch; nothing changes."""
         with self._unchanged():
             self._draw(0, len(x))
-            found = self._outputs(tf.constant(np.asarray(x, self._train.x.dtype)), training=training)
+            found = self._outputs(
+                tf.constant(np.asarray(x, self._train.x.dtype)), training=training
+            )
             return {name: value.numpy() for name, value in found.items()}
 
     def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
-        """Loss with penalties and its gradients for the training examples ``rows``; nothing changes."""
+        """Loss with penalties and its gradients for the training examples ``rows``; nothing
+        changes.
+        """
         with self._unchanged():
             self._draw(step, len(rows))
-            value, gradients = self._gradients(tf.constant(self._train.x[rows]), tf.constant(self._train.y[rows]))
-        found = {id(v): g.numpy() for v, g in zip(self._model.trainable_variables, gradients, strict=True)}
+            value, gradients = self._gradients(
+                tf.constant(self._train.x[rows]), tf.constant(self._train.y[rows])
+            )
+        found = {
+            id(v): g.numpy()
+            for v, g in zip(self._model.trainable_variables, gradients, strict=True)
+        }
         bound = {name: b for name, b in self._bindings.items() if id(b.variable) in found}
-        return float(value), {name: b.to_canonical(found[id(b.variable)]) for name, b in bound.items()}
+        return float(value), {
+            name: b.to_canonical(found[id(b.variable)]) for name, b in bound.items()
+        }
 
     def _differentiate(self, x: Any, y: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
@@ -114,7 +136,9 @@ class KerasSession:
             layer.draw(step, examples)
 
     def train(self, plan: BatchPlan, gate: Gate) -> None:
-        """Runs the plan in one call of ``Model.fit``; an "epoch" of Keras is a piece of the gate."""
+        """Runs the plan in one call of ``Model.fit``; an "epoch" of Keras is a piece of the
+        gate.
+        """
         piece = gate.next()
         if piece is None:
             return
@@ -154,7 +178,9 @@ class KerasSession:
             "onednn": devices.onednn(),
         }
         if "dropout" in types:
-            found["dropout masks from"] = "the framework" if job.dropout == "framework" else "nncompare"
+            found["dropout masks from"] = (
+                "the framework" if job.dropout == "framework" else "nncompare"
+            )
         if types & {"rnn", "lstm", "gru"}:
             found["recurrent kernel"] = self._recurrent_kernel(types)
         if "attention" in types:
@@ -174,16 +200,21 @@ class KerasSession:
 def _lowering(job: Job) -> Lowering:
     penalty = job.experiment.train.penalty
     if job.native:
-        return Lowering(job=job, regularizer=native.regularizer(penalty), builders={**LOWERINGS, **native.LOWERINGS})
+        return Lowering(
+            job=job,
+            regularizer=native.regularizer(penalty),
+            builders={**LOWERINGS, **native.LOWERINGS},
+        )
     return Lowering(job=job, regularizer=regularizer(penalty), builders=LOWERINGS)
 
 
 class _Pieces(keras.callbacks.Callback):
     """Ends Keras's epoch at the last step of the gate's piece and asks for the next piece.
 
-    Keras reads ``stop_training`` after every step to leave the loop over batches, and once more after
-    ``on_epoch_end`` to leave the loop over epochs. ``on_train_batch_begin`` gets no logs, so that overriding it costs
-    one comparison a step; the iterator over the batches lives on from piece to piece.
+    Keras reads ``stop_training`` after every step to leave the loop over batches, and once more
+    after ``on_epoch_end`` to leave the loop over epochs. ``on_train_batch_begin`` gets no logs, so
+    that overriding it costs one comparison a step; the iterator over the batches lives on from
+    piece to piece.
     """
 
     def __init__(self, session: KerasSession, gate: Gate, piece: Piece):
@@ -202,7 +233,9 @@ class _Pieces(keras.callbacks.Callback):
         if following is None:
             return
         if following.begin != self._piece.end:
-            raise RuntimeError(f"the gate handed out step {following.begin} after step {self._piece.end - 1}")
+            raise RuntimeError(
+                f"the gate handed out step {following.begin} after step {self._piece.end - 1}"
+            )
         self._piece = following
         self._last = following.end - following.begin - 1
         self.model.stop_training = False

@@ -26,7 +26,11 @@ class TensorflowBackend:
         found = {"tensorflow": tf.__version__}
         if tf.config.list_physical_devices("GPU"):
             build = tf.sysconfig.get_build_info()
-            for key, name in (("cuda_version", "cuda"), ("cudnn_version", "cudnn"), ("rocm_version", "rocm")):
+            for key, name in (
+                ("cuda_version", "cuda"),
+                ("cudnn_version", "cudnn"),
+                ("rocm_version", "rocm"),
+            ):
                 if build.get(key):
                     found[name] = str(build[key])
         return found
@@ -39,7 +43,10 @@ class TensorflowBackend:
         """The reason why this job cannot run faithfully here, or None."""
         if tuple(int(part) for part in tf.__version__.split(".")[:2]) < OLDEST:
             wanted = ".".join(map(str, OLDEST))
-            return f'tensorflow {tf.__version__} is too old, {wanted} is needed: pip install -U "nncompare[tensorflow]"'
+            return (
+                f"tensorflow {tf.__version__} is too old, {wanted} is needed: pip install -U"
+                ' "nncompare[tensorflow]"'
+            )
         if job.mode not in MODES:
             return f"unknown mode {job.mode!r} of tensorflow; there are: tensorflow, tensorflow:xla"
         if job.mode == "xla" and not tf.test.is_built_with_xla():

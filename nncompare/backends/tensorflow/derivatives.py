@@ -14,14 +14,34 @@ from nncompare.spec.expression import Expression, evaluate
 
 Function = Callable[[tf.Tensor], tf.Tensor]
 
-_NAMED = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid")
+_NAMED = (
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "erf",
+    "sigmoid",
+)
 
 
 class Tensors:
-    """TensorFlow tensors as an arithmetic; numbers are made in the dtype, never in TensorFlow's float32."""
+    """TensorFlow tensors as an arithmetic; numbers are made in the dtype, never in TensorFlow's
+    float32.
+    """
 
     functions = {
-        **{name: getattr(tf.math, name) for name in (*_NAMED, "softplus", "abs", "negative", "sign")},
+        **{
+            name: getattr(tf.math, name)
+            for name in (*_NAMED, "softplus", "abs", "negative", "sign")
+        },
         **{name: getattr(tf.nn, name) for name in ("silu", "gelu", "relu")},
         "step": lambda u: tf.cast(u > 0, u.dtype),
     }
@@ -51,7 +71,9 @@ class TensorflowDerivatives:
         "reverse": "tf.GradientTape",
         "forward": "tf.autodiff.ForwardAccumulator",
     }
-    notes = {"gelu": "gelu: tf.nn.gelu takes its constant through float32, off by about 4e-9 in float64"}
+    notes = {
+        "gelu": "gelu: tf.nn.gelu takes its constant through float32, off by about 4e-9 in float64"
+    }
 
     def __init__(self) -> None:
         self.compiled = False
@@ -59,7 +81,8 @@ class TensorflowDerivatives:
     def configure(self, mode: str, threads: int) -> None:
         self.compiled = mode == "xla"
         threading = tf.config.threading
-        if threading.get_intra_op_parallelism_threads() != threads:  # only before TensorFlow has started
+        # only before TensorFlow has started
+        if threading.get_intra_op_parallelism_threads() != threads:
             threading.set_intra_op_parallelism_threads(threads)
         if threading.get_inter_op_parallelism_threads() != 1:
             threading.set_inter_op_parallelism_threads(1)

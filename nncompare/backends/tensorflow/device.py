@@ -1,7 +1,7 @@
 """Devices, and the settings that must be made before TensorFlow's runtime starts.
 
-TPUs go through ``TPUClusterResolver`` and ``TPUStrategy`` on one core, so that a batch is not split. That path was
-never run on a TPU.
+TPUs go through ``TPUClusterResolver`` and ``TPUStrategy`` on one core, so that a batch is not
+split. That path was never run on a TPU.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ _FLUSHES: dict[str, bool] = {}
 
 
 def devices() -> list[Device]:
-    """What TensorFlow sees: TPUs, then GPUs (CUDA or ROCm, whichever TensorFlow is built for), then the CPU.
+    """What TensorFlow sees: TPUs, then GPUs (CUDA or ROCm, whichever TensorFlow is built for), then
+    the CPU.
 
     Starts nothing.
     """
-    return [_describe(device) for kind in _KINDS for device in tf.config.list_physical_devices(kind)]
+    return [
+        _describe(device) for kind in _KINDS for device in tf.config.list_physical_devices(kind)
+    ]
 
 
 def _describe(device: Any) -> Device:
@@ -42,15 +45,16 @@ def _describe(device: Any) -> Device:
 def configure(job: Job, device: Device) -> None:
     """Sets threads, visible devices, precision and determinism for this process.
 
-    Threads and visible devices are fixed once TensorFlow has started, which is at the first session of a process;
-    a later session may only ask for the same. Determinism, once on, stays on.
+    Threads and visible devices are fixed once TensorFlow has started, which is at the first session
+    of a process; a later session may only ask for the same. Determinism, once on, stays on.
 
     Raises:
         RuntimeError: TensorFlow has started with other threads or devices.
     """
     _threads(job.threads)
     _show(tf.config.list_physical_devices("GPU") if device.kind == "gpu" else [])
-    tf.config.experimental.enable_tensor_float_32_execution(job.native)  # TensorFlow ships with it on
+    # TensorFlow ships with it on
+    tf.config.experimental.enable_tensor_float_32_execution(job.native)
     if job.deterministic:
         tf.config.experimental.enable_op_determinism()
 
@@ -86,8 +90,9 @@ class Placement:
 
     @property
     def integer(self) -> tf.DType:
-        """Type of row numbers, tokens and labels. GPU kernels keep int32 in host memory, which would cost a copy
-        a step; int64 lives on the device."""
+        """Type of row numbers, tokens and labels. GPU kernels keep int32 in host memory, which
+        would cost a copy a step; int64 lives on the device.
+        """
         return tf.int64 if self.device.kind == "gpu" else tf.int32
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
@@ -114,8 +119,10 @@ class Placement:
 
     @property
     def flushes_denormals(self) -> bool:
-        """Whether a product below the smallest normal float32 becomes zero, found by computing one. The same for every
-        session of a process, so that a search does not trace the probe for each trial."""
+        """Whether a product below the smallest normal float32 becomes zero, found by computing one.
+        The same for every session of a process, so that a search does not trace the probe for each
+        trial.
+        """
         if self.device.id not in _FLUSHES:
             with self.scope():
                 product = tf.function(lambda x: x * x)(tf.constant(1e-20, tf.float32))
@@ -131,15 +138,23 @@ def place(device: Device) -> Placement:
     tf.config.experimental_connect_to_cluster(resolver)
     topology = tf.tpu.experimental.initialize_tpu_system(resolver)
     core = tf.tpu.experimental.DeviceAssignment.build(topology, num_replicas=1)
-    return Placement(device, tf.distribute.TPUStrategy(resolver, experimental_device_assignment=core))
+    return Placement(
+        device, tf.distribute.TPUStrategy(resolver, experimental_device_assignment=core)
+    )
 
 
 def tf32(device: Device) -> str:
     """Whether float32 products are rounded to TF32: only GPUs can."""
-    return "on" if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled() else "off"
+    return (
+        "on"
+        if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled()
+        else "off"
+    )
 
 
 def onednn() -> str:
-    """Whether TensorFlow's CPU kernels come from oneDNN: on in x86 builds unless the environment says otherwise."""
+    """Whether TensorFlow's CPU kernels come from oneDNN: on in x86 builds unless the environment
+    says otherwise.
+    """
     asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
     return "off" if asked.strip().lower() in ("0", "false") else "on"

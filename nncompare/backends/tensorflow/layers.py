@@ -1,4 +1,6 @@
-"""Every layer in TensorFlow operations, on canonical layouts: images NHWC, kernels HWIO and ``(in, out)``."""
+"""Every layer in TensorFlow operations, on canonical layouts: images NHWC, kernels HWIO and ``(in,
+out)``.
+"""
 
 # ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
 
@@ -13,7 +15,11 @@ import tensorflow as tf
 from nncompare.backends.base import Unsupported
 from nncompare.backends.tensorflow.attention import AttentionModule
 from nncompare.backends.tensorflow.lowering import Context, Lowered, Pass, affine
-from nncompare.backends.tensorflow.normalization import BatchNormModule, DropoutModule, LayerNormModule
+from nncompare.backends.tensorflow.normalization import (
+    BatchNormModule,
+    DropoutModule,
+    LayerNormModule,
+)
 from nncompare.backends.tensorflow.recurrent import GruModule, LstmModule, RnnModule
 from nncompare.spec.layers import Conv2d, Gelu, LeakyRelu
 from nncompare.spec.model import Node
@@ -36,19 +42,25 @@ class EmbeddingModule(Lowered):
 
 
 class PositionModule(Lowered):
-    """Adds a learned vector to every step (Gehring et al. 2017, section 3.1). ``(N, T, E) -> (N, T, E)``."""
+    """Adds a learned vector to every step (Gehring et al. 2017, section 3.1). ``(N, T, E) -> (N, T,
+    E)``.
+    """
 
     def compute(self, x: Tensor, run: Pass) -> Tensor:
         return x + self.weights["table"]
 
 
 class ConvModule(Lowered):
-    """Cross-correlation plus a bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H', W', filters)``."""
+    """Cross-correlation plus a bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H', W',
+    filters)``.
+    """
 
     layer: Conv2d
 
     def compute(self, x: Tensor, run: Pass) -> Tensor:
-        y = tf.nn.conv2d(x, self.weights["kernel"], strides=self.layer.stride, padding=self._padding())
+        y = tf.nn.conv2d(
+            x, self.weights["kernel"], strides=self.layer.stride, padding=self._padding()
+        )
         return tf.nn.bias_add(y, self.weights["bias"]) if self.layer.bias else y
 
     def _padding(self) -> Any:
@@ -67,7 +79,9 @@ class MaxPoolModule(Lowered):
 
 
 class AvgPoolModule(Lowered):
-    """Mean of each window; TensorFlow does not count padding. ``(N, H, W, C) -> (N, H', W', C)``."""
+    """Mean of each window; TensorFlow does not count padding. ``(N, H, W, C) -> (N, H', W',
+    C)``.
+    """
 
     def compute(self, x: Tensor, run: Pass) -> Tensor:
         layer: Any = self.layer
@@ -108,7 +122,8 @@ class LeakyReluModule(Lowered):
 
 
 class GeluModule(Lowered):
-    """``x Phi(x)``, or ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`` (Hendrycks and Gimpel 2016).
+    """``x Phi(x)``, or ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`` (Hendrycks and Gimpel
+    2016).
 
     ``tf.nn.gelu`` takes its constants through float32.
     """
@@ -127,7 +142,8 @@ class GeluModule(Lowered):
             phi = half * (one + tf.math.erf(x * root))
 
             def gradient(dy: Tensor) -> Tensor:
-                # d/dx x Phi(x) = Phi(x) + x phi(x): Phi is kept, automatic differentiation would keep four arrays
+                # d/dx x Phi(x) = Phi(x) + x phi(x): Phi is kept, automatic differentiation would
+                # keep four arrays
                 return dy * (phi + x * density * tf.exp(-half * tf.square(x)))
 
             return x * phi, gradient
@@ -205,7 +221,9 @@ def lower(node: Node, context: Context) -> Lowered:
     """
     kind = node.layer.type
     if kind not in LOWERINGS:
-        raise Unsupported(f"{kind}: {UNSUPPORTED.get(kind, 'the tensorflow backend has no lowering for it')}")
+        raise Unsupported(
+            f"{kind}: {UNSUPPORTED.get(kind, 'the tensorflow backend has no lowering for it')}"
+        )
     return context.native.get(kind, LOWERINGS[kind])(node, context)
 
 

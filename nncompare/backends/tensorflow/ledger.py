@@ -13,7 +13,9 @@ from nncompare.backends.tensorflow.optimizers import Optimizer
 from nncompare.backends.tensorflow.recurrent import longest_unrolled
 
 
-def describe(job: Job, placement: Placement, optimizer: Optimizer | native.V1Optimizer) -> dict[str, str]:
+def describe(
+    job: Job, placement: Placement, optimizer: Optimizer | native.V1Optimizer
+) -> dict[str, str]:
     """Effective settings: name -> value, under names that all backends share."""
     compiled = job.mode == "xla"
     types = {node.layer.type for node in job.model.walk()}
@@ -40,5 +42,7 @@ def describe(job: Job, placement: Placement, optimizer: Optimizer | native.V1Opt
 def _recurrent_kernel(job: Job, compiled: bool) -> str:
     limit = longest_unrolled(compiled)
     lengths = [n.input.shape[0] for n in job.model.walk() if n.layer.type in ("rnn", "lstm", "gru")]
-    kinds = dict.fromkeys("steps written out" if steps <= limit else "a loop over the steps" for steps in lengths)
+    kinds = dict.fromkeys(
+        "steps written out" if steps <= limit else "a loop over the steps" for steps in lengths
+    )
     return " and ".join(kinds)

@@ -13,7 +13,9 @@ Tensor = tf.Tensor
 
 
 def classification(logits: Tensor, y: Tensor) -> Tensor:
-    """Mean over examples (and steps) of ``-log softmax(logits)[y]``. ``(N, …, C), (N, …) integers -> ()``."""
+    """Mean over examples (and steps) of ``-log softmax(logits)[y]``. ``(N, …, C), (N, …) integers
+    -> ()``.
+    """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
 
 
@@ -38,7 +40,9 @@ LOSSES: dict[Task, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def penalty(weights: Sequence[tf.Variable], spec: Penalty) -> Tensor | None:
-    """``l1 sum|w| + l2 sum w^2`` over ``weights``; None where both are zero, so that nothing is computed."""
+    """``l1 sum|w| + l2 sum w^2`` over ``weights``; None where both are zero, so that nothing is
+    computed.
+    """
     terms: list[Tensor] = []
     for weight in weights:
         if spec.l1:
@@ -50,8 +54,9 @@ def penalty(weights: Sequence[tf.Variable], spec: Penalty) -> Tensor | None:
 
 
 def clip(gradients: Sequence[Tensor], norm: float | None) -> list[Tensor]:
-    """All gradients times ``norm / total`` if ``total``, the norm of them all together, is larger than ``norm``
-    (Pascanu et al. 2013, Algorithm 1; no epsilon). None: as they are."""
+    """All gradients times ``norm / total`` if ``total``, the norm of them all together, is larger
+    than ``norm`` (Pascanu et al. 2013, Algorithm 1; no epsilon). None: as they are.
+    """
     if norm is None:
         return list(gradients)
     limit = tf.constant(norm, gradients[0].dtype)

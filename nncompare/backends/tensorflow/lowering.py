@@ -51,7 +51,8 @@ class Context:
         seed: of the job.
         accelerator: True on GPU and TPU, where few large kernels matter more than the cache.
         compiled: True where XLA compiles the step.
-        native: layer type -> its module where that differs in the native convention; empty in the aligned one.
+        native: layer type -> its module where that differs in the native convention; empty in the
+            aligned one.
     """
 
     dtype: tf.DType
@@ -79,7 +80,9 @@ class Lowered(tf.Module):
         self.node, self.layer, self.context = node, node.layer, context
         self.weights: dict[str, tf.Variable] = {
             item.name: tf.Variable(
-                tf.zeros(item.shape, context.dtype), trainable=item.trainable, name=f"{node.name}.{item.name}"
+                tf.zeros(item.shape, context.dtype),
+                trainable=item.trainable,
+                name=f"{node.name}.{item.name}",
             )
             for item in node.parameters
         }
@@ -101,7 +104,9 @@ class Lowered(tf.Module):
 
     def stream(self) -> int:
         """Key of this node's random numbers."""
-        return int(generator(self.context.seed, f"tensorflow/{self.node.name}").integers(0, 2**31 - 1))
+        return int(
+            generator(self.context.seed, f"tensorflow/{self.node.name}").integers(0, 2**31 - 1)
+        )
 
 
 def affine(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:

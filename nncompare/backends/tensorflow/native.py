@@ -1,15 +1,21 @@
-"""Raw TensorFlow as it ships, and as it is usually written: what ``train.convention: native`` changes here.
+"""Raw TensorFlow as it ships, and as it is usually written: what ``train.convention: native``
+changes here.
 
-TensorFlow without Keras has operations and the optimizers of ``tf.compat.v1.train``, but no layers. So native means
+TensorFlow without Keras has operations and the optimizers of ``tf.compat.v1.train``, but no layers.
+So native means
 
 - the defaults of ``tf.nn`` and of ``tf.compat.v1.train``, read from their signatures;
-- where those are silent, what TensorFlow code usually has: batch normalization from ``tf.nn.moments`` with 0.99 of the
-  old statistics and the epsilon 0.001 of ``tf.compat.v1.nn.fused_batch_norm``, layer normalization with the 1e-6 of
-  TensorFlow's Transformer tutorial, kernels from Glorot and Bengio's uniform distribution (the default of
-  ``tf.compat.v1.get_variable``), biases at zero, the LSTM's forget gate at 1 (``tf.compat.v1.nn.rnn_cell``);
-- for a rate or decay that TensorFlow does not set (SGD, RMSprop, AdamW's decay), the value of the aligned convention.
+- where those are silent, what TensorFlow code usually has: batch normalization from
+  ``tf.nn.moments`` with 0.99 of the old statistics and the epsilon 0.001 of
+  ``tf.compat.v1.nn.fused_batch_norm``, layer normalization with the 1e-6 of TensorFlow's
+  Transformer tutorial, kernels from Glorot and Bengio's uniform distribution (the default of
+  ``tf.compat.v1.get_variable``), biases at zero, the LSTM's forget gate at 1
+  (``tf.compat.v1.nn.rnn_cell``);
+- for a rate or decay that TensorFlow does not set (SGD, RMSprop, AdamW's decay), the value of the
+aligned convention.
 
-The recurrent cells and attention keep the formulas of ``spec.layers``, which TensorFlow code would write out as well.
+The recurrent cells and attention keep the formulas of ``spec.layers``, which TensorFlow code would
+write out as well.
 """
 
 # ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
@@ -56,9 +62,14 @@ def _ours(spec: type[Any], *names: str) -> dict[str, Any]:
     return {name: spec.model_fields[name].default for name in names}
 
 
-_ADAM = _defaults(_V1.AdamOptimizer, lr="learning_rate", beta1="beta1", beta2="beta2", epsilon="epsilon")
+_ADAM = _defaults(
+    _V1.AdamOptimizer, lr="learning_rate", beta1="beta1", beta2="beta2", epsilon="epsilon"
+)
 _FIELDS: dict[str, dict[str, Any]] = {
-    "batch_norm": {**_defaults(tf.compat.v1.nn.fused_batch_norm, epsilon="epsilon"), "momentum": 1 - 0.99},
+    "batch_norm": {
+        **_defaults(tf.compat.v1.nn.fused_batch_norm, epsilon="epsilon"),
+        "momentum": 1 - 0.99,
+    },
     "layer_norm": {"epsilon": 1e-6},
     "leaky_relu": _defaults(tf.nn.leaky_relu, slope="alpha"),
     "gelu": _defaults(tf.nn.gelu, approximate="approximate"),
@@ -70,7 +81,9 @@ _FIELDS: dict[str, dict[str, Any]] = {
         **_defaults(_V1.RMSPropOptimizer, rho="decay", momentum="momentum", epsilon="epsilon"),
     },
 }
-DEFAULTS = {f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()}
+DEFAULTS = {
+    f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()
+}
 """See ``backends.native.Defaults``."""
 
 
@@ -78,7 +91,11 @@ def semantics(compiled: bool) -> Semantics:
     """XLA has no kernels for sparse updates: there the gradient of a table is made dense."""
     lazy = {} if compiled else {"sgd": LAZY, "rmsprop": LAZY}
     return Semantics(
-        epsilon_placement={"adam": BEFORE_CORRECTION, "adamw": BEFORE_CORRECTION, "rmsprop": UNDER_ROOT},
+        epsilon_placement={
+            "adam": BEFORE_CORRECTION,
+            "adamw": BEFORE_CORRECTION,
+            "rmsprop": UNDER_ROOT,
+        },
         momentum_rate={"sgd": CURRENT_RATE, "rmsprop": OLD_RATES},
         bias_correction="float32",
         first_mean_square={"rmsprop": "1"},
@@ -104,7 +121,9 @@ def semantics(compiled: bool) -> Semantics:
 
 
 class BatchNormModule(Lowered):
-    """``tf.nn.moments`` and ``tf.nn.batch_normalization``; the running variance takes the biased batch variance."""
+    """``tf.nn.moments`` and ``tf.nn.batch_normalization``; the running variance takes the biased
+    batch variance.
+    """
 
     layer: BatchNorm
 
@@ -159,7 +178,9 @@ LOWERINGS: dict[str, Callable[[Node, Context], Lowered]] = {
 
 
 def initialize(modules: Iterable[Lowered]) -> None:
-    """Gives every weight its usual start, drawn by TensorFlow from a key of the seed and the weight's name."""
+    """Gives every weight its usual start, drawn by TensorFlow from a key of the seed and the
+    weight's name.
+    """
     for module in modules:
         for item in module.node.parameters:
             name = f"tensorflow start/{module.node.name}.{item.name}"
@@ -184,8 +205,9 @@ def _start(item: Parameter, module: Lowered, key: Array) -> Tensor:
 class V1Optimizer(tf.Module):
     """An optimizer of ``tf.compat.v1.train`` as it comes, in the place of ``optimizers.Optimizer``.
 
-    ``GradientDescentOptimizer``, ``MomentumOptimizer``, ``AdamOptimizer`` and ``RMSPropOptimizer``; AdamW, which
-    TensorFlow lacks, is ``w -= rate decay w`` before Adam. Each step's rate is read from the plan.
+    ``GradientDescentOptimizer``, ``MomentumOptimizer``, ``AdamOptimizer`` and ``RMSPropOptimizer``;
+    AdamW, which TensorFlow lacks, is ``w -= rate decay w`` before Adam. Each step's rate is read
+    from the plan.
     """
 
     def __init__(self, spec: Any, weights: Sequence[tf.Variable]):
@@ -226,7 +248,9 @@ class V1Optimizer(tf.Module):
         self._rate = row[0]
         if isinstance(self.spec, AdamW):
             for weight in self.weights:
-                weight.assign_sub(row[0] * tf.constant(self.spec.weight_decay, weight.dtype) * weight)
+                weight.assign_sub(
+                    row[0] * tf.constant(self.spec.weight_decay, weight.dtype) * weight
+                )
         self._rule.apply_gradients(list(zip(gradients, self.weights, strict=True)))
 
 
@@ -236,7 +260,9 @@ def clip(gradients: Sequence[Any], norm: float | None) -> list[Any]:
 
 
 def penalty(weights: Sequence[tf.Variable], spec: Penalty) -> Tensor | None:
-    """``l1 sum|w| + l2 tf.nn.l2_loss(w)``, of which the latter is half the sum of squares; None where both are zero."""
+    """``l1 sum|w| + l2 tf.nn.l2_loss(w)``, of which the latter is half the sum of squares; None
+    where both are zero.
+    """
     terms = [spec.l1 * tf.reduce_sum(tf.abs(weight)) for weight in weights if spec.l1]
     terms += [spec.l2 * tf.nn.l2_loss(weight) for weight in weights if spec.l2]
     return tf.add_n(terms) if terms else None

@@ -13,18 +13,24 @@ Tensor = tf.Tensor
 
 
 class LayerNormModule(Lowered):
-    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba et al. 2016)."""
+    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba
+    et al. 2016).
+    """
 
     layer: LayerNorm
 
     def compute(self, x: Tensor, run: Pass) -> Tensor:
-        return _normalize_last(x, self.constant(self.layer.epsilon)) * self.weights["scale"] + self.weights["bias"]
+        return (
+            _normalize_last(x, self.constant(self.layer.epsilon)) * self.weights["scale"]
+            + self.weights["bias"]
+        )
 
 
 @tf.custom_gradient
 def _normalize_last(x, epsilon):  # type: ignore[no-untyped-def]
-    """``x_hat = (x - mean) / sqrt(var + epsilon)`` over the last axis; its gradient by hand keeps two arrays:
-    ``dx = (dy - mean(dy) - x_hat mean(dy x_hat)) / sqrt(var + epsilon)``."""
+    """``x_hat = (x - mean) / sqrt(var + epsilon)`` over the last axis; its gradient by hand keeps
+    two arrays: ``dx = (dy - mean(dy) - x_hat mean(dy x_hat)) / sqrt(var + epsilon)``.
+    """
     centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
     inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)
     x_hat = centred * inverse
@@ -37,11 +43,12 @@ def _normalize_last(x, epsilon):  # type: ignore[no-untyped-def]
 
 
 class BatchNormModule(Lowered):
-    """Normalization over the batch and all axes but the last (Ioffe and Szegedy 2015, Algorithms 1 and 2).
+    """Normalization over the batch and all axes but the last (Ioffe and Szegedy 2015, Algorithms 1
+    and 2).
 
-    float32 goes through ``FusedBatchNormV3``, which normalizes with the biased variance and returns the unbiased
-    one, as the formula asks; float64, which that kernel lacks, through moments. The raw operation is called because
-    ``tf.nn``'s wrapper raises epsilon to 1.001e-5.
+    float32 goes through ``FusedBatchNormV3``, which normalizes with the biased variance and returns
+    the unbiased one, as the formula asks; float64, which that kernel lacks, through moments. The
+    raw operation is called because ``tf.nn``'s wrapper raises epsilon to 1.001e-5.
     """
 
     layer: BatchNorm
@@ -85,7 +92,9 @@ class BatchNormModule(Lowered):
 
 
 class DropoutModule(Lowered):
-    """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in evaluation."""
+    """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in
+    evaluation.
+    """
 
     layer: Dropout
 

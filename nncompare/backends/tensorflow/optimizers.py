@@ -1,7 +1,8 @@
-"""Optimizers in TensorFlow operations, on the fused update kernels where those are exactly the canonical formula.
+"""Optimizers in TensorFlow operations, on the fused update kernels where those are exactly the
+canonical formula.
 
-Everything that depends on the step alone (learning rate, bias correction) is computed in NumPy float64 for all steps
-of a plan at once; the training step reads its row of that table.
+Everything that depends on the step alone (learning rate, bias correction) is computed in NumPy
+float64 for all steps of a plan at once; the training step reads its row of that table.
 """
 
 from __future__ import annotations
@@ -62,13 +63,16 @@ class Optimizer(tf.Module):
             slots = {name: found[index] for name, found in self.slots.items()}
             self.update(weight, gradient, slots, row)
 
-    def update(self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars
+    ) -> None:
         """One weight's update."""
         raise NotImplementedError
 
 
 class SgdRule(Optimizer):
-    """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever et al. 2013).
+    """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever et
+    al. 2013).
 
     ``ApplyGradientDescent`` and ``ApplyMomentum`` are these formulas.
     """
@@ -78,7 +82,9 @@ class SgdRule(Optimizer):
     def _used_slots(self) -> tuple[str, ...]:
         return ("m",) if self.spec.momentum else ()
 
-    def update(self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars
+    ) -> None:
         if not slots:
             tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=row[0], delta=gradient)
             return
@@ -95,10 +101,10 @@ class SgdRule(Optimizer):
 class AdamRule(Optimizer):
     """Kingma and Ba 2015, Algorithm 1, by ``ApplyAdam``.
 
-    With ``c1 = 1 - beta1^t`` and ``c2 = 1 - beta2^t`` the rule is ``w -= rate (m / c1) / (sqrt(v / c2) + epsilon)``,
-    which equals ``w -= alpha m / (sqrt(v) + epsilon_t)`` with ``alpha = rate sqrt(c2) / c1`` and
-    ``epsilon_t = epsilon sqrt(c2)``. The kernel computes the latter; given powers of beta of zero it adds no
-    correction of its own.
+    With ``c1 = 1 - beta1^t`` and ``c2 = 1 - beta2^t`` the rule is ``w -= rate (m / c1) / (sqrt(v /
+    c2) + epsilon)``, which equals ``w -= alpha m / (sqrt(v) + epsilon_t)`` with ``alpha = rate
+    sqrt(c2) / c1`` and ``epsilon_t = epsilon sqrt(c2)``. The kernel computes the latter; given
+    powers of beta of zero it adds no correction of its own.
     """
 
     spec: Adam | AdamW
@@ -111,10 +117,16 @@ class AdamRule(Optimizer):
         return np.stack([rates, rates * root_c2 / c1, self.spec.epsilon * root_c2], axis=1)
 
     def _as_stored(self, beta: float) -> float:
-        """The kernel's moments decay by beta rounded to the weights' dtype: the correction must undo that one."""
-        return float(np.asarray(beta, self.weights[0].dtype.as_numpy_dtype)) if self.weights else beta
+        """The kernel's moments decay by beta rounded to the weights' dtype: the correction must
+        undo that one.
+        """
+        return (
+            float(np.asarray(beta, self.weights[0].dtype.as_numpy_dtype)) if self.weights else beta
+        )
 
-    def update(self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars
+    ) -> None:
         zero = tf.zeros([], weight.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=weight.handle,
@@ -131,18 +143,30 @@ class AdamRule(Optimizer):
 
 
 class AdamWRule(AdamRule):
-    """``w *= 1 - rate weight_decay`` on every weight, then Adam (Loshchilov and Hutter 2019, Algorithm 2)."""
+    """``w *= 1 - rate weight_decay`` on every weight, then Adam (Loshchilov and Hutter 2019,
+    Algorithm 2).
+    """
 
     spec: AdamW
 
-    def update(self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars) -> None:
-        weight.assign(weight * (tf.ones([], weight.dtype) - row[0] * tf.constant(self.spec.weight_decay, weight.dtype)))
+    def update(
+        self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars
+    ) -> None:
+        weight.assign(
+            weight
+            * (
+                tf.ones([], weight.dtype)
+                - row[0] * tf.constant(self.spec.weight_decay, weight.dtype)
+            )
+        )
         super().update(weight, gradient, slots, row)
 
 
 class RmsPropRule(Optimizer):
-    """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m`` (Tieleman and Hinton
-    2012, lecture 6e). ``ApplyRMSProp`` has epsilon under the root, so this is written out."""
+    """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``
+    (Tieleman and Hinton 2012, lecture 6e). ``ApplyRMSProp`` has epsilon under the root, so this is
+    written out.
+    """
 
     spec: RmsProp
     implementation = "operations per variable"
@@ -150,9 +174,13 @@ class RmsPropRule(Optimizer):
     def _used_slots(self) -> tuple[str, ...]:
         return ("v", "m") if self.spec.momentum else ("v",)
 
-    def update(self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: Tensor, slots: dict[str, tf.Variable], row: Scalars
+    ) -> None:
         spec = self.spec
-        rho, rest, epsilon = (tf.constant(x, weight.dtype) for x in (spec.rho, 1 - spec.rho, spec.epsilon))
+        rho, rest, epsilon = (
+            tf.constant(x, weight.dtype) for x in (spec.rho, 1 - spec.rho, spec.epsilon)
+        )
         v = rho * slots["v"] + rest * tf.square(gradient)
         slots["v"].assign(v)
         change = gradient / (tf.sqrt(v) + epsilon)

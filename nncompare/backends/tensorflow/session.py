@@ -1,8 +1,10 @@
 """One model in TensorFlow operations, its data on the device, and its training loop.
 
-The loop over a piece's steps is inside one ``tf.function``: measured on CPU against one call a step, an MLP step takes
-0.82 of the time (a call costs about 0.3 ms there) and a CNN step 0.94. Batches have static sizes, so that TensorFlow
-folds all shape arithmetic; the smaller last batch of an epoch has a trace of its own, made once.
+The loop over a piece's steps is inside one ``tf.function``: measured on CPU against one call a
+    step, an MLP step takes
+0.82 of the time (a call costs about 0.3 ms there) and a CNN step 0.94. Batches have static sizes,
+so that TensorFlow folds all shape arithmetic; the smaller last batch of an epoch has a trace of its
+own, made once.
 """
 
 from __future__ import annotations
@@ -44,17 +46,29 @@ class TensorflowSession:
         self.dtype = tf.as_dtype(job.dtype)
         self._train_spec = job.experiment.train
         self.model = job.model
-        self._dropouts = [node for node in self.model.walk() if getattr(node.layer, "rate", 0.0) > 0]
+        self._dropouts = [
+            node for node in self.model.walk() if getattr(node.layer, "rate", 0.0) > 0
+        ]
         accelerator = self.device.kind != "cpu"
         lowerings = native.LOWERINGS if job.native else {}
         context = Context(
-            dtype=self.dtype, seed=job.seed, accelerator=accelerator, compiled=self.compiled, native=lowerings
+            dtype=self.dtype,
+            seed=job.seed,
+            accelerator=accelerator,
+            compiled=self.compiled,
+            native=lowerings,
         )
         with placement.scope():
             self.modules = chain(self.model.nodes, context)
-            self.weights = {f"{m.node.name}.{name}": w for m in self._walk() for name, w in m.weights.items()}
-            self.trained = {name: w for name, w in self.weights.items() if self.model.parameters[name].trainable}
-            self._penalized = [w for name, w in self.weights.items() if self.model.parameters[name].penalized]
+            self.weights = {
+                f"{m.node.name}.{name}": w for m in self._walk() for name, w in m.weights.items()
+            }
+            self.trained = {
+                name: w for name, w in self.weights.items() if self.model.parameters[name].trainable
+            }
+            self._penalized = [
+                w for name, w in self.weights.items() if self.model.parameters[name].penalized
+            ]
             if job.native:
                 native.initialize(self._walk())
             build = native.V1Optimizer if job.native else optimizers.build
@@ -70,7 +84,12 @@ class TensorflowSession:
 
     def _walk(self) -> list[Lowered]:
         """Every module in the order of ``Model.walk``."""
-        by_name = {sub.node.name: sub for m in self.modules for sub in (m, *m.submodules) if isinstance(sub, Lowered)}
+        by_name = {
+            sub.node.name: sub
+            for m in self.modules
+            for sub in (m, *m.submodules)
+            if isinstance(sub, Lowered)
+        }
         return [by_name[node.name] for node in self.model.walk()]
 
     def _tensor(self, array: Array) -> Tensor:
@@ -79,13 +98,20 @@ class TensorflowSession:
     def _signature(self, size: int | None) -> tf.TensorSpec:
         """Of one input batch."""
         x = self.model.input
-        return tf.TensorSpec((size, *x.shape), self.placement.integer if x.is_tokens else self.dtype)
+        return tf.TensorSpec(
+            (size, *x.shape), self.placement.integer if x.is_tokens else self.dtype
+        )
 
-    def _function(self, function: Callable[..., Any], *signature: tf.TensorSpec) -> Callable[..., Any]:
+    def _function(
+        self, function: Callable[..., Any], *signature: tf.TensorSpec
+    ) -> Callable[..., Any]:
         """A traced function, compiled by XLA where the runtime asks for it."""
-        return tf.function(function, input_signature=signature or None, jit_compile=self.compiled or None)
+        return tf.function(
+            function, input_signature=signature or None, jit_compile=self.compiled or None
+        )
 
-    # -- weights ------------------------------------------------------------------------------------------------
+    # -- weights
+    # --------------------------------------------------------------------------------------------
 
     def load(self, params: Params) -> None:
         """Weights and running statistics := ``params``; optimizer state := 0."""
@@ -102,16 +128,23 @@ class TensorflowSession:
         """Copies of all weights and running statistics."""
         return {name: np.array(weight.numpy()) for name, weight in self.weights.items()}
 
-    # -- forward and gradients ------------------------------------------------------------------------------------
+    # -- forward and gradients
+    # ------------------------------------------------------------------------------------
 
     def _infer(self, x: Tensor) -> Tensor:
         return forward(self.modules, x, Pass())
 
     def predict(self, x: Array) -> Array:
         """Outputs in inference mode, ``(N, *model.output.shape)``."""
-        chunks = [x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)]
+        chunks = [
+            x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)
+        ]
         found = [self.placement.run(self._predict, self._staged(chunk)).numpy() for chunk in chunks]
-        return np.concatenate(found) if found else np.empty((0, *self.model.output.shape), self.job.dtype)
+        return (
+            np.concatenate(found)
+            if found
+            else np.empty((0, *self.model.output.shape), self.job.dtype)
+        )
 
     def _staged(self, array: Array) -> Tensor:
         with self.placement.scope():
@@ -128,8 +161,14 @@ class TensorflowSession:
         found = self.placement.run(self._outputs, self._staged(x), masks, training)
         return {name: value.numpy() for name, value in found.items()}
 
-    def _pass(self, training: bool, step: Any, masks: Masks, found: dict[str, Tensor] | None = None) -> Pass:
-        shared = {node.name: mask for node, mask in zip(self._dropouts, masks, strict=True)} if masks else None
+    def _pass(
+        self, training: bool, step: Any, masks: Masks, found: dict[str, Tensor] | None = None
+    ) -> Pass:
+        shared = (
+            {node.name: mask for node, mask in zip(self._dropouts, masks, strict=True)}
+            if masks
+            else None
+        )
         return Pass(training=training, step=step, masks=shared, outputs=found)
 
     def _masks(self, step: int, batch: int) -> Masks:
@@ -139,7 +178,7 @@ class TensorflowSession:
 
         def mask(node: Node) -> Tensor:
             shape = (batch, *node.output.shape)
-            return tf.constant(keep_mask(self.job.seed, node.name, step, shape, getattr(node.layer, "rate")))  # noqa: B009
+            return tf.constant(keep_mask(self.job.seed, node.name, step, shape, node.layer.rate))
 
         with self.placement.scope():
             return tuple(mask(node) for node in self._dropouts)
@@ -150,9 +189,12 @@ class TensorflowSession:
         penalty = terms(self._penalized, self._train_spec.penalty)
         return loss if penalty is None else loss + penalty
 
-    def _gradients(self, rows: Tensor, run: Pass, *, sparse: bool = False) -> tuple[Tensor, list[Any]]:
-        """Loss of the training examples ``rows`` and its gradients, in the order of ``trained``; ``sparse``: those of
-        tables as TensorFlow makes them."""
+    def _gradients(
+        self, rows: Tensor, run: Pass, *, sparse: bool = False
+    ) -> tuple[Tensor, list[Any]]:
+        """Loss of the training examples ``rows`` and its gradients, in the order of ``trained``;
+        ``sparse``: those of tables as TensorFlow makes them.
+        """
         weights = list(self.trained.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
@@ -160,7 +202,8 @@ class TensorflowSession:
         found = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if sparse:
             return loss, found
-        # A table's gradient is a list of rows in which a token may occur twice: they are summed here.
+        # A table's gradient is a list of rows in which a token may occur twice: they are summed
+        # here.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
     def _loss_of_rows(self, rows: Tensor, masks: Masks) -> tuple[Tensor, list[Tensor]]:
@@ -168,10 +211,13 @@ class TensorflowSession:
 
     def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
         """Loss and its gradients for training examples, before clipping. Changes nothing."""
-        loss, found = self.placement.run(self._differentiate, self._staged(rows), self._masks(step, len(rows)))
+        loss, found = self.placement.run(
+            self._differentiate, self._staged(rows), self._masks(step, len(rows))
+        )
         return float(loss), {name: g.numpy() for name, g in zip(self.trained, found, strict=True)}
 
-    # -- training -------------------------------------------------------------------------------------------------
+    # -- training
+    # --------------------------------------------------------------------------------------------
 
     def train(self, plan: BatchPlan, gate: Gate) -> None:
         """Runs the plan piece by piece."""
@@ -189,18 +235,28 @@ class TensorflowSession:
         first = piece.epoch * plan.steps_per_epoch
         found = []
         for begin, count, size in self._runs(plan, piece):
-            numbers = (tf.constant(n, tf.int32) for n in (begin, count, (begin - first) * plan.batch_size))
-            found.append(self.placement.run(self._loop(size), order, table, *numbers, self._masks(begin, size)))
+            numbers = (
+                tf.constant(n, tf.int32) for n in (begin, count, (begin - first) * plan.batch_size)
+            )
+            found.append(
+                self.placement.run(
+                    self._loop(size), order, table, *numbers, self._masks(begin, size)
+                )
+            )
         return found
 
     def _runs(self, plan: BatchPlan, piece: Piece) -> list[tuple[int, int, int]]:
-        """First step, number of steps, examples a step: the full batches, then the smaller last batch of an epoch.
-        With shared masks, which are made on the host, every step by itself."""
+        """First step, number of steps, examples a step: the full batches, then the smaller last
+        batch of an epoch. With shared masks, which are made on the host, every step by itself.
+        """
         sizes = plan.sizes(piece.begin, piece.end)
         if self._dropouts and self.job.dropout == "masks":
             return [(piece.begin + k, 1, int(size)) for k, size in enumerate(sizes)]
         full = int(np.count_nonzero(sizes == plan.batch_size))
-        runs = [(piece.begin, full, plan.batch_size), (piece.begin + full, len(sizes) - full, int(sizes[-1]))]
+        runs = [
+            (piece.begin, full, plan.batch_size),
+            (piece.begin + full, len(sizes) - full, int(sizes[-1])),
+        ]
         return [run for run in runs if run[1]]
 
     def _order(self, plan: BatchPlan, epoch: int) -> Tensor:
@@ -211,19 +267,31 @@ class TensorflowSession:
         return self._epoch_order[1]
 
     def _padded(self, kind: str, array: Array) -> Array:
-        """The array, as long as the longest of its kind so far: a loop is traced for a length, and a parity check after
-        the training, which takes seconds less without another trace, reads the first rows alone. (Traced for any
-        length, a step of a small MLP takes 5 % more.)"""
+        """The array, as long as the longest of its kind so far: a loop is traced for a length, and
+        a parity check after the training, which takes seconds less without another trace, reads the
+        first rows alone. (Traced for any length, a step of a small MLP takes 5 % more.)
+        """
         longest = self._longest[kind] = max(self._longest.get(kind, 0), len(array))
-        return np.concatenate([array, np.zeros((longest - len(array), *array.shape[1:]), array.dtype)])
+        return np.concatenate(
+            [array, np.zeros((longest - len(array), *array.shape[1:]), array.dtype)]
+        )
 
     def _loop(self, size: int) -> Callable[..., Tensor]:
-        """Runs ``count`` steps of ``size`` examples each, from step ``begin`` and place ``start`` of the epoch's order;
-        traced once per size. Gives the sum over examples of the losses, float64."""
+        """Runs ``count`` steps of ``size`` examples each, from step ``begin`` and place ``start``
+        of the epoch's order; traced once per size. Gives the sum over examples of the losses,
+        float64.
+        """
         if size not in self._loops:
             step = tf.function(self._step, jit_compile=True) if self.compiled else self._step
 
-            def loop(order: Tensor, table: Tensor, begin: Tensor, count: Tensor, start: Tensor, masks: Masks) -> Tensor:
+            def loop(
+                order: Tensor,
+                table: Tensor,
+                begin: Tensor,
+                count: Tensor,
+                start: Tensor,
+                masks: Masks,
+            ) -> Tensor:
                 rows = tf.reshape(tf.slice(order, [start], [count * size]), (-1, size))
                 scalars = tf.slice(table, [begin, 0], [count, table.shape[1]])
                 total = tf.zeros([], tf.float64)
@@ -247,7 +315,8 @@ class TensorflowSession:
             running.assign(value)
         return loss
 
-    # -- the rest ---------------------------------------------------------------------------------------------------
+    # -- the rest
+    # --------------------------------------------------------------------------------------------
 
     def synchronize(self) -> None:
         """Returns when the device is idle."""

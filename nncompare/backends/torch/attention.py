@@ -12,7 +12,9 @@ from nncompare.spec.model import Node
 
 
 class SelfAttention(nn.Module):
-    """``(N, T, E) -> (N, T, E)``; query, key and value stand in this order in the rows of ``qkv.weight``."""
+    """``(N, T, E) -> (N, T, E)``; query, key and value stand in this order in the rows of
+    ``qkv.weight``.
+    """
 
     def __init__(self, features: int, heads: int, causal: bool, build: Build):
         super().__init__()
@@ -23,7 +25,9 @@ class SelfAttention(nn.Module):
     def forward(self, x_NTE: Tensor) -> Tensor:
         qkv_N3HTD = self.qkv(x_NTE).unflatten(-1, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)
         q_NHTD, k_NHTD, v_NHTD = qkv_N3HTD.unbind(1)
-        y_NHTD = functional.scaled_dot_product_attention(q_NHTD, k_NHTD, v_NHTD, is_causal=self.causal)
+        y_NHTD = functional.scaled_dot_product_attention(
+            q_NHTD, k_NHTD, v_NHTD, is_causal=self.causal
+        )
         return self.output(y_NHTD.transpose(1, 2).flatten(2))
 
 
@@ -34,7 +38,10 @@ def attention(node: Node, build: Build) -> nn.Module:
     for index, name in enumerate(("query", "key", "value")):
         places[f"{name}_kernel"] = (module.qkv.weight, kernel_of(index * features, features, heads))
         places[f"{name}_bias"] = (module.qkv.bias, row_of(index * features, features, heads))
-    places["output_kernel"] = (module.output.weight, lambda weight: weight.t().unflatten(0, (heads, -1)))
+    places["output_kernel"] = (
+        module.output.weight,
+        lambda weight: weight.t().unflatten(0, (heads, -1)),
+    )
     places["output_bias"] = (module.output.bias, same)
     build.store(node, **places)
     return module

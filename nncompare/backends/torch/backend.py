@@ -26,7 +26,9 @@ MODES = ("", "compile")
 
 
 class TorchBackend:
-    """``torch`` runs modules eagerly, ``torch:compile`` through ``torch.compile`` in its default mode."""
+    """``torch`` runs modules eagerly, ``torch:compile`` through ``torch.compile`` in its default
+    mode.
+    """
 
     def versions(self) -> dict[str, str]:
         built = torch.__config__.show()
@@ -45,11 +47,16 @@ class TorchBackend:
 
     def why_not(self, job: Job) -> str | None:
         if job.mode not in MODES:
-            return f"unknown mode {job.mode!r}; the torch backend has the runtimes torch and torch:compile"
+            return (
+                f"unknown mode {job.mode!r}; the torch backend has the runtimes torch and"
+                " torch:compile"
+            )
         device = choose_device(self.devices(), job.device)
         if isinstance(device, str):
             return device
-        lacking = {kind: unsupported(kind) for kind in (node.layer.type for node in job.model.walk())}
+        lacking = {
+            kind: unsupported(kind) for kind in (node.layer.type for node in job.model.walk())
+        }
         if reasons := [f"{kind}: {reason}" for kind, reason in lacking.items() if reason]:
             return "; ".join(reasons)
         if job.dtype == "float64" and device.kind == "tpu":
@@ -75,7 +82,9 @@ def _search(pattern: str, text: str) -> str | None:
 
 
 def _why_not_compile(device: Device) -> str | None:
-    """What ``torch.compile`` needs: a C++ compiler and Python's headers on CPU, Triton on a CUDA or ROCm GPU."""
+    """What ``torch.compile`` needs: a C++ compiler and Python's headers on CPU, Triton on a CUDA or
+    ROCm GPU.
+    """
     if device.kind == "tpu":
         return "torch_xla compiles by itself on a TPU; use the runtime torch"
     if device.id == "mps":
@@ -85,28 +94,40 @@ def _why_not_compile(device: Device) -> str | None:
             return None
         return "torch.compile needs Triton on a GPU; pip install triton, or use the runtime torch"
     # the one that TorchInductor starts (torch._inductor.cpp_builder.get_cpp_compiler)
-    compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(
+        sys.platform, "g++"
+    )
     if shutil.which(compiler) is None:
         return (
-            f"torch.compile needs a C++ compiler, and {compiler} is not on the PATH; install it, or set CXX to another"
+            f"torch.compile needs a C++ compiler, and {compiler} is not on the PATH; install it, or"
+            " set CXX to another"
         )
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         folder = sysconfig.get_path("include")
-        return f"torch.compile needs Python's headers, and {folder}/Python.h is not here; install python3-dev"
+        return (
+            f"torch.compile needs Python's headers, and {folder}/Python.h is not here; install"
+            " python3-dev"
+        )
     return None
 
 
 def _why_not_data(job: Job, data: Data) -> str | None:
-    """Batch norm over one value a channel: the unbiased variance of the running statistics does not exist."""
+    """Batch norm over one value a channel: the unbiased variance of the running statistics does not
+    exist.
+    """
     last = len(data.train) % job.experiment.train.batch_size or job.experiment.train.batch_size
     if last > 1 or not _has_single_value_batch_norm(job.model):
         return None
     size = job.experiment.train.batch_size
     return (
-        f"the last batch of an epoch has one example ({len(data.train)} examples, batch_size {size}), and batch_norm "
-        "cannot estimate a variance from it; choose another train.batch_size or data.limit"
+        f"the last batch of an epoch has one example ({len(data.train)} examples, batch_size"
+        f" {size}), and batch_norm cannot estimate a variance from it; choose another"
+        " train.batch_size or data.limit"
     )
 
 
 def _has_single_value_batch_norm(model: Model) -> bool:
-    return any(node.layer.type == "batch_norm" and node.input.size == node.input.shape[-1] for node in model.walk())
+    return any(
+        node.layer.type == "batch_norm" and node.input.size == node.input.shape[-1]
+        for node in model.walk()
+    )

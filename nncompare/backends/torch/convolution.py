@@ -16,8 +16,10 @@ def _hwio(weight_OIHW: Tensor) -> Tensor:
 
 
 def padding_of(node: Node) -> tuple[tuple[int, int], tuple[int, int, int, int] | None]:
-    """The padding that the kernel does itself, and what must be added before it (left, right, top, bottom) where
-    the sides differ: ``same`` with a stride puts the odd zero after, which no PyTorch kernel offers."""
+    """The padding that the kernel does itself, and what must be added before it (left, right, top,
+    bottom) where the sides differ: ``same`` with a stride puts the odd zero after, which no PyTorch
+    kernel offers.
+    """
     (top, bottom), (left, right) = node.layer.pads(node.input)
     if top == bottom and left == right:
         return (top, left), None
@@ -52,7 +54,9 @@ def max_pool2d(node: Node, _build: Build) -> nn.Module:
 
 
 class _UnevenAvgPool(nn.Module):
-    """Average pooling behind unequal padding: the mean over the whole window, times window / real values."""
+    """Average pooling behind unequal padding: the mean over the whole window, times window / real
+    values.
+    """
 
     def __init__(self, node: Node, extra: tuple[int, int, int, int], build: Build):
         super().__init__()
@@ -69,4 +73,6 @@ def avg_pool2d(node: Node, build: Build) -> nn.Module:
     symmetric, extra = padding_of(node)
     if extra is not None:
         return _UnevenAvgPool(node, extra, build)
-    return nn.AvgPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric, count_include_pad=False)
+    return nn.AvgPool2d(
+        node.layer.pool, stride=node.layer.strides(), padding=symmetric, count_include_pad=False
+    )

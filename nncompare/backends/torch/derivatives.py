@@ -15,7 +15,22 @@ from nncompare.spec.expression import Expression, evaluate
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
-_NAMED = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid")
+_NAMED = (
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "erf",
+    "sigmoid",
+)
 
 
 class Tensors:
@@ -49,8 +64,14 @@ class Tensors:
 class TorchDerivatives:
     """``torch`` and ``torch:compile`` (see ``backends.derivatives.Derivatives``)."""
 
-    how = {"value": "PyTorch operations", "reverse": "torch.autograd.grad", "forward": "torch.func.jvp"}
-    notes = {"softplus": "softplus: PyTorch returns its argument above 20 (threshold), off by up to 2e-9"}
+    how = {
+        "value": "PyTorch operations",
+        "reverse": "torch.autograd.grad",
+        "forward": "torch.func.jvp",
+    }
+    notes = {
+        "softplus": "softplus: PyTorch returns its argument above 20 (threshold), off by up to 2e-9"
+    }
 
     def __init__(self) -> None:
         self.compiled = False

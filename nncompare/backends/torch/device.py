@@ -13,13 +13,19 @@ from nncompare.backends.base import Device
 
 
 def devices() -> list[Device]:
-    """TPU, then GPUs, then the CPU. Only the CPU path has been run; the others follow PyTorch's documentation."""
+    """TPU, then GPUs, then the CPU. Only the CPU path has been run; the others follow PyTorch's
+    documentation.
+    """
     return [*_tpus(), *_gpus(), _cpu()]
 
 
 def _cpu() -> Device:
     """Named after the instruction set that PyTorch's kernels use, ``x86_64, AVX512``."""
-    return Device(kind="cpu", id="cpu", name=f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}")
+    return Device(
+        kind="cpu",
+        id="cpu",
+        name=f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+    )
 
 
 def _gpus() -> list[Device]:
@@ -27,7 +33,10 @@ def _gpus() -> list[Device]:
     if torch.cuda.is_available():
         rocm = f", ROCm {torch.version.hip}" if torch.version.hip else ""
         count = torch.cuda.device_count()
-        return [Device(kind="gpu", id=f"cuda:{i}", name=torch.cuda.get_device_name(i) + rocm) for i in range(count)]
+        return [
+            Device(kind="gpu", id=f"cuda:{i}", name=torch.cuda.get_device_name(i) + rocm)
+            for i in range(count)
+        ]
     if torch.backends.mps.is_available():
         return [Device(kind="gpu", id="mps", name=f"Apple {platform.machine()}, Metal")]
     return []
@@ -72,12 +81,16 @@ def _wait_for_xla() -> None:
 
 
 def step_marker(device: torch.device) -> Callable[[], None] | None:
-    """What a loop must call after each step: XLA gathers operations until it is told to run them. Else None."""
+    """What a loop must call after each step: XLA gathers operations until it is told to run them.
+    Else None.
+    """
     return _xla().sync if device.type == "xla" else None
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Largest memory that PyTorch's allocator held on this device; None where it keeps no peak (CPU, MPS)."""
+    """Largest memory that PyTorch's allocator held on this device; None where it keeps no peak
+    (CPU, MPS).
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if device.type == "xla":

@@ -41,7 +41,11 @@ def lower(node: Node, build: Build) -> nn.Module:
 
 def unsupported(kind: str) -> str | None:
     """Why this backend lacks a layer type, or None."""
-    return None if kind in LOWERINGS else UNSUPPORTED.get(kind, "the torch backend has no lowering for it")
+    return (
+        None
+        if kind in LOWERINGS
+        else UNSUPPORTED.get(kind, "the torch backend has no lowering for it")
+    )
 
 
 def lower_chain(nodes: Sequence[Node], build: Build) -> nn.Sequential:
@@ -51,7 +55,9 @@ def lower_chain(nodes: Sequence[Node], build: Build) -> nn.Sequential:
 
 def dense(node: Node, build: Build) -> nn.Module:
     """``nn.Linear``, whose weight is ``(out, in)``."""
-    linear = nn.Linear(node.input.shape[-1], node.layer.units, bias=node.layer.bias, **build.factory)
+    linear = nn.Linear(
+        node.input.shape[-1], node.layer.units, bias=node.layer.bias, **build.factory
+    )
     build.store(node, kernel=(linear.weight, transpose), bias=(linear.bias, same))
     return on_canonical_axes(linear, node)
 
@@ -93,8 +99,9 @@ class RowsBatchNorm(nn.BatchNorm1d):
 
 
 def batch_norm(node: Node, build: Build) -> nn.Module:
-    """PyTorch's own: biased variance in the batch, unbiased in the running statistics, ``momentum`` the weight of
-    the newest batch, which is the canonical formula."""
+    """PyTorch's own: biased variance in the batch, unbiased in the running statistics, ``momentum``
+    the weight of the newest batch, which is the canonical formula.
+    """
     kinds = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}
     kind = kinds.get(len(node.input.shape), RowsBatchNorm)
     layer = node.layer
@@ -120,7 +127,9 @@ class MaskedDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep = self.masks.keep(self.node.name, tuple(to_canonical(x, self.node.input).shape), self.rate)
+        keep = self.masks.keep(
+            self.node.name, tuple(to_canonical(x, self.node.input).shape), self.rate
+        )
         return x * from_canonical(keep, self.node.input).to(x.device, x.dtype) / (1 - self.rate)
 
 

@@ -1,4 +1,6 @@
-"""Losses from logits, and penalties on kernels. All are means over every example (and step, and value)."""
+"""Losses from logits, and penalties on kernels. All are means over every example (and step, and
+value).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from torch.nn import functional
 
 
 def softmax_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """``-log softmax(logits)[target]``, mean over N, or N and T. ``(N, [T,] C)`` and int64 ``(N, [T])``."""
+    """``-log softmax(logits)[target]``, mean over N, or N and T. ``(N, [T,] C)`` and int64 ``(N,
+    [T])``.
+    """
     return functional.cross_entropy(logits.flatten(0, -2), target.flatten())
 
 

@@ -20,10 +20,11 @@ class Stored:
 
     Args:
         tensor: the module's own parameter or buffer; several canonical parameters may share one.
-        canonical: gives a *view* of that tensor, or of its gradient, in canonical layout. Loading, reading and
-            gradients all go through it, so a layout is written down once.
+        canonical: gives a *view* of that tensor, or of its gradient, in canonical layout. Loading,
+            reading and gradients all go through it, so a layout is written down once.
         penalized: L1 and L2 apply to it.
-        partner: of a parameter that the canonical layer lacks: the canonical parameter to which it is added.
+        partner: of a parameter that the canonical layer lacks: the canonical parameter to which it
+            is added.
     """
 
     tensor: Tensor
@@ -60,7 +61,8 @@ class Build:
     Args:
         device, dtype: of every parameter.
         masks: given when dropout takes shared masks; None when PyTorch draws its own.
-        native: layer type -> its lowering where that differs in the native convention; empty in the aligned one.
+        native: layer type -> its lowering where that differs in the native convention; empty in the
+            aligned one.
         modules: node name -> its module, children of a residual included.
         stored: canonical parameter name -> where it lives.
     """
@@ -86,8 +88,12 @@ class Build:
             )
 
     def store_added(self, node: Node, name: str, tensor: Tensor, *, partner: str) -> None:
-        """Notes a trained parameter that the canonical layer lacks; it is added to that layer's ``partner``."""
-        self.stored[f"{node.name}.{name}"] = Stored(tensor=tensor, canonical=same, partner=f"{node.name}.{partner}")
+        """Notes a trained parameter that the canonical layer lacks; it is added to that layer's
+        ``partner``.
+        """
+        self.stored[f"{node.name}.{name}"] = Stored(
+            tensor=tensor, canonical=same, partner=f"{node.name}.{partner}"
+        )
 
 
 def same(tensor: Tensor) -> Tensor:
@@ -101,9 +107,10 @@ def transpose(tensor: Tensor) -> Tensor:
 
 
 def is_image(spec: TensorSpec) -> bool:
-    """Images are ``(N, C, H, W)`` tensors in ``channels_last`` memory, which is NHWC in fact; all other values
-    have canonical axes. Measured on CPU, a small CNN takes 0.5 to 0.75 of the time of contiguous NCHW, and the
-    flatten is a view in canonical order."""
+    """Images are ``(N, C, H, W)`` tensors in ``channels_last`` memory, which is NHWC in fact; all
+    other values have canonical axes. Measured on CPU, a small CNN takes 0.5 to 0.75 of the time of
+    contiguous NCHW, and the flatten is a view in canonical order.
+    """
     return len(spec.shape) == 3 and not spec.is_tokens
 
 
@@ -118,8 +125,9 @@ def to_canonical(x: Tensor, spec: TensorSpec) -> Tensor:
 
 
 class Canonical(nn.Module):
-    """Runs a module that works on canonical axes, such as ``nn.Linear`` on the last one, where images come in or
-    go out. Shapes: of the node."""
+    """Runs a module that works on canonical axes, such as ``nn.Linear`` on the last one, where
+    images come in or go out. Shapes: of the node.
+    """
 
     def __init__(self, inner: nn.Module, node: Node):
         super().__init__()

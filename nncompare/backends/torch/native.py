@@ -1,8 +1,10 @@
-"""PyTorch as it ships: what ``train.convention: native`` changes in this backend. The rest is as aligned.
+"""PyTorch as it ships: what ``train.convention: native`` changes in this backend. The rest is as
+aligned.
 
-Every class of ``torch.nn`` and ``torch.optim`` gets its own defaults for what the file leaves open, draws its own
-initial weights, and keeps its own formula. PyTorch has no position layer: there the usual choice stands (an
-``nn.Embedding``, so normal with deviation 1). ``same`` padding keeps the file's meaning, which PyTorch lacks.
+Every class of ``torch.nn`` and ``torch.optim`` gets its own defaults for what the file leaves open,
+draws its own initial weights, and keeps its own formula. PyTorch has no position layer: there the
+usual choice stands (an ``nn.Embedding``, so normal with deviation 1). ``same`` padding keeps the
+file's meaning, which PyTorch lacks.
 """
 
 from __future__ import annotations
@@ -51,14 +53,23 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "layer_norm": {"epsilon": _default(nn.LayerNorm, "eps")},
     "leaky_relu": {"slope": _default(nn.LeakyReLU, "negative_slope")},
     "gelu": {"approximate": _default(nn.GELU, "approximate") != "none"},
-    "sgd": _of_optimizer(torch.optim.SGD, lr="lr", nesterov="nesterov")
-    | {"momentum": float(_default(torch.optim.SGD, "momentum"))},
+    "sgd": (
+        _of_optimizer(torch.optim.SGD, lr="lr", nesterov="nesterov")
+        | {"momentum": float(_default(torch.optim.SGD, "momentum"))}
+    ),
     "adam": _of_optimizer(torch.optim.Adam, lr="lr", epsilon="eps") | _BETAS,
-    "adamw": _of_optimizer(torch.optim.AdamW, lr="lr", epsilon="eps", weight_decay="weight_decay") | _BETAS_W,
-    "rmsprop": _of_optimizer(torch.optim.RMSprop, lr="lr", rho="alpha", epsilon="eps")
-    | {"momentum": float(_default(torch.optim.RMSprop, "momentum"))},
+    "adamw": (
+        _of_optimizer(torch.optim.AdamW, lr="lr", epsilon="eps", weight_decay="weight_decay")
+        | _BETAS_W
+    ),
+    "rmsprop": (
+        _of_optimizer(torch.optim.RMSprop, lr="lr", rho="alpha", epsilon="eps")
+        | {"momentum": float(_default(torch.optim.RMSprop, "momentum"))}
+    ),
 }
-DEFAULTS = {f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()}
+DEFAULTS = {
+    f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()
+}
 """See ``backends.native.Defaults``; read from PyTorch's signatures."""
 
 _AS_LINEAR = "uniform, ±1/sqrt(fan_in)"
@@ -89,7 +100,10 @@ SEMANTICS = Semantics(
             for name in ("kernel", "recurrent_kernel", "bias")
         },
         "gru.recurrent_bias": _AS_RECURRENT,
-        **{f"attention.{name}_kernel": "xavier_uniform of all three" for name in ("query", "key", "value")},
+        **{
+            f"attention.{name}_kernel": "xavier_uniform of all three"
+            for name in ("query", "key", "value")
+        },
         "attention.output_kernel": _AS_LINEAR,
         **{f"attention.{name}_bias": "zeros" for name in ("query", "key", "value", "output")},
         "scale": "ones",
@@ -122,13 +136,21 @@ class SelfAttention(nn.Module):
     def __init__(self, node: Node, build: Build):
         super().__init__()
         steps, features = node.input.shape
-        self.attention = nn.MultiheadAttention(features, node.layer.heads, batch_first=True, **build.factory)
-        mask = nn.Transformer.generate_square_subsequent_mask(steps, **build.factory) if node.layer.causal else None
+        self.attention = nn.MultiheadAttention(
+            features, node.layer.heads, batch_first=True, **build.factory
+        )
+        mask = (
+            nn.Transformer.generate_square_subsequent_mask(steps, **build.factory)
+            if node.layer.causal
+            else None
+        )
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x_NTE: Tensor) -> Tensor:
         causal = self.mask is not None
-        y_NTE, _ = self.attention(x_NTE, x_NTE, x_NTE, need_weights=False, attn_mask=self.mask, is_causal=causal)
+        y_NTE, _ = self.attention(
+            x_NTE, x_NTE, x_NTE, need_weights=False, attn_mask=self.mask, is_causal=causal
+        )
         return y_NTE
 
 
@@ -138,9 +160,15 @@ def attention(node: Node, build: Build) -> nn.Module:
     inner = module.attention
     places = {}
     for index, name in enumerate(("query", "key", "value")):
-        places[f"{name}_kernel"] = (inner.in_proj_weight, kernel_of(index * features, features, heads))
+        places[f"{name}_kernel"] = (
+            inner.in_proj_weight,
+            kernel_of(index * features, features, heads),
+        )
         places[f"{name}_bias"] = (inner.in_proj_bias, row_of(index * features, features, heads))
-    places["output_kernel"] = (inner.out_proj.weight, lambda weight: weight.t().unflatten(0, (heads, -1)))
+    places["output_kernel"] = (
+        inner.out_proj.weight,
+        lambda weight: weight.t().unflatten(0, (heads, -1)),
+    )
     places["output_bias"] = (inner.out_proj.bias, same)
     build.store(node, **places)
     return module
@@ -166,19 +194,23 @@ LOWERINGS: dict[str, Builder] = {
     "avg_pool2d": avg_pool2d,
     "position": position,
 }
-"""Layer type -> its native lowering, where the aligned one is not PyTorch's own layer as it comes."""
+"""Layer type -> its native lowering, where the aligned one is not PyTorch's own layer as it comes.
+"""
 
 
 def optimizer(spec: Any, penalty: Penalty, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     """``torch.optim`` as it comes, in the implementation that PyTorch picks.
 
-    L2 is ``weight_decay``: ``l2 w`` is added to the gradient of every parameter. AdamW's ``weight_decay`` is its own.
+    L2 is ``weight_decay``: ``l2 w`` is added to the gradient of every parameter. AdamW's
+        ``weight_decay`` is its own.
     """
     decay = {"weight_decay": penalty.l2} if penalty.l2 else {}
     match spec.name:
         case "sgd":
             nesterov = spec.nesterov and spec.momentum > 0
-            return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, **decay)
+            return torch.optim.SGD(
+                parameters, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, **decay
+            )
         case "adam":
             betas = (spec.beta1, spec.beta2)
             return torch.optim.Adam(parameters, lr=spec.lr, betas=betas, eps=spec.epsilon, **decay)
@@ -196,5 +228,7 @@ def penalty_in_loss(spec: Any, penalty: Penalty) -> Penalty:
 
 
 def clip_(weights: Sequence[Tensor], limit: float) -> None:
-    """Divides by the global norm plus 1e-6 where it exceeds ``limit``, as ``clip_grad_norm_`` does."""
+    """Divides by the global norm plus 1e-6 where it exceeds ``limit``, as
+    ``clip_grad_norm_`` does.
+    """
     nn.utils.clip_grad_norm_(weights, limit)

@@ -14,7 +14,8 @@ _FUSED_ON = ("cpu", "cuda", "mps")
 def implementation(name: str, device: torch.device) -> str:
     """``fused`` (one kernel for all parameters), ``foreach`` (one per operation) or ``for-loop``.
 
-    PyTorch has no fused RMSprop, and neither fused nor foreach kernels pay on XLA, which fuses by itself.
+    PyTorch has no fused RMSprop, and neither fused nor foreach kernels pay on XLA, which fuses by
+    itself.
     """
     if device.type in _FUSED_ON and name != "rmsprop":
         return "fused"
@@ -29,13 +30,17 @@ def _how(name: str, parameters: Sequence[Tensor]) -> dict[str, bool]:
 def sgd(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     # Without momentum Nesterov's formula is plain descent; PyTorch refuses the combination.
     nesterov = spec.nesterov and spec.momentum > 0
-    return torch.optim.SGD(parameters, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, **_how("sgd", parameters))
+    return torch.optim.SGD(
+        parameters, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, **_how("sgd", parameters)
+    )
 
 
 def adam(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     """Epsilon is added after bias correction, as in Kingma and Ba's Algorithm 1."""
     betas = (spec.beta1, spec.beta2)
-    return torch.optim.Adam(parameters, lr=spec.lr, betas=betas, eps=spec.epsilon, **_how("adam", parameters))
+    return torch.optim.Adam(
+        parameters, lr=spec.lr, betas=betas, eps=spec.epsilon, **_how("adam", parameters)
+    )
 
 
 def adamw(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
@@ -72,9 +77,11 @@ OPTIMIZERS: dict[str, Callable[[Any, Sequence[Tensor]], torch.optim.Optimizer]] 
 
 
 def clip_(gradients: Sequence[Tensor], limit: float) -> None:
-    """Scales all gradients by ``min(1, limit / norm)`` in place, norm over all of them (Pascanu et al. 2013).
+    """Scales all gradients by ``min(1, limit / norm)`` in place, norm over all of them (Pascanu et
+    al. 2013).
 
-    PyTorch's ``clip_grad_norm_`` adds 1e-6 to the norm, which the formula does not. No host synchronization.
+    PyTorch's ``clip_grad_norm_`` adds 1e-6 to the norm, which the formula does not. No host
+    synchronization.
     """
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))

@@ -1,6 +1,7 @@
 """Simple RNN, LSTM and GRU through PyTorch's fused modules.
 
-Gate orders are the canonical ones (LSTM i, f, g, o; GRU r, z, n), so only transposes lie between the layouts.
+Gate orders are the canonical ones (LSTM i, f, g, o; GRU r, z, n), so only transposes lie between
+the layouts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from nncompare.spec.model import Node
 
 
 class Recurrent(nn.Module):
-    """Every step's output ``(N, T, H)`` or the last one's ``(N, H)`` of a batch-first ``cell`` on ``(N, T, F)``."""
+    """Every step's output ``(N, T, H)`` or the last one's ``(N, H)`` of a batch-first ``cell`` on
+    ``(N, T, F)``.
+    """
 
     def __init__(self, cell: nn.RNNBase, sequences: bool):
         super().__init__()

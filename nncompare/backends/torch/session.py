@@ -41,13 +41,18 @@ class TorchSession:
         masks = Masks(seed=job.seed) if job.dropout == "masks" else None
         lowerings = native.LOWERINGS if job.native else {}
         self._build = Build(device=self._device, dtype=self._dtype, masks=masks, native=lowerings)
-        torch.manual_seed(job.seed)  # keys PyTorch's own initial weights, which a native training starts from
+        # keys PyTorch's own initial weights, which a native training starts from
+        torch.manual_seed(job.seed)
         self._module = lower_chain(self.model.nodes, self._build)
         self._trained = [weight for weight in self._module.parameters() if weight.requires_grad]
         self._clip_norm = job.experiment.train.clip_norm
-        self._loss = torch.compile(self._forward_loss()) if job.mode == "compile" else self._forward_loss()
+        self._loss = (
+            torch.compile(self._forward_loss()) if job.mode == "compile" else self._forward_loss()
+        )
         self._compiled_for: set[int] = set()
-        self._x = self._stage(data.train.x, torch.int64 if self.model.input.is_tokens else self._dtype)
+        self._x = self._stage(
+            data.train.x, torch.int64 if self.model.input.is_tokens else self._dtype
+        )
         self._y = self._stage(data.train.y, target_dtype(job.experiment.task, self._dtype))
         self._restart()
 
@@ -56,7 +61,9 @@ class TorchSession:
         return torch.from_numpy(np.require(array, requirements="CW")).to(self._device, dtype)
 
     def _restart(self) -> None:
-        """Fresh optimizer state; PyTorch's own dropout masks start over, so that a training can be repeated."""
+        """Fresh optimizer state; PyTorch's own dropout masks start over, so that a training can be
+        repeated.
+        """
         torch.manual_seed(self.job.seed)
         train = self.job.experiment.train
         spec = train.optimizer
@@ -70,10 +77,16 @@ class TorchSession:
         """The minimized loss of a batch: the task's, plus the penalties where there are any."""
         module, loss = self._module, LOSSES[self.job.experiment.task]
         train = self.job.experiment.train
-        terms = native.penalty_in_loss(train.optimizer, train.penalty) if self.job.native else train.penalty
+        terms = (
+            native.penalty_in_loss(train.optimizer, train.penalty)
+            if self.job.native
+            else train.penalty
+        )
         l1, l2 = terms.l1, terms.l2
         places = self._build.stored.values()
-        weights = list({id(place.tensor): place.tensor for place in places if place.penalized}.values())
+        weights = list(
+            {id(place.tensor): place.tensor for place in places if place.penalized}.values()
+        )
 
         def plain(x: Tensor, y: Tensor) -> Tensor:
             return loss(module(x), y)
@@ -95,20 +108,26 @@ class TorchSession:
                     continue
                 target, source = place.canonical(place.tensor), torch.tensor(params[name])
                 if target.shape != source.shape:
-                    raise ValueError(f"{name}: shape {tuple(source.shape)}, the model has {tuple(target.shape)}")
+                    raise ValueError(
+                        f"{name}: shape {tuple(source.shape)}, the model has {tuple(target.shape)}"
+                    )
                 target.copy_(source)
         self._restart()
 
     def params(self) -> Params:
         stored = self._build.stored
-        return {name: _to_numpy(place.canonical(place.tensor.detach())) for name, place in stored.items()}
+        return {
+            name: _to_numpy(place.canonical(place.tensor.detach()))
+            for name, place in stored.items()
+        }
 
     def predict(self, x: Array) -> Array:
         training = self._module.training
         self._module.eval()
         with torch.inference_mode():
             chunks = [
-                self._module(self._input(x[i : i + EVALUATION_BATCH])) for i in range(0, len(x), EVALUATION_BATCH)
+                self._module(self._input(x[i : i + EVALUATION_BATCH]))
+                for i in range(0, len(x), EVALUATION_BATCH)
             ]
             logits = _to_numpy(torch.cat(chunks))
         self._module.train(training)
@@ -124,7 +143,10 @@ class TorchSession:
             found[node.name] = _to_numpy(to_canonical(output, node.output))
 
         modules = self._build.modules
-        hooks = [modules[node.name].register_forward_hook(partial(record, node)) for node in self.model.walk()]
+        hooks = [
+            modules[node.name].register_forward_hook(partial(record, node))
+            for node in self.model.walk()
+        ]
         try:
             with self._undisturbed(training), torch.no_grad():
                 self._module(self._input(x))
@@ -135,8 +157,12 @@ class TorchSession:
 
     def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
         with self._undisturbed(training=True, step=step):
-            loss, gradients = self._differentiate(torch.tensor(rows, dtype=torch.int64, device=self._device))
-        of = {id(weight): gradient for weight, gradient in zip(self._trained, gradients, strict=True)}
+            loss, gradients = self._differentiate(
+                torch.tensor(rows, dtype=torch.int64, device=self._device)
+            )
+        of = {
+            id(weight): gradient for weight, gradient in zip(self._trained, gradients, strict=True)
+        }
         return loss.item(), {
             name: _to_numpy(place.canonical(of[id(place.tensor)]))
             for name, place in self._build.stored.items()
@@ -149,11 +175,14 @@ class TorchSession:
 
     @contextmanager
     def _undisturbed(self, training: bool, step: int = 0) -> Iterator[None]:
-        """Training or inference mode with the masks of ``step``; running statistics, mode, step and random numbers are
-        put back at the end."""
+        """Training or inference mode with the masks of ``step``; running statistics, mode, step and
+        random numbers are put back at the end.
+        """
         mode, masks = self._module.training, self._build.masks
         before = masks.step if masks else 0
-        buffers = [(buffer, buffer.clone()) for buffer in self._module.buffers()] if training else []
+        buffers = (
+            [(buffer, buffer.clone()) for buffer in self._module.buffers()] if training else []
+        )
         cuda = [self._device.index or 0] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cuda):
             self._at_step(step)
@@ -180,8 +209,14 @@ class TorchSession:
             gate.done(plan.mean_loss(piece.begin, piece.end, losses))
 
     def _batches(self, plan: BatchPlan, epoch: int) -> tuple[Tensor, ...]:
-        """The rows of every step of one epoch: its order goes to the device once and is cut into views."""
-        return torch.tensor(plan.order(epoch), dtype=torch.int64).to(self._device).split(plan.batch_size)
+        """The rows of every step of one epoch: its order goes to the device once and is cut into
+        views.
+        """
+        return (
+            torch.tensor(plan.order(epoch), dtype=torch.int64)
+            .to(self._device)
+            .split(plan.batch_size)
+        )
 
     def _run(self, plan: BatchPlan, piece: Piece, batches: tuple[Tensor, ...]) -> Array:
         """The steps of one piece; their losses leave the device together at its end."""
@@ -226,8 +261,10 @@ class TorchSession:
         self._rate = rate
 
     def _compile_for(self, batches: tuple[Tensor, ...]) -> None:
-        """Compiles for a full batch and for the shorter last one ahead of the first step, so that the end of the
-        first epoch is not a compilation. The full batch goes first: its graph keeps fixed sizes."""
+        """Compiles for a full batch and for the shorter last one ahead of the first step, so that
+        the end of the first epoch is not a compilation. The full batch goes first: its graph keeps
+        fixed sizes.
+        """
         for rows in (batches[0], batches[-1]):
             if len(rows) not in self._compiled_for:
                 with self._undisturbed(training=True):

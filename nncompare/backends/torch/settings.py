@@ -16,8 +16,8 @@ from nncompare.backends.torch.optimizers import implementation
 
 
 def apply(job: Job) -> bool:
-    """Threads, denormals, TF32 and determinism for this process. Denormals and TF32 are aligned with the other
-    frameworks, or in the native convention as PyTorch ships them.
+    """Threads, denormals, TF32 and determinism for this process. Denormals and TF32 are aligned
+    with the other frameworks, or in the native convention as PyTorch ships them.
 
     Returns:
         True if denormal numbers are flushed to zero; it depends on the processor.
@@ -30,7 +30,8 @@ def apply(job: Job) -> bool:
     # TensorFlow flushes; PyTorch by itself does not
     flush = torch.set_flush_denormal(not job.native) and not job.native
     torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = job.native  # PyTorch ships with TF32 in convolutions, not in matrix products
+    # PyTorch ships with TF32 in convolutions, not in matrix products
+    torch.backends.cudnn.allow_tf32 = job.native
     if job.deterministic:
         # read by cuBLAS when it starts; a worker for parity has it from its parent already
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -40,7 +41,9 @@ def apply(job: Job) -> bool:
 
 
 def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
-    """Effective settings, by the names and words that all backends share, so that the ledger shows real differences."""
+    """Effective settings, by the names and words that all backends share, so that the ledger shows
+    real differences.
+    """
     layers = {node.layer.type for node in job.model.walk()}
     optimizer = job.experiment.train.optimizer.name
     found = {
@@ -52,7 +55,11 @@ def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
         "optimizer implementation": _implementation(job, optimizer, device),
         "flush denormals": _yes(flush),
         "deterministic kernels": _yes(torch.are_deterministic_algorithms_enabled()),
-        "onednn": "on" if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled else "off",
+        "onednn": (
+            "on"
+            if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+            else "off"
+        ),
     }
     # the other backends have no such setting: reported only where it is not the usual one
     if torch.get_num_interop_threads() != 1:
@@ -75,9 +82,11 @@ def _tf32(device: torch.device) -> str:
         return "off"
     products = torch.get_float32_matmul_precision() != "highest"
     convolutions = torch.backends.cudnn.allow_tf32
-    return {(True, True): "on", (False, True): "convolutions only", (True, False): "products only"}.get(
-        (products, convolutions), "off"
-    )
+    return {
+        (True, True): "on",
+        (False, True): "convolutions only",
+        (True, False): "products only",
+    }.get((products, convolutions), "off")
 
 
 def _implementation(job: Job, optimizer: str, device: torch.device) -> str:
@@ -96,7 +105,8 @@ def _compiled(job: Job, layers: set[str], device: torch.device) -> str:
         return "yes (XLA through torch_xla)"
     if job.mode != "compile":
         return "no"
-    # Dynamo breaks the graph at PyTorch's recurrent modules, whose fused kernels it could not improve
+    # Dynamo breaks the graph at PyTorch's recurrent modules, whose fused kernels it could not
+    # improve
     apart = ", recurrent layers left as they are" if layers & {"rnn", "lstm", "gru"} else ""
     return f"yes (torch.compile of forward and backward{apart})"
 

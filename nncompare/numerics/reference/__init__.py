@@ -57,17 +57,21 @@ def outputs(
         model: resolved layers.
         params: canonical parameters, running statistics included.
         x: ``(N, *model.input.shape)``, numbers or integer tokens.
-        training: batch statistics in BatchNorm, masks in dropout; running statistics stay as they are.
-        masks: ``masks(node, shape)`` gives the values that the dropout ``node`` keeps; needed for dropout in training.
+        training: batch statistics in BatchNorm, masks in dropout; running statistics stay as they
+            are.
+        masks: ``masks(node, shape)`` gives the values that the dropout ``node`` keeps; needed for
+            dropout in training.
 
     Returns:
-        Node name -> ``(N, *node.output.shape)`` float64. The layers inside a residual come before it, those of
-        the shortcut after those around which it leads.
+        Node name -> ``(N, *node.output.shape)`` float64. The layers inside a residual come before
+        it, those of the shortcut after those around which it leads.
     """
     return _run(model, params, x, training, masks).outputs
 
 
-def forward(model: Model, params: Params, x: Array, *, training: bool = False, masks: Masks | None = None) -> Array:
+def forward(
+    model: Model, params: Params, x: Array, *, training: bool = False, masks: Masks | None = None
+) -> Array:
     """The model's output: logits or values, ``(N, *model.output.shape)``."""
     return outputs(model, params, x, training=training, masks=masks)[model.nodes[-1].name]
 
@@ -89,14 +93,17 @@ def loss(
 
 
 def new_running(model: Model, params: Params, x: Array, masks: Masks | None = None) -> Params:
-    """Running statistics after training on the batch ``x``: ``running = (1 - momentum) running + momentum batch``
-    with the unbiased batch variance (Ioffe and Szegedy 2015, Algorithm 2)."""
+    """Running statistics after training on the batch ``x``: ``running = (1 - momentum) running +
+    momentum batch`` with the unbiased batch variance (Ioffe and Szegedy 2015, Algorithm 2).
+    """
     run = _run(model, params, x, True, masks)
     found: Params = {}
     for node in model.walk():
         if isinstance(node.layer, BatchNorm):
             momentum = node.layer.momentum
-            for kind, batch in zip(("running_mean", "running_variance"), run.statistics[node.name], strict=True):
+            for kind, batch in zip(
+                ("running_mean", "running_variance"), run.statistics[node.name], strict=True
+            ):
                 name = f"{node.name}.{kind}"
                 found[name] = (1 - momentum) * params[name] + momentum * batch
     return found
@@ -108,4 +115,15 @@ def _run(model: Model, params: Params, x: Array, training: bool, masks: Masks | 
     return run
 
 
-__all__ = ["FORWARD", "Array", "Forward", "Masks", "Params", "Run", "forward", "loss", "new_running", "outputs"]
+__all__ = [
+    "FORWARD",
+    "Array",
+    "Forward",
+    "Masks",
+    "Params",
+    "Run",
+    "forward",
+    "loss",
+    "new_running",
+    "outputs",
+]

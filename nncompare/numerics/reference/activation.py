@@ -24,11 +24,14 @@ def leaky_relu(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 
 def gelu(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``x Phi(x)``, or ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`` (Hendrycks and Gimpel 2016)."""
+    """``x Phi(x)``, or ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`` (Hendrycks and Gimpel
+    2016).
+    """
     assert isinstance(node.layer, Gelu)
     if node.layer.approximate:
         return np.asarray(x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
-    from scipy.special import erf  # scikit-learn's own dependency; slow to import, and only this formula needs it
+    # scikit-learn's own dependency; slow to import, and only this formula needs it
+    from scipy.special import erf
 
     return np.asarray(x / 2 * (1 + erf(x / np.sqrt(2))))
 

@@ -13,11 +13,14 @@ from nncompare.spec.model import Node
 
 
 def attention(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``softmax(q k^T / sqrt(head_dim)) v`` in every head, heads joined by ``output_kernel`` (Vaswani et al. 2017,
-    equation 1 and section 3.2.2). ``(N, T, E) -> (N, T, E)``; causal: step t sees steps 0…t."""
+    """``softmax(q k^T / sqrt(head_dim)) v`` in every head, heads joined by ``output_kernel``
+    (Vaswani et al. 2017, equation 1 and section 3.2.2). ``(N, T, E) -> (N, T, E)``; causal: step t
+    sees steps 0…t.
+    """
     assert isinstance(node.layer, Attention)
     q_NTHD, k_NTHD, v_NTHD = (
-        np.einsum("nte,ehd->nthd", x, p[f"{name}_kernel"]) + p[f"{name}_bias"] for name in ("query", "key", "value")
+        np.einsum("nte,ehd->nthd", x, p[f"{name}_kernel"]) + p[f"{name}_bias"]
+        for name in ("query", "key", "value")
     )
     scores_NHTS = np.einsum("nthd,nshd->nhts", q_NTHD, k_NTHD) / np.sqrt(q_NTHD.shape[-1])
     if node.layer.causal:

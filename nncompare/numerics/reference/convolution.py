@@ -22,7 +22,9 @@ def windows(node: Node, x: Array, fill: float) -> Array:
 
 
 def conv2d(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """Cross-correlation with HWIO kernels plus bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H', W', filters)``."""
+    """Cross-correlation with HWIO kernels plus bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H',
+    W', filters)``.
+    """
     y = np.tensordot(windows(node, x, 0.0), p["kernel"], axes=((4, 5, 3), (0, 1, 2)))
     return y + p["bias"] if "bias" in p else y
 

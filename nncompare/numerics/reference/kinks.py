@@ -1,7 +1,9 @@
-"""The loss with every kink held on the side where it is: smooth, and with the gradient that backpropagation gives.
+"""The loss with every kink held on the side where it is: smooth, and with the gradient that
+backpropagation gives.
 
-Of the many units of a network some are so close to a kink that a difference of the loss steps over it, however short
-the step. A unit that stays on its side for every step makes the loss a smooth function with the same gradient there.
+Of the many units of a network some are so close to a kink that a difference of the loss steps over
+it, however short the step. A unit that stays on its side for every step makes the loss a smooth
+function with the same gradient there.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ class Sides:
 
     def __init__(self, forward: Table):
         self._known: dict[str, Array] = {}
-        kinked: dict[str, Forward] = {"relu": self._relu, "leaky_relu": self._leaky, "max_pool2d": self._max_pool}
+        kinked: dict[str, Forward] = {
+            "relu": self._relu,
+            "leaky_relu": self._leaky,
+            "max_pool2d": self._max_pool,
+        }
         self.table: Table = {**forward, **kinked}
 
     def _positive(self, node: Node, x: Array) -> Array:
@@ -66,10 +72,11 @@ def smooth_loss(
     masks: Masks | None,
     change: Callable[[Table], Table] = lambda table: table,
 ) -> Callable[[Params], float]:
-    """The minimized loss of a batch in training mode as a function of the parameters, kinks held as they are ``at``.
+    """The minimized loss of a batch in training mode as a function of the parameters, kinks held as
+    they are ``at``.
 
-    ReLU and leaky ReLU keep where they are positive, a max pool keeps which value of its window it takes, and an L1
-    penalty keeps its signs.
+    ReLU and leaky ReLU keep where they are positive, a max pool keeps which value of its window it
+    takes, and an L1 penalty keeps its signs.
 
     Args:
         at: canonical parameters; there the value is that of ``reference.loss``.
@@ -84,7 +91,9 @@ def smooth_loss(
         run = Run(params=params, forward=table, training=True, masks=masks)
         run.chain(model.nodes, x)
         value = losses.data_loss(task, run.outputs[model.nodes[-1].name], y)
-        value += penalty.l1 * sum(float((sign * params[name]).sum()) for name, sign in signs.items())
+        value += penalty.l1 * sum(
+            float((sign * params[name]).sum()) for name, sign in signs.items()
+        )
         return value + losses.penalty(params, model, 0.0, penalty.l2)
 
     f(at)  # the first pass decides the sides

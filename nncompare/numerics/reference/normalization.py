@@ -12,7 +12,9 @@ from nncompare.spec.model import Node
 
 
 def layer_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba et al. 2016)."""
+    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba
+    et al. 2016).
+    """
     assert isinstance(node.layer, LayerNorm)
     mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
     return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
@@ -21,9 +23,9 @@ def layer_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
 def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Ioffe and Szegedy 2015, Algorithm 1, over the batch and all axes but the last.
 
-    Training normalizes with the batch's mean and biased variance and leaves the mean and the *unbiased* variance in
-    ``run.statistics``; evaluation normalizes with the running statistics. Of a single value per channel the unbiased
-    variance does not exist; it counts as 0.
+    Training normalizes with the batch's mean and biased variance and leaves the mean and the
+    *unbiased* variance in ``run.statistics``; evaluation normalizes with the running statistics. Of
+    a single value per channel the unbiased variance does not exist; it counts as 0.
     """
     assert isinstance(node.layer, BatchNorm)
     mean, variance = p["running_mean"], p["running_variance"]
@@ -36,10 +38,14 @@ def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 
 def dropout(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in evaluation."""
+    """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in
+    evaluation.
+    """
     assert isinstance(node.layer, Dropout)
     if not run.training or node.layer.rate == 0:
         return x
     if run.masks is None:
-        raise ValueError(f"{node.name}: dropout in training needs masks; pass masks=(node, shape) -> booleans")
+        raise ValueError(
+            f"{node.name}: dropout in training needs masks; pass masks=(node, shape) -> booleans"
+        )
     return np.asarray(x * run.masks(node.name, x.shape) / (1 - node.layer.rate))

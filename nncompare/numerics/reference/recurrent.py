@@ -34,7 +34,9 @@ def rnn(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 
 def lstm(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)`` (Gers, Schmidhuber and Cummins 2000). Gates i, f, g, o."""
+    """``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)`` (Gers, Schmidhuber and Cummins 2000). Gates
+    i, f, g, o.
+    """
     h, states = _start(node, x), []
     c = h
     for step in range(x.shape[1]):
@@ -47,8 +49,10 @@ def lstm(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 
 def gru(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``n = tanh(x W_n + b_n + r (h U_n + c_n))``, ``h_t = (1 - z) n + z h_{t-1}``: Cho et al. 2014 with the reset
-    gate after the product (Appleyard et al. 2016, as in cuDNN). Gates r, z, n; ``c`` is ``recurrent_bias``."""
+    """``n = tanh(x W_n + b_n + r (h U_n + c_n))``, ``h_t = (1 - z) n + z h_{t-1}``: Cho et al. 2014
+    with the reset gate after the product (Appleyard et al. 2016, as in cuDNN). Gates r, z, n; ``c``
+    is ``recurrent_bias``.
+    """
     h, states = _start(node, x), []
     for step in range(x.shape[1]):
         x_r, x_z, x_n = np.split(x[:, step] @ p["kernel"] + p["bias"], 3, axis=-1)

@@ -43,7 +43,8 @@ class Run:
         """Output of the last of ``nodes``; ``x`` itself if there are none."""
         for node in nodes:
             own = {
-                item.name: np.asarray(self.params[f"{node.name}.{item.name}"], np.float64) for item in node.parameters
+                item.name: np.asarray(self.params[f"{node.name}.{item.name}"], np.float64)
+                for item in node.parameters
             }
             x = self.forward[node.layer.type](node, own, x, self)
             self.outputs[node.name] = x
@@ -51,4 +52,6 @@ class Run:
 
 
 Forward = Callable[[Node, Params, Array, Run], Array]
-"""``(node, its own parameters by short name, input, run)`` -> output. Arrays have the batch axis in front."""
+"""``(node, its own parameters by short name, input, run)`` -> output. Arrays have the batch axis in
+front.
+"""

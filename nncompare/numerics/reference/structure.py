@@ -31,6 +31,8 @@ def mean_time(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 
 def residual(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """``shortcut(x) + layers(x)`` (He et al. 2016, equation 1); without a shortcut ``x + layers(x)``."""
+    """``shortcut(x) + layers(x)`` (He et al. 2016, equation 1); without a shortcut ``x +
+    layers(x)``.
+    """
     inner = run.chain(node.children, x)
     return inner + run.chain(node.shortcut, x)

@@ -17,7 +17,8 @@ from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape
 
 
 class Residual(Layer):
-    """``y = shortcut(x) + layers(x)`` (He et al. 2016); without ``shortcut`` the input itself is added.
+    """``y = shortcut(x) + layers(x)`` (He et al. 2016); without ``shortcut`` the input itself is
+    added.
 
     Its shapes, parameters and work are those of the layers inside, found by ``spec.model.resolve``.
     """
@@ -58,7 +59,9 @@ AnyLayer = Annotated[
 ]
 Residual.model_rebuild()
 
-LAYERS: dict[str, type[Layer]] = {cls.model_fields["type"].default: cls for cls in get_args(get_args(AnyLayer)[0])}
+LAYERS: dict[str, type[Layer]] = {
+    cls.model_fields["type"].default: cls for cls in get_args(get_args(AnyLayer)[0])
+}
 """Every layer class by its ``type``, in the order of ``nncompare list``."""
 
 __all__ = [

@@ -37,7 +37,9 @@ class LeakyRelu(_Activation):
 
 
 class Gelu(_Activation):
-    """``x Phi(x)`` with the exact normal distribution function, or its tanh form (Hendrycks and Gimpel 2016)."""
+    """``x Phi(x)`` with the exact normal distribution function, or its tanh form (Hendrycks and
+    Gimpel 2016).
+    """
 
     title: ClassVar[str] = "x times the normal distribution function of x"
     per_value: ClassVar[int] = 5
@@ -62,7 +64,9 @@ class Tanh(_Activation):
 
 
 class Softmax(_Activation):
-    """``exp(x_i) / sum_j exp(x_j)`` over the last axis. Losses start from logits: do not end a model with it."""
+    """``exp(x_i) / sum_j exp(x_j)`` over the last axis. Losses start from logits: do not end a
+    model with it.
+    """
 
     title: ClassVar[str] = "softmax over the last axis"
     per_value: ClassVar[int] = 4

@@ -11,10 +11,12 @@ from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
 
 class Attention(Layer):
-    """Scaled dot-product self-attention with several heads (Vaswani et al. 2017). ``(T, E) -> (T, E)``.
+    """Scaled dot-product self-attention with several heads (Vaswani et al. 2017). ``(T, E) -> (T,
+    E)``.
 
-    ``head_dim = E / heads``; scores are divided by ``sqrt(head_dim)``. Projections have the canonical layout
-    ``(E, heads, head_dim)``, the output projection ``(heads, head_dim, E)``, all with biases.
+    ``head_dim = E / heads``; scores are divided by ``sqrt(head_dim)``. Projections have the
+    canonical layout ``(E, heads, head_dim)``, the output projection ``(heads, head_dim, E)``, all
+    with biases.
     """
 
     title: ClassVar[str] = "multi-head self-attention"
@@ -28,7 +30,10 @@ class Attention(Layer):
         self.need_rank(x, 2, "a sequence (steps, features)")
         if x.shape[-1] % self.heads:
             fits = ", ".join(str(n) for n in range(1, x.shape[-1] + 1) if x.shape[-1] % n == 0)
-            self.refuse(f"{self.heads} heads do not divide {x.shape[-1]} features; heads that do: {fits}", "heads")
+            self.refuse(
+                f"{self.heads} heads do not divide {x.shape[-1]} features; heads that do: {fits}",
+                "heads",
+            )
         return x
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
@@ -45,7 +50,12 @@ class Attention(Layer):
                     fan_in=features,
                     fan_out=features,
                 ),
-                Parameter(name=f"{name}_bias", shape=(self.heads, head_dim), role="bias", initializer=ZEROS),
+                Parameter(
+                    name=f"{name}_bias",
+                    shape=(self.heads, head_dim),
+                    role="bias",
+                    initializer=ZEROS,
+                ),
             ]
         kernel = Parameter(
             name="output_kernel",

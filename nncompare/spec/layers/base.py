@@ -11,7 +11,9 @@ from nncompare.spec.frozen import Frozen
 from nncompare.spec.initializers import Initializer
 
 Role = Literal["kernel", "recurrent", "bias", "embedding", "scale", "running"]
-"""``running`` marks statistics that training updates without a gradient (BatchNorm's mean and variance)."""
+"""``running`` marks statistics that training updates without a gradient (BatchNorm's mean and
+variance).
+"""
 START_FIELDS: dict[Role, str] = {
     "kernel": "initializer",
     "embedding": "initializer",
@@ -25,8 +27,10 @@ class TensorSpec:
     """The shape of one example, without the batch axis.
 
     Args:
-        shape: ``(features,)``, ``(height, width, channels)``, ``(steps,)`` for tokens, ``(steps, features)``.
-        vocabulary: the number of distinct tokens if the values are integer tokens, else None (floats).
+        shape: ``(features,)``, ``(height, width, channels)``, ``(steps,)`` for tokens, ``(steps,
+            features)``.
+        vocabulary: the number of distinct tokens if the values are integer tokens, else None
+            (floats).
     """
 
     shape: tuple[int, ...]
@@ -85,8 +89,8 @@ class Parameter:
 class Layer(Frozen):
     """One frozen, framework-free description of a layer.
 
-    A subclass sets ``type`` (its name in YAML), its fields, and answers three questions about an input
-    without the batch axis. To add a layer see ``docs/add-a-layer.md``.
+    A subclass sets ``type`` (its name in YAML), its fields, and answers three questions about an
+    input without the batch axis. To add a layer see ``docs/add-a-layer.md``.
     """
 
     title: ClassVar[str]
@@ -109,7 +113,9 @@ class Layer(Frozen):
         return ()
 
     def gives_start(self, parameter: Parameter) -> bool:
-        """Whether the file says how this parameter starts; if not, a framework's own start is native."""
+        """Whether the file says how this parameter starts; if not, a framework's own start is
+        native.
+        """
         field = self.start_fields.get(parameter.role)
         return field is not None and not self.leaves_open(field)
 

@@ -21,14 +21,17 @@ Amount = Annotated[int, Field(ge=0)]
 Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
 """Two sizes, vertical and horizontal; in YAML one number means both."""
 Padding = Literal["valid", "same"] | Annotated[tuple[Amount, Amount], BeforeValidator(_pair)]
-"""``valid`` (none), ``same`` (see ``pad_amounts``), or explicit: the zeros on each side, vertical and horizontal."""
+"""``valid`` (none), ``same`` (see ``pad_amounts``), or explicit: the zeros on each side, vertical
+and horizontal.
+"""
 
 
 def pad_amounts(size: int, window: int, stride: int, padding: str | int) -> tuple[int, int]:
     """Zeros before and after one axis.
 
-    ``same`` gives ``ceil(size / stride)`` outputs; an odd total puts the extra zero *after*, the definition of
-    Abadi et al. (TensorFlow) that Keras shares. Every backend takes the amounts from here.
+    ``same`` gives ``ceil(size / stride)`` outputs; an odd total puts the extra zero *after*, the
+    definition of Abadi et al. (TensorFlow) that Keras shares. Every backend takes the amounts from
+    here.
     """
     if padding == "valid":
         return (0, 0)
@@ -54,7 +57,9 @@ class _Window(Layer):
         per_axis = (padding, padding) if isinstance(padding, str) else padding
         height, width = (
             pad_amounts(size, window, stride, pad)
-            for size, window, stride, pad in zip(x.shape[:2], self.window(), self.strides(), per_axis, strict=True)
+            for size, window, stride, pad in zip(
+                x.shape[:2], self.window(), self.strides(), per_axis, strict=True
+            )
         )
         return height, width
 
@@ -66,7 +71,9 @@ class _Window(Layer):
         ):
             padded = size + sum(pad)
             if window > padded:
-                self.refuse(f"{field} of {window} is larger than its padded input, {padded} {axis}", field)
+                self.refuse(
+                    f"{field} of {window} is larger than its padded input, {padded} {axis}", field
+                )
             sizes.append((padded - window) // stride + 1)
         return sizes[0], sizes[1]
 
@@ -141,7 +148,9 @@ class MaxPool2d(_Pool):
 
 
 class AvgPool2d(_Pool):
-    """Mean of each window over the real values only; padding is not counted. ``(H, W, C) -> (H', W', C)``."""
+    """Mean of each window over the real values only; padding is not counted. ``(H, W, C) -> (H',
+    W', C)``.
+    """
 
     title: ClassVar[str] = "mean of each window"
     type: Literal["avg_pool2d"] = "avg_pool2d"

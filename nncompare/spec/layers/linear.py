@@ -71,7 +71,9 @@ class Embedding(Layer):
 
 
 class Position(Layer):
-    """Adds a learned vector to every step (Gehring et al. 2017, section 3.1). ``(T, E) -> (T, E)``."""
+    """Adds a learned vector to every step (Gehring et al. 2017, section 3.1). ``(T, E) ->
+    (T, E)``.
+    """
 
     title: ClassVar[str] = "learned positional embedding, added to the input"
     type: Literal["position"] = "position"

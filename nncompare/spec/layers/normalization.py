@@ -11,7 +11,9 @@ from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
 
 class LayerNorm(Layer):
-    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba et al. 2016)."""
+    """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba
+    et al. 2016).
+    """
 
     title: ClassVar[str] = "normalization over the last axis of each example"
     type: Literal["layer_norm"] = "layer_norm"
@@ -36,14 +38,17 @@ class BatchNorm(Layer):
     """Normalization over the batch and all axes but the last (Ioffe and Szegedy 2015).
 
     Training uses the batch's mean and biased variance; evaluation uses running statistics,
-    ``running = (1 - momentum) running + momentum batch``, with the *unbiased* batch variance (their Algorithm 2).
+    ``running = (1 - momentum) running + momentum batch``, with the *unbiased* batch variance (their
+    Algorithm 2).
     """
 
     title: ClassVar[str] = "normalization over the batch, per channel"
     type: Literal["batch_norm"] = "batch_norm"
     epsilon: float = Field(default=1e-5, gt=0)
     momentum: float = Field(default=0.1, gt=0, le=1)
-    """Weight of the newest batch in the running statistics (PyTorch's sense; Keras's is one minus this)."""
+    """Weight of the newest batch in the running statistics (PyTorch's sense; Keras's is one minus
+    this).
+    """
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)

@@ -6,14 +6,22 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from nncompare.spec.initializers import ORTHOGONAL, XAVIER_UNIFORM, ZEROS, Initializer, InitializerField
+from nncompare.spec.initializers import (
+    ORTHOGONAL,
+    XAVIER_UNIFORM,
+    ZEROS,
+    Initializer,
+    InitializerField,
+)
 from nncompare.spec.layers.base import START_FIELDS, Layer, Parameter, Role, TensorSpec
 
 
 class _Recurrent(Layer):
     gates: ClassVar[int]
     pointwise: ClassVar[int]
-    """Elementwise operations per unit and step, apart from the two matrix products and their biases."""
+    """Elementwise operations per unit and step, apart from the two matrix products and their
+    biases.
+    """
 
     units: int = Field(gt=0)
     return_sequences: bool = False
@@ -49,14 +57,20 @@ class _Recurrent(Layer):
             gates=self.gates,
         )
         bias = Parameter(
-            name="bias", shape=(width,), role="bias", initializer=self.bias_initializer(), gates=self.gates
+            name="bias",
+            shape=(width,),
+            role="bias",
+            initializer=self.bias_initializer(),
+            gates=self.gates,
         )
         return (kernel, recurrent, bias)
 
     def flops(self, x: TensorSpec) -> int:
         steps, features = x.shape
         width = self.gates * self.units
-        return steps * (2 * width * (features + self.units) + 2 * width + self.pointwise * self.units)
+        return steps * (
+            2 * width * (features + self.units) + 2 * width + self.pointwise * self.units
+        )
 
 
 class Rnn(_Recurrent):
@@ -83,14 +97,17 @@ class Lstm(_Recurrent):
     """Start of the forget gate's bias (Jozefowicz, Zaremba and Sutskever 2015)."""
 
     def bias_initializer(self) -> Initializer:
-        return Initializer(name="forget_gate", scale=self.forget_bias) if self.forget_bias else ZEROS
+        return (
+            Initializer(name="forget_gate", scale=self.forget_bias) if self.forget_bias else ZEROS
+        )
 
 
 class Gru(_Recurrent):
-    """Gated recurrent unit (Cho et al. 2014) with the reset gate after the product, as cuDNN computes it.
+    """Gated recurrent unit (Cho et al. 2014) with the reset gate after the product, as cuDNN
+    computes it.
 
-    Gate order ``r, z, n``. ``n = tanh(x W_n + b_n + r (h U_n + c_n))``, ``h_t = (1 - z) n + z h_{t-1}``.
-    It has two bias vectors, ``bias`` and ``recurrent_bias``.
+    Gate order ``r, z, n``. ``n = tanh(x W_n + b_n + r (h U_n + c_n))``, ``h_t = (1 - z) n + z
+    h_{t-1}``. It has two bias vectors, ``bias`` and ``recurrent_bias``.
     """
 
     title: ClassVar[str] = "gated recurrent unit"

@@ -22,7 +22,9 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """Another shape for the same values in canonical order; one size may be -1. ``(H, W, C) -> (H W, C)``."""
+    """Another shape for the same values in canonical order; one size may be -1. ``(H, W, C) -> (H
+    W, C)``.
+    """
 
     title: ClassVar[str] = "another shape for the same values"
     type: Literal["reshape"] = "reshape"

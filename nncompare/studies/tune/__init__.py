@@ -1,1 +1,3 @@
-"""``tune``: searches hyperparameters with Optuna by ask and tell. The parent imports no framework."""
+"""``tune``: searches hyperparameters with Optuna by ask and tell. The parent imports no
+framework.
+"""

@@ -45,32 +45,41 @@ def check(experiment: Experiment, asked: Asked) -> Tune:
         UsageError: there is none, or it does not go with the options.
     """
     if experiment.tune is None:
-        raise UsageError("the experiment has no tune: section; it names the parameters to search, see docs/tune.md")
+        raise UsageError(
+            "the experiment has no tune: section; it names the parameters to search, see"
+            " docs/tune.md"
+        )
     if asked.jobs < 1:
         raise UsageError(f"--jobs {asked.jobs}: at least 1")
     timed = [goal.name for goal in experiment.tune.metric if goal.name in TIMED]
     if asked.jobs > 1 and timed:
         raise UsageError(
-            f"--jobs {asked.jobs}: {timed[0]} cannot be a goal while trainings disturb each other; use --jobs 1"
+            f"--jobs {asked.jobs}: {timed[0]} cannot be a goal while trainings disturb each other;"
+            " use --jobs 1"
         )
     return experiment.tune
 
 
 def threads_of(experiment: Experiment, jobs: int) -> int:
-    """Threads of each of ``jobs`` workers: what this process may use, shared out, and at most what the file says."""
+    """Threads of each of ``jobs`` workers: what this process may use, shared out, and at most what
+    the file says.
+    """
     if jobs == 1:
         return usable_threads(experiment.measure.threads)
     return min(max(1, usable_threads() // jobs), usable_threads(experiment.measure.threads))
 
 
 def study_name(experiment: Experiment, runtime: str, *, shared: bool) -> str:
-    """``digits-mlp/torch``; in a database with a hash of what is searched, so that the same command on another machine
-    works on the same study and another experiment does not."""
+    """``digits-mlp/torch``; in a database with a hash of what is searched, so that the same command
+    on another machine works on the same study and another experiment does not.
+    """
     name = f"{experiment.name}/{runtime}"
     if not shared:
         return name
     mapping = to_mapping(experiment)
-    searched = {key: value for key, value in mapping["tune"].items() if f"tune.{key}" not in RESUMABLE}
+    searched = {
+        key: value for key, value in mapping["tune"].items() if f"tune.{key}" not in RESUMABLE
+    }
     parts = [mapping[key] for key in ("task", "data", "model", "train")]
     text = json.dumps([parts, searched, runtime], sort_keys=True)
     return f"{name}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"

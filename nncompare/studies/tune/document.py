@@ -28,20 +28,32 @@ def goals(tune: Tune) -> tuple[TuneGoal, ...]:
 
 def trials(study: Study, runtime: str, tune: Tune) -> list[TuneTrial]:
     """Every trial that was begun, by its number."""
-    return [_trial(item, runtime, tune) for item in study.trials() if item.state != TrialState.WAITING]
+    return [
+        _trial(item, runtime, tune) for item in study.trials() if item.state != TrialState.WAITING
+    ]
 
 
 def _trial(item: FrozenTrial, runtime: str, tune: Tune) -> TuneTrial:
     notes = item.user_attrs
-    metrics = {name: value for name, value in notes.items() if name not in _OWN_FIELDS and _is_figure(value)}
+    metrics = {
+        name: value
+        for name, value in notes.items()
+        if name not in _OWN_FIELDS and _is_figure(value)
+    }
     return TuneTrial(
         number=item.number,
         runtime=runtime,
         state=STATES[item.state],
-        values=tuple(item.values) if item.values is not None and all(map(math.isfinite, item.values)) else None,
+        values=(
+            tuple(item.values)
+            if item.values is not None and all(map(math.isfinite, item.values))
+            else None
+        ),
         params=_params(item, tune),
         intermediate={
-            str(step): value for step, value in sorted(item.intermediate_values.items()) if math.isfinite(value)
+            str(step): value
+            for step, value in sorted(item.intermediate_values.items())
+            if math.isfinite(value)
         },
         reason=notes.get("reason"),
         status=notes.get("status"),
@@ -57,11 +69,15 @@ def _is_figure(value: Any) -> bool:
 
 def _params(item: FrozenTrial, tune: Tune) -> dict[str, Any]:
     """In the order of the file."""
-    known = settings(tune, {name: value for name, value in item.params.items() if name in tune.parameters})
+    known = settings(
+        tune, {name: value for name, value in item.params.items() if name in tune.parameters}
+    )
     return {name: known[name] for name in tune.parameters if name in known}
 
 
-def search(study: Study, runtime: str, tune: Tune, requested: int, stopped: str | None) -> TuneSearch:
+def search(
+    study: Study, runtime: str, tune: Tune, requested: int, stopped: str | None
+) -> TuneSearch:
     """One runtime's search in figures."""
     states = [item.state for item in study.trials()]
     best = ranked(study, tune.directions)
@@ -83,7 +99,13 @@ def search(study: Study, runtime: str, tune: Tune, requested: int, stopped: str 
 
 def _best(item: FrozenTrial, runtime: str, tune: Tune) -> TuneBest:
     values = tuple(item.values or ())
-    return TuneBest(trial=item.number, runtime=runtime, value=values[0], values=values, params=_params(item, tune))
+    return TuneBest(
+        trial=item.number,
+        runtime=runtime,
+        value=values[0],
+        values=values,
+        params=_params(item, tune),
+    )
 
 
 def overall(searches: list[TuneSearch], tune: Tune) -> TuneBest | None:
@@ -94,7 +116,9 @@ def overall(searches: list[TuneSearch], tune: Tune) -> TuneBest | None:
 
 
 def _importance(study: Study) -> tuple[dict[str, float], str | None]:
-    """Shares of the first goal's variance (fANOVA, Hutter et al. 2014), largest first; or why there are none."""
+    """Shares of the first goal's variance (fANOVA, Hutter et al. 2014), largest first; or why there
+    are none.
+    """
     done = study.trials(TrialState.COMPLETE)
     if len(done) < _LEAST_FOR_IMPORTANCE:
         return {}, f"needs {_LEAST_FOR_IMPORTANCE} complete trials, there are {len(done)}"
@@ -115,16 +139,24 @@ def _importance(study: Study) -> tuple[dict[str, float], str | None]:
 
 
 def best_yaml(experiment: Experiment, item: TuneBest, study: Study, threads: int) -> str:
-    """The best trial as a file that ``nncompare run`` takes: its values in place, no search, the same threads."""
-    trial = study.storage.get_trial(study.storage.get_trial_id_from_study_id_trial_number(study.id, item.trial))
+    """The best trial as a file that ``nncompare run`` takes: its values in place, no search, the
+    same threads.
+    """
+    trial = study.storage.get_trial(
+        study.storage.get_trial_id_from_study_id_trial_number(study.id, item.trial)
+    )
     found = experiment_of(experiment, trial.params)
     measure = found.measure.model_copy(update={"threads": threads})
     tune = experiment.tune
     assert tune is not None, "a search has a tune section"
     others = [name for name in experiment.backends if name != item.runtime]
     found = found.model_copy(update={"measure": measure, "backends": (item.runtime, *others)})
-    named = ", ".join(f"{goal.name} {value!r}" for goal, value in zip(tune.metric, item.values, strict=True))
-    folded = f" (means over {tune.folds} folds, so not what one training gives)" if tune.folds else ""
+    named = ", ".join(
+        f"{goal.name} {value!r}" for goal, value in zip(tune.metric, item.values, strict=True)
+    )
+    folded = (
+        f" (means over {tune.folds} folds, so not what one training gives)" if tune.folds else ""
+    )
     head = f"# Trial {item.trial} of {study.name} on {item.runtime}: {named}{folded}\n"
     if not tune.folds:
         head += "# nncompare run gives the same figures on the same machine.\n"

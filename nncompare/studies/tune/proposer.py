@@ -1,7 +1,8 @@
 """``python -m nncompare.studies.tune.proposer --wire N``: proposes trials in a process of its own.
 
-Optuna's Gaussian process computes with PyTorch, and neither the parent nor the worker of another framework may import
-that. So this process opens the same storage and fills the trials that the parent has taken; nothing else happens here.
+Optuna's Gaussian process computes with PyTorch, and neither the parent nor the worker of another
+framework may import that. So this process opens the same storage and fills the trials that the
+parent has taken; nothing else happens here.
 """
 
 from __future__ import annotations
@@ -40,12 +41,19 @@ class Proposer:
     def __init__(self, tune: Tune, *, folder: Path, url: str | None, log: Path):
         needed = NEEDS_A_FRAMEWORK[tune.sampler]
         if importlib.util.find_spec(needed) is None:
-            raise Refused(f'sampler {tune.sampler} needs {needed}, not installed; pip install "nncompare[{needed}]"')
+            raise Refused(
+                f"sampler {tune.sampler} needs {needed}, not installed; pip install"
+                f' "nncompare[{needed}]"'
+            )
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
         paths = [str(Path(__file__).resolve().parents[3]), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-        self._process = WorkerProcess([sys.executable, "-m", "nncompare.studies.tune.proposer"], environment, log)
-        self._process.send("open", journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json"))
+        self._process = WorkerProcess(
+            [sys.executable, "-m", "nncompare.studies.tune.proposer"], environment, log
+        )
+        self._process.send(
+            "open", journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json")
+        )
 
     def propose(self, study: Study, tune: Tune, trial_id: int) -> dict[str, Any]:
         """As ``samplers.propose``.

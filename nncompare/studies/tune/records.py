@@ -23,7 +23,9 @@ STATES = {
 
 
 def note(done: Done, under: Under, plan: Plan, spread: Mapping[str, float]) -> dict[str, Any]:
-    """The user attributes of a trial. Figures are of the last fold where there are several, but for ``folds.*``."""
+    """The user attributes of a trial. Figures are of the last fold where there are several, but for
+    ``folds.*``.
+    """
     history = [row.history for row in done.rows]
     found: dict[str, Any] = {
         "status": done.status,
@@ -40,7 +42,9 @@ def note(done: Done, under: Under, plan: Plan, spread: Mapping[str, float]) -> d
         found |= {f"final.{name}": value for name, value in row.final if value is not None}
         found |= {f"memory.{name}": value for name, value in row.memory if value is not None}
         times = row.timing.model_dump(exclude_none=True)
-        found |= {f"timing.{name}": value for name, value in times.items() if not isinstance(value, dict)}
+        found |= {
+            f"timing.{name}": value for name, value in times.items() if not isinstance(value, dict)
+        }
         if row.timing.step_s is not None:
             found["timing.step_s"] = row.timing.step_s.median
         busy = sum(
@@ -52,11 +56,15 @@ def note(done: Done, under: Under, plan: Plan, spread: Mapping[str, float]) -> d
         found[f"folds.{name}.std"] = value
     if len(done.rows) > 1:
         for index, row in enumerate(done.rows):
-            found |= {f"folds.{index}.{name}": value for name, value in row.final if value is not None}
+            found |= {
+                f"folds.{index}.{name}": value for name, value in row.final if value is not None
+            }
     return found
 
 
-def close(study: Study, view: optuna.Study, trial_id: int, done: Done, attributes: Mapping[str, Any]) -> bool:
+def close(
+    study: Study, view: optuna.Study, trial_id: int, done: Done, attributes: Mapping[str, Any]
+) -> bool:
     """Writes the attributes and ends the trial; False if another process has ended it before."""
     try:
         for key, value in attributes.items():
@@ -70,7 +78,9 @@ def close(study: Study, view: optuna.Study, trial_id: int, done: Done, attribute
 
 
 def ranked(study: Study, directions: tuple[str, ...]) -> list[FrozenTrial]:
-    """Finished trials from the best on; with several goals those of the Pareto front, by their first goal."""
+    """Finished trials from the best on; with several goals those of the Pareto front, by their
+    first goal.
+    """
     done = study.trials(TrialState.COMPLETE)
     if len(directions) > 1:
         done = study.load().best_trials

@@ -95,7 +95,8 @@ def confirm(
     data: DataStore,
     told: Callable[[TuneConfirmed, int, int], None],
 ) -> list[TuneConfirmed]:
-    """Trains the best trials on every runtime of the experiment with the seeds that follow ``train.seed``.
+    """Trains the best trials on every runtime of the experiment with the seeds that follow
+    ``train.seed``.
 
     Args:
         best: from the best on; the first ``tune.confirm.top`` that differ in a parameter are taken.
@@ -121,7 +122,13 @@ def confirm(
 
 
 def _one(
-    experiment: Experiment, trial: FrozenTrial, rank: int, runtime: str, seed: int, bench: Bench, data: DataStore
+    experiment: Experiment,
+    trial: FrozenTrial,
+    rank: int,
+    runtime: str,
+    seed: int,
+    bench: Bench,
+    data: DataStore,
 ) -> TuneConfirmed:
     tune = experiment.tune
     assert tune is not None, "a search has a tune section"
@@ -132,7 +139,11 @@ def _one(
         return TuneConfirmed(**head, status="failed", reason=str(error))
     changed = changed.model_copy(update={"train": changed.train.model_copy(update={"seed": seed})})
     (task,) = tasks(changed, runtime, bench.threads, data)
-    parts = ["train", "validation"] if any(goal.name.startswith("train_") for goal in tune.metric) else ["validation"]
+    parts = (
+        ["train", "validation"]
+        if any(goal.name.startswith("train_") for goal in tune.metric)
+        else ["validation"]
+    )
     outcome = bench.train(task, parts, fresh=any(goal.name == "peak_bytes" for goal in tune.metric))
     if outcome.status != "ok":
         return TuneConfirmed(**head, status=outcome.status, reason=outcome.reason)
@@ -143,9 +154,11 @@ def _one(
 
 
 def transfer(rows: Sequence[TuneConfirmed], tune: Tune) -> list[TuneTransfer]:
-    """For each runtime the means over the seeds, and whether the search's best trial is the best there too.
+    """For each runtime the means over the seeds, and whether the search's best trial is the best
+    there too.
 
-    It holds if no other trial's mean is better by more than the standard error of the paired differences (same seeds).
+    It holds if no other trial's mean is better by more than the standard error of the paired
+    differences (same seeds).
     """
     sign = -1 if tune.directions[0] == "maximize" else 1
     found = []

@@ -1,8 +1,8 @@
 """Optuna's samplers, pruners and distributions from ``tune:``.
 
-Trial k is drawn by a fresh sampler whose seed is made of the search's seed and k. So what a trial proposes depends on
-the trials before it and on nothing that a killed process could have taken along: a resumed search goes on as the first
-one would have.
+Trial k is drawn by a fresh sampler whose seed is made of the search's seed and k. So what a trial
+proposes depends on the trials before it and on nothing that a killed process could have taken
+along: a resumed search goes on as the first one would have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ import warnings
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
@@ -34,12 +39,17 @@ def distribution(parameter: Parameter, *, grid: bool = False) -> BaseDistributio
     (low, high), step = parameter.bounds, parameter.step
     if parameter.whole:
         return IntDistribution(int(low), int(high), log=parameter.log, step=int(step or 1))
-    return FloatDistribution(float(low), float(high), log=parameter.log, step=None if step is None else float(step))
+    return FloatDistribution(
+        float(low), float(high), log=parameter.log, step=None if step is None else float(step)
+    )
 
 
 def distributions(tune: Tune) -> dict[str, BaseDistribution]:
     """Dotted path -> distribution."""
-    return {name: distribution(item, grid=tune.sampler == "grid") for name, item in tune.parameters.items()}
+    return {
+        name: distribution(item, grid=tune.sampler == "grid")
+        for name, item in tune.parameters.items()
+    }
 
 
 def sampler(tune: Tune, number: int) -> BaseSampler:
@@ -55,7 +65,9 @@ def sampler(tune: Tune, number: int) -> BaseSampler:
                     seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False
                 )
             case "gp":
-                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+                return optuna.samplers.GPSampler(
+                    seed=seed, n_startup_trials=startup, warn_independent_sampling=False
+                )
             case "qmc":
                 # the sequence itself must be the same for every trial
                 return optuna.samplers.QMCSampler(
@@ -86,13 +98,17 @@ def pruner(tune: Tune, epochs: int) -> BasePruner:
         warnings.simplefilter("ignore")  # two of them are called experimental
         match tune.pruner:
             case spec.MedianPruner(startup_trials=startup, warmup_epochs=warmup):
-                return optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=warmup + 1)
+                return optuna.pruners.MedianPruner(
+                    n_startup_trials=startup, n_warmup_steps=warmup + 1
+                )
             case spec.HyperbandPruner(min_epochs=least, reduction_factor=factor):
                 return optuna.pruners.HyperbandPruner(
                     min_resource=min(least, epochs), max_resource=epochs, reduction_factor=factor
                 )
             case spec.HalvingPruner(min_epochs=least, reduction_factor=factor):
-                return optuna.pruners.SuccessiveHalvingPruner(min_resource=least, reduction_factor=factor)
+                return optuna.pruners.SuccessiveHalvingPruner(
+                    min_resource=least, reduction_factor=factor
+                )
             case spec.PatientPruner(patience=patience, min_delta=delta):
                 return optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta)
         return optuna.pruners.NopPruner()

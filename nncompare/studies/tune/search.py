@@ -18,7 +18,14 @@ from nncompare.studies.tune import samplers
 from nncompare.studies.tune.plan import Plan, Slot, Under
 from nncompare.studies.tune.records import close, note
 from nncompare.studies.tune.storage import HEARTBEAT_S, Study
-from nncompare.studies.tune.trial import Done, experiment_of, most_epochs, spread_of, tasks, values_of
+from nncompare.studies.tune.trial import (
+    Done,
+    experiment_of,
+    most_epochs,
+    spread_of,
+    tasks,
+    values_of,
+)
 from nncompare.worker import jobs
 from nncompare.worker.trials import PRUNED
 
@@ -28,7 +35,9 @@ class Watcher(Protocol):
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None: ...
 
-    def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None: ...
+    def trial_epoch(
+        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
+    ) -> None: ...
 
     def trial_done(self, runtime: str, done: Done) -> None: ...
 
@@ -74,7 +83,9 @@ class Search:
             KeyboardInterrupt: the trials under way wait for a resume.
         """
         for number in self.study.reclaim():
-            self.watcher.say(f"trial {number} was cut off by the end of its process; it is trained again")
+            self.watcher.say(
+                f"trial {number} was cut off by the end of its process; it is trained again"
+            )
         try:
             while self._go_on():
                 self._listen()
@@ -103,7 +114,9 @@ class Search:
     def _others(self) -> bool:
         """Whether other processes still train; those that have died give their trials back."""
         self.study.reclaim()
-        states = [trial.state for trial in self.study.trials(TrialState.RUNNING, TrialState.WAITING)]
+        states = [
+            trial.state for trial in self.study.trials(TrialState.RUNNING, TrialState.WAITING)
+        ]
         done = len(self.study.trials()) - len(states)
         return done < len(self._points) and bool(states)
 
@@ -122,7 +135,13 @@ class Search:
         self.watcher.trial_started(self.plan.runtime, taken.number, params)
         try:
             experiment = experiment_of(self.plan.experiment, params)
-            under.tasks = tasks(experiment, self.plan.runtime, self.plan.threads, self.plan.data, folds=self.tune.folds)
+            under.tasks = tasks(
+                experiment,
+                self.plan.runtime,
+                self.plan.threads,
+                self.plan.data,
+                folds=self.tune.folds,
+            )
         except (ConfigError, DataError) as error:
             message = error.problems[0].message if isinstance(error, ConfigError) else str(error)
             self._tell(slot, "failed", "failed", f"no valid experiment: {message}")
@@ -139,7 +158,11 @@ class Search:
         task = under.tasks[len(under.rows)]
         folder = self.plan.work / f"slot-{slot.index}"
         jobs.write(folder, task.job, data=task.data)
-        parts = ["validation"] if not any(goal.name.startswith("train_") for goal in self.tune.metric) else []
+        parts = (
+            ["validation"]
+            if not any(goal.name.startswith("train_") for goal in self.tune.metric)
+            else []
+        )
         slot.worker.begin(folder, judged=self._judged, parts=parts or ["train", "validation"])
 
     def _worker(self, index: int) -> TrialWorker:
@@ -219,10 +242,14 @@ class Search:
 
     def _hopeless(self, under: Under) -> bool:
         """What the pruner says of the trial as it stands in the storage."""
-        return bool(self._pruner.prune(self._view, self.study.storage.get_trial(under.trial._trial_id)))
+        return bool(
+            self._pruner.prune(self._view, self.study.storage.get_trial(under.trial._trial_id))
+        )
 
     def _trained(self, slot: Slot) -> None:
-        """One training has ended; the trial is done with its last fold, or at once if it went wrong."""
+        """One training has ended; the trial is done with its last fold, or at once if it went
+        wrong.
+        """
         if slot.worker is not None and slot.worker.full:
             self._drop(slot)
         under = slot.under
@@ -249,7 +276,14 @@ class Search:
         else:
             self._tell(slot, "complete", "ok", None, values)
 
-    def _tell(self, slot: Slot, state: str, status: str, reason: str | None, values: list[float] | None = None) -> None:
+    def _tell(
+        self,
+        slot: Slot,
+        state: str,
+        status: str,
+        reason: str | None,
+        values: list[float] | None = None,
+    ) -> None:
         under = slot.under
         assert under is not None, "a slot with a trial"
         slot.under = None
@@ -263,17 +297,21 @@ class Search:
             rows=under.rows,
             seconds=self.clock() - under.begun,
         )
-        attributes = note(done, under, self.plan, spread_of(under.rows, self.tune) if state == "complete" else {})
+        attributes = note(
+            done, under, self.plan, spread_of(under.rows, self.tune) if state == "complete" else {}
+        )
         if not close(self.study, self._view, under.trial._trial_id, done, attributes):
             self.watcher.say(
-                f"trial {done.number} was given to another process in the meantime; this result is dropped"
+                f"trial {done.number} was given to another process in the meantime; this result is"
+                " dropped"
             )
             return
         self.watcher.trial_done(self.plan.runtime, done)
         self._failures = self._failures + 1 if state == "failed" else 0
         if self._failures >= self.tune.max_failures:
             self.stopped = (
-                f"{self._failures} trials failed in a row (tune.max_failures), the last one: {status}: {reason}"
+                f"{self._failures} trials failed in a row (tune.max_failures), the last one:"
+                f" {status}: {reason}"
             )
 
     def _drop(self, slot: Slot) -> None:

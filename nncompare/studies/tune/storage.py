@@ -1,8 +1,9 @@
 """Where a search is kept: Optuna's journal file in the result folder, or a PostgreSQL database.
 
-Trials are made ahead in the state WAITING, as many as were asked for and no more; whoever is free takes the next one.
-So the number of trials is what was asked however often a process dies, and a trial that was under way in a process that
-has died goes back to WAITING and is trained again under its own number.
+Trials are made ahead in the state WAITING, as many as were asked for and no more; whoever is free
+takes the next one. So the number of trials is what was asked however often a process dies, and a
+trial that was under way in a process that has died goes back to WAITING and is trained again under
+its own number.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ _OWNER = "nncompare:owner"
 
 
 class _Lock(BaseJournalFileLock):
-    """A lock on the journal that the system releases when its holder dies, unlike Optuna's own, which is a file."""
+    """A lock on the journal that the system releases when its holder dies, unlike Optuna's own,
+    which is a file.
+    """
 
     def __init__(self, journal: Path):
         self._path = journal.with_suffix(".lock")
@@ -61,8 +64,10 @@ class _Lock(BaseJournalFileLock):
 
 
 class _Journal(JournalFileBackend):
-    """Optuna's journal, which waits for the disk only where a trial ends: what is written before that is worth nothing
-    without the end, and a killed process loses nothing that it has written, on the disk or not."""
+    """Optuna's journal, which waits for the disk only where a trial ends: what is written before
+    that is worth nothing without the end, and a killed process loses nothing that it has written,
+    on the disk or not.
+    """
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         text = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
@@ -100,7 +105,9 @@ def held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise StoreError(f"{folder}: another process works on this search; wait for it, or stop it") from None
+            raise StoreError(
+                f"{folder}: another process works on this search; wait for it, or stop it"
+            ) from None
         yield
     finally:
         os.close(descriptor)
@@ -114,7 +121,11 @@ def database(url: str) -> BaseStorage:
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise _bad(url, "only postgresql://user:password@host/database is known; without --storage a file is used")
+        raise _bad(
+            url,
+            "only postgresql://user:password@host/database is known; without --storage a file is"
+            " used",
+        )
     try:
         import psycopg  # noqa: F401
     except ImportError:
@@ -145,7 +156,10 @@ def explained(folder: Path, url: str | None) -> Iterator[None]:
         yield
     except optuna.exceptions.StorageInternalError as error:
         cause = error.__cause__ or error
-        line = next(iter(str(getattr(cause, "orig", None) or cause).strip().splitlines()), type(cause).__name__)
+        line = next(
+            iter(str(getattr(cause, "orig", None) or cause).strip().splitlines()),
+            type(cause).__name__,
+        )
     except OSError as error:
         line = error.strerror or str(error)
     else:
@@ -181,7 +195,13 @@ class Study:
 
     @classmethod
     def make(
-        cls, storage: BaseStorage, name: str, directions: Sequence[str], attributes: Mapping[str, Any], *, shared: bool
+        cls,
+        storage: BaseStorage,
+        name: str,
+        directions: Sequence[str],
+        attributes: Mapping[str, Any],
+        *,
+        shared: bool,
     ) -> Study:
         """Opens it, or makes it with its attributes."""
         try:
@@ -205,8 +225,9 @@ class Study:
         return self.storage.get_all_trials(self.id, deepcopy=False, states=states or None)
 
     def top_up(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Makes waiting trials for the next points that have none yet, a few at a time; an empty point leaves all to
-        the sampler."""
+        """Makes waiting trials for the next points that have none yet, a few at a time; an empty
+        point leaves all to the sampler.
+        """
         with self._alone():
             study, have = self.load(), len(self.trials())
             for point in points[have : have + _AT_A_TIME]:
@@ -229,7 +250,9 @@ class Study:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
     def take(self, points: Sequence[Mapping[str, Any]]) -> FrozenTrial | None:
-        """The next waiting trial, now running; None if as many as there are points are done or under way."""
+        """The next waiting trial, now running; None if as many as there are points are done or
+        under way.
+        """
         total = len(points)
         if not self.trials(TrialState.WAITING) and len(self.trials()) < total:
             self.top_up(points)
@@ -260,14 +283,16 @@ class Study:
     def reclaim(self) -> list[int]:
         """Sets back the trials of processes that have died; their numbers.
 
-        In a journal, whose folder this process holds, every running trial that it has not begun itself is one; in a
-        database those whose heart has stopped.
+        In a journal, whose folder this process holds, every running trial that it has not begun
+        itself is one; in a database those whose heart has stopped.
         """
         running = self.trials(TrialState.RUNNING)
         if isinstance(self.storage, optuna.storages.RDBStorage):
             stale = set(self.storage._get_stale_trial_ids(self.id))
             limit = datetime.now() - timedelta(seconds=GRACE_S)
-            running = [trial for trial in running if trial._trial_id in stale or _never_begun(trial, limit)]
+            running = [
+                trial for trial in running if trial._trial_id in stale or _never_begun(trial, limit)
+            ]
         for trial in running:
             self.release(trial._trial_id)
         return [trial.number for trial in running]
@@ -275,4 +300,8 @@ class Study:
 
 def _never_begun(trial: FrozenTrial, limit: datetime) -> bool:
     """Its process died between taking it and its first heartbeat."""
-    return _OWNER not in trial.system_attrs and trial.datetime_start is not None and trial.datetime_start < limit
+    return (
+        _OWNER not in trial.system_attrs
+        and trial.datetime_start is not None
+        and trial.datetime_start < limit
+    )

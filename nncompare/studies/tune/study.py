@@ -30,7 +30,15 @@ from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
 from nncompare.studies.tune.records import ranked
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.search import Watcher as SearchWatcher
-from nncompare.studies.tune.storage import JOURNAL, Study, database, explained, held, hidden, journal
+from nncompare.studies.tune.storage import (
+    JOURNAL,
+    Study,
+    database,
+    explained,
+    held,
+    hidden,
+    journal,
+)
 from nncompare.studies.tune.trial import DataStore, Done
 
 
@@ -49,7 +57,9 @@ class Silent:
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None: ...
 
-    def trial_epoch(self, runtime: str, number: int, epoch: int, epochs: int, value: float | None) -> None: ...
+    def trial_epoch(
+        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
+    ) -> None: ...
 
     def trial_done(self, runtime: str, done: Done) -> None: ...
 
@@ -96,17 +106,32 @@ def tune(
         result = _empty(experiment, asked, store, created)
         folder = work / "result"
         if output is not None:
-            folder, result = tune_folder.begin(output, experiment.name, created, dump(experiment), result)
+            folder, result = tune_folder.begin(
+                output, experiment.name, created, dump(experiment), result
+            )
         else:
             folder.mkdir()
         stack.enter_context(held(folder))
-        run = _Run(experiment, asked, storage, folder, work, store, watcher or Silent(), stored=output is not None)
+        run = _Run(
+            experiment,
+            asked,
+            storage,
+            folder,
+            work,
+            store,
+            watcher or Silent(),
+            stored=output is not None,
+        )
         stack.enter_context(explained(folder, asked.storage))
         return Finished(result=run.run(result), folder=folder if output is not None else None)
 
 
 def resume(
-    folder: Path, changes: Sequence[str | Override] = (), *, storage: str | None = None, watcher: Watcher | None = None
+    folder: Path,
+    changes: Sequence[str | Override] = (),
+    *,
+    storage: str | None = None,
+    watcher: Watcher | None = None,
 ) -> Finished:
     """Goes on with a stored search to the total that it asks for now.
 
@@ -124,7 +149,9 @@ def resume(
     folder = folder if folder.is_dir() else folder.parent
     kept = before.storage != JOURNAL
     if kept and storage is None:
-        raise UsageError(f"{folder}: this search is kept in {before.storage}; name it again with --storage URL")
+        raise UsageError(
+            f"{folder}: this search is kept in {before.storage}; name it again with --storage URL"
+        )
     if storage is not None and not kept:
         raise UsageError(f"{folder}: this search is kept in its own {JOURNAL}; leave --storage out")
     overrides = [Override.parse(item) if isinstance(item, str) else item for item in changes]
@@ -132,8 +159,8 @@ def resume(
         path = ".".join(item.path)
         if not any(path == name or path.startswith(f"{name}.") for name in RESUMABLE):
             raise UsageError(
-                f"{path} cannot be changed while a search goes on, since its trials could not be compared; "
-                f"these can: {', '.join(RESUMABLE)}"
+                f"{path} cannot be changed while a search goes on, since its trials could not be"
+                f" compared; these can: {', '.join(RESUMABLE)}"
             )
     experiment = load(folder / tune_folder.EXPERIMENT, overrides, signature_of=signature)
     asked = Asked(jobs=before.jobs, per_backend=before.per_backend, storage=storage)
@@ -143,7 +170,16 @@ def resume(
         stack.enter_context(held(folder))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         write_text(folder / tune_folder.EXPERIMENT, dump(experiment))
-        run = _Run(experiment, asked, opened, folder, work, DataStore(work / "data"), watcher or Silent(), stored=True)
+        run = _Run(
+            experiment,
+            asked,
+            opened,
+            folder,
+            work,
+            DataStore(work / "data"),
+            watcher or Silent(),
+            stored=True,
+        )
         document_ = before.model_copy(update={"experiment": to_mapping(experiment)})
         stack.enter_context(explained(folder, storage))
         return Finished(result=run.run(document_), folder=folder)
@@ -216,7 +252,11 @@ class _Run:
         if missing is not None:
             return missing
         name = study_name(self.experiment, runtime, shared=self.shared)
-        notes = {"experiment": dump(self.experiment), "runtime": runtime, "metrics": [g.name for g in self.tune.metric]}
+        notes = {
+            "experiment": dump(self.experiment),
+            "runtime": runtime,
+            "metrics": [g.name for g in self.tune.metric],
+        }
         study = Study.make(self.storage, name, self.tune.directions, notes, shared=self.shared)
         self.studies[runtime] = study
         proposer: Proposer | None = None
@@ -236,7 +276,9 @@ class _Run:
                 plan.propose = proposer.propose
             self.total = len(plan.points())
             states = [trial.state for trial in study.trials()]
-            self.watcher.search_started(runtime, self.total, sum(state.is_finished() for state in states))
+            self.watcher.search_started(
+                runtime, self.total, sum(state.is_finished() for state in states)
+            )
             search = Search(plan, study, self.watcher, end=end)
             search.run()
         except RuntimeFailure as failure:
@@ -250,7 +292,9 @@ class _Run:
         study = self.studies.get(self.runtimes[0])
         best = ranked(study, self.tune.directions) if study is not None else []
         timeout = self.tune.trial_timeout or self.experiment.measure.timeout_s
-        bench = repeat.Bench(threads=self.threads, timeout_s=timeout, work=self.work, logs=self.logs)
+        bench = repeat.Bench(
+            threads=self.threads, timeout_s=timeout, work=self.work, logs=self.logs
+        )
 
         def told(row: TuneConfirmed, place: int, total: int) -> None:
             found.append(row)
@@ -260,7 +304,12 @@ class _Run:
             repeat.confirm(self.experiment, best, bench, self.store, told)
 
     def _document(
-        self, result: TuneResult, confirmation: list[TuneConfirmed], *, interrupted: bool, seconds: float
+        self,
+        result: TuneResult,
+        confirmation: list[TuneConfirmed],
+        *,
+        interrupted: bool,
+        seconds: float,
     ) -> TuneResult:
         searches = [
             document.search(study, runtime, self.tune, self.total, self.stopped.get(runtime))
@@ -268,10 +317,22 @@ class _Run:
         ]
         unsearched = [name for name in self.runtimes if name not in self.studies]
         for name in unsearched:
-            empty = TuneSearch(runtime=name, study="", requested=self.total, stopped=self.stopped.get(name))
+            empty = TuneSearch(
+                runtime=name, study="", requested=self.total, stopped=self.stopped.get(name)
+            )
             searches.append(empty)
-        ended = "interrupted" if interrupted else "stopped" if any(self.stopped.values()) else "complete"
-        trials = [item for name, study in self.studies.items() for item in document.trials(study, name, self.tune)]
+        ended = (
+            "interrupted"
+            if interrupted
+            else "stopped"
+            if any(self.stopped.values())
+            else "complete"
+        )
+        trials = [
+            item
+            for name, study in self.studies.items()
+            for item in document.trials(study, name, self.tune)
+        ]
         return result.model_copy(
             update={
                 "outcome": ended,
@@ -293,7 +354,9 @@ class _Run:
             write_text(self.folder / tune_folder.BEST, text)
         for search in result.searches if self.asked.per_backend else ():
             if search.best is not None:
-                text = document.best_yaml(self.experiment, search.best, self.studies[search.runtime], self.threads)
+                text = document.best_yaml(
+                    self.experiment, search.best, self.studies[search.runtime], self.threads
+                )
                 write_text(self.folder / f"best-{search.runtime.replace(':', '-')}.yaml", text)
 
 

@@ -23,7 +23,8 @@ from nncompare.spec.tune import Tune
 from nncompare.store.result import RuntimeResult
 
 _KEPT = 12
-"""Prepared data sets that stay on the disk: a search may change the data, and folds need one each."""
+"""Prepared data sets that stay on the disk: a search may change the data, and folds need one each.
+"""
 
 
 def experiment_of(experiment: Experiment, params: Mapping[str, Any]) -> Experiment:
@@ -33,7 +34,9 @@ def experiment_of(experiment: Experiment, params: Mapping[str, Any]) -> Experime
         ConfigError: the values do not go together (heads that do not divide a size).
     """
     assert experiment.tune is not None, "a search has a tune section"
-    mapping = {key: value for key, value in to_mapping(experiment).items() if key not in ("tune", "sweep")}
+    mapping = {
+        key: value for key, value in to_mapping(experiment).items() if key not in ("tune", "sweep")
+    }
     return load_mapping(at(mapping, settings(experiment.tune, params)), signature_of=signature)
 
 
@@ -60,7 +63,9 @@ class DataStore:
         self._made: dict[str, tuple[Path, int]] = {}
         self._last: tuple[str, Data] | None = None
 
-    def get(self, experiment: Experiment, *, folds: int | None = None, fold: int = 0) -> tuple[Path, int]:
+    def get(
+        self, experiment: Experiment, *, folds: int | None = None, fold: int = 0
+    ) -> tuple[Path, int]:
         """The folder of the arrays, and the number of training examples.
 
         Raises:
@@ -72,7 +77,9 @@ class DataStore:
             data = self._prepared(experiment, whole)
             if folds:
                 seed = experiment.train.seed
-                data = cut_fold(data, experiment.data, experiment.task, count=folds, index=fold, seed=seed)
+                data = cut_fold(
+                    data, experiment.data, experiment.task, count=folds, index=fold, seed=seed
+                )
             while len(self._made) >= max(_KEPT, folds or 0):
                 shutil.rmtree(self._made.pop(next(iter(self._made)))[0], ignore_errors=True)
             data.save(self._folder / key)
@@ -86,7 +93,9 @@ class DataStore:
     def _prepared(self, experiment: Experiment, key: str) -> Data:
         if self._last is None or self._last[0] != key:
             dtype = np.dtype(experiment.train.dtype)
-            data = prepare(experiment.data, experiment.task, seed=experiment.train.seed, dtype=dtype)
+            data = prepare(
+                experiment.data, experiment.task, seed=experiment.train.seed, dtype=dtype
+            )
             self._last = key, data
         return self._last[1]
 
@@ -98,7 +107,9 @@ class DataStore:
             experiment.train.seed,
             experiment.train.dtype,
         ]
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(
+            json.dumps(parts, sort_keys=True).encode(), digest_size=8
+        ).hexdigest()
 
 
 @dataclass(kw_only=True)
@@ -117,7 +128,12 @@ class Task:
 
 
 def tasks(
-    experiment: Experiment, runtime: str, threads: int, store: DataStore, *, folds: int | None = None
+    experiment: Experiment,
+    runtime: str,
+    threads: int,
+    store: DataStore,
+    *,
+    folds: int | None = None,
 ) -> list[Task]:
     """The trainings of one trial, in their order."""
     found = []
@@ -159,7 +175,10 @@ def values_of(rows: Sequence[RuntimeResult], tune: Tune) -> list[float] | str:
         known = [value for value in values if value is not None and np.isfinite(value)]
         if len(known) < len(values):
             if goal.name in ("step_s", "samples_per_s"):
-                return f"{goal.name} is not known: training ended before the first slice after warm-up; train longer"
+                return (
+                    f"{goal.name} is not known: training ended before the first slice after"
+                    " warm-up; train longer"
+                )
             return f"{goal.name} is not a finite number"
         found.append(float(np.mean(known)))
     return found
@@ -168,7 +187,9 @@ def values_of(rows: Sequence[RuntimeResult], tune: Tune) -> list[float] | str:
 def spread_of(rows: Sequence[RuntimeResult], tune: Tune) -> dict[str, float]:
     """Metric -> standard deviation over the folds (with ``n - 1``)."""
     names = [goal.name for goal in tune.metric] if len(rows) > 1 else []
-    return {name: float(np.std([metric(row, name) or 0.0 for row in rows], ddof=1)) for name in names}
+    return {
+        name: float(np.std([metric(row, name) or 0.0 for row in rows], ddof=1)) for name in names
+    }
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,8 @@ from nncompare.studies.verify.gates import Check
 TRAINING_LOSS = "loss in training"
 """Key of a loss that the training loop gave, next to ``loss``, the one at the probe weights."""
 _CHAIN = ("round trip", "forward", "forward, training", "loss", "gradient")
-"""Judged at the probe weights. Each follows from the one before: only the first of them is a cause."""
+"""Judged at the probe weights. Each follows from the one before: only the first of them is a cause.
+"""
 
 
 def causes(failed: Sequence[Check]) -> Iterator[Check]:
@@ -21,9 +22,18 @@ def causes(failed: Sequence[Check]) -> Iterator[Check]:
     first: dict[str, Check] = {}
     for check in failed:
         first.setdefault(
-            TRAINING_LOSS if check.quantity == "loss" and check.step is not None else check.quantity, check
+            (
+                TRAINING_LOSS
+                if check.quantity == "loss" and check.step is not None
+                else check.quantity
+            ),
+            check,
         )
-    yield from [first[quantity] for quantity in ("dropout, values", "dropout, share kept") if quantity in first][:1]
+    yield from [
+        first[quantity]
+        for quantity in ("dropout, values", "dropout, share kept")
+        if quantity in first
+    ][:1]
     root = next((quantity for quantity in _CHAIN if quantity in first), None)
     if root is not None:
         yield first[root]
@@ -31,7 +41,9 @@ def causes(failed: Sequence[Check]) -> Iterator[Check]:
         return  # where the parameters are is not known, and everything else is judged by them
     if root in ("forward", "forward, training"):
         # judged from what the runtime itself gave, so that a wrong forward pass does not matter
-        yield from [first[quantity] for quantity in ("update", "update after load") if quantity in first][:1]
+        yield from [
+            first[quantity] for quantity in ("update", "update after load") if quantity in first
+        ][:1]
         return
     yield from _in_training(first, root)
 
@@ -41,7 +53,11 @@ def _in_training(first: dict[str, Check], root: str | None) -> Iterator[Check]:
         # some number has moved that is not among the parameters: losses and weights follow from it
         yield first["forward after updates"]
         return
-    found = [quantity for quantity in (TRAINING_LOSS, "update", "running statistics") if quantity in first]
+    found = [
+        quantity
+        for quantity in (TRAINING_LOSS, "update", "running statistics")
+        if quantity in first
+    ]
     if root == "loss" and TRAINING_LOSS in found:
         found.remove(TRAINING_LOSS)
     if "update after load" in first and "update" not in found:
@@ -51,5 +67,7 @@ def _in_training(first: dict[str, Check], root: str | None) -> Iterator[Check]:
     if "logits" in first and "running statistics" not in found:
         found.append("logits")
     if not {"update after load", "loss, every step", "logits", TRAINING_LOSS} & set(found):
-        found += [quantity for quantity in ("long pieces", "loss of long pieces") if quantity in first][:1]
+        found += [
+            quantity for quantity in ("long pieces", "loss of long pieces") if quantity in first
+        ][:1]
     yield from (first[quantity] for quantity in found)

@@ -13,7 +13,9 @@ from nncompare.studies.verify.judge import Judge
 from nncompare.worker.observation import Observation
 
 
-def compare(context: Context, seen: Mapping[str, Observation]) -> tuple[list[Check], frozenset[str]]:
+def compare(
+    context: Context, seen: Mapping[str, Observation]
+) -> tuple[list[Check], frozenset[str]]:
     """Every pair in float64, in the order of ``seen``; and the tensors without a gradient."""
     dead = dead_in_most(context, seen)
     judge = Judge(context, dead)
@@ -24,9 +26,12 @@ def compare(context: Context, seen: Mapping[str, Observation]) -> tuple[list[Che
 
 
 def dead_in_most(context: Context, seen: Mapping[str, Observation]) -> frozenset[str]:
-    """The tensors without a gradient, by the word of most runtimes: one that is wrong must not shake the others."""
+    """The tensors without a gradient, by the word of most runtimes: one that is wrong must not
+    shake the others.
+    """
     found = [
-        dead_tensors(context, [one.gradients, *one.update_gradients.values()], DEAD_SHARE) for one in seen.values()
+        dead_tensors(context, [one.gradients, *one.update_gradients.values()], DEAD_SHARE)
+        for one in seen.values()
     ]
     votes = Counter(name for names in found for name in names)
     return frozenset(name for name, count in votes.items() if 2 * count > len(found))
@@ -38,7 +43,9 @@ def compare_float32(
     """Every pair in float32 that was observed in float64, too."""
     both = [runtime for runtime in narrow if runtime in wide]
     dead = dead_in_most(context, wide)
-    checks = list(rounding.room_for_kinks(context, dead, list(single.gradients(context, narrow, wide))))
+    checks = list(
+        rounding.room_for_kinks(context, dead, list(single.gradients(context, narrow, wide)))
+    )
     for against, runtime in combinations(both, 2):
         checks += floor.between(context, runtime, against, narrow, wide)
     return checks

@@ -1,4 +1,6 @@
-"""What every judge needs: the experiment, the examples of the check, the steps; and the formulas at these."""
+"""What every judge needs: the experiment, the examples of the check, the steps; and the formulas at
+these.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ Loss = Callable[[Params], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Slope:
-    """A directional derivative of the reference loss, and how far off the differences themselves may be."""
+    """A directional derivative of the reference loss, and how far off the differences themselves
+    may be.
+    """
 
     value: float
     error: float
@@ -50,7 +54,9 @@ class Context:
 
     @cached_property
     def plan(self) -> ParityPlan:
-        return parity_plan(self.job.experiment.train, len(self.data.train), self.job.seed, self.steps)
+        return parity_plan(
+            self.job.experiment.train, len(self.data.train), self.job.seed, self.steps
+        )
 
     @property
     def dtype(self) -> str:
@@ -72,7 +78,9 @@ class Context:
 
     @cached_property
     def running(self) -> list[str]:
-        return [name for name, parameter in self.model.parameters.items() if not parameter.trainable]
+        return [
+            name for name, parameter in self.model.parameters.items() if not parameter.trainable
+        ]
 
     @cached_property
     def directions(self) -> dict[str, Params]:
@@ -80,7 +88,11 @@ class Context:
 
     def masks(self, step: int) -> Callable[[str, tuple[int, ...]], Array]:
         """What dropout keeps at a step."""
-        rates = {node.name: node.layer.rate for node in self.model.walk() if isinstance(node.layer, Dropout)}
+        rates = {
+            node.name: node.layer.rate
+            for node in self.model.walk()
+            if isinstance(node.layer, Dropout)
+        }
         return lambda node, shape: keep_mask(self.job.seed, node, step, shape, rates[node])
 
     @cached_property
@@ -94,15 +106,19 @@ class Context:
         return reference.outputs(self.model, self.probe, self.x, training=training, masks=masks)
 
     def evaluations(self, seen: Observation) -> list[tuple[int, Array]]:
-        """``predict``'s logits and after how many steps they were made; in the midst of training and at its end."""
+        """``predict``'s logits and after how many steps they were made; in the midst of training
+        and at its end.
+        """
         found = [(self.plan.checkpoints[-1], seen.logits[""])]
         if "" in seen.epoch_logits:
             found.insert(0, (self.plan.trajectory.steps_per_epoch, seen.epoch_logits[""]))
         return found
 
     def drawn(self, seen: Observation) -> dict[str, tuple[Array, Array, float] | None]:
-        """Dropout layer -> input and output of the framework's own dropout in training mode, float64, and the rate;
-        None where the runtime did not give them. Empty if it was not looked at."""
+        """Dropout layer -> input and output of the framework's own dropout in training mode,
+        float64, and the rate; None where the runtime did not give them. Empty if it was not looked
+        at.
+        """
         before = inputs_of(self.model.nodes)
         x = self.data.train.x[self.plan.dropout_rows]
         given = seen.drawn
@@ -112,31 +128,45 @@ class Context:
                 source = before[node.name]
                 pair = (x if source is None else given.get(source), given.get(node.name))
                 a, b = (np.asarray(0.0 if value is None else value, np.float64) for value in pair)
-                found[node.name] = None if a.shape != b.shape or not a.ndim else (a, b, node.layer.rate)
+                found[node.name] = (
+                    None if a.shape != b.shape or not a.ndim else (a, b, node.layer.rate)
+                )
         return found
 
     def evaluated(self, params: Params) -> Array:
         """The logits of ``evaluation_rows`` by the formulas, in inference mode."""
-        return reference.forward(self.model, params, self.data.test.x)[evaluation_rows(len(self.data.test))]
+        return reference.forward(self.model, params, self.data.test.x)[
+            evaluation_rows(len(self.data.test))
+        ]
 
     def later_outputs(self, params: Params) -> dict[str, Array]:
-        """Every node by the formulas, in inference mode, at the weights after the checked updates."""
+        """Every node by the formulas, in inference mode, at the weights after the checked
+        updates.
+        """
         return reference.outputs(self.model, params, self.x)
 
     def loss(self, params: Params, rows: Array, step: int, *, training: bool = True) -> float:
-        """The minimized loss of training examples, with the masks of a step; without masks in inference mode."""
+        """The minimized loss of training examples, with the masks of a step; without masks in
+        inference mode.
+        """
         train, split = self.job.experiment.train, self.data.train
         task, masks = self.job.experiment.task, self.masks(step) if training else None
         x, y = split.x[rows], split.y[rows]
-        return reference.loss(self.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks)
+        return reference.loss(
+            self.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks
+        )
 
     def new_running(self, params: Params, step: int) -> Params:
         """Running statistics after the checked update ``step`` from ``params``."""
         x = self.data.train.x[self.plan.updates.rows(step)]
         return reference.new_running(self.model, params, x, self.masks(step))
 
-    def smooth_loss(self, change: Callable[[kinks.Table], kinks.Table] = lambda table: table) -> Loss:
-        """The loss of the gradient's examples, with the kinks held as they are at the probe weights; see ``kinks``."""
+    def smooth_loss(
+        self, change: Callable[[kinks.Table], kinks.Table] = lambda table: table
+    ) -> Loss:
+        """The loss of the gradient's examples, with the kinks held as they are at the probe
+        weights; see ``kinks``.
+        """
         experiment, split, rows = self.job.experiment, self.data.train, self.plan.gradient_rows
         return kinks.smooth_loss(
             self.model,
@@ -161,11 +191,15 @@ class Context:
         }
 
     def stands(self, gradients: Params) -> bool:
-        """Whether a gradient at the probe weights agrees with the slopes, roughly; not asked of float32."""
+        """Whether a gradient at the probe weights agrees with the slopes, roughly; not asked of
+        float32.
+        """
         if self.dtype != "float64":
             return True
         for label, slope in self.slopes.items():
-            given = sum(float((gradients[name] * d).sum()) for name, d in self.directions[label].items())
+            given = sum(
+                float((gradients[name] * d).sum()) for name, d in self.directions[label].items()
+            )
             if abs(given - slope.value) > 1e-4 * abs(slope.value) + 100 * slope.error + 1e-9:
                 return False
         return True
@@ -176,10 +210,18 @@ class Context:
 
 
 def dead_tensors(context: Context, gradients: list[Params], share: float) -> frozenset[str]:
-    """Trained parameters whose gradient is nothing but rounding in all of ``gradients``: a bias before BatchNorm, the
-    key bias of attention. Their entries are below ``share`` of the largest entry of the gradient."""
+    """Trained parameters whose gradient is nothing but rounding in all of ``gradients``: a bias
+    before BatchNorm, the key bias of attention. Their entries are below ``share`` of the largest
+    entry of the gradient.
+    """
     alive: set[str] = set()
     for gradient in gradients:
-        largest = max((float(np.abs(value).max(initial=0.0)) for value in gradient.values()), default=0.0)
-        alive |= {name for name, value in gradient.items() if float(np.abs(value).max(initial=0.0)) > share * largest}
+        largest = max(
+            (float(np.abs(value).max(initial=0.0)) for value in gradient.values()), default=0.0
+        )
+        alive |= {
+            name
+            for name, value in gradient.items()
+            if float(np.abs(value).max(initial=0.0)) > share * largest
+        }
     return frozenset(context.trained) - alive

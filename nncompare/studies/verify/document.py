@@ -23,18 +23,25 @@ if TYPE_CHECKING:
 Status = Literal["certified", "failed", "not_comparable"]
 
 
-def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, seconds: float) -> VerifyResult:
+def build(
+    parity: Parity, evidence: Evidence, *, id: str, created: datetime, seconds: float
+) -> VerifyResult:
     """The document of a check."""
     rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
     order: list[str] = list(parity.experiment.backends)
     checks = [
         check
         for dtype in parity.dtypes
-        for check in sorted(summarize(evidence.checks[dtype]), key=lambda check: order.index(check.runtime))
+        for check in sorted(
+            summarize(evidence.checks[dtype]), key=lambda check: order.index(check.runtime)
+        )
     ]
     status, reason = verdict(rows, checks)
     if parity.experiment.train.convention == "native":
-        reason = "convention native, every framework with its own defaults; what they change stands below"
+        reason = (
+            "convention native, every framework with its own defaults; what they change stands"
+            " below"
+        )
     return VerifyResult(
         id=id,
         name=parity.experiment.name,
@@ -57,7 +64,9 @@ def build(parity: Parity, evidence: Evidence, *, id: str, created: datetime, sec
 
 
 def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Status, str | None]:
-    """``failed`` if any check failed; ``not_comparable`` if a runtime is missing, since a certificate speaks of all."""
+    """``failed`` if any check failed; ``not_comparable`` if a runtime is missing, since a
+    certificate speaks of all.
+    """
     wrong = [check for check in checks if not check.passed]
     if wrong:
         return "failed", None
@@ -81,7 +90,11 @@ def as_result(check: Check) -> ParityCheck:
         gate=check.gate,
         passed=check.passed,
         step=check.step,
-        unit="absolute" if check.dtype == "float32" and check.against not in _JUDGES else UNITS[check.quantity],
+        unit=(
+            "absolute"
+            if check.dtype == "float32" and check.against not in _JUDGES
+            else UNITS[check.quantity]
+        ),
     )
 
 
@@ -104,7 +117,9 @@ def _row(parity: Parity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
 
 
 def _for_ledger(row: VerifiedRuntime) -> RuntimeResult:
-    return RuntimeResult(runtime=row.runtime, status=row.status, versions=row.versions, settings=row.settings)
+    return RuntimeResult(
+        runtime=row.runtime, status=row.status, versions=row.versions, settings=row.settings
+    )
 
 
 def _hashes(parity: Parity) -> Hashes:

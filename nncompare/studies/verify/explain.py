@@ -1,4 +1,6 @@
-"""From failed checks to findings: the first cause in each runtime, and the known mistake that it looks like."""
+"""From failed checks to findings: the first cause in each runtime, and the known mistake that it
+looks like.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ from nncompare.studies.verify.suspects.updates import update_looks_like
 from nncompare.worker.observation import Observation
 
 
-def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[Check]) -> list[ParityFinding]:
+def explain(
+    context: Context, seen: Mapping[str, Observation], checks: Sequence[Check]
+) -> list[ParityFinding]:
     """Findings of one dtype, in the order of runtimes.
 
     Args:
@@ -49,13 +53,19 @@ def explain(context: Context, seen: Mapping[str, Observation], checks: Sequence[
         if findings:
             explained.add(runtime)
         found += _without_echoes(findings)
-    between = [c for c in failed if c.against in seen and c.runtime not in explained and c.against not in explained]
+    between = [
+        c
+        for c in failed
+        if c.against in seen and c.runtime not in explained and c.against not in explained
+    ]
     odd = parted(context, seen, between)
     return found if odd is None else [*found, _as_finding(odd[0], odd[0].layer, odd[1])]
 
 
 def _without_echoes(findings: list[ParityFinding]) -> list[ParityFinding]:
-    """An explained loss of the training loop makes an update that nothing explains, in the same step or a later one."""
+    """An explained loss of the training loop makes an update that nothing explains, in the same
+    step or a later one.
+    """
     losses = [f for f in findings if f.quantity == "loss" and f.step is not None and f.looks_like]
     if not losses:
         return findings
@@ -81,11 +91,16 @@ def _finding(context: Context, seen: Mapping[str, Observation], check: Check) ->
             return _gradient(context, seen, check)
         case "update":
             assert check.layer is not None
-            words = update_looks_like(context, own, check.layer, tolerance=1e-9 if context.dtype == "float64" else 1e-4)
+            words = update_looks_like(
+                context, own, check.layer, tolerance=1e-9 if context.dtype == "float64" else 1e-4
+            )
         case "running statistics":
             words = _running(context, own, check)
         case "update after load":
-            words = "the optimizer's state: the weights are loaded, but it goes on from an earlier training"
+            words = (
+                "the optimizer's state: the weights are loaded, but it goes on from an earlier"
+                " training"
+            )
         case "long pieces":
             words = long_pieces_look_like(context, own)
         case "loss of long pieces":
@@ -122,7 +137,12 @@ def _layer(context: Context, seen: Observation, check: Check) -> str | None:
         last = seen.update_weights[context.plan.update_steps]
         hidden = hidden_number(context, seen.update_outputs, check.layer, last, tolerance)
         return hidden or layer_looks_like(
-            context, seen.update_outputs, check.layer, training=False, tolerance=tolerance, params=last
+            context,
+            seen.update_outputs,
+            check.layer,
+            training=False,
+            tolerance=tolerance,
+            params=last,
         )
     outputs = seen.training_outputs if training else seen.outputs
     words = layer_looks_like(context, outputs, check.layer, training=training, tolerance=tolerance)
@@ -132,8 +152,12 @@ def _layer(context: Context, seen: Observation, check: Check) -> str | None:
     return words
 
 
-def hidden_number(context: Context, outputs: Params, name: str, params: Params, tolerance: float) -> str | None:
-    """A number that is trained although it is no parameter: it moves as the parameter beside it does."""
+def hidden_number(
+    context: Context, outputs: Params, name: str, params: Params, tolerance: float
+) -> str | None:
+    """A number that is trained although it is no parameter: it moves as the parameter beside it
+    does.
+    """
     node = next(node for node in context.model.walk() if node.name == name)
     for item in node.parameters:
         full = f"{name}.{item.name}"
@@ -153,8 +177,9 @@ def layer_looks_like(
     tolerance: float,
     params: Params | None = None,
 ) -> str | None:
-    """What the node ``name`` did with the input that the runtime gave it, in words; at ``params``, or else at the probe
-    weights."""
+    """What the node ``name`` did with the input that the runtime gave it, in words; at ``params``,
+    or else at the probe weights.
+    """
     params = context.probe if params is None else params
     node = next(node for node in context.model.walk() if node.name == name)
     if name not in outputs:
@@ -184,26 +209,34 @@ def _residual(node: Node, outputs: Mapping[str, Array], x: Array) -> str | None:
     if any(part.shape != given.shape for _, part in parts):
         return None
     columns = np.stack([np.asarray(part, np.float64).ravel() for _, part in parts], axis=1)
-    shares = np.linalg.lstsq(columns, np.asarray(given, np.float64).ravel(), rcond=None)[0].round(12)
+    shares = np.linalg.lstsq(columns, np.asarray(given, np.float64).ravel(), rcond=None)[0].round(
+        12
+    )
     if relative((columns @ shares).reshape(given.shape), np.asarray(given)) > 1e-6:
         return None
     if np.allclose(shares[:2], [0, 1], atol=1e-6) and not shares[2:].any():
         return "the input is not added to what the layers give"
     if np.allclose(shares[:2], [1, 0], atol=1e-6):
         return "the layers' output is not added"
-    told = [f"the {name} {share:.10g} times" for (name, _), share in zip(parts, shares, strict=True)]
+    told = [
+        f"the {name} {share:.10g} times" for (name, _), share in zip(parts, shares, strict=True)
+    ]
     return f"the sum counts {' and '.join(told)}"
 
 
 def _loss(context: Context, seen: Observation, check: Check) -> str | None:
     if check.step is None:
         probe, rows = context.probe, context.plan.gradient_rows
-        return loss_looks_like(context, float(seen.loss[""]), probe, rows, 0, points=_points(context, seen))
+        return loss_looks_like(
+            context, float(seen.loss[""]), probe, rows, 0, points=_points(context, seen)
+        )
     step, plan = check.step - 1, context.plan.updates
     given, params, points = seen.update_losses[""], seen.update_weights, _points(context, seen)
     if check.quantity == "loss, every step":
         plan, given, params, points = context.plan.trajectory, seen.losses[""], seen.checkpoints, []
-    return loss_looks_like(context, float(given[step]), params[step], plan.rows(step), step, plan, points)
+    return loss_looks_like(
+        context, float(given[step]), params[step], plan.rows(step), step, plan, points
+    )
 
 
 def _points(context: Context, seen: Observation) -> list[Point]:
@@ -217,7 +250,9 @@ def _points(context: Context, seen: Observation) -> list[Point]:
 
 
 def _gradient(context: Context, seen: Mapping[str, Observation], check: Check) -> ParityFinding:
-    """The tensor at fault is found next to a runtime whose gradient stands the test of differences."""
+    """The tensor at fault is found next to a runtime whose gradient stands the test of
+    differences.
+    """
     own = seen[check.runtime].gradients
     if missing := [name for name in context.trained if name not in own]:
         return _as_finding(check, missing[0], "it has no gradient: it is not trained")
@@ -239,7 +274,9 @@ def _running(context: Context, seen: Observation, check: Check) -> str | None:
     return statistic_looks_like(context, seen, check.layer, check.step - 1)
 
 
-def statistic_looks_like(context: Context, seen: Observation, statistic: str, step: int) -> str | None:
+def statistic_looks_like(
+    context: Context, seen: Observation, statistic: str, step: int
+) -> str | None:
     """What the runtime did to a running statistic in a checked update, in words."""
     name, _, kind = statistic.rpartition(".")
     node = next(node for node in context.model.walk() if node.name == name)
@@ -248,5 +285,10 @@ def statistic_looks_like(context: Context, seen: Observation, statistic: str, st
     right = context.new_running(before, step)[statistic]
     values = len(context.plan.updates.rows(step)) * (node.input.size // node.input.shape[-1])
     return running_looks_like(
-        before[statistic], after[statistic], right, node.layer.momentum, kind == "running_variance", values
+        before[statistic],
+        after[statistic],
+        right,
+        node.layer.momentum,
+        kind == "running_variance",
+        values,
     )

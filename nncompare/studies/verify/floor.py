@@ -1,4 +1,6 @@
-"""Float32 runtimes against each other, measured by their own rounding: |float32 - float64| within one framework."""
+"""Float32 runtimes against each other, measured by their own rounding: |float32 - float64| within
+one framework.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def between(
         single, double: what each runtime did in float32 and in float64.
     """
     a, b, a64, b64 = single[runtime], single[against], double[runtime], double[against]
-    yield from _params(runtime, against, "gradient", None, (a.gradients, b.gradients, a64.gradients, b64.gradients))
+    yield from _params(
+        runtime, against, "gradient", None, (a.gradients, b.gradients, a64.gradients, b64.gradients)
+    )
     yield from _losses(runtime, against, a.losses[""], b.losses[""], a64.losses[""], b64.losses[""])
     last = context.plan.checkpoints[-1]
     groups = tuple(seen.checkpoints[last] for seen in (a, b, a64, b64))
@@ -40,7 +44,9 @@ def between(
     yield from _params(runtime, against, "logits", last, tensors)
 
 
-def _params(runtime: str, against: str, quantity: str, step: int | None, groups: tuple[Params, ...]) -> Iterator[Check]:
+def _params(
+    runtime: str, against: str, quantity: str, step: int | None, groups: tuple[Params, ...]
+) -> Iterator[Check]:
     a, b, a64, b64 = groups
     for name in b:
         if any(name not in group for group in groups):
@@ -48,24 +54,44 @@ def _params(runtime: str, against: str, quantity: str, step: int | None, groups:
             continue
         floor = max(absolute(a[name], a64[name]), absolute(b[name], b64[name]))
         least = _UNITS_IN_THE_LAST_PLACE * gates.scale(b64[name])
-        yield from _within(runtime, against, quantity, name, absolute(a[name], b[name]), max(floor, least), step)
+        yield from _within(
+            runtime, against, quantity, name, absolute(a[name], b[name]), max(floor, least), step
+        )
 
 
-def _losses(runtime: str, against: str, a: Array, b: Array, a64: Array, b64: Array) -> Iterator[Check]:
-    """A floor never falls again: what rounding has moved once stays moved. It ends where a loss is not finite."""
+def _losses(
+    runtime: str, against: str, a: Array, b: Array, a64: Array, b64: Array
+) -> Iterator[Check]:
+    """A floor never falls again: what rounding has moved once stays moved. It ends where a loss is
+    not finite.
+    """
     with np.errstate(invalid="ignore"):
         floors = np.maximum(np.abs(a - a64), np.abs(b - b64))
     floors = np.maximum.accumulate(np.maximum(floors, _UNITS_IN_THE_LAST_PLACE * np.abs(b64)))
     for step, (x, y, floor) in enumerate(zip(a, b, floors, strict=True)):
         both = np.isfinite(x) and np.isfinite(y)
-        worst = abs(float(x) - float(y)) if both else (0.0 if np.isfinite(x) == np.isfinite(y) else np.inf)
-        yield from _within(runtime, against, "loss, every step", None, worst, float(floor), step + 1)
+        worst = (
+            abs(float(x) - float(y))
+            if both
+            else (0.0 if np.isfinite(x) == np.isfinite(y) else np.inf)
+        )
+        yield from _within(
+            runtime, against, "loss, every step", None, worst, float(floor), step + 1
+        )
 
 
 def _within(
-    runtime: str, against: str, quantity: str, layer: str | None, worst: float, floor: float, step: int | None
+    runtime: str,
+    against: str,
+    quantity: str,
+    layer: str | None,
+    worst: float,
+    floor: float,
+    step: int | None,
 ) -> Iterator[Check]:
-    """The check of a difference by its floor; none where there is no floor and both overflow as float64 does not."""
+    """The check of a difference by its floor; none where there is no floor and both overflow as
+    float64 does not.
+    """
     if np.isfinite(floor):
         yield _check(runtime, against, quantity, layer, worst, gates.FLOOR_FACTOR * floor, step)
     elif not np.isfinite(worst):
@@ -73,7 +99,13 @@ def _within(
 
 
 def _check(
-    runtime: str, against: str, quantity: str, layer: str | None, worst: float, gate: float, step: int | None
+    runtime: str,
+    against: str,
+    quantity: str,
+    layer: str | None,
+    worst: float,
+    gate: float,
+    step: int | None,
 ) -> Check:
     return Check(
         runtime=runtime,

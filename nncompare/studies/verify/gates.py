@@ -1,9 +1,11 @@
 """How far two computations of the same function may lie apart.
 
-Float64: what agreeing implementations reach over 200 steps on one thread (forward 3e-15, gradients 5e-13, losses
-1e-12), with room for another order of summation, and far below what any wrong constant causes: a learning rate that is
-off by a millionth moves the final weights by a thousand gates. Float32 is judged at the first step only; later its own
-rounding floor is the measure, since nets with kinks amplify one unit in the last place without bound.
+Float64: what agreeing implementations reach over 200 steps on one thread (forward 3e-15, gradients
+    5e-13, losses
+1e-12), with room for another order of summation, and far below what any wrong constant causes: a
+learning rate that is off by a millionth moves the final weights by a thousand gates. Float32 is
+judged at the first step only; later its own rounding floor is the measure, since nets with kinks
+amplify one unit in the last place without bound.
 """
 
 from __future__ import annotations
@@ -20,18 +22,27 @@ FORWARD = {"float64": 1e-12, "float32": 1e-5}
 LOSS = {"float64": 1e-12, "float32": 1e-6}
 """Relative, at given weights."""
 GRADIENT = 1e-10
-"""Between runtimes, relative to the largest entry of the tensor (dead tensors: of the whole gradient)."""
+"""Between runtimes, relative to the largest entry of the tensor (dead tensors: of the whole
+gradient).
+"""
 SLOPE = 1e-8
-"""Of a gradient along a direction, against differences, relative to its typical entry; widened by what the differences
-say of their own error."""
+"""Of a gradient along a direction, against differences, relative to its typical entry; widened by
+what the differences say of their own error.
+"""
 UPDATE = 1e-11
-"""One step of the optimizer against its formula, absolute; and weights after step 1 between runtimes."""
+"""One step of the optimizer against its formula, absolute; and weights after step 1 between
+runtimes.
+"""
 UPDATE_SHARE = 1e-7
 """The same relative to the step, where that is less: of a small step ``UPDATE`` is a large part."""
 SMALL_GRADIENT = 1e-6
-"""A gradient below this share of the largest may be rounding, and its step is judged by ``UPDATE`` alone."""
+"""A gradient below this share of the largest may be rounding, and its step is judged by ``UPDATE``
+alone.
+"""
 SIGMAS = 5.0
-"""How far the share of values that a framework's own dropout keeps may be off, in standard deviations."""
+"""How far the share of values that a framework's own dropout keeps may be off, in standard
+deviations.
+"""
 RUNNING = 1e-12
 """One step of the running statistics against their formula, relative."""
 TRAJECTORY_LOSS = 1e-10
@@ -39,22 +50,30 @@ TRAJECTORY_LOSS = 1e-10
 WEIGHTS = 1e-10
 """Live tensors after the trajectory, absolute."""
 DEAD = 1e-7
-"""Tensors without a gradient, absolute; running statistics and logits of models with dead tensors, relative."""
+"""Tensors without a gradient, absolute; running statistics and logits of models with dead tensors,
+relative.
+"""
 LOGITS = 1e-9
-"""Between runtimes after the trajectory, relative to the largest logit. Wider than the weights', whose differences the
-last forward pass amplifies (an LSTM over 28 steps: 1e-12 in the weights, 4e-11 in the logits); what that pass itself
-does is judged by its formula at the runtime's own weights."""
+"""Between runtimes after the trajectory, relative to the largest logit. Wider than the weights',
+whose differences the last forward pass amplifies (an LSTM over 28 steps: 1e-12 in the weights,
+4e-11 in the logits); what that pass itself does is judged by its formula at the runtime's own
+weights.
+"""
 FLOOR_FACTOR = 3.0
-"""Float32 runtimes may lie apart by so many times the larger of their own distances from float64."""
+"""Float32 runtimes may lie apart by so many times the larger of their own distances from float64.
+"""
 UPDATE_FLOAT32 = 1e-5
-"""One step of the optimizer in float32 against its formula, relative to the step, besides the rounding of the weight;
-entries whose gradient is below a thousandth of their tensor's are left out."""
+"""One step of the optimizer in float32 against its formula, relative to the step, besides the
+rounding of the weight; entries whose gradient is below a thousandth of their tensor's are left out.
+"""
 RUNNING_FLOAT32 = 1e-5
 """One step of the running statistics in float32, relative."""
 LATER_FLOAT32 = 3e-5
 """Outputs and losses in float32 at weights that have been trained, relative."""
 GRADIENT_FLOAT32 = 1e-3
-"""A runtime's float32 gradient against its own in float64, relative; or ``OUTLIER`` times what the others show."""
+"""A runtime's float32 gradient against its own in float64, relative; or ``OUTLIER`` times what the
+others show.
+"""
 OUTLIER = 10.0
 DEAD_SHARE = 1e-10
 """A tensor whose gradient is smaller than this share of the largest is dead."""
@@ -123,7 +142,9 @@ Distance = Callable[[Array | None, Array], float]
 
 
 def absolute(given: Array | None, expected: Array) -> float:
-    """``max|a - b|``; infinite for another shape or a number that is not finite on one side only."""
+    """``max|a - b|``; infinite for another shape or a number that is not finite on one side
+    only.
+    """
     if given is None or given.shape != expected.shape:
         return np.inf
     a, b = np.asarray(given, np.float64), np.asarray(expected, np.float64)
@@ -139,9 +160,10 @@ def relative(given: Array | None, expected: Array) -> float:
 
 
 def loss_size(loss: Array | float, first: float) -> Array:
-    """What the difference of a training loss is relative to, in the shape of ``loss``: its size, but never less than a
-    thousandth of the first loss, since a net that has learned its few examples by heart has no digits left to compare;
-    1 where all is zero."""
+    """What the difference of a training loss is relative to, in the shape of ``loss``: its size,
+    but never less than a thousandth of the first loss, since a net that has learned its few
+    examples by heart has no digits left to compare; 1 where all is zero.
+    """
     size = np.maximum(np.abs(loss), 1e-3 * abs(first))
     return np.where(size == 0, 1.0, size)
 

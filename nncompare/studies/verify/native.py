@@ -1,8 +1,10 @@
-"""What the frameworks' own defaults change: every runtime natively, against itself in the aligned form.
+"""What the frameworks' own defaults change: every runtime natively, against itself in the aligned
+form.
 
-Nothing can fail here, since nothing is meant to be equal. Both forms of a runtime start from the same weights and see
-the same batches, so that what differs comes from layers and optimizer alone; what the frameworks' own initial weights
-change is told by ``compare-conventions``, which trains with them.
+Nothing can fail here, since nothing is meant to be equal. Both forms of a runtime start from the
+same weights and see the same batches, so that what differs comes from layers and optimizer alone;
+what the frameworks' own initial weights change is told by ``compare-conventions``, which trains
+with them.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class NativeParity(Parity):
         ]
         self._native: dict[str, Observation] = {}
         timeout_s = self.experiment.measure.timeout_s
-        for task, outcome in check_all(tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
+        for task, outcome in check_all(
+            tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
+        ):
             self._keep(evidence, task, outcome)
         self._refuse(evidence)
         return evidence
@@ -60,7 +64,8 @@ class NativeParity(Parity):
     def _keep(self, evidence: Evidence, task: CheckTask, outcome: Outcome) -> None:
         runtime = task.job.runtime
         known = evidence.outcomes.get(("float64", runtime))
-        # the native form is the one that the user asked about: its versions and settings, and any failure, are the row
+        # the native form is the one that the user asked about: its versions and settings, and any
+        # failure, are the row
         better = task.job.native or outcome.status != "ok"
         if known is None or (better and known.status == "ok"):
             evidence.outcomes["float64", runtime] = outcome
@@ -72,16 +77,24 @@ class NativeParity(Parity):
     def changes(self, evidence: Evidence) -> list[Change]:
         """All changes, runtime by runtime."""
         self.watcher.phase("compares every runtime with its aligned form")
-        both = [name for name in self.experiment.backends if name in self._native and name in evidence.seen["float64"]]
+        both = [
+            name
+            for name in self.experiment.backends
+            if name in self._native and name in evidence.seen["float64"]
+        ]
         context = self.contexts["float64"]
         return [
             change
             for runtime in both
-            for change in changes(context, runtime, self._native[runtime], evidence.seen["float64"][runtime])
+            for change in changes(
+                context, runtime, self._native[runtime], evidence.seen["float64"][runtime]
+            )
         ]
 
 
-def changes(context: Context, runtime: str, native: Observation, aligned: Observation) -> Iterator[Change]:
+def changes(
+    context: Context, runtime: str, native: Observation, aligned: Observation
+) -> Iterator[Change]:
     """What the defaults of one runtime change, in the order of cause and effect.
 
     Args:
@@ -92,12 +105,17 @@ def changes(context: Context, runtime: str, native: Observation, aligned: Observ
     hidden = list(_hidden(context, runtime, native))
     yield from hidden
     yield from _running(context, runtime, native, known=not hidden)
-    gradients = [seen.gradients for seen in (native, aligned)] + list(aligned.update_gradients.values())
-    live = [name for name in context.trained if name not in dead_tensors(context, gradients, DEAD_SHARE)]
+    gradients = [seen.gradients for seen in (native, aligned)] + list(
+        aligned.update_gradients.values()
+    )
+    live = [
+        name for name in context.trained if name not in dead_tensors(context, gradients, DEAD_SHARE)
+    ]
     yield from _updates(context, runtime, native, live)
     last = context.plan.checkpoints[-1]
     first_weights, last_weights = (
-        _apart(native.checkpoints[mark], aligned.checkpoints[mark], context.trained) for mark in (1, last)
+        _apart(native.checkpoints[mark], aligned.checkpoints[mark], context.trained)
+        for mark in (1, last)
     )
     losses, right = native.losses[""], aligned.losses[""]
     yield Change(
@@ -133,7 +151,9 @@ def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Cha
         if node.children:
             continue
         sizes = {
-            training: _local(context, node, outputs, before[node.name], context.probe, training=training)
+            training: _local(
+                context, node, outputs, before[node.name], context.probe, training=training
+            )
             for training, outputs in ((False, native.outputs), (True, native.training_outputs))
         }
         training = sizes[True] > sizes[False]
@@ -146,20 +166,28 @@ def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Cha
                 at_start=_finite(sizes[training]),
                 at_end=None,
                 unit="relative",
-                looks_like=layer_looks_like(context, outputs, node.name, training=training, tolerance=1e-6)
+                looks_like=layer_looks_like(
+                    context, outputs, node.name, training=training, tolerance=1e-6
+                )
                 or ("a constant rounded to float32" if sizes[training] < 1e-6 else None),
             )
 
 
 def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
-    """Every layer that follows its formula at the weights that were loaded, and no longer after the checked updates at
-    the weights of the aligned form: it trains a number that this form does not have."""
+    """Every layer that follows its formula at the weights that were loaded, and no longer after the
+    checked updates at the weights of the aligned form: it trains a number that this form does not
+    have.
+    """
     before, last = inputs_of(context.model.nodes), native.update_weights[context.plan.update_steps]
     for node in context.model.walk():
         if node.children or not node.parameters:
             continue
-        first = _local(context, node, native.outputs, before[node.name], context.probe, training=False)
-        later = _local(context, node, native.update_outputs, before[node.name], last, training=False)
+        first = _local(
+            context, node, native.outputs, before[node.name], context.probe, training=False
+        )
+        later = _local(
+            context, node, native.update_outputs, before[node.name], last, training=False
+        )
         if first <= _WORTH_TELLING < later:
             yield Change(
                 runtime=runtime,
@@ -176,26 +204,43 @@ def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Cha
 
 def _added(context: Context, node: Node, params: Params) -> str | None:
     """The parameters of a layer that its aligned form does not have."""
-    names = [name for name in params if name.startswith(f"{node.name}.") and name not in context.model.parameters]
+    names = [
+        name
+        for name in params
+        if name.startswith(f"{node.name}.") and name not in context.model.parameters
+    ]
     short = " and ".join(name.partition(".")[2].replace("_", " ") for name in names)
     return f"its {short}, which the aligned form does not have, is trained, too" if names else None
 
 
 def _local(
-    context: Context, node: Node, outputs: Mapping[str, Array], before: str | None, params: Params, *, training: bool
+    context: Context,
+    node: Node,
+    outputs: Mapping[str, Array],
+    before: str | None,
+    params: Params,
+    *,
+    training: bool,
 ) -> float:
-    """The layer's own difference: its formula on the input that the runtime gave it, against its output."""
+    """The layer's own difference: its formula on the input that the runtime gave it, against its
+    output.
+    """
     x = context.x if before is None else outputs[before]
     own = {item.name: params[f"{node.name}.{item.name}"] for item in node.parameters}
     masks: Callable[[str, tuple[int, ...]], Array] | None = context.masks(0) if training else None
     run = Run(params=params, forward=FORWARD, training=training, masks=masks)
-    made = FORWARD[node.layer.type](node, own, x if x.dtype.kind in "iu" else np.asarray(x, np.float64), run)
+    made = FORWARD[node.layer.type](
+        node, own, x if x.dtype.kind in "iu" else np.asarray(x, np.float64), run
+    )
     return relative(outputs[node.name], made)
 
 
-def _running(context: Context, runtime: str, native: Observation, *, known: bool) -> Iterator[Change]:
-    """Running statistics: their formula on the runtime's own weights, in the first checked update and the last; in the
-    first alone where the later weights are not ``known``."""
+def _running(
+    context: Context, runtime: str, native: Observation, *, known: bool
+) -> Iterator[Change]:
+    """Running statistics: their formula on the runtime's own weights, in the first checked update
+    and the last; in the first alone where the later weights are not ``known``.
+    """
     for name in context.running:
         sizes = []
         for step in (0, context.plan.update_steps - 1) if known else (0,):
@@ -213,9 +258,12 @@ def _running(context: Context, runtime: str, native: Observation, *, known: bool
             )
 
 
-def _updates(context: Context, runtime: str, native: Observation, live: list[str]) -> Iterator[Change]:
-    """The optimizer, on tensors that have a gradient: its formula on the runtime's own gradients, against what the
-    runtime made of its weights."""
+def _updates(
+    context: Context, runtime: str, native: Observation, live: list[str]
+) -> Iterator[Change]:
+    """The optimizer, on tensors that have a gradient: its formula on the runtime's own gradients,
+    against what the runtime made of its weights.
+    """
     train, plan, state = context.job.experiment.train, context.plan, updates.State()
     sizes: list[tuple[float, str]] = []
     for step in range(plan.update_steps):
@@ -225,7 +273,10 @@ def _updates(context: Context, runtime: str, native: Observation, live: list[str
         expected, state = updates.step(train.optimizer, state, before, known, rate, train.clip_norm)
         after = native.update_weights[step + 1]
         sizes.append(
-            max((absolute(after[name], expected[name]) / scale(expected[name] - before[name]), name) for name in live)
+            max(
+                (absolute(after[name], expected[name]) / scale(expected[name] - before[name]), name)
+                for name in live
+            )
         )
     if max(sizes)[0] <= _WORTH_TELLING:
         return

@@ -36,7 +36,9 @@ DTYPES = ("float64", "float32")
 
 
 class Watcher(Listener, Protocol):
-    """The progress display: told of every worker under ``runtime dtype``, and of what the parent does itself."""
+    """The progress display: told of every worker under ``runtime dtype``, and of what the parent
+    does itself.
+    """
 
     def prepares(self, text: str) -> None: ...
 
@@ -66,7 +68,9 @@ class Evidence:
     """What came of the workers, by dtype and runtime."""
 
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
-    seen: dict[str, dict[str, Observation]] = field(default_factory=lambda: {dtype: {} for dtype in DTYPES})
+    seen: dict[str, dict[str, Observation]] = field(
+        default_factory=lambda: {dtype: {} for dtype in DTYPES}
+    )
     checks: dict[str, list[Check]] = field(default_factory=lambda: {dtype: [] for dtype in DTYPES})
 
 
@@ -81,7 +85,14 @@ class Parity:
         dtypes: of ``DTYPES``.
     """
 
-    def __init__(self, experiment: Experiment, work: Path, watcher: Watcher, steps: int, dtypes: Sequence[str]):
+    def __init__(
+        self,
+        experiment: Experiment,
+        work: Path,
+        watcher: Watcher,
+        steps: int,
+        dtypes: Sequence[str],
+    ):
         self.experiment, self.work, self.watcher, self.steps = experiment, work, watcher, steps
         self.dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
         self.data = self._examples()
@@ -89,18 +100,25 @@ class Parity:
             name: reason for name in experiment.backends if (reason := CATALOG[name].missing())
         }
         self.contexts = {
-            dtype: Context(self.job(experiment.backends[0], dtype), self.data.cast(np.dtype(dtype)), steps)
+            dtype: Context(
+                self.job(experiment.backends[0], dtype), self.data.cast(np.dtype(dtype)), steps
+            )
             for dtype in self.dtypes
         }
         self.dead: frozenset[str] = frozenset()
         self.limit: Limit | None = None
 
     def _examples(self) -> Data:
-        """The examples of the check, in float64: so few batches that the steps cross epochs and smaller last batches,
-        and some validation examples to evaluate."""
+        """The examples of the check, in float64: so few batches that the steps cross epochs and
+        smaller last batches, and some validation examples to evaluate.
+        """
         train, spec = self.experiment.train, self.experiment.data
         data = prepare(
-            spec, self.experiment.task, seed=train.seed, dtype=np.dtype("float64"), report=self.watcher.prepares
+            spec,
+            self.experiment.task,
+            seed=train.seed,
+            dtype=np.dtype("float64"),
+            report=self.watcher.prepares,
         )
         count = checked_examples(len(data.train), train.batch_size, self.steps)
         few = [
@@ -110,7 +128,9 @@ class Parity:
         return replace(data, train=few[0], validation=few[1], test=few[1])
 
     def job(self, runtime: str, dtype: str, convention: Convention = "aligned") -> Job:
-        """One thread, deterministic kernels, shared dropout masks; on the CPU unless a device was asked for."""
+        """One thread, deterministic kernels, shared dropout masks; on the CPU unless a device was
+        asked for.
+        """
         train = self.experiment.train.model_copy(update={"dtype": dtype, "convention": convention})
         device = self.experiment.measure.device
         return Job(
@@ -130,11 +150,18 @@ class Parity:
         parallel = self._parallel()
         for dtype in self.dtypes:
             self.data.cast(np.dtype(dtype)).save(self.work / dtype / "data")
-        tasks = [self._task(runtime, dtype) for dtype in self.dtypes for runtime in self.experiment.backends]
+        tasks = [
+            self._task(runtime, dtype)
+            for dtype in self.dtypes
+            for runtime in self.experiment.backends
+        ]
         started = [task for task in tasks if task.job.runtime not in self.missing]
         timeout_s = self.experiment.measure.timeout_s
-        with np.errstate(all="ignore"):  # a training may diverge; what is not finite is judged like everything else
-            for task, outcome in check_all(started, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
+        # a training may diverge; what is not finite is judged like everything else
+        with np.errstate(all="ignore"):
+            for task, outcome in check_all(
+                started, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
+            ):
                 self._take(evidence, task, outcome)
             self._refuse(evidence)
             self._compare(evidence)
@@ -172,7 +199,9 @@ class Parity:
             evidence.checks["float64"] += checks
         if single:
             evidence.checks["float32"] += compare_float32(self.contexts["float32"], single, double)
-            evidence.checks["float32"] = room_as_in_float64(evidence.checks["float32"], evidence.checks["float64"])
+            evidence.checks["float32"] = room_as_in_float64(
+                evidence.checks["float32"], evidence.checks["float64"]
+            )
 
     def _heed_divergence(self, evidence: Evidence) -> None:
         """Takes no account of what comes after the training has diverged."""
@@ -184,14 +213,20 @@ class Parity:
                 self.limit = Limit(steps=steps, reason=f"then the training diverges in {dtype}")
 
     def _heed_rounding(self, evidence: Evidence, parallel: int) -> None:
-        """Where the runtimes part in the trajectory alone: measures how fast rounding grows there, and judges by it."""
+        """Where the runtimes part in the trajectory alone: measures how fast rounding grows there,
+        and judges by it.
+        """
         double = self._ordered(evidence.seen["float64"])
         if not trajectory.in_doubt(evidence.checks["float64"]):
             return
-        self.watcher.phase("the runtimes part in the midst of training: measures how fast rounding grows there")
+        self.watcher.phase(
+            "the runtimes part in the midst of training: measures how fast rounding grows there"
+        )
         tasks = [self._nudged_task(runtime) for runtime in double]
         timeout_s, nudged = self.experiment.measure.timeout_s, {}
-        for task, outcome in check_all(tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher):
+        for task, outcome in check_all(
+            tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
+        ):
             self.watcher.ended(task.label, outcome)
             if outcome.status == "ok":
                 nudged[task.job.runtime] = read(task.folder)
@@ -201,8 +236,12 @@ class Parity:
 
     def _judge_by(self, evidence: Evidence, growth: trajectory.Growth) -> None:
         steps = growth.comparable_steps()
-        evidence.checks["float64"] = trajectory.with_growth(evidence.checks["float64"], growth, steps)
-        evidence.checks["float32"] = trajectory.until(evidence.checks["float32"], steps, between=True)
+        evidence.checks["float64"] = trajectory.with_growth(
+            evidence.checks["float64"], growth, steps
+        )
+        evidence.checks["float32"] = trajectory.until(
+            evidence.checks["float32"], steps, between=True
+        )
         if self.limit is None or steps < self.limit.steps:
             self.limit = Limit(steps=steps, reason=growth.in_words())
 
@@ -236,19 +275,23 @@ class Parity:
         if need > 0.8 * free:
             count = self.contexts[self.dtypes[0]].model.trainable_count
             raise UsageError(
-                f"the check of a model with {count:,} parameters in float64 needs about {need / 2**30:.1f} GiB of "
-                f"memory, and {free / 2**30:.1f} GiB are free; make the model or train.batch_size smaller, or free "
-                "memory"
+                f"the check of a model with {count:,} parameters in float64 needs about"
+                f" {need / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free; make the"
+                " model or train.batch_size smaller, or free memory"
             )
         return max(1, min(usable_threads(self.experiment.measure.threads), int(0.8 * free / need)))
 
     def _needed_bytes(self) -> int:
-        """Estimate for one worker and the parent: every copy of the weights that a check keeps, and the activations of
-        a batch with their gradients."""
+        """Estimate for one worker and the parent: every copy of the weights that a check keeps, and
+        the activations of a batch with their gradients.
+        """
         context = self.contexts[self.dtypes[0]]
         weights = sum(parameter.size for parameter in context.model.parameters.values())
         copies = 2 * (context.plan.update_steps + len(context.plan.checkpoints)) + 8
         values = sum(node.output.size for node in context.model.walk())
         batch = min(self.experiment.train.batch_size, len(self.data.train))
         runtimes = len(self.experiment.backends)
-        return 8 * (weights * copies * (1 + runtimes) + values * (4 * batch + 2 * 64 * runtimes)) + 2**29
+        return (
+            8 * (weights * copies * (1 + runtimes) + values * (4 * batch + 2 * 64 * runtimes))
+            + 2**29
+        )

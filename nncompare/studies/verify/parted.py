@@ -12,8 +12,11 @@ from nncompare.studies.verify.gates import Check
 from nncompare.worker.observation import Observation
 
 
-def parted(context: Context, seen: Mapping[str, Observation], failed: Sequence[Check]) -> tuple[Check, str] | None:
-    """The check where it begins, in the name of the runtime at fault, and words for it; None if nothing failed.
+def parted(
+    context: Context, seen: Mapping[str, Observation], failed: Sequence[Check]
+) -> tuple[Check, str] | None:
+    """The check where it begins, in the name of the runtime at fault, and words for it; None if
+    nothing failed.
 
     Of three runtimes or more the odd one out is at fault; of two, which one it is cannot be known.
 
@@ -23,18 +26,28 @@ def parted(context: Context, seen: Mapping[str, Observation], failed: Sequence[C
     if not failed:
         return None
     # how many runtimes it parts from counts more than in how many places
-    others = {one: len({c.runtime if c.against == one else c.against for c in failed if _has(c, one)}) for one in seen}
+    others = {
+        one: len({c.runtime if c.against == one else c.against for c in failed if _has(c, one)})
+        for one in seen
+    }
     places = {one: sum(_has(c, one) for c in failed) for one in seen}
     odd = max(seen, key=lambda one: (others[one], places[one]))
     mine = [check for check in failed if _has(check, odd)]
     first = min(mine, key=lambda check: (check.step or 0, -check.severity))
     other = first.against if first.runtime == odd else first.runtime
-    words = f"parts from {other}" if len(seen) > 2 else f"{odd} and {other} part; which of them is wrong is not known"
+    words = (
+        f"parts from {other}"
+        if len(seen) > 2
+        else f"{odd} and {other} part; which of them is wrong is not known"
+    )
     if first.step is not None:
         words += f" at step {first.step}{_place_in_epoch(context, first.step)}"
         if first.layer is None and first.step > 1:
             rate = float(context.plan.trajectory.learning_rate[first.step - 2])
-            words += f"; the update before it is that of step {first.step - 1}, with learning rate {rate:.6g}"
+            words += (
+                f"; the update before it is that of step {first.step - 1}, with learning rate"
+                f" {rate:.6g}"
+            )
     layer = first.layer
     if layer is None and first.step is not None:
         tensor = _first_tensor(mine, first.step)
@@ -52,8 +65,12 @@ def _has(check: Check, runtime: str) -> bool:
 
 
 def _first_tensor(failed: Sequence[Check], step: int) -> Check | None:
-    """The tensor that is farthest off at the first checkpoint that is off, not before the loss was."""
-    tensors = [c for c in failed if c.layer is not None and c.step is not None and c.step >= step - 1]
+    """The tensor that is farthest off at the first checkpoint that is off, not before the
+    loss was.
+    """
+    tensors = [
+        c for c in failed if c.layer is not None and c.step is not None and c.step >= step - 1
+    ]
     return min(tensors, key=lambda check: (check.step or 0, -check.severity), default=None)
 
 
@@ -76,5 +93,8 @@ def _place_in_epoch(context: Context, step: int) -> str:
     if step % plan.steps_per_epoch == 0 and plan.examples % plan.batch_size:
         return ", the smaller last batch of an epoch: left out, or weighed as a full one?"
     if step % plan.steps_per_epoch == 1 and step > 1:
-        return ", the first of an epoch: another order of the examples, or a state that is lost or disturbed there?"
+        return (
+            ", the first of an epoch: another order of the examples, or a state that is lost or"
+            " disturbed there?"
+        )
     return ""

@@ -1,4 +1,6 @@
-"""The short form of a check: what a run's own workers saw after their training, judged in the run's own dtype."""
+"""The short form of a check: what a run's own workers saw after their training, judged in the run's
+own dtype.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ from nncompare.worker.observation import Observation
 from nncompare.worker.observe import QUICK_STEPS
 
 FLOAT32_GRADIENT = 1e-3
-"""Relative to the largest entry of the tensor, but to no less than a thousandth of the whole gradient's. Float32 nets
-with kinks differ by 2e-5 here, with BatchNorm by more; a wrong layer by far more, and the full check finds the rest."""
+"""Relative to the largest entry of the tensor, but to no less than a thousandth of the whole
+gradient's. Float32 nets with kinks differ by 2e-5 here, with BatchNorm by more; a wrong layer by
+far more, and the full check finds the rest.
+"""
 FLOAT32_LOSS = 1e-3
 """Relative, of each of the steps."""
 
@@ -65,23 +69,35 @@ def _checks(context: Context, seen: Mapping[str, Observation]) -> Iterator[Check
     judge = Judge(context, dead)
     names = list(seen)
     for runtime in names:
-        yield from rounding.room_by_formula(context, seen[runtime], list(judge.at_probe(runtime, seen[runtime])))
+        yield from rounding.room_by_formula(
+            context, seen[runtime], list(judge.at_probe(runtime, seen[runtime]))
+        )
     for index, runtime in enumerate(names):
         for against in names[:index]:
             a, b = seen[runtime], seen[against]
             if context.dtype == "float64":
                 yield from judge.gradients(runtime, against, a.gradients, b.gradients)
                 yield from judge.losses(runtime, against, a, b)
-                yield from judge.weights(runtime, against, "weights", QUICK_STEPS, a, b, gates.WEIGHTS)
+                yield from judge.weights(
+                    runtime, against, "weights", QUICK_STEPS, a, b, gates.WEIGHTS
+                )
             else:
-                yield from rounding.room_for_kinks(context, dead, list(_single(context, runtime, against, a, b)))
+                yield from rounding.room_for_kinks(
+                    context, dead, list(_single(context, runtime, against, a, b))
+                )
 
 
-def _single(context: Context, runtime: str, against: str, a: Observation, b: Observation) -> Iterator[Check]:
+def _single(
+    context: Context, runtime: str, against: str, a: Observation, b: Observation
+) -> Iterator[Check]:
     """Two float32 runtimes, without the floors that only a float64 run of each can tell."""
-    largest = max((gates.scale(value) for value in b.gradients.values() if value.any()), default=1.0)
+    largest = max(
+        (gates.scale(value) for value in b.gradients.values() if value.any()), default=1.0
+    )
     for name in context.trained:
-        size = max(gates.scale(b.gradients[name]) if b.gradients[name].any() else 0.0, 1e-3 * largest)
+        size = max(
+            gates.scale(b.gradients[name]) if b.gradients[name].any() else 0.0, 1e-3 * largest
+        )
         worst = absolute(a.gradients.get(name), b.gradients[name]) / size
         yield _check(runtime, against, "gradient", name, worst, FLOAT32_GRADIENT)
     first = abs(float(b.losses[""][0])) if len(b.losses[""]) else 1.0
@@ -91,7 +107,15 @@ def _single(context: Context, runtime: str, against: str, a: Observation, b: Obs
         yield replace(check, step=step + 1)
 
 
-def _check(runtime: str, against: str, quantity: str, layer: str | None, worst: float, gate: float) -> Check:
+def _check(
+    runtime: str, against: str, quantity: str, layer: str | None, worst: float, gate: float
+) -> Check:
     return Check(
-        runtime=runtime, against=against, quantity=quantity, layer=layer, dtype="float32", worst=worst, gate=gate
+        runtime=runtime,
+        against=against,
+        quantity=quantity,
+        layer=layer,
+        dtype="float32",
+        worst=worst,
+        gate=gate,
     )

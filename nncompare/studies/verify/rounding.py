@@ -1,15 +1,20 @@
-"""What rounding may do beyond the usual: wider gates for checks that fail, each for a reason that can be named.
+"""What rounding may do beyond the usual: wider gates for checks that fail, each for a reason that
+can be named.
 
-=====================  =========================================================================================
-sums of batch norm     the mean of ``n`` values that are added one after the other is off by up to ``n eps`` of their
-                       size (Higham 2002, section 4.2); frameworks add up whole batches of images so
-condition              every layer's input is moved by one rounding, in the formulas: a recurrent net with a large
-                       recurrent kernel makes more of it at every step of its sequence
-kinks                  where ReLU or max pooling is within rounding of its kink, a float32 pass takes the other side:
-                       gradients before the kink jump, those behind it do not (2e-2 in ResNets, inside one framework)
+=====================  =========================================================================
+sums of batch norm     the mean of ``n`` values that are added one after the other is off by up
+                       to ``n eps`` of their size (Higham 2002, section 4.2); frameworks add up
+                       whole batches of images so
+condition              every layer's input is moved by one rounding, in the formulas: a recurrent
+                       net with a large recurrent kernel makes more of it at every step of its
+                       sequence
+kinks                  where ReLU or max pooling is within rounding of its kink, a float32 pass
+                       takes the other side: gradients before the kink jump, those behind it do
+                       not (2e-2 in ResNets, inside one framework)
 dead tensors           a gradient that is mathematically zero is nothing but rounding
-the same in float64    what a runtime is off by in float64, in the very same place, its float32 is off by 2**29 times
-=====================  =========================================================================================
+the same in float64    what a runtime is off by in float64, in the very same place, its float32
+                       is off by 2**29 times
+=====================  =========================================================================
 """
 
 from __future__ import annotations
@@ -30,9 +35,13 @@ from nncompare.studies.verify.gates import Check, relative
 from nncompare.worker.observation import Observation
 
 SUM_SHARE = 1 / 8
-"""Of the bound ``n eps``; 1/12 was seen in float64, 1/18 in float32, of sums over 256 images of 28x28."""
+"""Of the bound ``n eps``; 1/12 was seen in float64, 1/18 in float32, of sums over 256 images of
+28x28.
+"""
 KINKED_GRADIENT = 0.1
-"""Of a float32 gradient before a kink, or of a dead tensor; relative as in ``single``. 3e-2 was seen."""
+"""Of a float32 gradient before a kink, or of a dead tensor; relative as in ``single``. 3e-2 was
+seen.
+"""
 CONDITION = 20.0
 """Times what a rounding of every layer's input does to the formulas."""
 WIDER = 16 * 2.0**29
@@ -42,7 +51,9 @@ _OF_BATCHES = ("forward, training", "loss", "loss, every step", "running statist
 
 
 def room_by_formula(context: Context, seen: Observation, checks: Sequence[Check]) -> list[Check]:
-    """The checks of one runtime by the formulas, in which failed ones have room for sums and for their condition."""
+    """The checks of one runtime by the formulas, in which failed ones have room for sums and for
+    their condition.
+    """
     found, runs = [], _NoisyRuns(context, seen)
     for check in checks:
         if not check.passed:
@@ -74,17 +85,23 @@ def _sums(context: Context, seen: Observation, check: Check) -> float:
 
 
 def _spread(context: Context, seen: Observation, check: Check) -> float:
-    """Standard deviation over mean: what the rounding of a mean is relative to, over what its check is relative to."""
+    """Standard deviation over mean: what the rounding of a mean is relative to, over what its check
+    is relative to.
+    """
     assert check.step is not None
     assert check.layer is not None
     right = context.new_running(seen.update_weights[check.step - 1], check.step - 1)
-    mean, variance = right[check.layer], right[check.layer.replace("running_mean", "running_variance")]
+    mean, variance = (
+        right[check.layer],
+        right[check.layer.replace("running_mean", "running_variance")],
+    )
     largest = float(np.abs(mean).max(initial=0.0))
     return max(1.0, float(np.sqrt(variance.max(initial=0.0))) / largest) if largest else 1.0
 
 
 class _NoisyRuns:
-    """What the formulas give when every layer's input is rounded at random, once for each place in the check.
+    """What the formulas give when every layer's input is rounded at random, once for each place in
+    the check.
 
     Args:
         context, seen: of the runtime.
@@ -95,12 +112,18 @@ class _NoisyRuns:
         self._known: dict[tuple[str, int | None], dict[str, float]] = {}
 
     def change(self, check: Check) -> float:
-        """How much that changes what a check looks at, relative; 0 where there is no such formula."""
+        """How much that changes what a check looks at, relative; 0 where there is no such
+        formula.
+        """
         key = (check.quantity, check.step)
         if key not in self._known:
             self._known[key] = self._changes(check)
         known = self._known[key]
-        return known.get(check.layer or "", 0.0) if check.quantity.startswith("forward") else known.get("", 0.0)
+        return (
+            known.get(check.layer or "", 0.0)
+            if check.quantity.startswith("forward")
+            else known.get("", 0.0)
+        )
 
     def _changes(self, check: Check) -> dict[str, float]:
         """Node -> relative change; under ``""`` that of the loss, or of the logits."""
@@ -112,10 +135,15 @@ class _NoisyRuns:
         right = self._run(params, x, step, reference.FORWARD)
         found = dict.fromkeys((*right, ""), 0.0)
         for draw in range(_DRAWS):
-            noisy = self._run(params, x, step, _rounded(draw, float(np.finfo(self.context.job.dtype).eps) / 2))
+            noisy = self._run(
+                params, x, step, _rounded(draw, float(np.finfo(self.context.job.dtype).eps) / 2)
+            )
             for name, value in right.items():
                 found[name] = max(found[name], relative(noisy[name], value))
-            found[""] = max(found[""], self._of_all(check, right, noisy, None if rows is None else split.y[rows]))
+            found[""] = max(
+                found[""],
+                self._of_all(check, right, noisy, None if rows is None else split.y[rows]),
+            )
         return found
 
     def _of_all(self, check: Check, right: Params, noisy: Params, y: Array | None) -> float:
@@ -127,7 +155,9 @@ class _NoisyRuns:
         return abs(a - b) / abs(b) if b else 0.0
 
     def _place(self, check: Check) -> tuple[Params, Split, Array | None, int | None] | None:
-        """Weights, examples, which of them (None: all), and the step whose dropout masks hold (None: inference)."""
+        """Weights, examples, which of them (None: all), and the step whose dropout masks hold
+        (None: inference).
+        """
         plan, data, seen = self.context.plan, self.context.data, self.seen
         step = None if check.step is None else check.step - 1
         match check.quantity, step:
@@ -147,7 +177,9 @@ class _NoisyRuns:
                 return seen.checkpoints[step], data.train, plan.trajectory.rows(step), step
         return None
 
-    def _run(self, params: Params, x: Array, step: int | None, forward: Mapping[str, reference.Forward]) -> Params:
+    def _run(
+        self, params: Params, x: Array, step: int | None, forward: Mapping[str, reference.Forward]
+    ) -> Params:
         masks = None if step is None else self.context.masks(step)
         run = reference.Run(params=params, forward=forward, training=step is not None, masks=masks)
         run.chain(self.context.model.nodes, x)
@@ -160,21 +192,32 @@ _MOVES_ONLY = ("residual", "flatten", "reshape", "last_step")
 
 
 def _rounded(draw: int, unit: float) -> dict[str, reference.Forward]:
-    """The formulas of all layers, each on an input whose values are rounded at random, relative to their size."""
+    """The formulas of all layers, each on an input whose values are rounded at random, relative to
+    their size.
+    """
 
     def moved(formula: reference.Forward) -> reference.Forward:
         def of_moved(node: Node, own: Params, x: Array, run: reference.Run) -> Array:
             if x.dtype.kind not in "iu":
-                x = x * (1 + unit * generator(draw, f"rounding/{node.name}").standard_normal(x.shape))
+                x = x * (
+                    1 + unit * generator(draw, f"rounding/{node.name}").standard_normal(x.shape)
+                )
             return formula(node, own, x, run)
 
         return of_moved
 
-    return {kind: formula if kind in _MOVES_ONLY else moved(formula) for kind, formula in reference.FORWARD.items()}
+    return {
+        kind: formula if kind in _MOVES_ONLY else moved(formula)
+        for kind, formula in reference.FORWARD.items()
+    }
 
 
-def room_for_kinks(context: Context, dead: frozenset[str], checks: Sequence[Check]) -> Iterator[Check]:
-    """The checks of float32 gradients, in which failed ones before a kink, or of dead tensors, have room for it."""
+def room_for_kinks(
+    context: Context, dead: frozenset[str], checks: Sequence[Check]
+) -> Iterator[Check]:
+    """The checks of float32 gradients, in which failed ones before a kink, or of dead tensors, have
+    room for it.
+    """
     loose = before_kinks(context) | dead
     for check in checks:
         gradient = check.quantity == "gradient" and check.layer in loose and not check.passed
@@ -184,13 +227,20 @@ def room_for_kinks(context: Context, dead: frozenset[str], checks: Sequence[Chec
 def before_kinks(context: Context) -> frozenset[str]:
     """The parameters whose gradient comes through a kink."""
     nodes = list(context.model.walk())
-    kinks = [index for index, node in enumerate(nodes) if isinstance(node.layer, Relu | LeakyRelu | MaxPool2d)]
+    kinks = [
+        index
+        for index, node in enumerate(nodes)
+        if isinstance(node.layer, Relu | LeakyRelu | MaxPool2d)
+    ]
     last = max(kinks, default=0)
-    return frozenset(f"{node.name}.{item.name}" for node in nodes[:last] for item in node.parameters)
+    return frozenset(
+        f"{node.name}.{item.name}" for node in nodes[:last] for item in node.parameters
+    )
 
 
 def room_as_in_float64(narrow: Sequence[Check], wide: Sequence[Check]) -> list[Check]:
-    """The float32 checks by formulas, in which failed ones have the room that float64 shows in the same place.
+    """The float32 checks by formulas, in which failed ones have the room that float64 shows in the
+    same place.
 
     Args:
         narrow, wide: all checks of float32 and of float64.
@@ -201,9 +251,13 @@ def room_as_in_float64(narrow: Sequence[Check], wide: Sequence[Check]) -> list[C
             key = (check.runtime, check.quantity, check.layer or "")
             off[key] = max(off.get(key, 0.0), check.worst)
     return [
-        check
-        if check.passed or check.against != "formula"
-        else _wider(check, WIDER * off.get((check.runtime, check.quantity, check.layer or ""), 0.0))
+        (
+            check
+            if check.passed or check.against != "formula"
+            else _wider(
+                check, WIDER * off.get((check.runtime, check.quantity, check.layer or ""), 0.0)
+            )
+        )
         for check in narrow
     ]
 

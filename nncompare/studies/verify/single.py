@@ -1,7 +1,8 @@
 """One runtime in float32, by the formulas and by what it did itself in float64.
 
-The floor between runtimes (``floor``) cannot tell an error that a runtime makes in float32 alone: such an error widens
-its own floor. These checks can; their gates are fixed, and as wide as rounding asks for.
+The floor between runtimes (``floor``) cannot tell an error that a runtime makes in float32 alone:
+such an error widens its own floor. These checks can; their gates are fixed, and as wide as rounding
+asks for.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _LOG_ONE = 4.0
 
 
 def by_formula(context: Context, runtime: str, seen: Observation) -> Iterator[Check]:
-    """Loading, every layer, losses, updates, running statistics and evaluation of one float32 runtime."""
+    """Loading, every layer, losses, updates, running statistics and evaluation of one float32
+    runtime.
+    """
     judge = Judge(context)
     yield from judge.at_probe(runtime, seen)
     for check in judge.running(runtime, seen):
@@ -42,8 +45,10 @@ def by_formula(context: Context, runtime: str, seen: Observation) -> Iterator[Ch
 
 
 def _loss_gate(seen: Observation, check: Check) -> float:
-    """Of a training loss: relative, but no less than the rounding of ``log 1``, which is all that is left of the cross
-    entropy of a net that has learned its examples by heart, and of the logits, where these are smaller."""
+    """Of a training loss: relative, but no less than the rounding of ``log 1``, which is all that
+    is left of the cross entropy of a net that has learned its examples by heart, and of the logits,
+    where these are smaller.
+    """
     assert check.step is not None
     losses = seen.losses[""]
     size = float(gates.loss_size(float(losses[check.step - 1]), float(losses[0])))
@@ -55,10 +60,16 @@ def _updates(context: Context, runtime: str, seen: Observation) -> Iterator[Chec
     train, plan, state = context.job.experiment.train, context.plan, updates.State()
     sure = {name: np.ones(seen.update_weights[0][name].shape, bool) for name in context.trained}
     for step in range(plan.update_steps):
-        before, after, slope = seen.update_weights[step], seen.update_weights[step + 1], seen.update_gradients[step]
+        before, after, slope = (
+            seen.update_weights[step],
+            seen.update_weights[step + 1],
+            seen.update_gradients[step],
+        )
         rate = float(plan.updates.learning_rate[step])
         expected, state = updates.step(train.optimizer, state, before, slope, rate, train.clip_norm)
-        largest = max((gates.scale(slope[name]) for name in slope if slope[name].any()), default=1.0)
+        largest = max(
+            (gates.scale(slope[name]) for name in slope if slope[name].any()), default=1.0
+        )
         for name in context.trained:
             g = np.abs(slope[name])
             sure[name] &= g > max(1e-3 * float(g.max(initial=0.0)), 1e-5 * largest)
@@ -86,12 +97,16 @@ def _worst(values: Array, where: Array) -> float:
 def gradients(
     context: Context, single: Mapping[str, Observation], double: Mapping[str, Observation]
 ) -> Iterator[Check]:
-    """How far a runtime's float32 gradient lies from its own in float64, next to the same of the others.
+    """How far a runtime's float32 gradient lies from its own in float64, next to the same of the
+    others.
 
     A tensor counts with at least a thousandth of the whole gradient's size.
     """
     names = [runtime for runtime in single if runtime in double]
-    floors = {runtime: _floors(context, single[runtime].gradients, double[runtime].gradients) for runtime in names}
+    floors = {
+        runtime: _floors(context, single[runtime].gradients, double[runtime].gradients)
+        for runtime in names
+    }
     for runtime in names:
         for name in context.trained:
             others = max((floors[other][name] for other in names if other != runtime), default=0.0)

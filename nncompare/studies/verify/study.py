@@ -37,7 +37,8 @@ def verify(
     steps: int = STEPS,
     dtypes: Sequence[str] = DTYPES,
 ) -> Verified:
-    """Checks that the experiment's runtimes compute the same function, on its own model, data, loss and optimizer.
+    """Checks that the experiment's runtimes compute the same function, on its own model, data, loss
+    and optimizer.
 
     Args:
         experiment: from ``spec.load``; convention ``aligned``.
@@ -53,7 +54,11 @@ def verify(
     watcher, begun = watcher or Silent(), time.monotonic()
     created = datetime.now().astimezone()
     with ExitStack() as stack:
-        folder = stack.enter_context(create(output, experiment.name, created=created)) if output is not None else None
+        folder = (
+            stack.enter_context(create(output, experiment.name, created=created))
+            if output is not None
+            else None
+        )
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         native = experiment.train.convention == "native"
         form = NativeParity if native else Parity

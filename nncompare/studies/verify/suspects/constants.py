@@ -1,4 +1,6 @@
-"""A wrong loss that one constant explains: told from several losses, since one alone fits any constant."""
+"""A wrong loss that one constant explains: told from several losses, since one alone fits any
+constant.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ class Point:
     """One loss that a runtime gave.
 
     Args:
-        given: the loss; ``params``: the weights it was made at; ``rows``: of the training examples; ``step``: whose
-            masks it took.
+        given: the loss; ``params``: the weights it was made at; ``rows``: of the training examples;
+            ``step``: whose masks it took.
     """
 
     given: float
@@ -31,7 +33,9 @@ class Point:
 
 
 def one_constant(context: Context, points: Sequence[Point]) -> str | None:
-    """The constant that explains every loss that is wrong, in words; None with fewer than two of them."""
+    """The constant that explains every loss that is wrong, in words; None with fewer than two of
+    them.
+    """
     wrong = [point for point in points if _is_wrong(context, point)]
     if len(wrong) < 2:
         return None
@@ -43,7 +47,11 @@ def one_constant(context: Context, points: Sequence[Point]) -> str | None:
     for label, pairs in found.items():
         values = np.array([value for value, _ in pairs])
         away = np.abs(values - pairs[0][1])
-        if len(pairs) == len(wrong) and np.isfinite(values).all() and np.ptp(values) <= _AGREE * float(away.max()):
+        if (
+            len(pairs) == len(wrong)
+            and np.isfinite(values).all()
+            and np.ptp(values) <= _AGREE * float(away.max())
+        ):
             return label.format(float(np.median(values)))
     return None
 
@@ -58,10 +66,13 @@ def _lines(context: Context, point: Point) -> Iterator[tuple[str, float, float, 
     """Words for {0}, the right constant, and the loss as ``rest + constant share``."""
     task, penalty = context.job.experiment.task, context.job.experiment.train.penalty
     x, y = context.data.train.x[point.rows], context.data.train.y[point.rows]
-    logits = reference.forward(context.model, point.params, x, training=True, masks=context.masks(point.step))
+    logits = reference.forward(
+        context.model, point.params, x, training=True, masks=context.masks(point.step)
+    )
     data = losses.data_loss(task, logits, y)
     first, second = (
-        losses.penalty(point.params, context.model, *pair) for pair in ((penalty.l1, 0.0), (0.0, penalty.l2))
+        losses.penalty(point.params, context.model, *pair)
+        for pair in ((penalty.l1, 0.0), (0.0, penalty.l2))
     )
     yield "the error counts {0:.10g} times, beside the penalty", 1.0, first + second, data
     if first:
@@ -77,5 +88,10 @@ def _lines(context: Context, point: Point) -> Iterator[tuple[str, float, float, 
         even = losses.data_loss(task, logits, np.full_like(y, 0.5))
         yield "label smoothing of {0:.6g}", 0.0, data + first + second, even - data
         positive = float((y * np.logaddexp(0.0, -logits)).mean())
-        yield "positive examples count {0:.6g} times", 1.0, data - positive + first + second, positive
+        yield (
+            "positive examples count {0:.6g} times",
+            1.0,
+            data - positive + first + second,
+            positive,
+        )
     yield "a constant {0:.6g} is added", 0.0, data + first + second, 1.0

@@ -12,7 +12,8 @@ _ITERATIONS = 12
 
 
 def fit(made: Callable[[float], Array], given: Array, start: float) -> float | None:
-    """The constant that brings ``made(constant)`` closest to ``given``, by Gauss and Newton's method in one unknown.
+    """The constant that brings ``made(constant)`` closest to ``given``, by Gauss and Newton's
+    method in one unknown.
 
     Args:
         made: output for a value of the constant, smooth in it.

@@ -1,4 +1,6 @@
-"""Suspects of layers on tables and images: dense, convolution, pooling, norms, dropout, activations."""
+"""Suspects of layers on tables and images: dense, convolution, pooling, norms, dropout,
+activations.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,19 @@ def _conv2d(s: Scene) -> Iterator[Suspect]:
     yield "padding: the extra zero stands before, not after", _padded_before(s)
     yield "a true convolution: the kernel is flipped", s.formula({"kernel": kernel[::-1, ::-1]})
     yield "kernel height and width are exchanged", s.formula({"kernel": kernel.swapaxes(0, 1)})
-    yield "kernel input and output channels are exchanged", s.formula({"kernel": kernel.swapaxes(2, 3)})
+    yield (
+        "kernel input and output channels are exchanged",
+        s.formula({"kernel": kernel.swapaxes(2, 3)}),
+    )
     height, width = s.layer.pads(s.node.input)
     for mode in ("reflect", "edge", "wrap"):
         # more than the image has cannot be reflected
         if max(*height, *width) < min(s.x.shape[1:3]):
             padded = np.pad(s.x, ((0, 0), height, width, (0, 0)), mode=mode)
-            yield f"padding by {mode} in place of zeros", s.formula(fields={"padding": "valid"}, x=padded)
+            yield (
+                f"padding by {mode} in place of zeros",
+                s.formula(fields={"padding": "valid"}, x=padded),
+            )
     for amount in (0, 1, 2):
         yield f"padding of {amount} on each side", s.formula(fields={"padding": (amount, amount)})
 
@@ -62,7 +70,9 @@ def _pool(s: Scene) -> Iterator[Suspect]:
 
 def _zero_padded_max(s: Scene) -> Array:
     low = s.x.min()
-    return np.maximum(s.formula(), np.where(_real_values(s) < s.layer.window()[0] * s.layer.window()[1], 0.0, low))
+    return np.maximum(
+        s.formula(), np.where(_real_values(s) < s.layer.window()[0] * s.layer.window()[1], 0.0, low)
+    )
 
 
 def _real_values(s: Scene) -> Array:
@@ -96,11 +106,19 @@ def _norm(s: Scene) -> Iterator[Suspect]:
             "running variance used as a standard deviation",
             s.formula({"running_variance": p["running_variance"] ** 2}),
         )
-        yield "running mean is not subtracted", s.formula({"running_mean": np.zeros_like(p["running_mean"])})
+        yield (
+            "running mean is not subtracted",
+            s.formula({"running_mean": np.zeros_like(p["running_mean"])}),
+        )
 
 
-def _normalized(s: Scene, axes: tuple[int, ...], ddof: int, *, outside: bool = False, centred: bool = True) -> Array:
-    mean, variance = s.x.mean(axis=axes, keepdims=True), s.x.var(axis=axes, ddof=ddof, keepdims=True)
+def _normalized(
+    s: Scene, axes: tuple[int, ...], ddof: int, *, outside: bool = False, centred: bool = True
+) -> Array:
+    mean, variance = (
+        s.x.mean(axis=axes, keepdims=True),
+        s.x.var(axis=axes, ddof=ddof, keepdims=True),
+    )
     e = s.layer.epsilon
     root = np.sqrt(variance) + e if outside else np.sqrt(variance + e)
     return np.asarray((s.x - mean if centred else s.x) / root * s.p["scale"] + s.p["bias"])
@@ -117,11 +135,17 @@ def _dropout(s: Scene) -> Iterator[Suspect]:
     yield "what is kept is scaled by 1 - rate", s.x * keep * (1 - rate)
     yield "one mask value for all features", s.x * keep[..., :1] / (1 - rate)
     yield "one mask for all examples", s.x * keep[:1] / (1 - rate)
-    yield "what is kept is scaled by the share that is kept, not by 1 - rate", s.x * keep / keep.mean()
+    yield (
+        "what is kept is scaled by the share that is kept, not by 1 - rate",
+        s.x * keep / keep.mean(),
+    )
     chosen = s.given != 0
     share = float(chosen[s.x != 0].mean()) if s.x.any() else 0.0
     if 0 < share < 1:
-        yield f"another mask: {share:.3g} of the values are kept, other ones", s.x * chosen / (1 - rate)
+        yield (
+            f"another mask: {share:.3g} of the values are kept, other ones",
+            s.x * chosen / (1 - rate),
+        )
 
 
 _CUBIC = 0.044715
@@ -141,23 +165,37 @@ def _gelu(s: Scene, factor: float, cubic: float) -> Array:
 def gelu_constants(s: Scene) -> Iterator[tuple[str, float, Callable[[float], Array]]]:
     """What may have any wrong value inside: words, the right one, the output for another."""
     right = _GELU[s.layer.approximate]
-    yield f"the factor {{0:.10g}} in place of {right:.10g}", right, lambda value: _gelu(s, value, _CUBIC)
+    yield (
+        f"the factor {{0:.10g}} in place of {right:.10g}",
+        right,
+        lambda value: _gelu(s, value, _CUBIC),
+    )
     if s.layer.approximate:
-        yield f"the factor {{0:.10g}} in place of {_CUBIC:g} of the cube", _CUBIC, lambda value: _gelu(s, right, value)
+        yield (
+            f"the factor {{0:.10g}} in place of {_CUBIC:g} of the cube",
+            _CUBIC,
+            lambda value: _gelu(s, right, value),
+        )
 
 
 def _reshape(s: Scene) -> Iterator[Suspect]:
     for axes in permutations(range(1, s.x.ndim)):
         if list(axes) != sorted(axes):
             words = ", ".join(str(axis) for axis in axes)
-            yield f"the input's axes are taken in the order {words}", s.x.transpose(0, *axes).reshape(s.given.shape)
+            yield (
+                f"the input's axes are taken in the order {words}",
+                s.x.transpose(0, *axes).reshape(s.given.shape),
+            )
 
 
 def _activation(s: Scene) -> Iterator[Suspect]:
     kind, x = s.layer.type, s.x
     if kind == "gelu":
         other = not s.layer.approximate
-        yield f"the {'tanh' if other else 'exact (erf)'} form of GELU", s.formula(fields={"approximate": other})
+        yield (
+            f"the {'tanh' if other else 'exact (erf)'} form of GELU",
+            s.formula(fields={"approximate": other}),
+        )
         yield "GELU as x sigmoid(1.702 x)", x * sigmoid(1.702 * x)
         factor, cubic = (float(np.float32(value)) for value in (_GELU[s.layer.approximate], _CUBIC))
         yield "its constants are rounded to float32", _gelu(s, factor, cubic)

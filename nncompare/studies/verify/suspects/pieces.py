@@ -30,23 +30,36 @@ def long_pieces_look_like(context: Context, seen: Observation) -> str:
             return f"{words}: they end with the weights after step {other}"
     sizes = plan.sizes(0, plan.steps_per_epoch)
     if sizes[-1] < sizes[0]:
-        return f"{words}: a batch (the smaller last batch?) left out, repeated or out of order, or a rate or mask kept"
+        return (
+            f"{words}: a batch (the smaller last batch?) left out, repeated or out of order, or a"
+            " rate or mask kept"
+        )
     return f"{words}: a batch left out, repeated or out of order, or a rate or mask kept"
 
 
 def _first_parted_epoch(context: Context, seen: Observation) -> str | None:
-    """Where the mean losses of the pieces leave those of the single steps: only after the evaluation, or only in the
-    pieces that are not whole epochs."""
+    """Where the mean losses of the pieces leave those of the single steps: only after the
+    evaluation, or only in the pieces that are not whole epochs.
+    """
     plan = context.plan.trajectory
     pieces = list(zip(context.plan.whole_pieces, seen.whole_losses[""], strict=True))
-    means = [float(plan.mean_loss(begin, end, seen.losses[""][begin:end])) for (begin, end), _ in pieces]
-    off = [abs(float(given) - mean) > _TOLERANCE * abs(mean) for (_, given), mean in zip(pieces, means, strict=True)]
+    means = [
+        float(plan.mean_loss(begin, end, seen.losses[""][begin:end])) for (begin, end), _ in pieces
+    ]
+    off = [
+        abs(float(given) - mean) > _TOLERANCE * abs(mean)
+        for (_, given), mean in zip(pieces, means, strict=True)
+    ]
     if len(off) < 2 or off[0] or not any(off):
         return None
     begin, end = pieces[off.index(True)][0]
     told = f"steps {begin + 1} to {end} in one piece are not what they are one by one"
-    lengths = "pieces that begin within an epoch, or have another length than the one before, are not trained as such"
-    if begin <= plan.steps_per_epoch + 1:  # the evaluation stands there between single steps; its first loss is right
+    lengths = (
+        "pieces that begin within an epoch, or have another length than the one before, are not"
+        " trained as such"
+    )
+    # the evaluation stands there between single steps; its first loss is right
+    if begin <= plan.steps_per_epoch + 1:
         return f"{told}: evaluation disturbs the training, or {lengths}"
     return f"{told}: {lengths}"
 
@@ -63,14 +76,20 @@ def piece_loss_looks_like(context: Context, seen: Observation, check: Check) -> 
     full = sizes == plan.batch_size
     for words, value in (
         (
-            "the steps of a piece are not weighed by their examples: a smaller last batch counts as a full one",
+            (
+                "the steps of a piece are not weighed by their examples: a smaller last batch"
+                " counts as a full one"
+            ),
             single.mean(),
         ),
         ("the loss of its last step in place of the mean", single[-1]),
         ("the loss of its first step in place of the mean", single[0]),
         ("the sum over steps in place of the mean", single.sum()),
         ("the sum over examples in place of the mean", (single * sizes).sum()),
-        ("the smaller last batch is left out of the mean", single[full].mean() if full.any() else np.nan),
+        (
+            "the smaller last batch is left out of the mean",
+            single[full].mean() if full.any() else np.nan,
+        ),
         ("the mean of all but its first step", single[1:].mean() if len(single) > 1 else np.nan),
     ):
         if abs(given - value) <= _TOLERANCE * abs(value):
@@ -79,18 +98,28 @@ def piece_loss_looks_like(context: Context, seen: Observation, check: Check) -> 
 
 
 def logits_look_like(context: Context, seen: Observation, mark: int) -> str:
-    """``predict`` after ``mark`` steps, next to the formulas at the weights that ``params`` showed."""
-    words = "inference mode after training does not use the weights and statistics that the runtime says it has"
+    """``predict`` after ``mark`` steps, next to the formulas at the weights that ``params``
+    showed.
+    """
+    words = (
+        "inference mode after training does not use the weights and statistics that the runtime"
+        " says it has"
+    )
     given, x = np.asarray(dict(context.evaluations(seen))[mark], np.float64), context.data.test.x
     last = seen.checkpoints[mark]
     right = context.evaluated(last)
     if given.shape != right.shape:
-        return f"predict gives {given.shape} in place of {right.shape}: it loses or repeats examples"
+        return (
+            f"predict gives {given.shape} in place of {right.shape}: it loses or repeats examples"
+        )
     rows = evaluation_rows(len(x))
     chunk = np.arange(len(rows)) < EVALUATION_BATCH
     off = [relative(given[part], right[part]) > _TOLERANCE for part in (chunk, ~chunk)]
     if off[0] != off[1]:
-        return f"predict is wrong in its {'first' if off[0] else 'second'} chunk of {EVALUATION_BATCH} examples only"
+        return (
+            f"predict is wrong in its {'first' if off[0] else 'second'} chunk of {EVALUATION_BATCH}"
+            " examples only"
+        )
     for other, weights in sorted(seen.checkpoints.items()):
         if weights is not last and relative(given, context.evaluated(weights)) <= _TOLERANCE:
             return f"predict uses the weights after step {other}"
@@ -98,14 +127,20 @@ def logits_look_like(context: Context, seen: Observation, mark: int) -> str:
         for part in (chunk, ~chunk, chunk | ~chunk):
             for step in (0, mark - 1, mark):
                 masks = context.masks(step)
-                made = reference.forward(context.model, last, x[rows[part]], training=True, masks=masks)
+                made = reference.forward(
+                    context.model, last, x[rows[part]], training=True, masks=masks
+                )
                 if relative(given[part], made) <= _TOLERANCE:
                     return "predict runs in training mode: the batch's statistics, or dropout"
         if (given >= 0).all() and np.allclose(given.sum(axis=-1), 1):
             return "predict gives probabilities in place of logits"
         if given.dtype == np.float64 and relative(given, right.astype(np.float32)) < _ROUNDED:
             return "predict's numbers are rounded to float32"
-        if relative(np.sort(given, axis=None), np.sort(right, axis=None)) <= _TOLERANCE < relative(given, right):
+        if (
+            relative(np.sort(given, axis=None), np.sort(right, axis=None))
+            <= _TOLERANCE
+            < relative(given, right)
+        ):
             return "predict gives the right numbers in another order"
         ratio = float((given * right).sum() / (right**2).sum())
     if np.isfinite(ratio) and relative(given, ratio * right) <= _TOLERANCE:

@@ -30,7 +30,10 @@ def rules(o: Any) -> Iterator[tuple[str, Rule]]:
     """Mistakes of each kind of optimizer."""
     yield "the weights are not updated at all", lambda w, _g, _r: w
     yield "the new weights are rounded to float32", _rounded(o)
-    yield "the gradient is rounded to float32", _of_gradient(o, lambda g: g.astype(np.float32).astype(np.float64))
+    yield (
+        "the gradient is rounded to float32",
+        _of_gradient(o, lambda g: g.astype(np.float32).astype(np.float64)),
+    )
     yield "the gradient's sign is turned round", _of_gradient(o, np.negative)
     yield "gradients of earlier steps are added: they are not set to zero", _summed(o)
     yield "the optimizer forgets what came before", lambda w, g, rate: standard(o)(w, g, rate)
@@ -38,7 +41,11 @@ def rules(o: Any) -> Iterator[tuple[str, Rule]]:
         if hasattr(o, field):
             narrow = float(np.float32(getattr(o, field)))
             yield f"{field} rounded to float32", standard(o.model_copy(update={field: narrow}))
-    usual = {"epsilon": (1e-7, 1e-8, 1e-3, 1e-6), "weight_decay": (0.01, 0.004, 0.0), "momentum": (0.0,)}
+    usual = {
+        "epsilon": (1e-7, 1e-8, 1e-3, 1e-6),
+        "weight_decay": (0.01, 0.004, 0.0),
+        "momentum": (0.0,),
+    }
     for field, others in usual.items():
         for value in others:
             if hasattr(o, field) and value != getattr(o, field):
@@ -54,7 +61,9 @@ def rules(o: Any) -> Iterator[tuple[str, Rule]]:
 
 
 def shares(o: Any) -> Iterator[tuple[str, Callable[[float], Rule]]]:
-    """What a share of the weights does that has no business there; words for {0}, and the rule of a share."""
+    """What a share of the weights does that has no business there; words for {0}, and the rule of a
+    share.
+    """
 
     def rule(share: float, of: Callable[[Array], Array], *, decoupled: bool = False) -> Rule:
         made = standard(o)
@@ -90,7 +99,10 @@ def _of_gradient(optimizer: Any, change: Callable[[Array], Array]) -> Rule:
 
 
 def _sgd(o: Any) -> Iterator[tuple[str, Rule]]:
-    yield "Nesterov's form is turned round", standard(o.model_copy(update={"nesterov": not o.nesterov}))
+    yield (
+        "Nesterov's form is turned round",
+        standard(o.model_copy(update={"nesterov": not o.nesterov})),
+    )
 
     def stored_rate(momentum: float) -> Rule:
         def rule(w: Array, g: Array, rate: float, m: dict[str, Array]) -> Array:
@@ -133,9 +145,10 @@ def adam(
     betas: tuple[float, float] | None = None,
     rests: tuple[float, float] | None = None,
 ) -> Rule:
-    """Adam and AdamW with one thing changed: where epsilon stands, which moments are corrected and from which step on,
-    what the decay is multiplied by, the betas of the moments apart from those of their corrections, and what the newest
-    gradient counts in them."""
+    """Adam and AdamW with one thing changed: where epsilon stands, which moments are corrected and
+    from which step on, what the decay is multiplied by, the betas of the moments apart from those
+    of their corrections, and what the newest gradient counts in them.
+    """
     decay, memory = getattr(o, "weight_decay", 0.0), dict[str, Any](t=0, m=0.0, v=0.0, top=0.0)
     small, (beta1, beta2) = o.epsilon if epsilon is None else epsilon, betas or (o.beta1, o.beta2)
     number = np.float32 if narrow else np.float64
@@ -147,7 +160,9 @@ def adam(
             number(1) - number(beta) ** number(memory["t"] + late) if correct else 1.0
             for beta, correct in zip((o.beta1, o.beta2), corrects, strict=True)
         )
-        by = {"rate": rate, "one": 1.0, "file": o.lr, "corrected": rate * np.sqrt(c2) / c1}[decay_by]
+        by = {"rate": rate, "one": 1.0, "file": o.lr, "corrected": rate * np.sqrt(c2) / c1}[
+            decay_by
+        ]
         if coupled:
             g = g + decay * w
         elif decay and not after:
@@ -184,8 +199,14 @@ def _adam(o: Any) -> Iterator[tuple[str, Rule]]:
     if getattr(o, "weight_decay", 0.0):
         yield "the weight decay is coupled: added to the gradient", make(coupled=True)
         yield "the weight decay is not multiplied by the learning rate", make(decay_by="one")
-        yield "the weight decay is multiplied by the file's learning rate, not by the step's", make(decay_by="file")
-        yield "the weight decay is multiplied by the bias-corrected learning rate", make(decay_by="corrected")
+        yield (
+            "the weight decay is multiplied by the file's learning rate, not by the step's",
+            make(decay_by="file"),
+        )
+        yield (
+            "the weight decay is multiplied by the bias-corrected learning rate",
+            make(decay_by="corrected"),
+        )
         yield "the weight decay comes after the step, not before it", make(after=True)
     yield "the largest second moment so far is used (AMSGrad)", make(largest=True)
     yield "the bias correction counts one step too many", make(late=1)
@@ -209,8 +230,9 @@ def _rms(
     rest: float | None = None,
     start: float = 0.0,
 ) -> Rule:
-    """RMSprop with one thing changed: epsilon under the root, the rate stored in the momentum buffer, the mean square
-    centred, that of the step before, its two weights apart, or its start."""
+    """RMSprop with one thing changed: epsilon under the root, the rate stored in the momentum
+    buffer, the mean square centred, that of the step before, its two weights apart, or its start.
+    """
     memory = dict[str, Any](v=start, g=0.0, m=0.0)
     old, new = o.rho if rho is None else rho, 1 - o.rho if rest is None else rest
 

@@ -27,16 +27,25 @@ def running_looks_like(
     suspects = [("it is stale: the batch does not move it", before)]
     if variance:
         suspects.append(("the biased batch variance", (1 - momentum) * before + momentum * biased))
-        suspects.append(("the square root of the variance", (1 - momentum) * before + momentum * np.sqrt(batch)))
+        suspects.append(
+            ("the square root of the variance", (1 - momentum) * before + momentum * np.sqrt(batch))
+        )
         if n > 1:
             twice = (1 - momentum) * before + momentum * batch * n / (n - 1)
             suspects.append(("the batch variance is made unbiased twice", twice))
-    suspects.append(("momentum is turned round: it weighs the old value", momentum * before + (1 - momentum) * batch))
+    suspects.append(
+        (
+            "momentum is turned round: it weighs the old value",
+            momentum * before + (1 - momentum) * batch,
+        )
+    )
     suspects.append(("it is the batch's, not a running one", batch))
     narrow = float(np.float32(momentum))
     suspects.append(("momentum rounded to float32", (1 - narrow) * before + narrow * batch))
     narrow = 1 - float(np.float32(1 - momentum))
-    suspects.append(("one minus momentum rounded to float32", (1 - narrow) * before + narrow * batch))
+    suspects.append(
+        ("one minus momentum rounded to float32", (1 - narrow) * before + narrow * batch)
+    )
     suspects.append(("the batch moves it twice", (1 - momentum) * right + momentum * batch))
     deviation = relative(after, right)
     limit = min(1e-9 if after.dtype == np.float64 else 3e-6, 0.1 * deviation)
@@ -47,7 +56,10 @@ def running_looks_like(
         blend = partial(_blend, before, given)
         found = fit(blend, after, momentum)
         if found is not None and relative(after, blend(found)) <= limit:
-            return f"{start}momentum {found:.10g} in place of {momentum:g} (weight of the newest batch)"
+            return (
+                f"{start}momentum {found:.10g} in place of {momentum:g} (weight of the newest"
+                " batch)"
+            )
     factor = fit(lambda c: _blend(before, c * batch, momentum), after, 1.0)
     if factor is not None and relative(after, _blend(before, factor * batch, momentum)) <= limit:
         return f"the batch's value counts {0.0 if abs(factor) < 1e-12 else factor:.10g} times"

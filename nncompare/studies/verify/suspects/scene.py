@@ -12,8 +12,9 @@ from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.model import Node
 
 Suspect = tuple[str, Array]
-"""What it looks like, and the output that it would give. Suspects come from generators, so that each is computed when
-its turn comes and not before."""
+"""What it looks like, and the output that it would give. Suspects come from generators, so that
+each is computed when its turn comes and not before.
+"""
 _NOTHING = np.empty(0)
 
 
@@ -43,18 +44,29 @@ class Scene:
         fields: Mapping[str, Any] | None = None,
         x: Array | None = None,
     ) -> Array:
-        """The layer's formula with other parameters, other fields or another input; nothing where these do not fit."""
+        """The layer's formula with other parameters, other fields or another input; nothing where
+        these do not fit.
+        """
         layer = self.node.layer.model_copy(update=dict(fields or {}))
-        node = Node(name=self.node.name, layer=layer, input=self.node.input, output=self.node.output)
+        node = Node(
+            name=self.node.name, layer=layer, input=self.node.input, output=self.node.output
+        )
         try:
-            made = FORWARD[layer.type](node, {**self.p, **(params or {})}, self.x if x is None else x, self.run)
+            made = FORWARD[layer.type](
+                node, {**self.p, **(params or {})}, self.x if x is None else x, self.run
+            )
         except (ValueError, IndexError, KeyError):
             return _NOTHING
         return np.asarray(made)
 
     def in_other_mode(self) -> Array:
         """The formula in inference mode for training, and the other way round."""
-        run = Run(params=self.run.params, forward=FORWARD, training=not self.run.training, masks=self.run.masks)
+        run = Run(
+            params=self.run.params,
+            forward=FORWARD,
+            training=not self.run.training,
+            masks=self.run.masks,
+        )
         return Scene(self.node, self.p, self.x, self.given, run).formula()
 
     @property

@@ -1,4 +1,6 @@
-"""Suspects of layers on sequences: embedding, positions, recurrent layers, attention, reading out."""
+"""Suspects of layers on sequences: embedding, positions, recurrent layers, attention,
+reading out.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,18 @@ def _recurrent(s: Scene) -> Iterator[Suspect]:
     order = {"lstm": LSTM_GATES, "gru": GRU_GATES}.get(s.layer.type, "h")
     for other in ("".join(p) for p in permutations(order) if "".join(p) != order):
         label = f"gate order {', '.join(other)} in place of {', '.join(order)}"
-        yield label, s.formula({name: reorder_gates(value, other, order) for name, value in s.p.items()})
+        yield (
+            label,
+            s.formula({name: reorder_gates(value, other, order) for name, value in s.p.items()}),
+        )
         for name in s.p:
             yield f"{label} in {name}", s.formula({name: reorder_gates(s.p[name], other, order)})
     yield from _other_gates(s)
     yield "the sequence is read backwards", s.formula(x=s.x[:, ::-1])
-    yield "the recurrent kernel is transposed", s.formula({"recurrent_kernel": _transposed_gates(s)})
+    yield (
+        "the recurrent kernel is transposed",
+        s.formula({"recurrent_kernel": _transposed_gates(s)}),
+    )
     if s.layer.type == "gru":
         yield "the reset gate stands before the product (reset_after=False)", _reset_before(s)
         yield "z and 1 - z are exchanged", _flipped_update(s)
@@ -43,7 +51,9 @@ def _recurrent(s: Scene) -> Iterator[Suspect]:
 
 
 def _other_gates(s: Scene) -> Iterator[Suspect]:
-    """The gates with another function in place of the sigmoid; a simple layer with another in place of tanh."""
+    """The gates with another function in place of the sigmoid; a simple layer with another in place
+    of tanh.
+    """
     if s.layer.type == "rnn":
         for words, function in _FUNCTIONS.items():
             yield f"{words} in place of tanh", _rnn_with(s, function)
@@ -54,7 +64,10 @@ def _other_gates(s: Scene) -> Iterator[Suspect]:
     for words, function in _FUNCTIONS.items():
         yield f"{words} in place of tanh", made(s, inner=function)
     if s.layer.type == "lstm":
-        yield "tanh is not applied to the cell's state before the output gate", _lstm_with(s, outer=lambda c: c)
+        yield (
+            "tanh is not applied to the cell's state before the output gate",
+            _lstm_with(s, outer=lambda c: c),
+        )
         for words, function in _FUNCTIONS.items():
             yield f"{words} in place of both tanh", _lstm_with(s, inner=function, outer=function)
     else:
@@ -85,19 +98,25 @@ def _rnn_with(s: Scene, function: Function) -> Array:
     return np.stack(states, axis=1) if s.layer.return_sequences else h
 
 
-def _lstm_with(s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, outer: Function = np.tanh) -> Array:
+def _lstm_with(
+    s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, outer: Function = np.tanh
+) -> Array:
     p, units = s.p, s.layer.units
     h = c = np.zeros((len(s.x), units))
     states = []
     for step in range(s.x.shape[1]):
-        i, f, g, o = np.split(s.x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4, axis=-1)
+        i, f, g, o = np.split(
+            s.x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4, axis=-1
+        )
         c = gate(f) * c + gate(i) * inner(g)
         h = gate(o) * outer(c)
         states.append(h)
     return np.stack(states, axis=1) if s.layer.return_sequences else h
 
 
-def _gru_with(s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, *, reset: bool = True) -> Array:
+def _gru_with(
+    s: Scene, gate: Function = sigmoid, inner: Function = np.tanh, *, reset: bool = True
+) -> Array:
     p, units = s.p, s.layer.units
     h, states = np.zeros((len(s.x), units)), []
     for step in range(s.x.shape[1]):
@@ -121,7 +140,10 @@ def _reset_before(s: Scene) -> Array:
     for step in range(s.x.shape[1]):
         x = s.x[:, step] @ p["kernel"] + p["bias"]
         u = h @ p["recurrent_kernel"] + p["recurrent_bias"]
-        r, z = sigmoid(x[:, :units] + u[:, :units]), sigmoid(x[:, units : 2 * units] + u[:, units : 2 * units])
+        r, z = (
+            sigmoid(x[:, :units] + u[:, :units]),
+            sigmoid(x[:, units : 2 * units] + u[:, units : 2 * units]),
+        )
         inner = (r * h) @ p["recurrent_kernel"][:, 2 * units :] + p["recurrent_bias"][2 * units :]
         h = (1 - z) * np.tanh(x[:, 2 * units :] + inner) + z * h
         states.append(h)
@@ -146,44 +168,71 @@ def _attention(s: Scene) -> Iterator[Suspect]:
     again = {name: p[name] / np.sqrt(depth) for name in ("query_kernel", "query_bias")}
     yield "scores are divided by head_dim, not by its root", s.formula(again)
     causal = s.layer.causal
-    yield f"the causal mask is {'missing' if causal else 'added'}", s.formula(fields={"causal": not causal})
+    yield (
+        f"the causal mask is {'missing' if causal else 'added'}",
+        s.formula(fields={"causal": not causal}),
+    )
     yield "the mask's sense is turned round: True means the other", _turned_mask(s)
     if causal:
         steps = np.arange(s.x.shape[1])
         apart = steps[None, :] - steps[:, None]  # of the step that is seen from the one that looks
-        yield "the causal mask is off by one: the next step is seen, too", _attend(s, np.where(apart > 1, -np.inf, 0.0))
+        yield (
+            "the causal mask is off by one: the next step is seen, too",
+            _attend(s, np.where(apart > 1, -np.inf, 0.0)),
+        )
         hidden = _attend(s, np.where((apart > 0) | ((apart == 0) & (steps > 0)), -np.inf, 0.0))
         # what a first step that sees nothing gives differs from framework to framework
         hidden[:, 0] = s.given[:, 0]
         yield "the causal mask is off by one: a step does not see itself", hidden
-        yield "the causal mask multiplies scores by zero", _attend(s, np.where(apart > 0, np.nan, 0.0))
-    yield "softmax over the steps that look, not over those that are seen", _attend(s, _mask(s), axis=-2)
+        yield (
+            "the causal mask multiplies scores by zero",
+            _attend(s, np.where(apart > 0, np.nan, 0.0)),
+        )
+    yield (
+        "softmax over the steps that look, not over those that are seen",
+        _attend(s, _mask(s), axis=-2),
+    )
     yield "the weights are not normalized by softmax", _attend(s, _mask(s), axis=None)
     for a, b in (("query", "key"), ("query", "value"), ("key", "value")):
-        swapped = {f"{x}_{kind}": p[f"{y}_{kind}"] for x, y in ((a, b), (b, a)) for kind in ("kernel", "bias")}
+        swapped = {
+            f"{x}_{kind}": p[f"{y}_{kind}"]
+            for x, y in ((a, b), (b, a))
+            for kind in ("kernel", "bias")
+        }
         yield f"{a} and {b} are exchanged", s.formula(swapped)
     for name in ("query", "key", "value", "output"):
         bias = f"{name}_bias"
         yield f"{bias} is not added", s.formula({bias: np.zeros_like(p[bias])})
         for back in (False, True):
-            yield f"the heads of {name}_kernel are transposed", s.formula(_transposed_heads(p, name, back=back))
+            yield (
+                f"the heads of {name}_kernel are transposed",
+                s.formula(_transposed_heads(p, name, back=back)),
+            )
     for group in (("query", "key", "value"), ("value",), ("query", "key", "value", "output")):
         for back in (False, True):
-            changed = {k: v for name in group for k, v in _transposed_heads(p, name, back=back).items()}
+            changed = {
+                k: v for name in group for k, v in _transposed_heads(p, name, back=back).items()
+            }
             yield f"the heads of {', '.join(group)} are transposed", s.formula(changed)
     yield from _one_head(s)
 
 
 def _mask(s: Scene) -> Array:
     steps = s.x.shape[1]
-    return np.triu(np.full((steps, steps), -np.inf), 1) if s.layer.causal else np.zeros((steps, steps))
+    return (
+        np.triu(np.full((steps, steps), -np.inf), 1) if s.layer.causal else np.zeros((steps, steps))
+    )
 
 
 def _attend(s: Scene, mask: Array, axis: int | None = -1) -> Array:
-    """Attention with another mask ``(looking, seen)`` that is added to the scores (NaN: they become zero), or with
-    softmax over another axis (None: over none)."""
+    """Attention with another mask ``(looking, seen)`` that is added to the scores (NaN: they become
+    zero), or with softmax over another axis (None: over none).
+    """
     p = s.p
-    q, k, v = (np.einsum("nte,ehd->nthd", s.x, p[f"{n}_kernel"]) + p[f"{n}_bias"] for n in ("query", "key", "value"))
+    q, k, v = (
+        np.einsum("nte,ehd->nthd", s.x, p[f"{n}_kernel"]) + p[f"{n}_bias"]
+        for n in ("query", "key", "value")
+    )
     scores = np.einsum("nthd,nshd->nhts", q, k) / np.sqrt(q.shape[-1])
     scores = np.where(np.isnan(mask), 0.0, scores + np.nan_to_num(mask, nan=0.0, neginf=-np.inf))
     weights = scores
@@ -204,7 +253,9 @@ def mask_constants(s: Scene) -> Iterator[tuple[str, float, Callable[[float], Arr
 
 
 def _one_head(s: Scene) -> Iterator[Suspect]:
-    """Whatever one head gives goes through its rows of the output kernel: a difference that lies in their span."""
+    """Whatever one head gives goes through its rows of the output kernel: a difference that lies in
+    their span.
+    """
     right = s.formula()
     if right.shape != s.given.shape or s.layer.heads == 1:
         return
@@ -215,16 +266,22 @@ def _one_head(s: Scene) -> Iterator[Suspect]:
 
 
 def _transposed_heads(p: Params, name: str, *, back: bool = False) -> Params:
-    """The projection as if its memory held (head_dim, heads) where it holds (heads, head_dim); ``back``: the other way
-    round."""
+    """The projection as if its memory held (head_dim, heads) where it holds (heads, head_dim);
+    ``back``: the other way round.
+    """
     kernel = p[f"{name}_kernel"]
     if name == "output":
         return {"output_kernel": _turned(kernel, 0, back)}
-    return {f"{name}_kernel": _turned(kernel, 1, back), f"{name}_bias": _turned(p[f"{name}_bias"], 0, back)}
+    return {
+        f"{name}_kernel": _turned(kernel, 1, back),
+        f"{name}_bias": _turned(p[f"{name}_bias"], 0, back),
+    }
 
 
 def _turned(values: Array, axis: int, back: bool) -> Array:
-    """The numbers of the axes ``axis`` and ``axis + 1``, read as if these were exchanged in memory."""
+    """The numbers of the axes ``axis`` and ``axis + 1``, read as if these were exchanged in
+    memory.
+    """
     shape = list(values.shape)
     if not back:
         return values.swapaxes(axis, axis + 1).reshape(shape)
@@ -234,7 +291,10 @@ def _turned(values: Array, axis: int, back: bool) -> Array:
 
 def _turned_mask(s: Scene) -> Array:
     p = s.p
-    q, k, v = (np.einsum("nte,ehd->nthd", s.x, p[f"{n}_kernel"]) + p[f"{n}_bias"] for n in ("query", "key", "value"))
+    q, k, v = (
+        np.einsum("nte,ehd->nthd", s.x, p[f"{n}_kernel"]) + p[f"{n}_bias"]
+        for n in ("query", "key", "value")
+    )
     scores = np.einsum("nthd,nshd->nhts", q, k) / np.sqrt(q.shape[-1])
     steps = s.x.shape[1]
     scores = np.where(np.tril(np.ones((steps, steps), bool)), -np.inf, scores)
@@ -263,7 +323,10 @@ def _embedding(s: Scene) -> Iterator[Suspect]:
     table = s.p["table"]
     yield "tokens are off by one", table[(s.x + 1) % len(table)]
     yield "tokens are off by minus one", table[s.x - 1]
-    yield "the vectors are multiplied by the root of their length", table[s.x] * np.sqrt(table.shape[-1])
+    yield (
+        "the vectors are multiplied by the root of their length",
+        table[s.x] * np.sqrt(table.shape[-1]),
+    )
 
 
 def _position(s: Scene) -> Iterator[Suspect]:

@@ -15,7 +15,9 @@ from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.rules import Rule, standard
 
 TOLERANCE = 1e-9
-"""Of an explained update, relative to its size: a suspect is named if it leaves nothing worth naming."""
+"""Of an explained update, relative to its size: a suspect is named if it leaves nothing worth
+naming.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Updates:
 
     Args:
         name: canonical name.
-        weights: before each update and after the last; ``gradients``: before clipping, ``clipped``: as the rule is
-            meant to see them; ``rates``: of every update.
+        weights: before each update and after the last; ``gradients``: before clipping, ``clipped``:
+            as the rule is meant to see them; ``rates``: of every update.
     """
 
     name: str
@@ -35,7 +37,9 @@ class Updates:
     rates: list[float]
 
     def run(self, rule: Rule, factor: float = 1.0) -> Array:
-        """Every weight after each of the updates by a rule, one after the other; ``factor``: on the learning rates."""
+        """Every weight after each of the updates by a rule, one after the other; ``factor``: on the
+        learning rates.
+        """
         steps = zip(self.weights, self.clipped, self.rates, strict=False)
         return np.concatenate([rule(w, g, rate * factor).ravel() for w, g, rate in steps])
 
@@ -53,22 +57,35 @@ class Updates:
 def gradients_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
     """Gradients that count more or less than they should."""
     factors = by_step(found, optimizer, limit, lambda g, rate, c: (c * g, rate))
-    odd = [f"{factor:.10g} in update {k + 1}" for k, factor in enumerate(factors or ()) if abs(factor - 1) > 1e-9]
+    odd = [
+        f"{factor:.10g} in update {k + 1}"
+        for k, factor in enumerate(factors or ())
+        if abs(factor - 1) > 1e-9
+    ]
     return f"gradient times {', '.join(odd)}" if odd else None
 
 
 def by_step(
-    found: Updates, optimizer: Any, limit: float, changed: Callable[[Array, float, float], tuple[Array, float]]
+    found: Updates,
+    optimizer: Any,
+    limit: float,
+    changed: Callable[[Array, float, float], tuple[Array, float]],
 ) -> list[float] | None:
-    """The constant of every update that explains it, given those before; 1 is right. None: one is not explained.
+    """The constant of every update that explains it, given those before; 1 is right. None: one is
+    not explained.
 
     Args:
-        changed: of gradient, learning rate and constant: the gradient and the rate that the optimizer took.
+        changed: of gradient, learning rate and constant: the gradient and the rate that the
+            optimizer took.
     """
     state, values = updates.State(), list[float]()
-    for w, new, g, rate in zip(found.weights, found.weights[1:], found.clipped, found.rates, strict=False):
+    for w, new, g, rate in zip(
+        found.weights, found.weights[1:], found.clipped, found.rates, strict=False
+    ):
 
-        def step(c: float, w: Array = w, g: Array = g, rate: float = rate, state: updates.State = state) -> Any:
+        def step(
+            c: float, w: Array = w, g: Array = g, rate: float = rate, state: updates.State = state
+        ) -> Any:
             gradient, used = changed(g, rate, c)
             return updates.step(optimizer, state, {"w": w}, {"w": gradient}, used)
 
@@ -87,7 +104,9 @@ def forgotten(found: Updates, optimizer: Any, limit: float) -> str | None:
         for step, gradient in enumerate(found.clipped):
             rule = after if step >= begin else before
             made = rule(found.weights[step], gradient, found.rates[step])
-            if absolute(found.weights[step + 1], made) > limit * scale(found.weights[step + 1] - found.weights[step]):
+            if absolute(found.weights[step + 1], made) > limit * scale(
+                found.weights[step + 1] - found.weights[step]
+            ):
                 break
         else:
             return f"the optimizer's state starts anew in update {begin + 1}"

@@ -1,4 +1,6 @@
-"""What a wrong update looks like: known mistakes of optimizers, tried on the runtime's own gradient."""
+"""What a wrong update looks like: known mistakes of optimizers, tried on the runtime's own
+gradient.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.rules import Rule, adam, rules, shares, standard
-from nncompare.studies.verify.suspects.steps import TOLERANCE, Updates, by_step, forgotten, gradients_by_step
+from nncompare.studies.verify.suspects.steps import (
+    TOLERANCE,
+    Updates,
+    by_step,
+    forgotten,
+    gradients_by_step,
+)
 from nncompare.worker.observation import Observation
 
 _NARROW = 1e-6
@@ -23,10 +31,14 @@ _SHARES = np.outer(np.logspace(-9, 0, 28), (1.0, -1.0)).ravel()
 """Of the weights, from which ``_shared`` begins to look."""
 
 
-def update_looks_like(context: Context, seen: Observation, name: str, tolerance: float = TOLERANCE) -> str | None:
-    """What explains the updates of a parameter within ``tolerance`` (relative to their size), in words.
+def update_looks_like(
+    context: Context, seen: Observation, name: str, tolerance: float = TOLERANCE
+) -> str | None:
+    """What explains the updates of a parameter within ``tolerance`` (relative to their size), in
+    words.
 
-    Of several that do, the one that leaves least; and none that leaves more than a tenth of what there is to explain.
+    Of several that do, the one that leaves least; and none that leaves more than a tenth of what
+    there is to explain.
     """
     train = context.job.experiment.train
     count = context.plan.update_steps
@@ -82,7 +94,9 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
     candidates: list[tuple[str, float, Callable[[float], Array]]] = [
         ("learning rate times", 1.0, lambda factor: run(optimizer, factor))
     ]
-    candidates.append(("the weights after the step times", 1.0, lambda factor: factor * run(optimizer)))
+    candidates.append(
+        ("the weights after the step times", 1.0, lambda factor: factor * run(optimizer))
+    )
     for field in ("epsilon", "beta1", "beta2", "momentum", "rho", "weight_decay"):
         if hasattr(optimizer, field):
             start = float(getattr(optimizer, field))
@@ -91,28 +105,47 @@ def _fitted(found: Updates, optimizer: Any, limit: float) -> str | None:
         first, second = optimizer.beta1, optimizer.beta2
         alone = "of the moment, though not of its bias correction,"
         candidates += [
-            (f"beta1 {alone}", first, lambda beta: found.run(adam(optimizer, betas=(beta, second)))),
-            (f"beta2 {alone}", second, lambda beta: found.run(adam(optimizer, betas=(first, beta)))),
+            (
+                f"beta1 {alone}",
+                first,
+                lambda beta: found.run(adam(optimizer, betas=(beta, second))),
+            ),
+            (
+                f"beta2 {alone}",
+                second,
+                lambda beta: found.run(adam(optimizer, betas=(first, beta))),
+            ),
         ]
     moved = scale(given - np.concatenate([array.ravel() for array in found.weights[:-1]]))
     for label, start, made in candidates:
         value = fit(made, given, start)
-        if value is not None and value != start and absolute(given, made(value)) <= max(limit * moved, 2e-15):
+        if (
+            value is not None
+            and value != start
+            and absolute(given, made(value)) <= max(limit * moved, 2e-15)
+        ):
             if label == "learning rate times":
                 rates = np.array(found.rates)
                 narrow = np.allclose(value * rates, rates.astype(np.float32), rtol=1e-11, atol=0)
-                return "learning rate rounded to float32" if narrow else f"learning rate times {value:.10g}"
+                return (
+                    "learning rate rounded to float32"
+                    if narrow
+                    else f"learning rate times {value:.10g}"
+                )
             if start == 1.0 and label.startswith("the weights"):
                 return f"{label} {value:.10g}"
             rounded = "; the right value rounded to float32" if np.float32(start) == value else ""
             if label == "epsilon":
-                rounded = f" (or every gradient {start / value:.6g} times)"  # the rule cannot tell these apart
+                # the rule cannot tell these apart
+                rounded = f" (or every gradient {start / value:.6g} times)"
             return f"{label} {value:.10g} in place of {start:g}{rounded}"
     return None
 
 
 def _shared(found: Updates, optimizer: Any, limit: float) -> str | None:
-    """A share of the weights where none belongs; looked for over many orders of magnitude, since it bends the rule."""
+    """A share of the weights where none belongs; looked for over many orders of magnitude, since it
+    bends the rule.
+    """
     given = np.concatenate([array.ravel() for array in found.weights[1:]])
     moved = scale(given - np.concatenate([array.ravel() for array in found.weights[:-1]]))
     for label, rule in shares(optimizer):
@@ -144,12 +177,18 @@ def _step_by_step(found: Updates, optimizer: Any, limit: float) -> str | None:
     odd = [factor for factor in factors if abs(factor - 1) > 1e-9]
     if np.abs(np.array(factors) - 1).max() < _NARROW and len(odd) > 1 and np.ptp(odd) > 1e-9:
         return "what the learning rate is multiplied by is computed in float32, or rounded to it"
-    told = ", ".join(f"{factor:.10g} in update {k + 1}" for k, factor in enumerate(factors) if abs(factor - 1) > 1e-9)
+    told = ", ".join(
+        f"{factor:.10g} in update {k + 1}"
+        for k, factor in enumerate(factors)
+        if abs(factor - 1) > 1e-9
+    )
     return f"learning rate times {told}" if told else None
 
 
 def _of_tokens(context: Context, found: Updates, optimizer: Any) -> str | None:
-    """Which rows of an embedding go wrong first: those of tokens that the batch repeats, or lacks."""
+    """Which rows of an embedding go wrong first: those of tokens that the batch repeats, or
+    lacks.
+    """
     if not found.name.endswith(".table") or not context.model.input.is_tokens:
         return None
     rule = standard(optimizer)
@@ -165,10 +204,14 @@ def _of_tokens(context: Context, found: Updates, optimizer: Any) -> str | None:
             return None
         if not wrong[counts <= 1].any():
             return (
-                "only tokens that occur more than once in the batch: sparse gradients are not summed before their use"
+                "only tokens that occur more than once in the batch: sparse gradients are not"
+                " summed before their use"
             )
         if not wrong[counts > 0].any():
-            return "only tokens that do not occur in the batch: their rows are left as they are, or should be"
+            return (
+                "only tokens that do not occur in the batch: their rows are left as they are, or"
+                " should be"
+            )
         return None
     return None
 
@@ -183,10 +226,19 @@ def _clippings(gradients: list[Params], norm: float | None) -> Iterator[tuple[st
     yield "the gradient is not clipped", gradients
     yield (
         "the norm is clipped per tensor, not of all together",
-        [{name: updates.clip({name: g}, norm)[name] for name, g in gradient.items()} for gradient in gradients],
+        [
+            {name: updates.clip({name: g}, norm)[name] for name, g in gradient.items()}
+            for gradient in gradients
+        ],
     )
-    totals = [float(np.sqrt(sum(float((g**2).sum()) for g in gradient.values()))) for gradient in gradients]
-    norms = [np.array([np.sqrt(float((g**2).sum())) for g in gradient.values()]) for gradient in gradients]
+    totals = [
+        float(np.sqrt(sum(float((g**2).sum()) for g in gradient.values())))
+        for gradient in gradients
+    ]
+    norms = [
+        np.array([np.sqrt(float((g**2).sum())) for g in gradient.values()])
+        for gradient in gradients
+    ]
     for label, factors in (
         (
             "the largest norm of a tensor is compared, not that of all together",
@@ -194,10 +246,22 @@ def _clippings(gradients: list[Params], norm: float | None) -> Iterator[tuple[st
         ),
         ("the sum of the tensors' norms is compared", [min(1.0, norm / n.sum()) for n in norms]),
         ("the square of the norm is compared", [min(1.0, norm / total**2) for total in totals]),
-        ("1e-6 is added to the norm in clipping", [min(1.0, norm / (total + 1e-6)) for total in totals]),
-        ("the gradient is scaled to the norm even where it is smaller", [norm / total for total in totals]),
+        (
+            "1e-6 is added to the norm in clipping",
+            [min(1.0, norm / (total + 1e-6)) for total in totals],
+        ),
+        (
+            "the gradient is scaled to the norm even where it is smaller",
+            [norm / total for total in totals],
+        ),
     ):
-        yield label, [{n: g * f for n, g in gradient.items()} for gradient, f in zip(gradients, factors, strict=True)]
+        yield (
+            label,
+            [
+                {n: g * f for n, g in gradient.items()}
+                for gradient, f in zip(gradients, factors, strict=True)
+            ],
+        )
     yield (
         "the gradient's entries are clipped, not its norm",
         [{name: np.clip(g, -norm, norm) for name, g in gradient.items()} for gradient in gradients],
