@@ -7,6 +7,7 @@ The changed text must be a file, since AutoGraph reads the source of the functio
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,8 @@ FOLDER = Path(backends.__file__ or "").parent
 
 class Patch(NamedTuple):
     """``old`` must occur exactly once in ``nncompare/backends/<file>``, so that no planted error
-    rots unseen.
+    rots unseen. How the code is laid out does not matter: words and symbols are compared, not
+    spaces, line breaks and the commas that a formatter puts before a closing bracket.
     """
 
     file: str
@@ -41,10 +43,53 @@ class Patch(NamedTuple):
         Raises:
             ValueError: ``old`` is not there, or more than once.
         """
-        count = text.count(self.old)
-        if count != 1:
-            raise ValueError(f"{self.file}: {self.old!r} occurs {count} times; it must occur once")
-        return text.replace(self.old, self.new)
+        places = _places(self.old, text)
+        if len(places) != 1:
+            raise ValueError(
+                f"{self.file}: {self.old!r} occurs {len(places)} times; it must occur once"
+            )
+        begin, end = places[0]
+        return text[:begin] + self.new + text[end:]
+
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_CLOSING = (")", "]", "}")
+
+
+def _places(old: str, text: str) -> list[tuple[int, int]]:
+    """Where the words of ``old`` stand in ``text``, as ranges of characters."""
+    wanted = _WORD.findall(old)
+    words = list(_WORD.finditer(text))
+    places = []
+    for first in range(len(words)):
+        last = _match(wanted, words, first)
+        if last is not None:
+            places.append(_widened(old, text, words[first].start(), words[last].end()))
+    return places
+
+
+def _widened(old: str, text: str, begin: int, end: int) -> tuple[int, int]:
+    """The range with its indentation and its line's end, where ``old`` names these."""
+    if old[0].isspace():
+        begin = text.rfind("\n", 0, begin) + 1
+    if old.endswith("\n"):
+        end = text.index("\n", end) + 1
+    return begin, end
+
+
+def _match(wanted: Sequence[str], words: Sequence[re.Match[str]], first: int) -> int | None:
+    """The index of the last word, if those from ``first`` on are the wanted ones."""
+    at = first
+    for number, word in enumerate(wanted):
+        if at >= len(words):
+            return None
+        # a formatter may have put a comma before the closing bracket
+        if number and word in _CLOSING and words[at].group() == ",":
+            at += 1
+        if at >= len(words) or words[at].group() != word:
+            return None
+        at += 1
+    return at - 1
 
 
 class _Loader(SourceFileLoader):

@@ -233,8 +233,8 @@ KERAS: list[Mutation] = [
     _plant(
         "L1 on biases",
         "layers",
-        "use_bias=spec.bias, kernel_regularizer=into.regularizer, name=node.name)",
-        "use_bias=spec.bias, kernel_regularizer=into.regularizer,"
+        "spec.units, use_bias=spec.bias, kernel_regularizer=into.regularizer, name=node.name)",
+        "spec.units, use_bias=spec.bias, kernel_regularizer=into.regularizer,"
         " bias_regularizer=into.regularizer, name=node.name)",
         "image",
         "loss",

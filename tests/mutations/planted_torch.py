@@ -35,8 +35,8 @@ TORCH: list[Mutation] = [
     _plant(
         "beta2 off by 1e-7",
         "optimizers",
-        "betas = (spec.beta1, spec.beta2)",
-        "betas = (spec.beta1, spec.beta2 + 1e-7)",
+        "betas = (spec.beta1, spec.beta2) return torch.optim.Adam(",
+        "betas = (spec.beta1, spec.beta2 + 1e-7)\n    return torch.optim.Adam(",
         "words",
         "update",
         looks_like=r"beta2 0\.999000[01]\d* in place of 0\.999",
