@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.cases import CASES, LEARNING_RATE, experiment
 from benchmarks.interleave import InterleavingGate
-from nncompare.backends.base import Job
-from nncompare.backends.catalog import CATALOG
 from nncompare.data import prepare
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
+from nncompare.spec.job import Job
+from nncompare.spec.runtimes import CATALOG
 
 EXTRA_PARAMETERS = {("torch", "lstm"): 4 * 128}
 """``nn.LSTM`` as it comes trains two bias vectors that are only ever used as their sum."""

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nncompare.config.load import load
 from nncompare.data import signature
-from nncompare.spec.load import load
-from nncompare.store.verify import VerifyResult
-from nncompare.studies.verify import verify
+from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.study import verify
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "parity.md"

@@ -21,9 +21,9 @@ from typing import Any
 
 from benchmarks.cases import CASES
 from benchmarks.intervals import median_interval, spread
-from nncompare.backends.catalog import CATALOG
 from nncompare.launch.environment import worker_environment
 from nncompare.launch.resources import usable_threads
+from nncompare.spec.runtimes import CATALOG
 
 FRAMEWORKS = ("torch", "tensorflow", "keras")
 GOAL = 0.95

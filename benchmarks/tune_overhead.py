@@ -14,9 +14,9 @@ import argparse
 import statistics
 import sys
 
+from nncompare.config.load import load_mapping
 from nncompare.data import signature
-from nncompare.spec.load import load_mapping
-from nncompare.store.tune import TuneTrial
+from nncompare.studies.tune.record import TuneTrial
 from nncompare.studies.tune.study import tune
 
 LIMIT = 0.05

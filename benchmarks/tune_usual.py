@@ -37,9 +37,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.usual import OBJECTIVES
+from nncompare.config.load import load
 from nncompare.data import signature
 from nncompare.launch.resources import usable_threads
-from nncompare.spec.load import load
 from nncompare.studies.tune.asked import Asked
 from nncompare.studies.tune.study import Silent, tune
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from nncompare.report.headline import BUSY
+from nncompare.studies.run.headline import BUSY
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

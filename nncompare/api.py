@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nncompare.config.load import load as _load
 from nncompare.data import signature
 from nncompare.errors import NncompareError
-from nncompare.report.gradcheck import gradcheck_report
-from nncompare.report.html import plain, to_html, to_text
-from nncompare.report.verify import verify_report
+from nncompare.records.folder import read as _read
+from nncompare.records.result import RunResult, RuntimeResult
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import load as _load
-from nncompare.store.folder import read as _read
-from nncompare.store.gradcheck import GradcheckResult
-from nncompare.store.result import RunResult, RuntimeResult
-from nncompare.store.verify import VerifyResult
-from nncompare.studies.gradcheck import DEFAULT_AT, DEFAULT_RUNTIMES
-from nncompare.studies.gradcheck import gradcheck as _gradcheck
-from nncompare.studies.run import run as _run
-from nncompare.studies.verify import verify as _verify
+from nncompare.studies.gradcheck.record import GradcheckResult
+from nncompare.studies.gradcheck.report import gradcheck_report
+from nncompare.studies.gradcheck.study import DEFAULT_AT, DEFAULT_RUNTIMES
+from nncompare.studies.gradcheck.study import gradcheck as _gradcheck
+from nncompare.studies.run.page import plain, to_html, to_text
+from nncompare.studies.run.study import run as _run
+from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.report import verify_report
+from nncompare.studies.verify.study import verify as _verify
 from nncompare.tuning import Tuned
 from nncompare.tuning import search as _search
 
@@ -145,8 +145,8 @@ class Gradcheck:
             StoreError: it cannot be written.
             ValueError: another ending.
         """
-        from nncompare.report.derivative_plot import draw
-        from nncompare.store.atomic import write_bytes
+        from nncompare.records.atomic import write_bytes
+        from nncompare.studies.gradcheck.plot import draw
 
         write_bytes(Path(path), draw(self.result, Path(path).suffix))
 
@@ -154,7 +154,7 @@ class Gradcheck:
         return plain(gradcheck_report(self.result), width=120)
 
     def _repr_png_(self) -> bytes:
-        from nncompare.report.derivative_plot import draw
+        from nncompare.studies.gradcheck.plot import draw
 
         return draw(self.result)
 

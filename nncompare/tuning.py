@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nncompare.report.html import plain
-from nncompare.report.tune import tune_report
 from nncompare.spec.experiment import Experiment
-from nncompare.store.tune import TuneBest, TuneResult, TuneTrial
+from nncompare.studies.run.page import plain
+from nncompare.studies.tune.record import TuneBest, TuneResult, TuneTrial
+from nncompare.studies.tune.report import tune_report
 
 if TYPE_CHECKING:
     from nncompare.studies.tune.study import Finished
@@ -66,7 +66,7 @@ class Tuned:
 
     def to_html(self) -> str:
         """The report with its pictures as one page that needs no network."""
-        from nncompare.report.tune_html import to_html
+        from nncompare.studies.tune.page import to_html
 
         return to_html(self.result)
 
@@ -74,7 +74,7 @@ class Tuned:
         return plain(tune_report(self.result, folder=self.folder), width=120)
 
     def _repr_html_(self) -> str:
-        from nncompare.report.tune_html import fragment
+        from nncompare.studies.tune.page import fragment
 
         return fragment(self.result)
 
@@ -98,7 +98,7 @@ def search(
 
 
 def _tuned(finished: Finished) -> Tuned:
-    from nncompare.report.tune_html import write
+    from nncompare.studies.tune.page import write
 
     if finished.folder is not None:
         write(finished.result, finished.folder)

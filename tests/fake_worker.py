@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from nncompare.worker.wire import Inbox, Wire
+from nncompare.wire.connection import Inbox, Wire
 
 EPOCHS, STEPS_PER_EPOCH = 3, 40
 VARIABLE = "FAKE_WORKERS"
@@ -98,10 +98,10 @@ def work(asked: argparse.Namespace) -> None:
 
 def drive(arguments: list[str]) -> None:
     from nncompare.cli import main
-    from nncompare.launch import collect
+    from nncompare.launch import train_one
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    collect.worker_command = command
+    train_one.worker_command = command
     sys.argv[1:] = arguments
     main()
 

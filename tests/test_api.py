@@ -12,7 +12,7 @@ import pytest
 
 import nncompare
 from nncompare.errors import ConfigError, StoreError
-from nncompare.store.folder import ResultFolder
+from nncompare.records.folder import ResultFolder
 from tests.running import THREE, stored
 
 

@@ -1,0 +1,1 @@
+"""How: one folder a framework, and the boundary between them and nncompare."""

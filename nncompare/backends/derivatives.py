@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from nncompare.spec.expression import Expression
+from nncompare.formulas.expression import Expression
 
 Array = NDArray[Any]
 Mode = Literal["reverse", "forward"]

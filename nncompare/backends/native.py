@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from nncompare.backends.base import Job, Params
+from nncompare.backends.base import Params
 from nncompare.numerics.initializers import draw, initial_params
 from nncompare.spec.families import LayerList
 from nncompare.spec.frozen import Frozen
+from nncompare.spec.job import Job
 from nncompare.spec.layers import Layer, Residual
 
 Part = TypeVar("Part", bound=Frozen)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from nncompare.backends.base import Job
 from nncompare.backends.native import OPEN
 from nncompare.spec.initializers import Initializer
+from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 
 AFTER_CORRECTION = "after the root, after bias correction"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,23 +15,61 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command lives, and its line in the help.
+
+    Args:
+        module: imported when the command is invoked. It has a function of the command's name (with
+            underscores), or an ``app`` with subcommands.
+        line: what the command does.
+    """
+
+    module: str
+    line: str
+
+
 COMMANDS = {
-    "run": "Train an experiment on every runtime; compare time and loss.",
-    "verify": "Prove that the runtimes compute the same function.",
-    "compare-conventions": "Train aligned and native; what do the defaults cost?",
-    "gradcheck": "Differentiate a formula in every framework, by every method.",
-    "tune": "Search hyperparameters with Optuna; write the best experiment.",
-    "validate": "Check experiment files; every problem with its position.",
-    "show": "Print the resolved experiment, its layers, shapes and FLOPs.",
-    "doctor": "Frameworks, devices, threads, data: what works, what to mend.",
-    "list": "Families, layers, data sets, optimizers, initializers, runtimes.",
-    "init": "Write a commented experiment file to start from.",
-    "schema": "Print the JSON Schema of experiment files, for editors.",
-    "data": "Download and check data sets ahead of time.",
+    "run": Command(
+        "nncompare.studies.run.command",
+        "Train an experiment on every runtime; compare time and loss.",
+    ),
+    "verify": Command(
+        "nncompare.studies.verify.command", "Prove that the runtimes compute the same function."
+    ),
+    "compare-conventions": Command(
+        "nncompare.studies.conventions.command",
+        "Train aligned and native; what do the defaults cost?",
+    ),
+    "gradcheck": Command(
+        "nncompare.studies.gradcheck.command",
+        "Differentiate a formula in every framework, by every method.",
+    ),
+    "tune": Command(
+        "nncompare.studies.tune.command",
+        "Search hyperparameters with Optuna; write the best experiment.",
+    ),
+    "validate": Command(
+        "nncompare.cli.validate", "Check experiment files; every problem with its position."
+    ),
+    "show": Command(
+        "nncompare.cli.show", "Print the resolved experiment, its layers, shapes and FLOPs."
+    ),
+    "doctor": Command(
+        "nncompare.studies.doctor.command",
+        "Frameworks, devices, threads, data: what works, what to mend.",
+    ),
+    "list": Command(
+        "nncompare.cli.list_", "Families, layers, data sets, optimizers, initializers, runtimes."
+    ),
+    "init": Command("nncompare.cli.init", "Write a commented experiment file to start from."),
+    "schema": Command(
+        "nncompare.cli.schema", "Print the JSON Schema of experiment files, for editors."
+    ),
+    "data": Command("nncompare.cli.data", "Download and check data sets ahead of time."),
 }
-"""Every command with its line in the help, in the order of the help. Its module has an underscore
-for a dash, and ``list`` lives in ``list_``.
-"""
+"""Every command in the order of the help."""
 
 _CLICK_ERROR: Any = next(
     cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
@@ -91,7 +130,7 @@ def _load(name: str) -> Any:
     subcommands.
     """
     word = f"{name}_" if name == "list" else name.replace("-", "_")
-    module = import_module(f"nncompare.cli.{word}")
+    module = import_module(COMMANDS[name].module)
     if hasattr(module, "app"):
         module.app.rich_markup_mode = "rich" if _wants_rich() else None
         return get_command(module.app)
@@ -127,8 +166,8 @@ def build() -> Any:
     app = _app(cls=_Group, invoke_without_command=True)
     app.callback()(_root)
     group: Any = get_command(app)
-    for name, line in COMMANDS.items():
-        group.add_command(_Lazy(name=name, help=line), name)
+    for name, command in COMMANDS.items():
+        group.add_command(_Lazy(name=name, help=command.line), name)
     return group
 
 
@@ -146,7 +185,7 @@ def call(arguments: Sequence[str]) -> int:
         error.show()
         return int(error.exit_code)
     except NncompareError as error:
-        from nncompare.cli.console import report_error
+        from nncompare.terminal.console import report_error
 
         report_error(error)
         return error.exit_code

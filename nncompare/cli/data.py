@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nncompare.cli import options
+from nncompare.terminal import options
 
 app = typer.Typer(
     add_completion=False,
@@ -30,8 +30,8 @@ def fetch(
     quiet: options.Quiet = False,
 ) -> None:
     """Download a data set, check it, and print where it is."""
-    from nncompare.cli.console import err, print_json
     from nncompare.data import fetch as fetch_data
+    from nncompare.terminal.console import err, print_json
 
     console = err()
 

@@ -106,8 +106,8 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a commented experiment file to start from. It runs offline."""
-    from nncompare.cli.console import out
-    from nncompare.spec.load import name_from
+    from nncompare.config.load import name_from
+    from nncompare.terminal.console import out
 
     _check_data(data)
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else Path(f"{name}.yaml")

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nncompare.cli import options
 from nncompare.errors import UsageError
+from nncompare.terminal import options
 
 INITIALIZERS = {
     "uniform": "uniform in ±scale (0.05)",
@@ -35,7 +35,7 @@ def list_(
     as_json: options.Json = False,
 ) -> None:
     """List families, layers, data sets, optimizers, schedules, initializers and runtimes."""
-    from nncompare.cli.console import out, print_json
+    from nncompare.terminal.console import out, print_json
 
     found = catalog()
     if kind is not None:
@@ -52,10 +52,10 @@ def list_(
 
 def catalog() -> dict[str, list[dict[str, Any]]]:
     """Every kind with its entries, each a name and a title; runtimes also say what is missing."""
-    from nncompare.backends.catalog import CATALOG
     from nncompare.spec.data import DATA
     from nncompare.spec.families import FAMILIES
     from nncompare.spec.layers import LAYERS
+    from nncompare.spec.runtimes import CATALOG
     from nncompare.spec.training import OPTIMIZERS, SCHEDULES
 
     def titled(classes: dict[str, Any]) -> list[dict[str, Any]]:

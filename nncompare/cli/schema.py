@@ -9,7 +9,7 @@ def schema() -> None:
     Save it and name it in a file's first line: # yaml-language-server:
         $schema=nncompare.schema.json
     """
-    from nncompare.cli.console import print_json
-    from nncompare.spec.json_schema import json_schema
+    from nncompare.config.json_schema import json_schema
+    from nncompare.terminal.console import print_json
 
     print_json(json_schema())

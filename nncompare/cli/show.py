@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nncompare.cli import options
+from nncompare.terminal import options
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -29,8 +29,8 @@ def show(
 
     The YAML that is printed has every default written out and runs as it is.
     """
-    from nncompare.cli.console import out, print_json
     from nncompare.data import signature
+    from nncompare.terminal.console import out, print_json
 
     experiment = options.load_experiment(
         config,
@@ -53,7 +53,7 @@ def document(experiment: Experiment, needs: Signature, model: Model) -> dict[str
     """What ``--json`` prints. FLOPs are estimates, of one example unless the name says
     otherwise.
     """
-    from nncompare.spec.load import to_mapping
+    from nncompare.config.load import to_mapping
 
     return {
         "schema_version": 1,
@@ -106,7 +106,7 @@ def _running(model: Model) -> int:
 def _print(console: Console, experiment: Experiment, needs: Signature, model: Model) -> None:
     from rich.text import Text
 
-    from nncompare.spec.load import dump
+    from nncompare.config.load import dump
 
     console.print(Text("Experiment", "bold"))
     console.print(Text(dump(experiment).rstrip()), soft_wrap=True)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nncompare.cli import options
 from nncompare.errors import ConfigError, UsageError
+from nncompare.terminal import options
 
 
 def validate(
@@ -34,7 +34,7 @@ def validate(
         raise UsageError(f"{overrides[0]} is an override; name the experiment file too")
     rows = [_check(path, overrides, backend) for path in paths]
     if as_json:
-        from nncompare.cli.console import print_json
+        from nncompare.terminal.console import print_json
 
         print_json({"schema_version": 1, "kind": "validate", "files": rows})
     good = [row for row in rows if row["ok"]]
@@ -73,6 +73,6 @@ def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[s
 
 
 def _report(error: UsageError) -> None:
-    from nncompare.cli.console import report_error
+    from nncompare.terminal.console import report_error
 
     report_error(error)

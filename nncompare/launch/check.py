@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from nncompare.backends.base import Job
 from nncompare.errors import RuntimeFailure
-from nncompare.launch.collect import Listener, Outcome
 from nncompare.launch.environment import worker_command, worker_environment
 from nncompare.launch.process import WorkerProcess
-from nncompare.worker import jobs
+from nncompare.launch.train_one import Listener, Outcome
+from nncompare.spec.job import Job
+from nncompare.wire import job_folder as jobs
 
 
 @dataclass(frozen=True, kw_only=True)

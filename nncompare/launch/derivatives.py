@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nncompare.backends.catalog import CATALOG
 from nncompare.errors import RuntimeFailure, TimedOut
 from nncompare.launch.environment import worker_command, worker_environment
 from nncompare.launch.process import WorkerProcess
-from nncompare.worker import derivatives
-from nncompare.worker.derivatives import Request
-from nncompare.worker.wire import Message
+from nncompare.spec.runtimes import CATALOG
+from nncompare.wire import derivative_job
+from nncompare.wire.connection import Message
+from nncompare.wire.derivative_job import Request
 
 TIMEOUT_S = 300.0
 
@@ -56,7 +56,7 @@ def derive(request: Request, folder: Path, *, timeout_s: float = TIMEOUT_S) -> A
     if missing is not None:
         answers.status, answers.reason = "refused", missing
         return answers
-    derivatives.write(folder, request)
+    derivative_job.write(folder, request)
     environment = worker_environment(
         request.runtime, threads=request.threads, device="cpu", deterministic=False, home=folder
     )

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from nncompare.backends.catalog import CATALOG
 from nncompare.spec.experiment import DeviceName
+from nncompare.spec.runtimes import CATALOG
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

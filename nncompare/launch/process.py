@@ -16,7 +16,7 @@ import psutil
 
 from nncompare.errors import Failed, OutOfMemory, TimedOut
 from nncompare.launch.resources import killed_for_memory
-from nncompare.worker.wire import Message, pair
+from nncompare.wire.connection import Message, pair
 
 TERMINATE_S = 5.0
 """Between the polite signal and the other one."""

@@ -13,7 +13,7 @@ from typing import Any
 from nncompare.launch.environment import worker_command, worker_environment
 from nncompare.launch.process import WorkerProcess
 from nncompare.spec.experiment import DeviceName
-from nncompare.worker.wire import Message
+from nncompare.wire.connection import Message
 
 QUIT_S = 2.0
 GROWTH_BYTES = 96 * 2**20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -11,14 +11,15 @@ from nncompare.spec.data import AnyData, Signature, Task
 from nncompare.spec.families import AnyModel
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.model import Model, resolve
+from nncompare.spec.runtimes import RUNTIMES
 from nncompare.spec.training import Train
 from nncompare.spec.tune import Tune
 
-RUNTIMES = ("torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla")
-"""The names that ``backends`` and ``-b`` take; ``backends.catalog`` says what each needs."""
-RuntimeName = Literal[
-    "torch", "torch:compile", "tensorflow", "tensorflow:xla", "keras", "keras:xla"
-]
+if TYPE_CHECKING:
+    RuntimeName = str
+else:
+    # the words that are allowed are the catalog's, for messages and the JSON Schema too
+    RuntimeName = Literal[RUNTIMES]
 DeviceName = Literal["auto", "cpu", "gpu", "tpu"]
 
 
@@ -89,4 +90,4 @@ class Experiment(Frozen):
             )
 
 
-__all__ = ["RUNTIMES", "DeviceName", "Experiment", "Measure", "RuntimeName"]
+__all__ = ["DeviceName", "Experiment", "Measure", "RuntimeName"]

@@ -1,0 +1,1 @@
+"""Pure statistics: summaries and ratios of measured figures."""

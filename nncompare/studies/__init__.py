@@ -1,1 +1,1 @@
-"""What nncompare does with an experiment: plan jobs, launch them, gather results."""
+"""One folder a command: command, study, record, report, progress."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from nncompare.errors import Failed, OutOfMemory, RuntimeFailure
-from nncompare.worker.wire import Inbox, Wire, clean
+from nncompare.wire.connection import Inbox, Wire, clean
 
 
 def die_with_parent(parent: int) -> None:
@@ -60,7 +60,7 @@ def _guarded(work: Callable[[], None], send: Callable[..., None]) -> int:
 
 
 def _probe(runtime: str, send: Callable[..., None]) -> None:
-    from nncompare.backends.catalog import load_backend
+    from nncompare.backends.loading import load_backend
 
     backend = load_backend(runtime)
     send(
@@ -71,7 +71,7 @@ def _probe(runtime: str, send: Callable[..., None]) -> None:
 
 
 def _train(folder: Path, send: Callable[..., None], permit: Callable[[], bool]) -> None:
-    from nncompare.worker.jobs import read
+    from nncompare.wire.job_folder import read
     from nncompare.worker.training import TrainingRun
 
     job, data, save = read(folder)
@@ -79,7 +79,7 @@ def _train(folder: Path, send: Callable[..., None], permit: Callable[[], bool]) 
 
 
 def _check(folder: Path, steps: int, send: Callable[..., None]) -> None:
-    from nncompare.worker.jobs import read
+    from nncompare.wire.job_folder import read
     from nncompare.worker.observe import check
 
     job, data, _ = read(folder)
@@ -87,7 +87,7 @@ def _check(folder: Path, steps: int, send: Callable[..., None]) -> None:
 
 
 def _nudge(folder: Path, steps: int, send: Callable[..., None]) -> None:
-    from nncompare.worker.jobs import read
+    from nncompare.wire.job_folder import read
     from nncompare.worker.nudge import nudge
 
     job, data, _ = read(folder)
@@ -95,7 +95,8 @@ def _nudge(folder: Path, steps: int, send: Callable[..., None]) -> None:
 
 
 def _derive(folder: Path, send: Callable[..., None]) -> None:
-    from nncompare.worker.derivatives import answer, read
+    from nncompare.wire.derivative_job import read
+    from nncompare.worker.derivatives import answer
 
     answer(read(folder), send)
 

@@ -1,80 +1,22 @@
-"""A formula in one runtime: the job folder that the parent writes, and the worker's answers
-to it.
-"""
+"""A formula in one runtime: the worker's answers to what it is asked."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.backends.catalog import CATALOG, load_backend
 from nncompare.backends.derivatives import MODES, Derivatives
-from nncompare.spec.expression import Call, Expression, from_data, nodes, to_data
+from nncompare.backends.loading import load_backend
+from nncompare.formulas.expression import Call, Expression, nodes
+from nncompare.spec.runtimes import CATALOG
+from nncompare.wire.derivative_job import Request
 
 Array = NDArray[Any]
-FILE = "derivatives.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What one worker is asked.
-
-    Args:
-        runtime: a name of the catalog.
-        function: the formula.
-        derivative: its symbolic derivative of this order, a formula too.
-        order: 1 or 2.
-        points: ``(N,)``, in the dtype to compute in.
-        neighbours: ``(S, N)``, where the function is wanted for finite differences.
-        threads: CPU threads.
-    """
-
-    runtime: str
-    function: Expression
-    derivative: Expression
-    order: int
-    points: Array
-    neighbours: Array
-    threads: int = 1
-
-
-def write(folder: Path, request: Request) -> None:
-    """Writes the request; floats are written so that they come back bit by bit."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = {
-        "runtime": request.runtime,
-        "function": to_data(request.function),
-        "derivative": to_data(request.derivative),
-        "order": request.order,
-        "dtype": request.points.dtype.name,
-        "points": request.points.tolist(),
-        "neighbours": request.neighbours.tolist(),
-        "threads": request.threads,
-    }
-    (folder / FILE).write_text(json.dumps(text))
-
-
-def read(folder: Path) -> Request:
-    """The request in a job folder."""
-    text = json.loads((folder / FILE).read_text())
-    dtype = np.dtype(text["dtype"])
-    return Request(
-        runtime=text["runtime"],
-        function=from_data(text["function"]),
-        derivative=from_data(text["derivative"]),
-        order=text["order"],
-        points=np.array(text["points"], dtype),
-        neighbours=np.array(text["neighbours"], dtype).reshape(-1, len(text["points"])),
-        threads=text["threads"],
-    )
 
 
 def answer(request: Request, send: Callable[..., None]) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompare.backends.base import Job, Params
+from nncompare.backends.base import Params
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.keys import generator
 from nncompare.numerics.parity import parity_plan
+from nncompare.spec.job import Job
 from nncompare.spec.model import Model
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 from nncompare.worker.observe import as_dtype, ready, trajectory
 
 NUDGE = 1e-14

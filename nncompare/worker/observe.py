@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompare.backends.base import Array, Backend, Job, Params, Piece, Session
-from nncompare.backends.catalog import load_backend
+from nncompare.backends.base import Array, Backend, Params, Piece, Session
+from nncompare.backends.loading import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Refused
@@ -27,8 +27,9 @@ from nncompare.numerics.parity import (
     parity_plan,
     probe_params,
 )
+from nncompare.spec.job import Job
 from nncompare.spec.layers import Dropout
-from nncompare.worker.observation import Observation, evaluation_rows
+from nncompare.wire.observation import Observation, evaluation_rows
 from nncompare.worker.pieces import FixedGate, pieces_of
 
 Send = Callable[..., None]

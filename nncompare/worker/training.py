@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from nncompare.backends import native
-from nncompare.backends.base import Backend, Job, Params, Session
-from nncompare.backends.catalog import load_backend
+from nncompare.backends.base import Backend, Params, Session
+from nncompare.backends.loading import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Diverged, Interrupted, Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.metrics import evaluate
 from nncompare.numerics.schedules import make_plan
+from nncompare.spec.job import Job
+from nncompare.wire.job_folder import WEIGHTS_FILE
 from nncompare.worker.gate import Slice, TrainingGate
-from nncompare.worker.jobs import WEIGHTS_FILE
 from nncompare.worker.observe import quick
 from nncompare.worker.probes import peak_resident_bytes
 

@@ -28,15 +28,16 @@ from typing import Any
 
 import psutil
 
-from nncompare.backends.base import Backend, Job
-from nncompare.backends.catalog import load_backend
+from nncompare.backends.base import Backend
+from nncompare.backends.loading import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
 from nncompare.errors import Failed, OutOfMemory, RuntimeFailure
-from nncompare.worker import jobs
+from nncompare.spec.job import Job
+from nncompare.wire import job_folder as jobs
+from nncompare.wire.connection import Inbox
 from nncompare.worker.probes import is_out_of_memory
 from nncompare.worker.training import TrainingRun
-from nncompare.worker.wire import Inbox
 
 PRUNED = "pruned"
 Send = Callable[..., None]

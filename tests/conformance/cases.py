@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nncompare.backends.base import Array, Job, Params
+from nncompare.backends.base import Array, Params
 from nncompare.data.base import Data, Split
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.keys import generator
 from nncompare.numerics.schedules import make_plan
 from nncompare.spec.data import Signature, Task
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.job import Job
 from nncompare.spec.layers import TensorSpec
 from nncompare.spec.model import Model
 

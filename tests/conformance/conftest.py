@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nncompare.backends.catalog import CATALOG
+from nncompare.spec.runtimes import CATALOG
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ("torch", "tensorflow", "keras")

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params
+from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Params
 from nncompare.data.base import Data
 from nncompare.numerics import differences, losses, updates
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.reference import FORWARD, Forward, Run
+from nncompare.spec.job import Job
 from nncompare.spec.layers import BatchNorm, Dropout
 
 

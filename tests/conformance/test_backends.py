@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nncompare.backends.catalog import CATALOG
+from nncompare.spec.runtimes import CATALOG
 from tests.conformance.cases import CASES
 from tests.conformance.checks import quantities
 from tests.conformance.conftest import BACKENDS, ROOT, TIMEOUT_S, Suite

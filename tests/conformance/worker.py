@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nncompare.backends.base import Backend
-from nncompare.backends.catalog import CATALOG
+from nncompare.spec.runtimes import CATALOG
 from tests.conformance.cases import CASES, Case
 from tests.conformance.checks import Check, judge
 from tests.conformance.observe import observe

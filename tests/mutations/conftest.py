@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nncompare.backends.catalog import CATALOG
+from nncompare.spec.runtimes import CATALOG
 from tests.mutations.laboratory import BACKENDS, Laboratory
 
 

@@ -18,8 +18,8 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from nncompare.backends.catalog import CATALOG
 from nncompare.numerics.parity import parity_plan
+from nncompare.spec.runtimes import CATALOG
 from nncompare.worker.observe import look_at_dropout, observe
 from tests.mutations.catalog import MUTATIONS, chosen
 from tests.mutations.experiments import STEPS, parity

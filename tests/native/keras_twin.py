@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nncompare.backends.base import Job, Params
+from nncompare.backends.base import Params
 from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.job import Job
 from tests.conformance.cases import Case
 
 L = keras.layers

@@ -9,8 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from nncompare.backends.base import Job, Params
+from nncompare.backends.base import Params
 from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.job import Job
 from tests.conformance.cases import Case
 
 Weights = dict[str, Any]

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from nncompare.backends.catalog import CATALOG
 from nncompare.backends.native import OPEN
+from nncompare.records.ledger import ledger
+from nncompare.records.result import RuntimeResult
 from nncompare.spec.layers import LAYERS
+from nncompare.spec.runtimes import CATALOG
 from nncompare.spec.training import OPTIMIZERS
-from nncompare.store.result import RuntimeResult
-from nncompare.studies.ledger import ledger
 from tests.native.cases import CASES
 
 ROOT = Path(__file__).resolve().parents[2]

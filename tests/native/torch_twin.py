@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nncompare.backends.base import Job, Params
+from nncompare.backends.base import Params
 from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.job import Job
 from tests.conformance.cases import Case
 
 

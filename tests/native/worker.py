@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from nncompare.backends import native
-from nncompare.backends.base import Job
-from nncompare.backends.catalog import CATALOG
 from nncompare.numerics.schedules import make_plan
+from nncompare.spec.job import Job
+from nncompare.spec.runtimes import CATALOG
 from nncompare.worker.pieces import FixedGate, pieces_of
 from tests.conformance.cases import Case
 from tests.native import probes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from nncompare.backends.base import Device, Job, Session, choose_device
+from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.keras import device as devices
 from nncompare.backends.keras.layers import UNSUPPORTED
 from nncompare.backends.keras.native import DEFAULTS
@@ -13,6 +13,7 @@ from nncompare.backends.keras.session import KerasSession
 from nncompare.backends.native import resolve
 from nncompare.data.base import Data
 from nncompare.errors import Refused
+from nncompare.spec.job import Job
 
 OLDEST = {"keras": (3, 10), "tensorflow": (2, 19)}
 """The oldest versions that this backend is written for."""

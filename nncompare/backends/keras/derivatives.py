@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from nncompare.backends.derivatives import Array, Mode
-from nncompare.spec.expression import Expression, evaluate
+from nncompare.formulas.expression import Expression, evaluate
 
 Function = Callable[[tf.Tensor], tf.Tensor]
 

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nncompare.backends.base import Device, Job
+from nncompare.backends.base import Device
+from nncompare.spec.job import Job
 
 _KINDS = ("TPU", "GPU", "CPU")
 

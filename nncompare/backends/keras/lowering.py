@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 
-from nncompare.backends.base import Job, Unsupported
+from nncompare.backends.base import Unsupported
 from nncompare.backends.keras.binding import Binding
+from nncompare.spec.job import Job
 from nncompare.spec.model import Model, Node
 
 Builder = Callable[[Node, Any, "Lowering"], Any]

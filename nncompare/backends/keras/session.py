@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params, Piece
+from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Params, Piece
 from nncompare.backends.keras import device as devices
 from nncompare.backends.keras import native
 from nncompare.backends.keras.layers import LOWERINGS
@@ -22,6 +22,7 @@ from nncompare.backends.semantics import ALIGNED, describe
 from nncompare.data.base import Data
 from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.job import Job
 
 
 class KerasSession:

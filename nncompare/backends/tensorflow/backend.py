@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from nncompare.backends.base import Device, Job, Session, choose_device
+from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.native import resolve
 from nncompare.backends.tensorflow import device as devices
 from nncompare.backends.tensorflow.layers import UNSUPPORTED
@@ -12,6 +12,7 @@ from nncompare.backends.tensorflow.native import DEFAULTS
 from nncompare.backends.tensorflow.session import TensorflowSession
 from nncompare.data.base import Data
 from nncompare.errors import Refused
+from nncompare.spec.job import Job
 
 OLDEST = (2, 19)
 """The oldest TensorFlow that this backend is written for."""

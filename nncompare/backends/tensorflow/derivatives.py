@@ -10,7 +10,7 @@ from fractions import Fraction
 import tensorflow as tf
 
 from nncompare.backends.derivatives import Array, Mode
-from nncompare.spec.expression import Expression, evaluate
+from nncompare.formulas.expression import Expression, evaluate
 
 Function = Callable[[tf.Tensor], tf.Tensor]
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from nncompare.backends.base import Device, Job
+from nncompare.backends.base import Device
+from nncompare.spec.job import Job
 
 _KINDS = ("TPU", "GPU", "CPU")
 _FLUSHES: dict[str, bool] = {}

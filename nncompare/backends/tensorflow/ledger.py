@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from nncompare.backends.base import Job
 from nncompare.backends.semantics import ALIGNED
 from nncompare.backends.semantics import describe as describe_semantics
 from nncompare.backends.tensorflow import native
 from nncompare.backends.tensorflow.device import Placement, onednn, tf32
 from nncompare.backends.tensorflow.optimizers import Optimizer
 from nncompare.backends.tensorflow.recurrent import longest_unrolled
+from nncompare.spec.job import Job
 
 
 def describe(

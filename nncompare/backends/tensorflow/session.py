@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nncompare.backends.base import EVALUATION_BATCH, Array, Gate, Job, Params, Piece
+from nncompare.backends.base import EVALUATION_BATCH, Array, Gate, Params, Piece
 from nncompare.backends.tensorflow import losses, native, optimizers
 from nncompare.backends.tensorflow.device import Placement
 from nncompare.backends.tensorflow.layers import chain, forward
@@ -25,6 +25,7 @@ from nncompare.backends.tensorflow.lowering import Context, Lowered, Pass
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.masks import keep_mask
+from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 
 Tensor = tf.Tensor

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from nncompare.backends.base import Device, Job, Session, choose_device
+from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.native import resolve
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch.layers import unsupported
@@ -20,6 +20,7 @@ from nncompare.backends.torch.native import DEFAULTS
 from nncompare.backends.torch.session import TorchSession
 from nncompare.data.base import Data
 from nncompare.errors import Refused
+from nncompare.spec.job import Job
 from nncompare.spec.model import Model
 
 MODES = ("", "compile")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 
 from nncompare.backends.derivatives import Array, Mode
-from nncompare.spec.expression import Expression, evaluate
+from nncompare.formulas.expression import Expression, evaluate
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 

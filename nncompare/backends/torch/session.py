@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Job, Params, Piece
+from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Params, Piece
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch import native, settings
 from nncompare.backends.torch.layers import lower_chain
@@ -19,6 +19,7 @@ from nncompare.backends.torch.lowering import Build, Masks, from_canonical, to_c
 from nncompare.backends.torch.optimizers import OPTIMIZERS, clip_
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from nncompare.backends.base import Job
 from nncompare.backends.semantics import ALIGNED
 from nncompare.backends.semantics import describe as describe_semantics
 from nncompare.backends.torch import native
 from nncompare.backends.torch.optimizers import implementation
+from nncompare.spec.job import Job
 
 
 def apply(job: Job) -> bool:

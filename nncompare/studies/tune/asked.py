@@ -6,10 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from nncompare.config.load import to_mapping
 from nncompare.errors import UsageError
 from nncompare.launch.resources import usable_threads
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import to_mapping
 from nncompare.spec.tune import TIMED, Tune
 
 RESUMABLE = (

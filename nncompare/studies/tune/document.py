@@ -9,11 +9,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from nncompare.config.load import dump
+from nncompare.config.space import settings
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import dump
-from nncompare.spec.space import settings
 from nncompare.spec.tune import Tune
-from nncompare.store.tune import TuneBest, TuneGoal, TuneSearch, TuneTrial
+from nncompare.studies.tune.record import TuneBest, TuneGoal, TuneSearch, TuneTrial
 from nncompare.studies.tune.records import STATES, ranked
 from nncompare.studies.tune.storage import Study
 from nncompare.studies.tune.trial import experiment_of

@@ -9,12 +9,12 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from nncompare.launch.collect import Outcome
+from nncompare.config.space import grid
+from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker
+from nncompare.records.result import RuntimeResult
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.space import grid
 from nncompare.spec.tune import DEFAULT_TRIALS, Tune
-from nncompare.store.result import RuntimeResult
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.storage import Study
 from nncompare.studies.tune.trial import DataStore, Task

@@ -21,8 +21,8 @@ from nncompare.launch.process import WorkerProcess
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.storage import JOURNAL, Study, database, journal
+from nncompare.wire.connection import Wire
 from nncompare.worker.__main__ import die_with_parent
-from nncompare.worker.wire import Wire
 
 NEEDS_A_FRAMEWORK = {"gp": "torch"}
 

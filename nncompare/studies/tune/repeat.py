@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from nncompare.backends.catalog import CATALOG
 from nncompare.errors import ConfigError, RuntimeFailure
-from nncompare.launch.collect import Outcome
+from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker, ready
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.runtimes import CATALOG
 from nncompare.spec.tune import Tune
-from nncompare.store.tune import TuneConfirmed, TuneTransfer
-from nncompare.studies.rows import runtime_row
+from nncompare.studies.run.rows import runtime_row
+from nncompare.studies.tune.record import TuneConfirmed, TuneTransfer
 from nncompare.studies.tune.trial import DataStore, Task, experiment_of, tasks, values_of
-from nncompare.worker import jobs
+from nncompare.wire import job_folder as jobs
 
 
 @dataclass(kw_only=True)

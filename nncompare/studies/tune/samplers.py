@@ -21,8 +21,8 @@ from optuna.distributions import (
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from nncompare.config.space import label, values
 from nncompare.spec import tune as spec
-from nncompare.spec.space import label, values
 from nncompare.spec.tune import Parameter, Tune
 
 

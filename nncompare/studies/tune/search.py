@@ -10,10 +10,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.errors import ConfigError, DataError, Failed, RuntimeFailure
-from nncompare.launch.collect import Outcome
+from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker, ready
 from nncompare.spec.tune import BY_EPOCH, NoPruner
-from nncompare.studies.rows import runtime_row
+from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.plan import Plan, Slot, Under
 from nncompare.studies.tune.records import close, note
@@ -26,7 +26,7 @@ from nncompare.studies.tune.trial import (
     tasks,
     values_of,
 )
-from nncompare.worker import jobs
+from nncompare.wire import job_folder as jobs
 from nncompare.worker.trials import PRUNED
 
 

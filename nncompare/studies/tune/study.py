@@ -13,20 +13,20 @@ from typing import Any, Protocol
 
 from optuna.storages import BaseStorage
 
-from nncompare.backends.catalog import CATALOG
+from nncompare.config.load import dump, load, to_mapping
+from nncompare.config.overrides import Override
 from nncompare.data import signature
 from nncompare.errors import RuntimeFailure, UsageError
+from nncompare.launch.machine import describe_environment
+from nncompare.records.atomic import write_text
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import dump, load, to_mapping
-from nncompare.spec.overrides import Override
-from nncompare.store import tune_folder
-from nncompare.store.atomic import write_text
-from nncompare.store.tune import TuneConfirmed, TuneResult, TuneSearch
-from nncompare.studies.environment import describe_environment
+from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.tune import document, repeat
+from nncompare.studies.tune import folder as tune_folder
 from nncompare.studies.tune.asked import RESUMABLE, Asked, check, study_name, threads_of
 from nncompare.studies.tune.plan import Plan
 from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
+from nncompare.studies.tune.record import TuneConfirmed, TuneResult, TuneSearch
 from nncompare.studies.tune.records import ranked
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.search import Watcher as SearchWatcher

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from nncompare.backends.base import Job
+from nncompare.config.load import load_mapping, to_mapping
+from nncompare.config.space import at, settings
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data
 from nncompare.data.folds import fold as cut_fold
+from nncompare.records.result import RuntimeResult
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import load_mapping, to_mapping
-from nncompare.spec.space import at, settings
+from nncompare.spec.job import Job
 from nncompare.spec.tune import Tune
-from nncompare.store.result import RuntimeResult
 
 _KEPT = 12
 """Prepared data sets that stay on the disk: a search may change the data, and folds need one each.

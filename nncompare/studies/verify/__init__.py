@@ -14,8 +14,3 @@
 ``document``              the certificate
 ========================  ========================================================================
 """
-
-from nncompare.studies.verify.parity import DTYPES, STEPS, Silent, Watcher
-from nncompare.studies.verify.study import Verified, verify
-
-__all__ = ["DTYPES", "STEPS", "Silent", "Verified", "Watcher", "verify"]

@@ -10,7 +10,7 @@ from nncompare.studies.verify import floor, rounding, single
 from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.gates import DEAD_SHARE, Check
 from nncompare.studies.verify.judge import Judge
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 
 def compare(

@@ -10,16 +10,17 @@ from functools import cached_property
 
 import numpy as np
 
-from nncompare.backends.base import Array, Job, Params
+from nncompare.backends.base import Array, Params
 from nncompare.data.base import Data
 from nncompare.numerics import differences, reference
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_plan, probe_params
 from nncompare.numerics.reference import kinks
+from nncompare.spec.job import Job
 from nncompare.spec.layers import Dropout
 from nncompare.spec.model import Model
-from nncompare.worker.observation import Observation, evaluation_rows
+from nncompare.wire.observation import Observation, evaluation_rows
 
 Loss = Callable[[Params], float]
 

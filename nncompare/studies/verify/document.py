@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from nncompare.data.base import digest
-from nncompare.launch.collect import Outcome
+from nncompare.launch.machine import describe_environment
+from nncompare.launch.train_one import Outcome
 from nncompare.numerics.initializers import initial_params
-from nncompare.store.result import ParityCheck, ParityFinding, RuntimeResult
-from nncompare.store.verify import Hashes, VerifiedRuntime, VerifyResult
-from nncompare.studies.environment import describe_environment
-from nncompare.studies.ledger import ledger
+from nncompare.records.ledger import ledger
+from nncompare.records.result import ParityCheck, ParityFinding, RuntimeResult
 from nncompare.studies.verify.gates import UNITS, Check
 from nncompare.studies.verify.judge import summarize
+from nncompare.studies.verify.record import Hashes, VerifiedRuntime, VerifyResult
 
 if TYPE_CHECKING:
     from nncompare.studies.verify.parity import Evidence, Parity

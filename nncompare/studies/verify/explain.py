@@ -12,9 +12,9 @@ from nncompare.backends.base import Array, Params
 from nncompare.numerics import reference
 from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
+from nncompare.records.result import ParityFinding
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
-from nncompare.store.result import ParityFinding
 from nncompare.studies.verify.causes import causes
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, relative
@@ -31,7 +31,7 @@ from nncompare.studies.verify.suspects.pieces import (
 )
 from nncompare.studies.verify.suspects.running import running_looks_like
 from nncompare.studies.verify.suspects.updates import update_looks_like
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 
 def explain(

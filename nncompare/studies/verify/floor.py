@@ -12,7 +12,7 @@ from nncompare.backends.base import Array, Params
 from nncompare.studies.verify import gates
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, absolute
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 _UNITS_IN_THE_LAST_PLACE = 8 * float(np.finfo(np.float32).eps)
 """Least floor, relative: two roundings can cancel, and then one of the floors is zero by chance."""

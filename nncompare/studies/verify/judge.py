@@ -16,7 +16,7 @@ from nncompare.numerics import updates
 from nncompare.studies.verify import gates
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, Distance, absolute, relative
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 
 class Judge:

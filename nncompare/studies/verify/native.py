@@ -15,18 +15,18 @@ import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.launch.check import CheckTask, check_all
-from nncompare.launch.collect import Outcome
+from nncompare.launch.train_one import Outcome
 from nncompare.numerics import updates
 from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.model import Node
-from nncompare.store.verify import Change
 from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.explain import hidden_number, layer_looks_like, statistic_looks_like
 from nncompare.studies.verify.gates import DEAD_SHARE, absolute, relative, scale
 from nncompare.studies.verify.parity import Evidence, Parity
+from nncompare.studies.verify.record import Change
 from nncompare.studies.verify.suspects.updates import update_looks_like
-from nncompare.worker.observation import Observation, read
+from nncompare.wire.observation import Observation, read
 
 _WORTH_TELLING = 1e-9
 """Relative size from which a layer or an update counts as another one; rounding stays far below."""

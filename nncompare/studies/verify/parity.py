@@ -10,25 +10,25 @@ from typing import Literal, Protocol
 import numpy as np
 import psutil
 
-from nncompare.backends.base import Job
-from nncompare.backends.catalog import CATALOG
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data, Split
 from nncompare.errors import UsageError
 from nncompare.launch.check import CheckTask, check_all
-from nncompare.launch.collect import Listener, Outcome
 from nncompare.launch.resources import usable_threads
+from nncompare.launch.train_one import Listener, Outcome
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
+from nncompare.records.result import ParityFinding
 from nncompare.spec.experiment import Experiment
-from nncompare.store.result import ParityFinding
-from nncompare.store.verify import Change, Limit
+from nncompare.spec.job import Job
+from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.verify import trajectory
 from nncompare.studies.verify.compare import by_formula, compare, compare_float32
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.record import Change, Limit
 from nncompare.studies.verify.rounding import room_as_in_float64
-from nncompare.worker.observation import Observation, read
+from nncompare.wire.observation import Observation, read
 
 Convention = Literal["aligned", "native"]
 STEPS = 200

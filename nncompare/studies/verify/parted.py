@@ -9,7 +9,7 @@ import numpy as np
 
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 
 def parted(

@@ -7,17 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from nncompare.backends.base import Job
 from nncompare.data.base import Data, Split
 from nncompare.numerics.parity import checked_examples
-from nncompare.store.result import Parity
+from nncompare.records.result import Parity
+from nncompare.spec.job import Job
 from nncompare.studies.verify import gates, rounding
 from nncompare.studies.verify.context import Context, dead_tensors
 from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check, absolute
 from nncompare.studies.verify.judge import Judge, summarize
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 from nncompare.worker.observe import QUICK_STEPS
 
 FLOAT32_GRADIENT = 1e-3

@@ -32,7 +32,7 @@ from nncompare.spec.layers import BatchNorm, LeakyRelu, MaxPool2d, Relu
 from nncompare.spec.model import Node
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, relative
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 SUM_SHARE = 1 / 8
 """Of the bound ``n eps``; 1/12 was seen in float64, 1/18 in float32, of sums over 256 images of

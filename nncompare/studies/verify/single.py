@@ -18,7 +18,7 @@ from nncompare.studies.verify import gates
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, relative
 from nncompare.studies.verify.judge import Judge
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 _EPSILON = float(np.finfo(np.float32).eps)
 _LOG_ONE = 4.0

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from nncompare.config.load import dump
 from nncompare.data.lookup import cache_folder
+from nncompare.records.folder import create
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.load import dump
-from nncompare.store import certificates
-from nncompare.store.folder import create
-from nncompare.store.verify import VerifyResult
-from nncompare.studies.verify import document
+from nncompare.studies.verify import certificates, document
 from nncompare.studies.verify.native import NativeParity
 from nncompare.studies.verify.parity import DTYPES, STEPS, Parity, Silent, Watcher
+from nncompare.studies.verify.record import VerifyResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nncompare.backends.base import Array
-from nncompare.store.result import ParityCheck
+from nncompare.records.result import ParityCheck
 from nncompare.studies.verify.gates import Check, absolute, loss_size, relative, scale
+from nncompare.wire.observation import Observation
 from nncompare.worker.nudge import NUDGE
-from nncompare.worker.observation import Observation
 
 BETWEEN = (
     "weights after step 1",

@@ -8,7 +8,7 @@ from nncompare.backends.base import EVALUATION_BATCH
 from nncompare.numerics import reference
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, relative
-from nncompare.worker.observation import Observation, evaluation_rows
+from nncompare.wire.observation import Observation, evaluation_rows
 
 _TOLERANCE = 1e-9
 _ROUNDED = 2e-7

@@ -23,7 +23,7 @@ from nncompare.studies.verify.suspects.steps import (
     forgotten,
     gradients_by_step,
 )
-from nncompare.worker.observation import Observation
+from nncompare.wire.observation import Observation
 
 _NARROW = 1e-6
 """Largest relative error of a few roundings to float32."""

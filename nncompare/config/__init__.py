@@ -1,0 +1,1 @@
+"""Text to experiment and back: parsing, overrides, messages with positions, schema."""

@@ -1,0 +1,93 @@
+"""A resolved experiment as YAML that ``load`` reads back to an equal experiment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
+
+from nncompare.config.schema import tag
+from nncompare.spec.experiment import Experiment
+
+_WORD = re.compile(r"[A-Za-z0-9_./]([\w ./:+-]*[\w./+-])?", re.ASCII)
+
+
+def to_mapping(experiment: Experiment) -> dict[str, Any]:
+    """The experiment with every default written out, as JSON and YAML know it.
+
+    A key is left out where it is null and null is its default, so that nothing is lost: ``pool:
+    null`` stays. In the native convention model and optimizer keep open what the file leaves open:
+    there a default that is written out would win over the framework's own.
+    """
+    found = _mapping(experiment)
+    if experiment.train.convention == "native":
+        found["model"] = as_given(experiment.model)
+        found["train"]["optimizer"] = as_given(experiment.train.optimizer)
+    return found
+
+
+def as_given(model: BaseModel) -> dict[str, Any]:
+    """Only what was given, null included, and the words that choose between classes; reading it
+    back gives an equal object that leaves the same open.
+    """
+    chosen = tag(type(model))
+    first = [chosen[0]] if chosen else []
+    given = [
+        name
+        for name in type(model).model_fields
+        if name in model.model_fields_set and name not in first
+    ]
+    return {name: _plain(getattr(model, name), as_given) for name in (*first, *given)}
+
+
+def _mapping(model: BaseModel) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    chosen = tag(type(model))
+    # what a mapping is stands first in it: name, family or type
+    names = sorted(type(model).model_fields, key=lambda name: chosen is None or name != chosen[0])
+    for name in names:
+        field = type(model).model_fields[name]
+        value = getattr(model, name)
+        if value is None and not field.is_required() and field.default is None:
+            continue
+        found[name] = _plain(value, _mapping)
+    return found
+
+
+def _plain(value: Any, inside: Callable[[BaseModel], dict[str, Any]]) -> Any:
+    if isinstance(value, BaseModel):
+        return inside(value)
+    if isinstance(value, dict):
+        return {key: _plain(item, inside) for key, item in value.items()}
+    return [_plain(item, inside) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+class _Representer(SafeRepresenter):
+    """Puts quotes around text that is not a plain word."""
+
+    def represent_text(self, value: str) -> Any:
+        # in a flow mapping a key such as ?x is written bare by the emitter and read as something
+        # else
+        style = None if _WORD.fullmatch(value) else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Representer.add_representer(str, _Representer.represent_text)
+
+
+def dump(experiment: Experiment) -> str:
+    """YAML with every default written out. Collections of plain values stand on one line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 110
+    yaml.allow_unicode = True
+    stream = StringIO()
+    yaml.dump(to_mapping(experiment), stream)
+    return stream.getvalue()

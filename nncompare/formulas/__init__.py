@@ -1,0 +1,1 @@
+"""The mathematics of ``gradcheck``: formulas, exact values, derivatives, finite differences."""

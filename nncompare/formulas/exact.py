@@ -1,0 +1,197 @@
+"""The value of a formula at a point, right to the last bit of float64, or the reason why there is
+none.
+
+Computed by mpmath with 40 digits and again with more, until two precisions agree.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import mpmath
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.formulas.expression import Expression, evaluate
+
+DIGITS = (40, 80, 160, 320, 640)
+AGREEMENT = 25
+"""Decimal digits in which two precisions must agree."""
+_HUGE = 10**5
+"""Values beyond ``10**±_HUGE`` count as too large and as 0: float64 ends at ``10**308``."""
+
+Reason = Literal["outside", "kink", "too large", "unknown"]
+REASONS: tuple[Reason, ...] = ("outside", "kink", "too large", "unknown")
+
+
+class NoValue(Exception):  # noqa: N818 - it states a fact about a point
+    """There is no value, and why."""
+
+    def __init__(self, reason: Reason):
+        self.reason: Reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Values in float64, NaN where there is none, with the reason (None where there is a value)."""
+
+    values: NDArray[np.float64]
+    reasons: tuple[Reason | None, ...]
+
+    def where(self, *reasons: Reason | None) -> tuple[int, ...]:
+        """Indices of the points with one of these reasons."""
+        return tuple(index for index, reason in enumerate(self.reasons) if reason in reasons)
+
+
+def exact(
+    expression: Expression,
+    points: Sequence[float],
+    *,
+    largest: float = float(np.finfo(np.float64).max),
+) -> Exact:
+    """The values at these points, each rounded once.
+
+    Args:
+        expression: a tree.
+        points: floats, taken as they are.
+        largest: values beyond have the reason ``too large``.
+    """
+    tables = [_Precise(digits) for digits in DIGITS]
+    values, reasons = np.full(len(points), np.nan), list[Reason | None]()
+    for index, point in enumerate(points):
+        try:
+            value = _at(expression, float(point), tables)
+            if not abs(value) <= largest:
+                raise NoValue("too large")
+            values[index] = value
+            reasons.append(None)
+        except NoValue as none:
+            reasons.append(none.reason)
+    return Exact(values, tuple(reasons))
+
+
+def _at(expression: Expression, point: float, tables: Sequence[_Precise]) -> float:
+    before = None
+    for table in tables:
+        value = evaluate(expression, table.context.mpf(point), table)
+        if (
+            before is not None
+            and abs(value - before) <= abs(value) * table.context.mpf(10) ** -AGREEMENT
+        ):
+            return float(value)
+        before = value
+    if before is not None and abs(before) < mpmath.mpf(10) ** (-DIGITS[-1] // 2):
+        return 0.0  # all digits cancel: the value is zero as far as anyone can tell
+    raise NoValue("unknown")
+
+
+class _Precise:
+    """Real numbers of so many digits as an arithmetic. What is not real has no value."""
+
+    def __init__(self, digits: int):
+        self.context = context = mpmath.MPContext()
+        context.dps = digits
+        self.huge, self.tiny = context.mpf(10) ** _HUGE, context.mpf(10) ** -_HUGE
+        self.largest_exponent = context.mpf(_HUGE) * 2
+        self.functions: Mapping[str, Callable[[Any], Any]] = {
+            "exp": self.exp,
+            "log": self._within(context.log, lambda u: u > 0),
+            "sqrt": self._within(context.sqrt, lambda u: u >= 0),
+            "asin": self._within(context.asin, lambda u: abs(u) <= 1),
+            "acos": self._within(context.acos, lambda u: abs(u) <= 1),
+            **{name: self._periodic(getattr(context, name)) for name in ("sin", "cos", "tan")},
+            **{name: self._bounded(getattr(context, name)) for name in ("sinh", "cosh")},
+            **{name: getattr(context, name) for name in ("tanh", "atan", "erf")},
+            "sigmoid": lambda u: 1 / (1 + self.exp(-u)),
+            "softplus": lambda u: context.log(1 + self.exp(u)),
+            "silu": lambda u: u / (1 + self.exp(-u)),
+            "gelu": lambda u: u * (1 + context.erf(u / context.sqrt(2))) / 2,
+            "relu": lambda u: max(u, context.zero),
+            "abs": abs,
+            "negative": operator.neg,
+            "sign": self._sign,
+            "step": lambda u: (self._sign(u) + 1) / 2,
+        }
+        self.operators: Mapping[str, Callable[[Any, Any], Any]] = {
+            "+": operator.add,
+            "-": operator.sub,
+            "*": lambda u, v: self.limited(u * v),
+            "/": self._quotient,
+            "**": self._power,
+        }
+
+    def number(self, value: Fraction) -> Any:
+        return self.context.mpf(value.numerator) / value.denominator
+
+    def constant(self, name: str) -> Any:
+        return +self.context.pi if name == "pi" else +self.context.e
+
+    def limited(self, value: Any) -> Any:
+        """The value, if it is within all bounds; 0 for what is too small."""
+        if not abs(value) < self.huge:
+            raise NoValue("too large")
+        return value if abs(value) > self.tiny else self.context.zero
+
+    def exp(self, u: Any) -> Any:
+        if u > self.largest_exponent:
+            raise NoValue("too large")
+        return (
+            self.limited(self.context.exp(u)) if u > -self.largest_exponent else self.context.zero
+        )
+
+    def _within(
+        self, function: Callable[[Any], Any], inside: Callable[[Any], bool]
+    ) -> Callable[[Any], Any]:
+        def guarded(u: Any) -> Any:
+            if not inside(u):
+                raise NoValue("outside")
+            return function(u)
+
+        return guarded
+
+    def _bounded(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def guarded(u: Any) -> Any:
+            if abs(u) > self.largest_exponent:
+                raise NoValue("too large")
+            return self.limited(function(u))
+
+        return guarded
+
+    def _periodic(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """An argument beyond the floats would need as many digits of pi as it has itself."""
+
+        def guarded(u: Any) -> Any:
+            if abs(u) > self.context.mpf(10) ** 400:
+                raise NoValue("too large")
+            return self.limited(function(u))
+
+        return guarded
+
+    def _sign(self, u: Any) -> Any:
+        if u == 0:
+            raise NoValue("kink")
+        return self.context.mpf(1 if u > 0 else -1)
+
+    def _quotient(self, u: Any, v: Any) -> Any:
+        if v == 0:
+            raise NoValue("outside")
+        return self.limited(u / v)
+
+    def _power(self, u: Any, v: Any) -> Any:
+        whole = v == self.context.floor(v)
+        if (u < 0 and not whole) or (u == 0 and v < 0):
+            raise NoValue("outside")
+        if u == 0 or v == 0:
+            # 0**0 is 1, as in IEEE 754 and in every framework
+            return self.context.mpf(1 if v == 0 else 0)
+        exponent = v * self.context.log(abs(u))
+        if exponent > self.largest_exponent:
+            raise NoValue("too large")
+        if exponent < -self.largest_exponent:
+            return self.context.zero
+        return self.limited(self.context.power(u, v))

@@ -1,0 +1,200 @@
+"""The derivative of a formula by SymPy's rules, from our tree and back to it.
+
+SymPy's expression is built from the tree; its text parser, which calls ``eval``, never sees the
+formula. This is the only module that imports SymPy, and only ``gradcheck`` imports this one.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import sympy
+
+from nncompare.errors import UsageError
+from nncompare.formulas.expression import (
+    DERIVED,
+    FUNCTIONS,
+    OPERATORS,
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Variable,
+    evaluate,
+)
+
+X = sympy.Symbol("x")
+MAX_NODES = 5_000
+"""Of a formula in which composed functions are spelt out, and of a derivative."""
+MAX_BETWEEN = 1_000
+"""Nodes of a first derivative that is differentiated again: SymPy takes a minute for a few times as
+many.
+"""
+
+
+def _function(name: str, slope: Callable[[Any], Any]) -> Any:
+    """A function that SymPy differentiates by this rule and otherwise leaves alone (``abs(x)`` of a
+    complex ``x`` has no derivative, which is why SymPy's own ``Abs`` does not serve).
+    """
+
+    def fdiff(self: Any, argindex: int = 1) -> Any:
+        assert argindex == 1, "functions of one argument"
+        return slope(self.args[0])
+
+    return type(name, (sympy.Function,), {"fdiff": fdiff})
+
+
+def _flat(_: Any) -> Any:
+    return sympy.S.Zero
+
+
+SIGN = _function("sign", _flat)
+STEP = _function("step", _flat)
+ABS = _function("abs", SIGN)
+RELU = _function("relu", STEP)
+
+_NAMED = ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "erf")
+_BACK: dict[Any, str] = {
+    **{getattr(sympy, name): name for name in _NAMED},
+    SIGN: "sign",
+    STEP: "step",
+    ABS: "abs",
+    RELU: "relu",
+}
+
+
+class _Symbolic:
+    """SymPy expressions as an arithmetic; composed functions are spelt out, so that SymPy's own
+    rules apply.
+    """
+
+    functions: Mapping[str, Callable[[Any], Any]] = {
+        **{name: getattr(sympy, name) for name in (*_NAMED, "sqrt")},
+        "sigmoid": lambda u: 1 / (1 + sympy.exp(-u)),
+        "softplus": lambda u: sympy.log(1 + sympy.exp(u)),
+        "silu": lambda u: u / (1 + sympy.exp(-u)),
+        "gelu": lambda u: u * (1 + sympy.erf(u / sympy.sqrt(2))) / 2,
+        "relu": RELU,
+        "abs": ABS,
+        "negative": operator.neg,
+        "sign": SIGN,
+        "step": STEP,
+    }
+    operators: Mapping[str, Callable[[Any, Any], Any]] = {
+        "+": operator.add,
+        "-": operator.sub,
+        "*": operator.mul,
+        "/": operator.truediv,
+        "**": operator.pow,
+    }
+
+    def number(self, value: Fraction) -> Any:
+        return sympy.Rational(value.numerator, value.denominator)
+
+    def constant(self, name: str) -> Any:
+        return sympy.pi if name == "pi" else sympy.E
+
+
+class _Sizes:
+    """How many nodes ``_Symbolic`` makes, as an arithmetic: ``silu`` and ``gelu`` write their
+    argument twice, so that a nest of them doubles with every level.
+    """
+
+    functions: Mapping[str, Callable[[int], int]] = {
+        **{name: lambda u: u + 1 for name in (*FUNCTIONS, *DERIVED)},
+        "sigmoid": lambda u: u + 5,
+        "softplus": lambda u: u + 4,
+        "silu": lambda u: 2 * u + 6,
+        "gelu": lambda u: 2 * u + 9,
+    }
+    operators: Mapping[str, Callable[[int, int], int]] = dict.fromkeys(
+        OPERATORS, lambda u, v: u + v + 1
+    )
+
+    def number(self, value: Fraction) -> int:  # noqa: ARG002 - whatever it is
+        return 1
+
+    def constant(self, name: str) -> int:  # noqa: ARG002
+        return 1
+
+
+def differentiate(expression: Expression, order: int = 1) -> tuple[Expression, str]:
+    """The derivative of this order as a tree and as text.
+
+    Raises:
+        UsageError: SymPy finds none with real values, or one that is too large.
+    """
+    if (size := evaluate(expression, 1, _Sizes())) > MAX_NODES:
+        raise UsageError(
+            f"formula: spelt out for SymPy it has {size:,} parts, at most {MAX_NODES:,}; nest silu"
+            " and gelu less deeply"
+        )
+    found = sympy.diff(evaluate(expression, X, _Symbolic()), X)
+    for _ in range(order - 1):
+        _Back(MAX_BETWEEN).read(found)
+        found = sympy.diff(found, X)
+    return _Back().read(found), sympy.sstr(found, full_prec=False)
+
+
+class _Back:
+    """From SymPy to our tree. Sums and products become balanced, so that the tree stays shallow."""
+
+    def __init__(self, most: int = MAX_NODES) -> None:
+        self.count, self.most = 0, most
+
+    def read(self, found: Any) -> Expression:
+        self.count += 1
+        if self.count > self.most:
+            raise UsageError(
+                f"formula: its derivative has more than {self.most:,} parts; take a shorter formula"
+            )
+        if found == X:
+            return Variable()
+        if found.is_Rational:
+            return Number(Fraction(int(found.p), int(found.q)))
+        if found in (sympy.pi, sympy.E):
+            return Constant("pi" if found == sympy.pi else "e")
+        if found.is_Add:
+            return self._balanced("+", list(found.as_ordered_terms()))
+        if found.is_Mul:
+            return self._product(found)
+        if found.is_Pow:
+            return self._power(found.base, found.exp)
+        if found.func in _BACK:
+            return Call(_BACK[found.func], self.read(found.args[0]))
+        if isinstance(found, sympy.cot):
+            return Binary("/", Number(Fraction(1)), Call("tan", self.read(found.args[0])))
+        raise UsageError(f"formula: its derivative has no real value ({sympy.sstr(found)[:60]})")
+
+    def _balanced(self, sign: str, parts: list[Any]) -> Expression:
+        if len(parts) == 1:
+            return self.read(parts[0])
+        middle = len(parts) // 2
+        return Binary(
+            sign, self._balanced(sign, parts[:middle]), self._balanced(sign, parts[middle:])
+        )
+
+    def _product(self, found: Any) -> Expression:
+        above, below = [], []
+        for factor in sympy.Mul.make_args(found):
+            if factor.is_Pow and factor.exp.is_Rational and factor.exp < 0:
+                below.append(sympy.Pow(factor.base, -factor.exp))
+            else:
+                above.append(factor)
+        negative = bool(above) and above[0] == -1
+        above = above[1:] if negative else above
+        result: Expression = self._balanced("*", above) if above else Number(Fraction(1))
+        if below:
+            result = Binary("/", result, self._balanced("*", below))
+        return Call("negative", result) if negative else result
+
+    def _power(self, base: Any, exponent: Any) -> Expression:
+        if exponent.is_Rational and exponent < 0:
+            return Binary("/", Number(Fraction(1)), self.read(sympy.Pow(base, -exponent)))
+        if exponent == sympy.S.Half:
+            return Call("sqrt", self.read(base))
+        return Binary("**", self.read(base), self.read(exponent))

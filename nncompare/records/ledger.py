@@ -1,0 +1,39 @@
+"""The ledger: which settings differ between the runtimes that finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nncompare.records.result import LedgerEntry, RuntimeResult
+
+
+def ledger(rows: Sequence[RuntimeResult]) -> tuple[LedgerEntry, ...]:
+    """Settings whose values differ between the finished runtimes, versions and device first.
+
+    Args:
+        rows: all rows of a result; those that did not finish are left out.
+
+    Returns:
+        One entry a setting: runtime -> value, in the order of the rows; None where a runtime has no
+            such setting.
+        With fewer than two finished runtimes there is nothing to differ.
+    """
+    described = {row.runtime: _describe(row) for row in rows if row.status == "ok"}
+    names = dict.fromkeys(name for settings in described.values() for name in settings)
+    found = []
+    for name in names:
+        values = {runtime: settings.get(name) for runtime, settings in described.items()}
+        if len(set(values.values())) > 1:
+            found.append(LedgerEntry(setting=name, values=values))
+    return tuple(found)
+
+
+def _describe(row: RuntimeResult) -> dict[str, str]:
+    """What stands in the row and can differ, under the settings that the backend reported."""
+    own = {
+        "versions": ", ".join(f"{name} {version}" for name, version in row.versions.items()),
+        "device": row.device or "",
+        "threads": "" if row.threads is None else str(row.threads),
+        "parameters": "" if row.parameters is None else f"{row.parameters:,}",
+    }
+    return {name: value for name, value in own.items() if value} | row.settings

@@ -1,0 +1,1 @@
+"""``nncompare compare-conventions``: what the frameworks' defaults cost."""

@@ -1,0 +1,87 @@
+"""``nncompare compare-conventions``: what the frameworks' own defaults cost, against the aligned
+convention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from nncompare.terminal import options
+
+if TYPE_CHECKING:
+    from nncompare.spec.experiment import Experiment
+    from nncompare.studies.conventions.study import Compared
+    from nncompare.studies.run.study import Watcher
+
+_NOT_ALL_FINISHED = 3
+_INTERRUPTED = 130
+
+
+def compare_conventions(
+    config: options.Config,
+    overrides: options.Overrides = None,
+    backend: options.Backends = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    output: options.Output = Path("results"),
+    as_json: options.Json = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train an experiment aligned and native; what do the frameworks' own defaults cost in loss?
+
+    Both runs have the same seed and the same batches, and both are stored. Values that the file
+    gives hold in both; in the native run each framework fills in the rest. Exit code 3 if some
+    runtime did not finish.
+    """
+    experiment = options.load_experiment(
+        config, overrides, backends=backend, device=device, seed=seed, threads=threads
+    )
+    compared = _train(experiment, output, verbose=verbose > 0, quiet=quiet)
+    _print(compared, as_json=as_json)
+    if compared.problem is not None:
+        raise compared.problem
+    if compared.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if not compared.result.complete:
+        raise typer.Exit(_NOT_ALL_FINISHED)
+
+
+def _train(experiment: Experiment, output: Path, *, verbose: bool, quiet: bool) -> Compared:
+    from nncompare.studies.conventions.study import compare_conventions as compare
+    from nncompare.studies.run.progress import RunProgress
+    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.signals import ended_like_ctrl_c
+
+    console = err()
+
+    @contextmanager
+    def watching(convention: str) -> Iterator[Watcher]:
+        if not quiet:
+            console.print(f"convention {convention}:", markup=False)
+        epochs, live = experiment.train.epochs, is_live(console)
+        with RunProgress(
+            console, experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose, live=live
+        ) as progress:
+            yield progress
+
+    with ended_like_ctrl_c():
+        return compare(experiment, output=output, watching=watching)
+
+
+def _print(compared: Compared, *, as_json: bool) -> None:
+    import sys
+
+    from nncompare.records.codec import to_json
+    from nncompare.studies.conventions.report import conventions_report
+    from nncompare.terminal.console import human
+
+    human(as_json).print(conventions_report(compared.result, folder=compared.folder))
+    if as_json:
+        sys.stdout.write(to_json(compared.result))

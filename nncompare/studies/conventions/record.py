@@ -1,0 +1,79 @@
+"""What ``nncompare compare-conventions`` prints with ``--json`` and stores as ``result.json``.
+
+History of the format, newest first:
+
+1. first version.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from nncompare.records.result import SCHEMA_VERSION, Document, LedgerEntry, Parity, RuntimeResult
+
+QUANTITIES = (
+    "train_loss",
+    "val_loss",
+    "test_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "test_accuracy",
+)
+"""What is compared: metrics with the final weights. A regression has no accuracies."""
+
+
+class Difference(Document):
+    """Native minus aligned of one runtime; null where either is unknown."""
+
+    train_loss: float | None = None
+    val_loss: float | None = None
+    test_loss: float | None = None
+    train_accuracy: float | None = None
+    val_accuracy: float | None = None
+    test_accuracy: float | None = None
+
+
+class ConventionRow(Document):
+    """One runtime in both conventions."""
+
+    runtime: str
+    aligned: RuntimeResult
+    native: RuntimeResult
+    difference: Difference
+
+
+class Spread(Document):
+    """Largest minus smallest of one quantity over the runtimes that finished; null with fewer than
+    two.
+    """
+
+    aligned: float | None = None
+    native: float | None = None
+
+
+class ConventionsResult(Document):
+    """The document of ``nncompare compare-conventions``."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Literal["conventions"] = "conventions"
+    id: str
+    name: str
+    created: str
+    """ISO 8601 with offset."""
+    experiment: dict[str, Any]
+    """The experiment in the native convention; what its file leaves open is not in it."""
+    environment: dict[str, Any]
+    runtimes: tuple[ConventionRow, ...]
+    spread: dict[str, Spread]
+    """Quantity (``test_loss``) -> how far the runtimes lie apart in each convention."""
+    parity: Parity
+    """Of the aligned run."""
+    ledger: tuple[LedgerEntry, ...] = ()
+    """Settings that differ between the runtimes of the native run."""
+    runs: dict[str, str | None]
+    """Convention -> the id of its run, a result folder beside this one; null: not stored."""
+
+    @property
+    def complete(self) -> bool:
+        """Every runtime finished in both conventions."""
+        return all(row.aligned.status == row.native.status == "ok" for row in self.runtimes)

@@ -1,0 +1,159 @@
+"""The report of ``compare-conventions``: a result in, something that rich can print out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from nncompare.show import numbers
+from nncompare.show.ledger import ledger_sheet
+from nncompare.show.sheet import Column, Sheet, grid_of_texts, section
+from nncompare.studies.conventions.record import ConventionRow, ConventionsResult
+from nncompare.studies.run.report import did_not_finish
+from nncompare.studies.run.tables import LOSS
+
+_PARTS = (("train", "train"), ("val", "validation"), ("test", "test"))
+_ALIGNED = "aligned: every runtime computes the same function, from the same initial weights"
+_NATIVE = "native: every framework's own layers, optimizer, defaults and initial weights"
+
+
+def conventions_report(result: ConventionsResult, *, folder: Path | None = None) -> RenderableType:
+    """Both conventions side by side, then what makes the difference.
+
+    Args:
+        folder: where it is stored, for the last line.
+    """
+    parts: list[RenderableType] = [_head(result), _sheet(result, "loss")]
+    if result.experiment.get("task") != "regression":
+        parts.append(_sheet(result, "accuracy"))
+    for convention in ("aligned", "native"):
+        absent = [
+            row
+            for row in (getattr(row, convention) for row in result.runtimes)
+            if row.status != "ok"
+        ]
+        if absent:
+            parts.append(did_not_finish(absent, title=f"Did not finish, {convention}"))
+    title = "Settings that differ in the native convention"
+    parts.append(
+        ledger_sheet(result.ledger, title=title) or Text(f"{title}: none of those recorded.")
+    )
+    parts.append(_notes(result, folder))
+    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
+    return Group(*spaced[:-1])
+
+
+def _head(result: ConventionsResult) -> Group:
+    name = Text(result.name, style="bold")
+    name.append(f"  {_epochs(result)}, seed {_train(result, 'seed')}", style="not bold")
+    return Group(
+        name, Text(), *(Text(line, style="bold", overflow="fold") for line in headline(result))
+    )
+
+
+def headline(result: ConventionsResult) -> list[str]:
+    """How far the runtimes lie apart in each convention, in one sentence a quantity."""
+    lines = []
+    for name, title in (("test_loss", "Final test loss"), ("test_accuracy", "Final test accuracy")):
+        spread = result.spread[name]
+        if spread.aligned is not None and spread.native is not None:
+            texts = [_size(value, name) for value in (spread.aligned, spread.native)]
+            lines.append(
+                f"{title}: the runtimes lie {texts[0]} apart aligned, {texts[1]} apart native."
+            )
+    return lines
+
+
+def _size(value: float, name: str) -> str:
+    return f"{100 * value:.2f} points" if name.endswith("accuracy") else numbers.two(value)
+
+
+def _train(result: ConventionsResult, key: str) -> object:
+    train = result.experiment.get("train")
+    return train.get(key) if isinstance(train, dict) else None
+
+
+def _epochs(result: ConventionsResult) -> str:
+    count = _train(result, "epochs")
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def _sheet(result: ConventionsResult, quantity: str) -> Sheet:
+    """Aligned, native and their difference, of the three parts of the data."""
+    columns = []
+    for short, head in _PARTS:
+        columns += _triple(result.runtimes, f"{short}_{quantity}", head)
+    title = (
+        "Loss with the final weights" if quantity == "loss" else "Accuracy with the final weights"
+    )
+    notes = (
+        (f"{_ALIGNED}.", f"{_NATIVE}.", "change: native minus aligned.")
+        if quantity == "loss"
+        else ()
+    )
+    if quantity == "loss":
+        task = str(result.experiment.get("task", "classification"))
+        notes = (
+            f"Loss: {LOSS.get(task, 'as trained')}, without penalties, in inference mode.",
+            *notes,
+        )
+    return Sheet(
+        title=title,
+        labels=tuple(row.runtime for row in result.runtimes),
+        columns=tuple(columns),
+        notes=notes,
+    )
+
+
+def _triple(rows: Sequence[ConventionRow], name: str, head: str) -> list[Column]:
+    share = name.endswith("accuracy")
+    both = [
+        getattr(getattr(row, convention).final, name)
+        for convention in ("aligned", "native")
+        for row in rows
+    ]
+    changes = [getattr(row.difference, name) for row in rows]
+    texts = numbers.percent(both).texts if share else numbers.plain(both)
+    changed = numbers.percent(changes).texts if share else numbers.plain(changes)
+    unit, points = ("%", "points") if share else ("", "")
+    return [
+        Column(head=f"{head} aligned", unit=unit, texts=texts[: len(rows)]),
+        Column(head=f"{head} native", unit=unit, texts=texts[len(rows) :]),
+        Column(head=f"{head} change", unit=points, texts=tuple(map(_signed, changed))),
+    ]
+
+
+def _signed(text: str | None) -> str | None:
+    return (
+        text
+        if text is None or text.startswith("-") or float(text.replace(",", "")) == 0
+        else f"+{text}"
+    )
+
+
+def _notes(result: ConventionsResult, folder: Path | None) -> Group:
+    grid = grid_of_texts()
+    parity = result.parity
+    texts = [
+        (
+            "one seed",
+            (
+                "a native start is another draw of initial weights, so part of each change is the"
+                " luck of that draw; repeat with other --seed before reading much into a small one"
+            ),
+        ),
+        (
+            "parity",
+            parity.status.replace("_", " ")
+            + (f": {parity.reason}" if parity.reason else "")
+            + ", aligned run",
+        ),
+        *((f"{name} run", run_id) for name, run_id in result.runs.items() if run_id),
+        ("stored in" if folder else "id", str(folder or result.id)),
+    ]
+    for title, text in texts:
+        grid.add_row(Text(f"  {title}", style="dim"), Text(text))
+    return Group(section("Notes"), grid)

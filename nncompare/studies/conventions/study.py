@@ -1,0 +1,164 @@
+"""``compare-conventions``: what "just using the defaults" costs, one experiment trained in both
+conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from nncompare.config.load import dump, to_mapping
+from nncompare.errors import StoreError
+from nncompare.records.folder import ResultFolder, create
+from nncompare.records.result import RuntimeResult
+from nncompare.spec.experiment import Experiment
+from nncompare.studies.conventions.record import (
+    QUANTITIES,
+    ConventionRow,
+    ConventionsResult,
+    Difference,
+    Spread,
+)
+from nncompare.studies.run.study import Finished, Silent, Watcher, run
+
+CONVENTIONS = ("aligned", "native")
+Watching = Callable[[str], AbstractContextManager[Watcher]]
+"""Convention -> the watcher of its run."""
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A result, and where it is stored (None if it is not).
+
+    Args:
+        problem: why something could not be stored after the training.
+        interrupted: the user stopped it.
+    """
+
+    result: ConventionsResult
+    folder: Path | None
+    problem: StoreError | None = None
+    interrupted: bool = False
+
+
+def compare_conventions(
+    experiment: Experiment,
+    *,
+    output: Path | None = Path("results"),
+    watching: Watching = lambda _: nullcontext(Silent()),
+) -> Compared:
+    """Trains the experiment in both conventions on every runtime: same seed, same batches.
+
+    Each convention's run is stored as ``studies.run`` stores it, as ``<name>-aligned-…`` and
+    ``<name>-native-…``; the comparison, which names both, stands beside them.
+
+    Args:
+        experiment: from ``spec.load``; its own convention is not read.
+        output: where the result folders are made; None: nothing is stored.
+        watching: gives the watcher of each run.
+
+    Raises:
+        DataError, StoreError: nothing has been trained.
+    """
+    created = datetime.now().astimezone()
+    with ExitStack() as stack:
+        folder = (
+            stack.enter_context(create(output, experiment.name, created=created))
+            if output is not None
+            else None
+        )
+        runs: dict[str, Finished] = {}
+        for convention in CONVENTIONS:
+            if not any(run.interrupted for run in runs.values()):
+                with watching(convention) as watcher:
+                    runs[convention] = run(
+                        in_convention(experiment, convention), output=output, watcher=watcher
+                    )
+        result = _document(experiment, runs, created, folder)
+        problem = next((run.problem for run in runs.values() if run.problem is not None), None)
+        if folder is not None and problem is None:
+            try:
+                _store(folder, experiment, result)
+            except StoreError as error:
+                problem = error
+    return Compared(
+        result=result,
+        folder=folder.path if folder is not None and problem is None else None,
+        problem=problem,
+        interrupted=any(run.interrupted for run in runs.values()),
+    )
+
+
+def in_convention(experiment: Experiment, convention: str) -> Experiment:
+    """The experiment with this convention, under a name that says so. What the file leaves open
+    stays open.
+    """
+    train = experiment.train.model_copy(update={"convention": convention})
+    name = f"{experiment.name[: _LONGEST_NAME - len(convention) - 1]}-{convention}"
+    return experiment.model_copy(update={"train": train, "name": name})
+
+
+def _store(folder: ResultFolder, experiment: Experiment, result: ConventionsResult) -> None:
+    native = in_convention(experiment, "native").model_copy(update={"name": experiment.name})
+    folder.write_experiment(dump(native))  # the aligned form would write out what is to stay open
+    folder.write_result(result)
+    folder.publish()
+
+
+def _document(
+    experiment: Experiment,
+    runs: dict[str, Finished],
+    created: datetime,
+    folder: ResultFolder | None,
+) -> ConventionsResult:
+    aligned, native = runs["aligned"].result, runs["native"].result if "native" in runs else None
+    others = {row.runtime: row for row in native.runtimes} if native else {}
+    rows = tuple(_row(row, others.get(row.runtime)) for row in aligned.runtimes)
+    return ConventionsResult(
+        id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
+        name=experiment.name,
+        created=created.isoformat(timespec="seconds"),
+        experiment=to_mapping(in_convention(experiment, "native")) | {"name": experiment.name},
+        environment=aligned.environment,
+        runtimes=rows,
+        spread={name: _spread(rows, name) for name in QUANTITIES},
+        parity=aligned.parity,
+        ledger=native.ledger if native else (),
+        runs={name: run.result.id if run.folder else None for name, run in runs.items()},
+    )
+
+
+def _row(aligned: RuntimeResult, native: RuntimeResult | None) -> ConventionRow:
+    if native is None:
+        native = RuntimeResult(
+            runtime=aligned.runtime, status="interrupted", reason="not started: the run was stopped"
+        )
+    pairs = {
+        name: (getattr(aligned.final, name), getattr(native.final, name)) for name in QUANTITIES
+    }
+    known = {name: b - a for name, (a, b) in pairs.items() if a is not None and b is not None}
+    return ConventionRow(
+        runtime=aligned.runtime, aligned=aligned, native=native, difference=Difference(**known)
+    )
+
+
+def _spread(rows: Sequence[ConventionRow], name: str) -> Spread:
+    return Spread(
+        **{
+            convention: _range([getattr(row, convention) for row in rows], name)
+            for convention in CONVENTIONS
+        }
+    )
+
+
+def _range(rows: Sequence[RuntimeResult], name: str) -> float | None:
+    known = [
+        value
+        for row in rows
+        if row.status == "ok" and (value := getattr(row.final, name)) is not None
+    ]
+    return max(known) - min(known) if len(known) > 1 else None

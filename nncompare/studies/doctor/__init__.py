@@ -1,0 +1,1 @@
+"""``nncompare doctor``: frameworks, devices, threads, data."""

@@ -1,0 +1,48 @@
+"""``doctor``: what each framework sees on this machine, asked in processes of their own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nncompare.launch.train_one import Outcome, probe
+from nncompare.spec.runtimes import CATALOG
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """One framework.
+
+    Args:
+        runtimes: the names it serves, ``("torch", "torch:compile")``.
+        outcome: ``result`` holds ``versions`` and ``devices``; ``status`` is ``ok``, ``refused`` or
+            ``failed``.
+    """
+
+    runtimes: tuple[str, ...]
+    outcome: Outcome
+
+
+def frameworks() -> dict[str, tuple[str, ...]]:
+    """The plain runtime of each backend module -> all its runtimes."""
+    found: dict[str, list[str]] = {}
+    for runtime, entry in CATALOG.items():
+        first = next(name for name, other in CATALOG.items() if other.module == entry.module)
+        found.setdefault(first, []).append(runtime)
+    return {name: tuple(runtimes) for name, runtimes in found.items()}
+
+
+def examine(*, asking: Callable[[str], None] = lambda _: None) -> Sequence[Examined]:
+    """Imports each installed framework in a fresh process and asks for versions and devices.
+
+    Args:
+        asking: told the name of each framework before it is asked.
+    """
+    found = []
+    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
+        for runtime, runtimes in frameworks().items():
+            asking(runtime)
+            found.append(Examined(runtimes=runtimes, outcome=probe(runtime, Path(scratch))))
+    return found

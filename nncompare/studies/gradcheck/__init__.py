@@ -1,0 +1,1 @@
+"""``nncompare gradcheck``: the derivative of a formula in every framework."""

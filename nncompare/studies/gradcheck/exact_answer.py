@@ -1,0 +1,192 @@
+"""What is true of a formula at some points: its exact values, its exact derivative, and where it
+has none.
+
+SymPy and mpmath are imported when a truth is established, and not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.errors import UsageError
+from nncompare.formulas.accuracy import Accuracy, Gate, make_gate, measure
+from nncompare.formulas.chain import chain_rule
+from nncompare.formulas.evaluation import compute
+from nncompare.formulas.expression import Expression
+from nncompare.formulas.formula import Formula, parse
+from nncompare.formulas.points import parse_points
+from nncompare.formulas.stencils import NAMES, STENCILS
+from nncompare.studies.gradcheck.record import Method, Points, Values
+
+Array = NDArray[Any]
+DTYPES = ("float64", "float32")
+ORDERS = (1, 2)
+_FAR = 0.75
+"""Nearer than this power of the largest float, one order of operations overflows and another does
+not.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """A checked question with its exact answer; no framework has been started.
+
+    Args:
+        derivative: the symbolic derivative as a tree; ``text``: as SymPy writes it.
+        x: ``(N,)``, in the dtype.
+        exact_value, exact_derivative: ``(N,)`` in float64, NaN at points that take no part.
+        owed: ``(N,)``, the points where a framework owes a right number: the formula and the chain
+            rule can be computed in the dtype. Elsewhere errors are measured and not judged.
+        gates: for ``value`` and ``derivative``.
+    """
+
+    formula: Formula
+    order: int
+    derivative: Expression
+    text: str
+    x: Array
+    points: Points
+    exact_value: Array
+    exact_derivative: Array
+    owed: Array
+    gates: dict[str, Gate]
+
+    def gate(self, method: Method) -> Gate:
+        return self.gates["value" if method == "value" else "derivative"]
+
+    def measure(self, method: Method, values: Array) -> Accuracy:
+        """The errors of a method's values ``(N,)``."""
+        exact = self.exact_value if method == "value" else self.exact_derivative
+        return measure(values, exact, self.gate(method), self.owed)
+
+    def neighbours(self) -> Array:
+        """All points of all stencils ``(S, N)``."""
+        stencils = [STENCILS[name, self.order] for name in NAMES]
+        return np.concatenate(
+            [stencil.neighbours(self.x, stencil.step(self.x)) for stencil in stencils]
+        )
+
+    def differences(self, values: Array) -> dict[Method, Array]:
+        """The finite differences from the formula's values ``(S, N)`` at ``neighbours()``."""
+        found: dict[Method, Array] = {}
+        begin = 0
+        for name in NAMES:
+            stencil = STENCILS[name, self.order]
+            end = begin + len(stencil.offsets)
+            found[name] = stencil.derivative(values[begin:end], stencil.step(self.x))
+            begin = end
+        return found
+
+
+def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
+    """Reads the question and finds the exact answer.
+
+    Raises:
+        UsageError: the formula, the points, the order or the dtype is not allowed.
+    """
+    read = parse(formula)
+    _check(order, dtype)
+    x = _points(at, np.dtype(dtype))
+    from nncompare.formulas.exact import exact
+    from nncompare.formulas.symbolic import differentiate
+
+    largest = float(np.finfo(x.dtype).max)
+    value = exact(read.expression, x.tolist(), largest=largest)
+    # a second derivative needs a first one
+    derivatives = [differentiate(read.expression, n) for n in range(1, order + 1)]
+    slopes = [exact(tree, x.tolist(), largest=largest) for tree, _ in derivatives]
+    reasons = [
+        _first(found)
+        for found in zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)
+    ]
+    takes_part = np.array([reason is None for reason in reasons])
+    exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
+    exact_value = np.where(takes_part, value.values, np.nan)
+    derivative, text = derivatives[-1]
+    computable = np.isfinite(compute(read.expression, x)) & np.isfinite(
+        chain_rule(read.expression, x, order)
+    )
+    value_gate = make_gate(exact_value, _rounding(read.expression, x), x.dtype)
+    # SymPy may have simplified away what a framework computes, and rounds, as it stands
+    rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
+    gate = make_gate(exact_derivative, rounding, x.dtype, otherwise=value_gate.scale)
+    return Truth(
+        formula=read,
+        order=order,
+        derivative=derivative,
+        text=text,
+        x=x,
+        points=_document(x, value.values, exact_derivative, reasons),
+        exact_value=exact_value,
+        exact_derivative=exact_derivative,
+        owed=computable & (np.abs(exact_derivative) < largest**_FAR),
+        gates={"value": value_gate, "derivative": gate},
+    )
+
+
+def _check(order: int, dtype: str) -> None:
+    if order not in ORDERS:
+        raise UsageError(f"the order is {order}. Allowed: 1 or 2")
+    if dtype not in DTYPES:
+        near = get_close_matches(dtype, DTYPES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise UsageError(f"the dtype is {dtype!r}{hint} Allowed: {', '.join(DTYPES)}")
+
+
+def _points(at: str, dtype: np.dtype[Any]) -> Array:
+    asked = np.array(parse_points(at))
+    if np.abs(asked).max() > np.finfo(dtype).max:
+        raise UsageError(f"--at {at}: {np.abs(asked).max():g} is beyond the range of {dtype}")
+    return asked.astype(dtype)
+
+
+def _first(reasons: tuple[str | None, ...]) -> str | None:
+    """Why a point takes no part: the formula's reason, else that of a derivative."""
+    value, *slopes = reasons
+    if value is not None:
+        return value
+    for reason in slopes:
+        if reason is not None:
+            return "no derivative" if reason in ("outside", "kink") else reason
+    return None
+
+
+def _document(x: Array, value: Array, derivative: Array, reasons: list[str | None]) -> Points:
+    def where(*wanted: str) -> tuple[int, ...]:
+        return tuple(index for index, reason in enumerate(reasons) if reason in wanted)
+
+    return Points(
+        dtype=x.dtype.name,
+        x=tuple(x.tolist()),
+        value=_values(value),
+        derivative=_values(derivative),
+        outside=where("outside", "kink"),
+        no_derivative=where("no derivative"),
+        too_large=where("too large"),
+        unknown=where("unknown"),
+    )
+
+
+def _values(found: Array) -> Values:
+    return tuple(float(value) if np.isfinite(value) else None for value in found)
+
+
+def _rounding(expression: Expression, x: Array, order: int = 0) -> Array:
+    """Size of the rounding error at each point ``(N,)`` of a formula, or of its derivative by the
+    chain rule: against a wider dtype, 0 where the machine has none.
+    """
+    wider: np.dtype[Any] = np.dtype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    if np.finfo(wider).eps >= np.finfo(x.dtype).eps:
+        return np.zeros(len(x))
+    with np.errstate(all="ignore"):
+        narrow, wide = (
+            chain_rule(expression, at, order) if order else compute(expression, at)
+            for at in (x, x.astype(wider))
+        )
+        difference = narrow.astype(wider) - wide
+        return np.asarray(np.abs(difference), np.float64)

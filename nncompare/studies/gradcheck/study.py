@@ -1,0 +1,231 @@
+"""``gradcheck``: one formula, its derivative by every method in every framework, against the exact
+one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nncompare.errors import UsageError
+from nncompare.formulas.evaluation import compute
+from nncompare.formulas.stencils import NAMES, STENCILS
+from nncompare.launch.derivatives import Answers, derive
+from nncompare.launch.machine import describe_system
+from nncompare.launch.resources import usable_threads
+from nncompare.spec.runtimes import CATALOG
+from nncompare.studies.gradcheck.exact_answer import DTYPES, Truth, establish
+from nncompare.studies.gradcheck.record import (
+    JUDGED,
+    FormulaText,
+    GradcheckResult,
+    Method,
+    MethodResult,
+    RuntimeDerivatives,
+    StepSweep,
+    Tolerance,
+)
+from nncompare.wire.derivative_job import Request
+
+Array = NDArray[Any]
+
+DEFAULT_AT = "-5:5:100"
+DEFAULT_RUNTIMES = ("torch", "tensorflow", "keras")
+_SWEEP_STEPS = 48
+_FREE_OF_RULES: tuple[Method, ...] = ("value", "reverse", "forward")
+"""Methods that owe a finite number where the formula has one; a symbolic derivative may overflow on
+its way.
+"""
+
+
+def gradcheck(
+    formula: str,
+    *,
+    at: str = DEFAULT_AT,
+    order: int = 1,
+    dtype: str = "float64",
+    runtimes: Sequence[str] = DEFAULT_RUNTIMES,
+    asking: Callable[[str], None] = lambda _: None,
+) -> GradcheckResult:
+    """Evaluates the derivative of a formula by every method in every runtime, each in a process of
+    its own.
+
+    Args:
+        formula: of ``x``, see ``spec.formula``.
+        at: ``START:STOP:COUNT`` or points with commas.
+        order: 1 or 2.
+        dtype: ``float32`` or ``float64``; the exact values are those of the points in this dtype.
+        runtimes: names of the catalog.
+        asking: told the name of each runtime before it is asked.
+
+    Raises:
+        UsageError: something in the question is not allowed; nothing was started.
+    """
+    names = check_runtimes(runtimes)
+    truth = establish(formula, at=at, order=order, dtype=dtype)
+    created = datetime.now().astimezone()
+    return GradcheckResult(
+        id=f"gradcheck-{created:%Y%m%d-%H%M%S}",
+        name=truth.formula.text,
+        created=created.isoformat(timespec="seconds"),
+        environment=describe_system(),
+        formula=FormulaText(text=truth.formula.text, derivative=truth.text, order=order),
+        points=truth.points,
+        gates={"value": _tolerance(truth, "value"), "derivative": _tolerance(truth, "reverse")},
+        steps={
+            name: float(STENCILS[name, order].step(np.ones(1, truth.x.dtype))[0]) for name in NAMES
+        },
+        runtimes=_ask(truth, names, asking),
+        reference=_reference(truth),
+        sweep=sweep(truth),
+    )
+
+
+def _ask(
+    truth: Truth, names: Sequence[str], asking: Callable[[str], None]
+) -> tuple[RuntimeDerivatives, ...]:
+    """A row for each runtime, one process after the other."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
+        for name in names:
+            asking(name)
+            answers = derive(request(truth, name), Path(scratch) / name.replace(":", "-"))
+            rows.append(_row(truth, answers))
+    return tuple(rows)
+
+
+def check_runtimes(runtimes: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once.
+
+    Raises:
+        UsageError: a name that the catalog lacks.
+    """
+    for name in runtimes:
+        if name not in CATALOG:
+            near = get_close_matches(name, CATALOG, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise UsageError(f"there is no runtime {name!r}{hint} Allowed: {', '.join(CATALOG)}")
+    return tuple(dict.fromkeys(runtimes)) or DEFAULT_RUNTIMES
+
+
+def request(truth: Truth, runtime: str) -> Request:
+    """What a worker is asked."""
+    return Request(
+        runtime=runtime,
+        function=truth.formula.expression,
+        derivative=truth.derivative,
+        order=truth.order,
+        points=truth.x,
+        neighbours=truth.neighbours(),
+        threads=usable_threads(1),
+    )
+
+
+def _row(truth: Truth, answers: Answers) -> RuntimeDerivatives:
+    methods: list[MethodResult] = []
+    for name, message in answers.methods.items():
+        values = message["values"]
+        got = None if values is None else np.array(values, np.float64)  # null becomes NaN
+        facts = {"status": message["status"], "reason": message["reason"], "how": message["how"]}
+        if name != "neighbours":
+            methods.append(_judged(truth, name, got, facts))  # type: ignore[arg-type]
+            continue
+        shifted = None if got is None else got.reshape(-1, len(truth.x)).astype(truth.x.dtype)
+        differences = {} if shifted is None else truth.differences(shifted)
+        methods += [_judged(truth, stencil, differences.get(stencil), facts) for stencil in NAMES]
+    return RuntimeDerivatives(
+        runtime=answers.runtime,
+        status=answers.status,  # pydantic checks the word
+        reason=answers.reason,
+        log=answers.log,
+        versions=answers.versions,
+        notes=tuple(answers.notes),
+        methods=tuple(methods),
+    )
+
+
+def _reference(truth: Truth) -> RuntimeDerivatives:
+    """The same in NumPy, which has no automatic differentiation."""
+    lacks = {"status": "n/a", "reason": "NumPy has no automatic differentiation", "how": None}
+    facts = {"status": "ok", "reason": None, "how": "NumPy"}
+    values = {
+        "value": compute(truth.formula.expression, truth.x),
+        "symbolic": compute(truth.derivative, truth.x),
+        **truth.differences(compute(truth.formula.expression, truth.neighbours())),
+    }
+    order: tuple[Method, ...] = ("value", "reverse", "forward", "symbolic", "central", "five_point")
+    methods = [
+        _judged(truth, name, values.get(name), facts if name in values else lacks) for name in order
+    ]
+    return RuntimeDerivatives(
+        runtime="numpy", status="ok", versions={"numpy": np.__version__}, methods=tuple(methods)
+    )
+
+
+def _judged(
+    truth: Truth, name: Method, values: Array | None, facts: dict[str, Any]
+) -> MethodResult:
+    """The errors of one method's values ``(N,)``; None: it gave none."""
+    if values is None:
+        return MethodResult(method=name, **facts)
+    values = values.astype(np.float64)
+    found = truth.measure(name, values)
+    owed = int((truth.owed & ~np.isfinite(values)).sum()) if name in _FREE_OF_RULES else 0
+    return MethodResult(
+        method=name,
+        **facts,
+        largest_error=found.largest,
+        largest_error_at=None if found.at is None else float(truth.x[found.at]),
+        largest_relative_error=found.relative,
+        not_finite=found.not_finite,
+        finite_outside=int(np.isfinite(values[list(truth.points.outside)]).sum()),
+        beyond=found.beyond,
+        passed=(found.beyond == 0 and owed == 0) if name in JUDGED else None,
+        values=tuple(float(value) if np.isfinite(value) else None for value in values),
+    )
+
+
+def _tolerance(truth: Truth, name: Method) -> Tolerance:
+    gate = truth.gate(name)
+    return Tolerance(
+        tolerance=gate.tolerance, scale=gate.scale, rounding=float(gate.rounding.max())
+    )
+
+
+def sweep(truth: Truth) -> tuple[StepSweep, ...]:
+    """The largest errors of finite differences in NumPy for steps from 0.5 down to where ``x + h``
+    is ``x``.
+    """
+    smallest = np.log2(float(np.finfo(truth.x.dtype).eps))
+    steps = np.unique(np.exp2(np.round(np.linspace(-1, smallest, _SWEEP_STEPS))))[::-1]
+    found = []
+    for name in NAMES:
+        stencil = STENCILS[name, truth.order]
+        errors: list[float | None] = []
+        for step in steps:
+            h = np.full_like(truth.x, step)
+            values = compute(truth.formula.expression, stencil.neighbours(truth.x, h))
+            accuracy = truth.measure(name, stencil.derivative(values, h).astype(np.float64))
+            errors.append(accuracy.largest if accuracy.not_finite == 0 else None)
+        found.append(
+            StepSweep(method=name, steps=tuple(map(float, steps)), largest_errors=tuple(errors))
+        )
+    return tuple(found)
+
+
+__all__ = [
+    "DEFAULT_AT",
+    "DEFAULT_RUNTIMES",
+    "DTYPES",
+    "check_runtimes",
+    "gradcheck",
+    "request",
+    "sweep",
+]

@@ -1,0 +1,1 @@
+"""``nncompare run``: trains an experiment on every runtime."""

@@ -1,0 +1,112 @@
+"""``nncompare run``: trains an experiment on every runtime and compares time and loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompare.terminal import options
+
+if TYPE_CHECKING:
+    from nncompare.spec.experiment import Experiment
+    from nncompare.studies.run.study import Finished
+
+SaveWeights = Annotated[
+    bool, typer.Option("--save-weights", help="Keep the final weights as safetensors.")
+]
+
+_NOT_ALL_FINISHED = 3
+_INTERRUPTED = 130
+
+
+def run(
+    config: options.Config,
+    overrides: options.Overrides = None,
+    backend: options.Backends = None,
+    device: options.Device = None,
+    rounds: options.Rounds = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    output: options.Output = Path("results"),
+    save_weights: SaveWeights = False,
+    as_json: options.Json = False,
+    dry_run: options.DryRun = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train an experiment on every runtime; compare time and loss.
+
+    Prints tables of losses, times and settings that differ, and stores them with the raw times.
+    Exit code 3 if some runtime did not finish; its row says why.
+    """
+    experiment = options.load_experiment(
+        config,
+        overrides,
+        backends=backend,
+        device=device,
+        rounds=rounds,
+        seed=seed,
+        threads=threads,
+    )
+    if dry_run:
+        _plan(experiment, output, as_json)
+        return
+    finished = _train(experiment, output, save_weights, verbose=verbose > 0, quiet=quiet)
+    _print(finished, as_json=as_json, verbose=verbose > 0)
+    if finished.problem is not None:
+        raise finished.problem
+    if finished.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if not finished.result.complete:
+        raise typer.Exit(_NOT_ALL_FINISHED)
+
+
+def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
+    from nncompare.studies.run.plan import plan
+    from nncompare.studies.run.plan_report import plan_report
+    from nncompare.terminal.console import human, print_json
+
+    found = plan(experiment, output=output)
+    human(as_json).print(plan_report(found))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    if not found.complete:
+        raise typer.Exit(_NOT_ALL_FINISHED)
+
+
+def _train(
+    experiment: Experiment, output: Path, save_weights: bool, *, verbose: bool, quiet: bool
+) -> Finished:
+    from nncompare.studies.run.progress import RunProgress
+    from nncompare.studies.run.study import run as train
+    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.signals import ended_like_ctrl_c
+
+    console = err()
+    progress = RunProgress(
+        console,
+        experiment.backends,
+        epochs=experiment.train.epochs,
+        quiet=quiet,
+        verbose=verbose,
+        live=is_live(console),
+    )
+    with ended_like_ctrl_c(), progress:
+        return train(experiment, output=output, watcher=progress, save_weights=save_weights)
+
+
+def _print(finished: Finished, *, as_json: bool, verbose: bool) -> None:
+    import sys
+
+    from nncompare.records.codec import to_json
+    from nncompare.studies.run.report import run_report
+    from nncompare.terminal.console import err, human
+
+    human(as_json).print(run_report(finished.result, folder=finished.folder))
+    if verbose and finished.folder is not None:
+        for path in sorted(path for path in finished.folder.rglob("*") if path.is_file()):
+            err().print(f"stored: {path}", markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(to_json(finished.result))

@@ -1,0 +1,154 @@
+"""The sentences at the top of a report: what was run, who was fastest, how equal the losses are."""
+
+from __future__ import annotations
+
+from nncompare.records.result import Parity, RunResult, RuntimeResult
+from nncompare.show import numbers
+from nncompare.show.experiment_line import describe
+
+BUSY = 0.1
+"""Share of the processors that other programs took, from which the times are called untrustworthy.
+"""
+
+
+def summary(result: RunResult) -> str:
+    """The experiment of a result in one line."""
+    counts = {row.parameters for row in result.runtimes if row.parameters is not None}
+    return describe(result.experiment, parameters=counts.pop() if len(counts) == 1 else None)
+
+
+def fastest(result: RunResult) -> str:
+    """Who took the shortest steps, and how much longer the others take."""
+    finished, relative = result.finished, result.comparison.relative
+    if not finished:
+        return "No runtime finished."
+    if result.parity.status == "failed":
+        return (
+            "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
+        )
+    timed = _timed(finished, relative)
+    if not timed:
+        return "No step times: training ended before the first slice after warm-up."
+    first = timed[0]
+    assert first.timing.step_s is not None
+    step = numbers.duration(first.timing.step_s.median)
+    if len(timed) == 1:
+        return f"{first.runtime}: {step} a step (median). No other runtime to compare it with."
+    second, *rest = timed[1:]
+    others = "".join(f", {row.runtime} {relative[row.runtime]:.2f} times" for row in rest)
+    slower = f"{second.runtime} takes {relative[second.runtime]:.2f} times as long{others}"
+    return f"Fastest: {first.runtime}, {step} a step (median); {slower}."
+
+
+def details(result: RunResult) -> list[str]:
+    """The sentences under the first one: what the figures can bear, sameness, who did not
+    finish.
+    """
+    lines = (
+        _standing(result),
+        _busy(result),
+        _agreement(result),
+        _parity(result),
+        _missing(result),
+    )
+    return [line for line in lines if line]
+
+
+def _standing(result: RunResult) -> str | None:
+    """What the figures can bear; None if there is nothing to compare."""
+    rounds = result.comparison.rounds
+    if len(_timed(result.finished, result.comparison.relative)) < 2:
+        return None
+    if rounds == 1:
+        return (
+            "Descriptive: one round. Noise between launches can be larger than such differences, so"
+            " no verdict."
+        )
+    if not result.comparison.pairs:
+        return f"Descriptive: {rounds} rounds without intervals, so no verdict."
+    return None
+
+
+def _busy(result: RunResult) -> str | None:
+    """Whether other programs took the processors while this was measured."""
+    share = result.environment.get("others_cpu_share")
+    if not isinstance(share, (int, float)) or share < BUSY:
+        return None
+    return (
+        f"Busy machine: other programs took {100 * share:.0f} % of the processors meanwhile; do not"
+        " trust the times."
+    )
+
+
+def _agreement(result: RunResult) -> str | None:
+    """How far the training losses lie apart, relative to the largest; None with fewer than two
+    curves.
+    """
+    curves = [[epoch.train_loss for epoch in row.history] for row in result.finished if row.history]
+    if len(curves) < 2:
+        return None
+    spreads = [_spread(values) for values in zip(*curves, strict=False)]
+    known = [spread for spread in spreads if spread is not None]
+    if not known or spreads[0] is None:
+        return None
+    common = (
+        f"{len(spreads)} epochs"
+        if len({len(curve) for curve in curves}) == 1
+        else f"{len(spreads)} common epochs"
+    )
+    later = f", {numbers.two(max(known))} over {common}" if len(spreads) > 1 else ""
+    return (
+        f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1{later}."
+    )
+
+
+def _parity(result: RunResult) -> str:
+    """What is known about sameness."""
+    parity = result.parity
+    reason = f" ({parity.reason})" if parity.reason else ""
+    if parity.status == "not_run":
+        return f"Parity: not checked{reason}."
+    form = f", {parity.form} check" if parity.form else ""
+    if parity.status == "failed":
+        return f"Parity: FAILED{form}{reason}. {_parted(parity)}"
+    full = "" if parity.form == "full" else " `nncompare verify` gives the full certificate."
+    if parity.certificate:
+        full = (
+            ""
+            if parity.form == "full"
+            else f" Full certificate of {parity.certificate[:10]}, same code and versions."
+        )
+    return f"Parity: certified, the runtimes compute the same function{form}{reason}.{full}"
+
+
+def _parted(parity: Parity) -> str:
+    """Where the first runtime parts, in a sentence."""
+    if not parity.findings:
+        return "`nncompare verify` says where."
+    first = parity.findings[0]
+    where = f" of {first.layer}" if first.layer else ""
+    looks = f": looks like {first.looks_like}" if first.looks_like else ""
+    return f"{first.runtime} parts in {first.quantity}{where}{looks}. `nncompare verify` says more."
+
+
+def _missing(result: RunResult) -> str | None:
+    """Which runtimes did not finish."""
+    absent = [row for row in result.runtimes if row.status != "ok"]
+    if not absent:
+        return None
+    names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)
+    return f"Did not finish, {len(absent)} of {len(result.runtimes)}: {names}."
+
+
+def _timed(rows: tuple[RuntimeResult, ...], relative: dict[str, float]) -> list[RuntimeResult]:
+    """Rows with a step time, fastest first."""
+    timed = [row for row in rows if row.runtime in relative and row.timing.step_s is not None]
+    return sorted(timed, key=lambda row: relative[row.runtime])
+
+
+def _spread(values: tuple[float | None, ...]) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return None
+    largest = max(abs(value) for value in known)
+    return (max(known) - min(known)) / largest if largest else 0.0

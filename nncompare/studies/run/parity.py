@@ -1,0 +1,119 @@
+"""The parity of a run: what its workers saw, judged; or a full check; and the certificate that was
+given before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from nncompare.data.base import Data
+from nncompare.data.lookup import cache_folder
+from nncompare.launch.train_one import Outcome
+from nncompare.records.result import Parity, RuntimeResult
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.job import Job
+from nncompare.studies.verify import certificates
+from nncompare.studies.verify.parity import Silent
+from nncompare.studies.verify.quick import judge_quick
+from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.study import verify
+from nncompare.studies.verify.trajectory import in_doubt
+from nncompare.wire.observation import Observation, read
+
+
+def run_parity(
+    experiment: Experiment,
+    data: Data,
+    jobs: Sequence[Job],
+    outcomes: Mapping[str, Outcome],
+    rows: Sequence[RuntimeResult],
+    folders: Mapping[str, Path],
+    say: Callable[[str], None] = lambda _: None,
+) -> Parity:
+    """What is known about sameness in a run.
+
+    Args:
+        experiment, data, jobs: of the run.
+        outcomes: runtime -> how its worker ended.
+        rows: of the result, for their versions.
+        folders: runtime -> its job folder, where the observation lies.
+        say: told what is done, if it is more than a second's work.
+    """
+    if experiment.train.convention == "native":
+        return Parity(
+            reason=(
+                "convention native, every framework with its own defaults; `nncompare verify` says"
+                " what they change"
+            )
+        )
+    wanted = experiment.measure.parity
+    if wanted == "off":
+        return Parity(reason="measure.parity is off")
+    finished = [row for row in rows if row.status == "ok"]
+    if not finished:
+        return Parity(reason="no runtime finished")
+    checked = experiment.model_copy(update={"backends": tuple(row.runtime for row in finished)})
+    if wanted == "full":
+        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).result)
+    seen, broken = _observations(finished, outcomes, folders)
+    if broken:
+        return Parity(form="quick", reason=f"the check itself broke: {broken}")
+    found = judge_quick(jobs[0], data, seen)
+    if in_doubt(found.checks):
+        # every formula holds, and the first steps part: only float64 can tell a mistake from
+        # rounding that grows fast
+        say("parity: the first steps part, though every formula holds; the full check decides")
+        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).result)
+    versions = {row.runtime: row.versions for row in finished}
+    known = certificates.recall(cache_folder() / "certificates", experiment, versions)
+    return found.model_copy(update={"certificate": known})
+
+
+class _Teller(Silent):
+    """Says what a full check does, a line for each worker that has ended and each phase."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self._say = say
+
+    def phase(self, text: str) -> None:
+        self._say(f"parity: {text}")
+
+    def ended(self, label: str, outcome: Outcome) -> None:
+        self._say(f"parity: {label} {'observed' if outcome.status == 'ok' else outcome.status}")
+
+
+def _observations(
+    rows: Sequence[RuntimeResult], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
+) -> tuple[dict[str, Observation], str | None]:
+    """What every finished runtime saw, and the first reason why one saw nothing."""
+    seen: dict[str, Observation] = {}
+    for row in rows:
+        said = outcomes[row.runtime].parity
+        if not said or said["error"]:
+            return seen, f"{row.runtime}: {said.get('error') or 'its worker said nothing'}"
+        seen[row.runtime] = read(folders[row.runtime])
+    return seen, None
+
+
+def from_certificate(result: VerifyResult) -> Parity:
+    """A full check as the parity of a run."""
+    status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[
+        result.status
+    ]
+    return Parity(
+        status=status,  # one of the three words
+        form="full",
+        reason=result.reason or _extent(result),
+        certificate=result.created if result.status == "certified" else None,
+        checks=result.checks,
+        findings=result.findings,
+    )
+
+
+def _extent(result: VerifyResult) -> str:
+    """What a full check has compared."""
+    steps = str(result.steps)
+    if result.limit is not None and result.limit.steps < result.steps:
+        steps = f"the first {result.limit.steps} of {result.steps}"
+    return f"forward pass, gradients, updates and {steps} steps in float64 and float32"

@@ -1,0 +1,72 @@
+"""What ``run`` would do: every check and no training (``--dry-run``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nncompare.data import DOWNLOADED, at_hand, prepare
+from nncompare.data.base import Data
+from nncompare.records.folder import check_place
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.job import Job
+from nncompare.spec.runtimes import CATALOG
+from nncompare.studies.run.plan_record import Plan, PlannedRuntime
+from nncompare.studies.run.study import plan_jobs
+
+
+def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Plan:
+    """Checks what a run needs, without a framework, a download or a written file.
+
+    Args:
+        experiment: from ``spec.load``.
+        output: where the result folder would be made; None: nothing would be stored.
+
+    Raises:
+        DataError: the data at hand cannot be used.
+        StoreError: no folder could be made at ``output``.
+    """
+    if output is not None:
+        check_place(output)
+    jobs = plan_jobs(experiment)
+    model, batch = jobs[0].model, experiment.train.batch_size
+    data = _data(experiment)
+    return Plan(
+        name=experiment.name,
+        experiment=experiment.model_dump(mode="json", exclude_none=True),
+        runtimes=tuple(_row(job) for job in jobs),
+        parameters=model.trainable_count,
+        flops_per_step=model.training_flops(batch),
+        examples=None if data is None else data.examples,
+        steps_per_epoch=None if data is None else -(-len(data.train) // batch),
+        notes=(
+            (f"{experiment.data.name}: would be downloaded first",) if data is None else data.notes
+        ),
+        output=None if output is None else str(output),
+    )
+
+
+def _row(job: Job) -> PlannedRuntime:
+    entry = CATALOG[job.runtime]
+    return PlannedRuntime(
+        runtime=job.runtime,
+        title=entry.title,
+        missing=entry.missing(),
+        device=job.device,
+        threads=job.threads,
+    )
+
+
+def _data(experiment: Experiment) -> Data | None:
+    """The prepared data, so that damaged files are found; None if they would have to be
+    downloaded.
+    """
+    if experiment.data.name in DOWNLOADED and at_hand(experiment.data) is None:
+        return None
+    return prepare(
+        experiment.data,
+        experiment.task,
+        seed=experiment.train.seed,
+        dtype=np.dtype(experiment.train.dtype),
+    )

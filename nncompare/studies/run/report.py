@@ -1,0 +1,123 @@
+"""The report of a run: a result in, something that rich can print out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from nncompare.records.result import RunResult, RuntimeResult
+from nncompare.show.ledger import ledger_sheet
+from nncompare.show.sheet import grid_of_texts, section
+from nncompare.show.words import printable
+from nncompare.studies.run import headline
+from nncompare.studies.run.curves import Curves
+from nncompare.studies.run.tables import learning_sheet, time_sheet
+
+
+def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableType:
+    """Everything about a run, from the one glance down to the notes.
+
+    Args:
+        folder: where it is stored, for the last line.
+    """
+    parts: list[RenderableType] = [_head(result), learning_sheet(result)]
+    if any(
+        epoch.train_loss is not None or epoch.val_loss is not None
+        for row in result.runtimes
+        for epoch in row.history
+    ):
+        parts.append(Curves(result.runtimes))
+    parts.append(time_sheet(result))
+    absent = [row for row in result.runtimes if row.status != "ok"]
+    if absent:
+        parts.append(did_not_finish(absent))
+    if len(result.finished) > 1:
+        parts.append(
+            ledger_sheet(result.ledger) or Text("Settings that differ: none of those recorded.")
+        )
+    parts.append(_notes(result, folder))
+    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
+    return Group(*spaced[:-1])
+
+
+def _head(result: RunResult) -> Group:
+    name = Text(result.name, style="bold")
+    name.append(f"  {headline.summary(result)}", style="not bold")
+    lines = [
+        name,
+        Text(),
+        Text(headline.fastest(result), style="bold"),
+        *map(Text, headline.details(result)),
+    ]
+    for line in lines:
+        line.overflow = "fold"
+    return Group(*lines)
+
+
+def reason(row: RuntimeResult) -> str:
+    """Why a runtime did not finish."""
+    return printable(row.reason or "no reason was given")
+
+
+def did_not_finish(rows: Sequence[RuntimeResult], *, title: str = "Did not finish") -> Group:
+    """Status and reason of each, then the ends of their logs."""
+    grid = grid_of_texts()
+    for row in rows:
+        grid.add_row(Text(f"  {row.runtime}"), Text(f"{row.status}: {reason(row)}"))
+    logs: list[RenderableType] = []
+    for row in rows:
+        if row.log and row.log.strip():
+            logs.append(Text(f"  last lines of the log of {row.runtime}:"))
+            lines = "\n".join(f"| {line}" for line in printable(row.log).rstrip().splitlines())
+            logs.append(
+                Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)
+            )
+    return Group(section(title), grid, *logs)
+
+
+def notes(result: RunResult) -> list[tuple[str, str]]:
+    """What a reader should know, as (title, text): machine, data, id."""
+    environment = result.environment
+    found = [("machine", machine(environment))]
+    data = environment.get("data")
+    data = data if isinstance(data, dict) else {}
+    examples = data.get("examples")
+    if isinstance(examples, dict) and examples:
+        found.append(
+            ("examples", ", ".join(f"{part} {number:,}" for part, number in examples.items()))
+        )
+    found += [("data", printable(str(note))) for note in data.get("notes") or ()]
+    threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
+    if threads:
+        found.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))
+    found.append(("created", result.created))
+    return [(title, text) for title, text in found if text]
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """Processor, cores, memory, system, Python, nncompare, as far as they are recorded."""
+    cores, memory = environment.get("logical_cores"), environment.get("memory_bytes")
+    parts = [
+        environment.get("processor"),
+        f"{cores} logical cores" if cores else None,
+        f"{memory / 2**30:.1f} GiB memory" if isinstance(memory, (int, float)) else None,
+        environment.get("system"),
+        f"Python {environment['python']}" if "python" in environment else None,
+        f"nncompare {environment['nncompare']}" if "nncompare" in environment else None,
+    ]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _notes(result: RunResult, folder: Path | None) -> Group:
+    grid = grid_of_texts()
+    for title, text in (
+        *notes(result),
+        ("stored in" if folder else "id", str(folder or result.id)),
+    ):
+        grid.add_row(Text(f"  {title}", style="dim"), Text(text))
+    return Group(section("Notes"), grid)

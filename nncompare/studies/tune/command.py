@@ -1,0 +1,213 @@
+"""``nncompare tune``: searches hyperparameters with Optuna and writes the best experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompare.errors import UsageError
+from nncompare.terminal import options
+
+if TYPE_CHECKING:
+    from nncompare.config.overrides import Override
+    from nncompare.spec.experiment import Experiment
+    from nncompare.studies.tune.asked import Asked
+    from nncompare.studies.tune.progress import TuneProgress
+    from nncompare.studies.tune.record import TuneGoal
+    from nncompare.studies.tune.study import Finished
+
+Config = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CONFIG]", help="Experiment file with a tune: section.", show_default=False
+    ),
+]
+Trials = Annotated[
+    str | None,
+    typer.Option("--trials", metavar="N", help="Finished trials in all.", show_default=False),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", metavar="N", help="Workers at a time; they share the threads."),
+]
+PerBackend = Annotated[
+    bool, typer.Option("--per-backend", help="One search for each backend, compared.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", metavar="URL", help="postgresql://… for several machines.", show_default=False
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume", metavar="RESULT", help="Go on with a stored search.", show_default=False
+    ),
+]
+
+_NOT_ALL_DONE = 3
+_INTERRUPTED = 130
+
+
+def tune(
+    config: Config = None,
+    overrides: options.Overrides = None,
+    backend: options.Backends = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    trials: Trials = None,
+    jobs: Jobs = 1,
+    per_backend: PerBackend = False,
+    storage: Storage = None,
+    resume: Resume = None,
+    output: options.Output = Path("results"),
+    as_json: options.Json = False,
+    dry_run: options.DryRun = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Search hyperparameters with Optuna; write the best experiment as a file that runs.
+
+    With several backends the search runs on the first one and its best trials are repeated on all
+    of them with fresh seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of
+    trials asked for. Exit code 3 if the search ended early or no trial ended well.
+    """
+    from nncompare.studies.tune.asked import Asked
+
+    if resume is not None:
+        given = {
+            "-b": backend,
+            "--device": device,
+            "--seed": seed,
+            "--threads": threads,
+            "--dry-run": dry_run,
+        }
+        given |= {"--jobs": jobs != 1, "--per-backend": per_backend}
+        wrong = [name for name, value in given.items() if value]
+        if wrong:
+            raise UsageError(
+                f"{', '.join(wrong)}: a search goes on as it was begun; leave it out with --resume"
+            )
+        changes = [*([config] if config else []), *(overrides or ())]
+        finished = _resume(resume, changes, trials, storage, quiet=quiet, verbose=verbose > 0)
+    else:
+        if config is None:
+            raise UsageError("name the experiment file, or --resume RESULT")
+        changes = [*(overrides or ()), *([f"tune.trials={trials}"] if trials is not None else [])]
+        experiment = options.load_experiment(
+            Path(config), changes, backends=backend, device=device, seed=seed, threads=threads
+        )
+        asked = Asked(jobs=jobs, per_backend=per_backend, storage=storage)
+        if dry_run:
+            _plan(experiment, asked, as_json=as_json)
+            return
+        finished = _search(experiment, asked, output, quiet=quiet, verbose=verbose > 0)
+    _print(finished, as_json=as_json)
+    if finished.result.outcome == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+    if not finished.result.complete:
+        raise typer.Exit(_NOT_ALL_DONE)
+
+
+def _search(
+    experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool
+) -> Finished:
+    from nncompare.studies.tune.asked import check
+    from nncompare.studies.tune.document import goals
+    from nncompare.studies.tune.study import tune as search
+
+    section = check(experiment, asked)
+    with _watching(goals(section), quiet=quiet, verbose=verbose) as progress:
+        return search(experiment, asked, output=output, watcher=progress)
+
+
+def _resume(
+    folder: Path,
+    arguments: list[str],
+    trials: str | None,
+    storage: str | None,
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> Finished:
+    from nncompare.config.overrides import Override, OverrideError
+    from nncompare.errors import ConfigError
+    from nncompare.studies.tune.folder import read
+    from nncompare.studies.tune.study import resume
+
+    changes: list[Override] = []
+    try:
+        changes += [Override.parse(item) for item in arguments]
+        if trials is not None:
+            changes.append(Override.from_text("tune.trials", trials, f"--trials {trials}"))
+    except OverrideError as error:
+        raise ConfigError([error.problem]) from None
+    with _watching(read(folder).goals, quiet=quiet, verbose=verbose) as progress:
+        return resume(folder, changes, storage=storage, watcher=progress)
+
+
+@contextmanager
+def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Iterator[TuneProgress]:
+    """The display of a search, which SIGTERM and SIGHUP end like Ctrl-C."""
+    from nncompare.studies.tune.progress import TuneProgress
+    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.signals import ended_like_ctrl_c
+
+    console = err()
+    with (
+        ended_like_ctrl_c(),
+        TuneProgress(
+            console, goals, quiet=quiet, verbose=verbose, live=is_live(console)
+        ) as progress,
+    ):
+        yield progress
+
+
+def _plan(experiment: Experiment, asked: Asked, *, as_json: bool) -> None:
+    """What would be searched; nothing is trained or written."""
+    from nncompare.config.space import grid
+    from nncompare.spec.tune import DEFAULT_TRIALS
+    from nncompare.studies.tune.asked import check, threads_of
+    from nncompare.studies.tune.samplers import distributions
+    from nncompare.terminal.console import human, print_json
+
+    section = check(experiment, asked)
+    count = section.trials or (
+        len(list(grid(section))) if section.sampler == "grid" else DEFAULT_TRIALS
+    )
+    runtimes = experiment.backends if asked.per_backend else experiment.backends[:1]
+    threads = threads_of(experiment, asked.jobs)
+    console = human(as_json)
+    goals = ", ".join(f"{goal.direction} {goal.name}" for goal in section.metric)
+    console.print(
+        f"{goals}: {count} trials on {', '.join(runtimes)}, {section.sampler}, pruner"
+        f" {section.pruner.name}"
+    )
+    console.print(f"{asked.jobs} worker(s) with {threads} thread(s) each")
+    for name, kind in distributions(section).items():
+        console.print(f"  {name}: {kind}", markup=False, soft_wrap=True)
+    if as_json:
+        plan = {"trials": count, "runtimes": list(runtimes), "jobs": asked.jobs, "threads": threads}
+        print_json({"schema_version": 1, "kind": "tune-plan", **plan})
+
+
+def _print(finished: Finished, *, as_json: bool) -> None:
+    import sys
+
+    from nncompare.studies.tune.folder import to_json
+    from nncompare.studies.tune.page import write
+    from nncompare.studies.tune.report import tune_report
+    from nncompare.terminal.console import err, human
+
+    human(as_json).print(tune_report(finished.result, folder=finished.folder))
+    if finished.folder is not None:
+        pictures = write(finished.result, finished.folder)
+        err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(to_json(finished.result))

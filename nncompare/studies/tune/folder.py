@@ -1,0 +1,104 @@
+"""The result folder of a search. It stands in its place from the start, so that it can be resumed
+after anything.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nncompare.errors import StoreError
+from nncompare.records.atomic import explained, write_text
+from nncompare.records.folder import RESULT_FILE, create
+from nncompare.studies.tune.record import TuneResult, TuneTrial
+
+EXPERIMENT, BEST, TRIALS, REPORT = "experiment.yaml", "best.yaml", "trials.csv", "report.html"
+
+
+def begin(
+    output: Path, name: str, created: datetime, experiment: str, result: TuneResult
+) -> tuple[Path, TuneResult]:
+    """Makes the folder with its experiment and an empty result.
+
+    Returns:
+        Its path, and the result with the folder's name as its id.
+
+    Raises:
+        StoreError: it cannot be made; the message says why and what to do.
+    """
+    with create(output, name, created=created) as folder:
+        result = result.model_copy(update={"id": folder.id})
+        folder.write_experiment(experiment)
+        write_text(folder._root / RESULT_FILE, to_json(result))
+        folder.publish()
+        return folder.path, result
+
+
+def to_json(result: TuneResult) -> str:
+    """Strict JSON with a line end."""
+    return (
+        json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
+
+
+def write(folder: Path, result: TuneResult) -> None:
+    """``result.json`` and ``trials.csv``, each whole or not at all."""
+    write_text(folder / RESULT_FILE, to_json(result))
+    write_text(folder / TRIALS, trials_text(result))
+
+
+def trials_text(result: TuneResult) -> str:
+    """``trials.csv``: one line a trial; an unknown figure is an empty field."""
+    params = list(dict.fromkeys(name for trial in result.trials for name in trial.params))
+    metrics = list(dict.fromkeys(name for trial in result.trials for name in trial.metrics))
+    goals = [goal.name for goal in result.goals]
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    head = ["runtime", "number", "state", "status", "reason", *(f"value.{name}" for name in goals)]
+    writer.writerow([*head, *params, "seconds", "epochs", *metrics])
+    for trial in result.trials:
+        writer.writerow(_line(trial, len(goals), params, metrics))
+    return buffer.getvalue()
+
+
+def _line(trial: TuneTrial, goals: int, params: list[str], metrics: list[str]) -> list[object]:
+    values = [*(trial.values or ()), *[None] * goals][:goals]
+    own = [trial.params.get(name) for name in params]
+    shown = [json.dumps(value) if isinstance(value, (dict, list)) else value for value in own]
+    rest = (trial.metrics.get(name) for name in metrics)
+    head = [trial.runtime, trial.number, trial.state, trial.status, trial.reason]
+    return [
+        "" if value is None else value
+        for value in (*head, *values, *shown, trial.seconds, trial.epochs, *rest)
+    ]
+
+
+def read(path: Path) -> TuneResult:
+    """A stored search, from its folder or its ``result.json``.
+
+    Raises:
+        StoreError: missing, damaged, or no search.
+    """
+    file = path / RESULT_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise StoreError(
+            f"{path}: no such result; a search is resumed by its result folder, results/<name>-…"
+        )
+    with explained(file):
+        text = file.read_text(encoding="utf-8")
+    try:
+        document = json.loads(text)
+        kind = document.get("kind") if isinstance(document, dict) else None
+        if kind != "tune":
+            raise StoreError(
+                f"{file}: kind is {kind!r}; only a result of `nncompare tune` can be resumed"
+            )
+        return TuneResult.model_validate_json(text)
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise StoreError(f"{file}: damaged: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,99 @@
+"""The report of a search as one HTML file: tables and pictures, nothing is loaded from anywhere."""
+
+from __future__ import annotations
+
+import io
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nncompare.records.atomic import write_text
+from nncompare.studies.tune.charts import charts
+from nncompare.studies.tune.folder import REPORT
+from nncompare.studies.tune.record import TuneResult
+from nncompare.studies.tune.report import headline, tune_report
+
+_STYLE = """body{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;
+margin:2em auto;max-width:64em;
+padding:0 1em;color:#111;background:#fff}
+pre{font-size:12px;line-height:1.35;overflow-x:auto}h2{margin-top:2em}figure{margin:1em 0}
+figcaption{font-weight:600;margin-bottom:.3em}"""
+_TEXT_WIDTH = 130
+
+
+def to_html(result: TuneResult) -> str:
+    """The whole page. Everything from the result is escaped."""
+    import vl_convert
+
+    parts: list[str] = []
+    specs: dict[str, Any] = {}
+    for search in result.searches:
+        parts.append(f"<h2>{escape(search.runtime)}</h2>")
+        for title, chart in charts(result, search).items():
+            place = f"chart{len(specs)}"
+            specs[place] = chart.to_dict()
+            parts.append(
+                f'<figure><figcaption>{escape(title)}</figcaption><div id="{place}"></div></figure>'
+            )
+    code = _script(specs)
+    # the libraries themselves, so that the file needs no network
+    bundle = vl_convert.javascript_bundle(code) if specs else ""
+    script = f"<script>{bundle.replace('</script', '<' + chr(92) + '/script')}</script>"
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(result.name)}:'
+        " tune</title>"
+        f"<style>{_STYLE}</style></head><body><h1>{escape(result.name)}</h1><p><b>{escape(headline(result))}</b></p>"
+        f"<pre>{escape(_text(result))}</pre>{''.join(parts)}{script}</body></html>\n"
+    )
+
+
+def write(result: TuneResult, folder: Path) -> Path:
+    """Writes the page into the search's folder, whole or not at all, and says where it is.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    path = folder / REPORT
+    write_text(path, to_html(result))
+    return path
+
+
+def fragment(result: TuneResult) -> str:
+    """The same for a notebook: tables and still pictures (SVG), without a script and without the
+    page around them.
+    """
+    import vl_convert
+
+    parts = [
+        f'<div style="max-width:72em"><pre style="white-space:pre">{escape(_text(result))}</pre>'
+    ]
+    for search in result.searches:
+        for title, chart in charts(result, search).items():
+            picture = vl_convert.vegalite_to_svg(chart.to_dict())
+            caption = f"{search.runtime}: {title}" if len(result.searches) > 1 else title
+            parts.append(
+                f"<figure><figcaption><b>{escape(caption)}</b></figcaption>{picture}</figure>"
+            )
+    return "".join(parts) + "</div>"
+
+
+def _script(specs: dict[str, Any]) -> str:
+    """Draws every picture into its place."""
+    # a text of the user's must not end the script
+    text = json.dumps(specs).replace("<", "\\u003c")
+    return (
+        f"const specs = {text};\nfor (const id in specs) vegaEmbed('#' + id, specs[id], {{actions:"
+        " false});\n"
+    )
+
+
+def _text(result: TuneResult) -> str:
+    console = Console(
+        file=io.StringIO(), width=_TEXT_WIDTH, color_system=None, force_terminal=False, _environ={}
+    )
+    with console.capture() as capture:
+        console.print(tune_report(result))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

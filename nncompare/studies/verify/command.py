@@ -1,0 +1,83 @@
+"""``nncompare verify``: proves that the runtimes compute the same function, or says where they
+part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nncompare.terminal import options
+
+if TYPE_CHECKING:
+    from nncompare.studies.verify.record import VerifyResult
+    from nncompare.studies.verify.study import Verified
+
+Steps = Annotated[
+    int, typer.Option("--steps", metavar="N", min=1, help="Training steps that are compared.")
+]
+Dtype = Annotated[str, typer.Option("--dtype", metavar="NAME", help="both, or float64 alone.")]
+
+_FAILED, _NOT_ALL_FINISHED = 1, 3
+_DTYPES = {"both": ("float64", "float32"), "float64": ("float64",)}
+
+
+def verify(
+    config: options.Config,
+    overrides: options.Overrides = None,
+    backend: options.Backends = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    steps: Steps = 200,
+    dtype: Dtype = "both",
+    output: options.Output = Path("results"),
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Prove that the runtimes compute the same function, layer by layer, or say where they part.
+
+    Every layer, gradient and update is compared with formulas in NumPy, and a training in float64
+    step by step between the runtimes. Exit code 1 if the check fails, 3 if a runtime could not be
+    checked.
+    """
+    from nncompare.errors import UsageError
+
+    if dtype not in _DTYPES:
+        raise UsageError(f"--dtype {dtype}: allowed are {', '.join(_DTYPES)}")
+    experiment = options.load_experiment(
+        config, overrides, backends=backend, device=device, seed=seed, threads=threads
+    )
+    from nncompare.studies.verify.progress import VerifyProgress
+    from nncompare.studies.verify.study import verify as check
+    from nncompare.terminal.console import err, is_live
+
+    console = err()
+    with VerifyProgress(console, quiet=quiet, live=is_live(console)) as progress:
+        verified = check(
+            experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
+        )
+    _print(verified, as_json=as_json)
+    if code := exit_code(verified.result):
+        raise typer.Exit(code)
+
+
+def exit_code(result: VerifyResult) -> int:
+    """0: certified, or native; 1: failed; 3: some runtime could not be checked."""
+    if result.status == "failed":
+        return _FAILED
+    return 0 if result.complete else _NOT_ALL_FINISHED
+
+
+def _print(verified: Verified, *, as_json: bool) -> None:
+    import sys
+
+    from nncompare.records.codec import to_json
+    from nncompare.studies.verify.report import verify_report
+    from nncompare.terminal.console import human
+
+    human(as_json).print(verify_report(verified.result, folder=verified.folder))
+    if as_json:
+        sys.stdout.write(to_json(verified.result))

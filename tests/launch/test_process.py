@@ -1,0 +1,238 @@
+"""Worker processes and what can happen to them: real processes, no framework."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nncompare.errors import Failed, TimedOut
+from nncompare.launch.environment import worker_environment
+from nncompare.launch.process import WorkerProcess
+from nncompare.launch.resources import cpu_quota, killed_for_memory, usable_threads
+
+ROOT = Path(__file__).resolve().parents[2]
+PRELUDE = """
+import argparse, os, sys, time
+from nncompare.worker.wire import Inbox, Wire
+from nncompare.worker.__main__ import die_with_parent
+parser = argparse.ArgumentParser()
+parser.add_argument("--wire", type=int); parser.add_argument("--parent", type=int)
+asked = parser.parse_args()
+wire = Wire.from_descriptor(asked.wire)
+"""
+
+
+def start(tmp_path: Path, body: str) -> WorkerProcess:
+    """A worker that runs ``body`` instead of a job."""
+    script = tmp_path / "worker.py"
+    script.write_text(PRELUDE + textwrap.dedent(body))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return WorkerProcess(
+        [sys.executable, str(script)], environment, tmp_path / "logs" / "worker.log"
+    )
+
+
+def test_messages_arrive_in_order_until_the_last_word(tmp_path):
+    worker = start(tmp_path, 'wire.send("a", x=1.5); wire.send("end", status="ok", reason=None)')
+    assert [message["kind"] for message in worker.messages(30)] == ["a", "end"]
+    worker.close()
+
+
+def test_garbage_on_stdout_and_stderr_goes_to_the_log_and_not_to_the_wire(tmp_path, capfd):
+    worker = start(
+        tmp_path,
+        """
+        print("noise", flush=True); os.write(2, b"\\x00\\xffbinary noise\\n")
+        wire.send("end", status="ok", reason=None)
+        """,
+    )
+    assert [message["kind"] for message in worker.messages(30)] == ["end"]
+    worker.close()
+    assert "noise" in worker.tail()
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_numbers_that_json_lacks_arrive_as_null(tmp_path):
+    worker = start(tmp_path, 'wire.send("end", loss=float("nan"), rows=[[1, float("inf")]])')
+    (message,) = worker.messages(30)
+    assert message == {"kind": "end", "loss": None, "rows": [[1, None]]}
+    worker.close()
+
+
+def test_a_killed_worker_is_a_crash_with_its_signal(tmp_path):
+    worker = start(tmp_path, 'wire.send("a"); time.sleep(60)')
+    messages = worker.messages(30)
+    next(messages)
+    worker.process.send_signal(signal.SIGKILL)
+    with pytest.raises(Failed, match="signal 9, SIGKILL"):
+        next(messages)
+    worker.close()
+
+
+def test_a_worker_that_exits_early_says_so_with_its_code(tmp_path):
+    worker = start(tmp_path, 'sys.stderr.write("boom\\n"); sys.exit(3)')
+    with pytest.raises(Failed, match="code 3"):
+        list(worker.messages(30))
+    worker.close()
+    assert worker.tail() == "boom"
+
+
+def test_a_hanging_worker_that_ignores_term_is_ended_with_its_children(tmp_path, monkeypatch):
+    monkeypatch.setattr("nncompare.launch.process.TERMINATE_S", 0.5)
+    worker = start(
+        tmp_path,
+        """
+        import signal, subprocess
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        wire.send("child", pid=child.pid)
+        time.sleep(60)
+        """,
+    )
+    messages = worker.messages(2)
+    child = next(messages)["pid"]
+    with pytest.raises(TimedOut, match=r"2 s \(measure.timeout_s\)"):
+        next(messages)
+    worker.close()
+    assert worker.process.returncode == -signal.SIGKILL
+    until = time.monotonic() + 10  # it has its signal, but a busy machine may not have ended it yet
+    while _runs(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(child)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_credits_let_exactly_so_many_slices_run(tmp_path):
+    worker = start(
+        tmp_path,
+        """
+        inbox = Inbox(wire)
+        count = 0
+        while inbox.permit():
+            count += 1
+            wire.send("slice", n=count)
+        wire.send("end", n=count)
+        """,
+    )
+    messages = worker.messages(30)
+    worker.go(2)
+    assert [next(messages)["n"], next(messages)["n"]] == [1, 2]
+    worker.go(1)
+    assert next(messages)["n"] == 3
+    worker._wire.send("stop")
+    assert next(messages) == {"kind": "end", "n": 3}
+    worker.close()
+
+
+def test_a_suspended_worker_uses_no_processor_and_goes_on(tmp_path):
+    worker = start(
+        tmp_path,
+        """
+        wire.send("ready")
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < 1.0:
+            pass
+        wire.send("end")
+        """,
+    )
+    messages = worker.messages(30)
+    next(messages)
+    worker.suspend()
+    process = psutil.Process(worker.process.pid)
+    time.sleep(0.05)
+    before = process.cpu_times().user
+    time.sleep(0.2)
+    assert process.cpu_times().user == before
+    worker.resume()
+    assert next(messages)["kind"] == "end"
+    worker.close()
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_dead_parent_leaves_no_worker(tmp_path, suspended):
+    script = tmp_path / "worker.py"
+    script.write_text(
+        PRELUDE + "die_with_parent(asked.parent); Inbox(wire); wire.send('up', pid=os.getpid())\n"
+        "while True: time.sleep(1)\n"
+    )
+    parent = f"""
+import os, sys, time
+from pathlib import Path
+from nncompare.launch.process import WorkerProcess
+worker = WorkerProcess([sys.executable, {str(script)!r}], dict(os.environ), Path({str(tmp_path / "log")!r}))
+print(next(worker.messages(30))["pid"], flush=True)
+{"worker.suspend()" if suspended else ""}
+os.kill(os.getpid(), 9)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", parent], capture_output=True, text=True, env=environment, timeout=60
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the worker outlived its parent by five seconds"
+        time.sleep(0.05)
+
+
+def test_the_environment_is_complete_before_the_start(tmp_path):
+    made = worker_environment(
+        "keras",
+        threads=3,
+        device="cpu",
+        deterministic=True,
+        home=tmp_path,
+        inherited={"PATH": "/bin"},
+    )
+    assert made["OMP_NUM_THREADS"] == made["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert made["KERAS_BACKEND"] == "tensorflow"
+    assert made["KERAS_HOME"].startswith(str(tmp_path))
+    assert made["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert made["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert made["PATH"] == "/bin"
+    fast = worker_environment(
+        "torch", threads=1, device="auto", deterministic=False, home=tmp_path, inherited={}
+    )
+    assert "CUDA_VISIBLE_DEVICES" not in fast
+
+
+def test_threads_follow_a_fractional_quota(tmp_path):
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert cpu_quota(tmp_path) == 1.5
+    assert usable_threads(root=tmp_path) == 1
+    assert usable_threads(8, root=tmp_path) == 1
+
+
+def test_threads_without_a_quota_follow_the_request(tmp_path):
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cpu_quota(tmp_path) is None
+    assert usable_threads(1, root=tmp_path) == 1
+
+
+def test_the_first_version_of_control_groups_is_read_too(tmp_path):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("50000")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000")
+    assert cpu_quota(tmp_path) == 0.5
+    assert usable_threads(root=tmp_path) == 1
+
+
+def test_kernel_kills_are_counted(tmp_path):
+    assert killed_for_memory(tmp_path) == 0
+    (tmp_path / "memory.events").write_text("low 0\nhigh 2\noom 1\noom_kill 3\n")
+    assert killed_for_memory(tmp_path) == 3
