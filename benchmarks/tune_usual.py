@@ -76,7 +76,7 @@ class _Turns(Silent):
         self.ours: dict[int, Any] = {}
         self.ratios: list[float] = []
 
-    def trial_done(self, runtime: str, done: Any) -> None:  # noqa: ARG002
+    def trial_done(self, runtime: str, done: Any) -> None:
         self.ours[done.number] = done
         if self.at_once and done.number > 0:  # the first one pays the import
             self.compare(done.number)

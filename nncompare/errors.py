@@ -98,7 +98,7 @@ class StoreError(UsageError):
     """A stored result is missing, damaged, locked, or of an unknown version."""
 
 
-class RuntimeFailure(NncompareError):  # noqa: N818 - the base of refusals and interruptions too
+class RuntimeFailure(NncompareError):
     """One runtime did not finish. ``status`` is the word in its row."""
 
     exit_code: ClassVar[int] = 3

@@ -110,7 +110,7 @@ class Stopwatch(keras.callbacks.Callback):
         self.ends: list[float] = []
         self.losses: list[float] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.losses.append((logs or {})["loss"])
         self.ends.append(time.perf_counter())
 

@@ -148,7 +148,7 @@ class Backend(Protocol):
         """Lowers every layer and stages the data on the device; resolves the job first."""
 
 
-class Unsupported(Exception):  # noqa: N818 - it states a fact about a layer
+class Unsupported(Exception):
     """Raised by a lowering that a backend lacks; ``why_not`` turns it into the row's reason."""
 
 

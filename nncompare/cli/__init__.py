@@ -106,7 +106,7 @@ class _Group(TyperGroup):
 class _Lazy(TyperCommand):
     """Stands for a command in the help; becomes the real one when it is invoked."""
 
-    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - the signature is click's
+    def get_short_help_str(self, limit: int = 45) -> str:
         """The whole line: what does not fit beside the names is wrapped, not cut."""
         return self.help or ""
 

@@ -25,7 +25,7 @@ _NAN = (".nan", ".NaN", ".NAN")
 _LONGEST_NUMBER = 400
 
 
-class CannotConvert(Exception):  # noqa: N818 - it states a fact about a value
+class CannotConvert(Exception):
     """The text is not what its tag says."""
 
 

@@ -5,7 +5,6 @@ a marker at one step of each half, and the sum of the two marked values as the t
 always has a mean squared error of 1/6, the variance of the sum.
 """
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from typing import Any

@@ -2,7 +2,6 @@
 UCI).
 """
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from typing import Any

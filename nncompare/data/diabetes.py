@@ -1,6 +1,5 @@
 """``diabetes``: 442 patients with 10 features, bundled with scikit-learn (Efron et al. 2004)."""
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from typing import Any

@@ -4,7 +4,6 @@ scikit-learn.
 The test part of the Optical Recognition of Handwritten Digits data (Alpaydin and Kaynak 1998, UCI).
 """
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from typing import Any

@@ -72,7 +72,7 @@ class _Progress:
         self.total = 0
         self.begun = Event()
 
-    def update(self, size: int) -> None:  # noqa: ARG002 - pooch passes it
+    def update(self, size: int) -> None:
         self.begun.set()
 
     def reset(self) -> None: ...

@@ -7,7 +7,6 @@ demanded of the cache and of downloads; files that a user points at are checked 
 their digests are recorded.
 """
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,6 +1,5 @@
 """``pattern``: the next token of a repeating pattern."""
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from typing import Any

@@ -1,6 +1,5 @@
 """``random``: random numbers of any shape, for benchmarks. Nothing can be learned from them."""
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from typing import Any

@@ -4,7 +4,6 @@ Without ``data.path`` the text is tinyshakespeare (Karpathy 2015, char-rnn), loo
 ``NNCOMPARE_DATA_DIR`` and the cache.
 """
 
-# ruff: noqa: ARG001 - the functions of every data set take the same arguments
 from __future__ import annotations
 
 from collections.abc import Callable

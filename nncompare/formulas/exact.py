@@ -28,7 +28,7 @@ Reason = Literal["outside", "kink", "too large", "unknown"]
 REASONS: tuple[Reason, ...] = ("outside", "kink", "too large", "unknown")
 
 
-class NoValue(Exception):  # noqa: N818 - it states a fact about a point
+class NoValue(Exception):
     """There is no value, and why."""
 
     def __init__(self, reason: Reason):

@@ -115,10 +115,10 @@ class _Sizes:
         OPERATORS, lambda u, v: u + v + 1
     )
 
-    def number(self, value: Fraction) -> int:  # noqa: ARG002 - whatever it is
+    def number(self, value: Fraction) -> int:
         return 1
 
-    def constant(self, name: str) -> int:  # noqa: ARG002
+    def constant(self, name: str) -> int:
         return 1
 
 

@@ -3,8 +3,6 @@
 The stream of a parameter depends on the seed and its canonical name alone.
 """
 
-# ruff: noqa: ARG001 - every initializer has the signature _Draw
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -114,7 +114,7 @@ class TrialServer:
             self._kept = str(folder), read_data(folder, job.signature)
         return self._kept[1]
 
-    def _judged(self, row: dict[str, Any]) -> bool:  # noqa: ARG002 - the row has been sent already
+    def _judged(self, row: dict[str, Any]) -> bool:
         return bool(self.inbox.words.get()["stop"])
 
 

@@ -4,8 +4,6 @@ layer/dense``.
 Prints what failed; with ``--report FILE`` writes one JSON document a line, one line a case.
 """
 
-# ruff: noqa: T201 - a command
-
 from __future__ import annotations
 
 import argparse

@@ -2,8 +2,6 @@
 is not found.
 """
 
-# ruff: noqa: T201 - a command
-
 from __future__ import annotations
 
 import sys

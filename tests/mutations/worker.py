@@ -5,8 +5,6 @@ One process for all, since importing a framework takes longer than a check. Writ
 ``OUT/<id>/<dtype>/`` with the observation, or ``error.txt`` with what the backend raised.
 """
 
-# ruff: noqa: T201 - a command
-
 from __future__ import annotations
 
 import argparse

@@ -84,7 +84,7 @@ class KerasDerivatives:
         if threading.get_inter_op_parallelism_threads() != 1:
             threading.set_inter_op_parallelism_threads(1)
 
-    def why_not(self, mode: Mode, order: int) -> str | None:  # noqa: ARG002 - every method has every order here
+    def why_not(self, mode: Mode, order: int) -> str | None:
         return None
 
     def value(self, expression: Expression, x: Array) -> Array:

@@ -223,11 +223,11 @@ class _Pieces(keras.callbacks.Callback):
         self._session, self._gate, self._piece = session, gate, piece
         self._last = piece.end - piece.begin - 1
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if batch == self._last:
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._session.synchronize()
         self._gate.done(logs["loss"])
         following = self._gate.next()

@@ -1,7 +1,5 @@
 """Multi-head self-attention in matrix products."""
 
-# ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
-
 from __future__ import annotations
 
 import math

@@ -2,8 +2,6 @@
 out)``.
 """
 
-# ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
-
 from __future__ import annotations
 
 import math

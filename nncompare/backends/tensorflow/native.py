@@ -18,8 +18,6 @@ The recurrent cells and attention keep the formulas of ``spec.layers``, which Te
 write out as well.
 """
 
-# ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence

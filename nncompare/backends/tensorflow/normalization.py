@@ -1,7 +1,5 @@
 """Layer normalization, batch normalization and dropout."""
 
-# ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
-
 from __future__ import annotations
 
 import tensorflow as tf

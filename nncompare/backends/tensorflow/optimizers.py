@@ -48,7 +48,7 @@ class Optimizer(tf.Module):
             for slot in slots:
                 slot.assign(tf.zeros_like(slot))
 
-    def table(self, rates: Array, taken: int) -> Array:  # noqa: ARG002 - subclasses count steps
+    def table(self, rates: Array, taken: int) -> Array:
         """What each step needs: ``(steps, columns)`` float64.
 
         Args:

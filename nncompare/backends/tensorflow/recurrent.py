@@ -2,8 +2,6 @@
 z, n``.
 """
 
-# ruff: noqa: ARG002 - every layer has the signature of Lowered.compute
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Elementwise activations, and softmax over the last axis."""
 
-# ruff: noqa: ARG001 - every formula has the signature of run.Forward
-
 from __future__ import annotations
 
 import numpy as np

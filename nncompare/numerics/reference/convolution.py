@@ -1,7 +1,5 @@
 """Convolution and pooling on NHWC images, through a view of all windows."""
 
-# ruff: noqa: ARG001 - every formula has the signature of run.Forward
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """Dense, embedding, learned positions."""
 
-# ruff: noqa: ARG001 - every formula has the signature of run.Forward
-
 from __future__ import annotations
 
 from nncompare.numerics.reference.run import Array, Params, Run

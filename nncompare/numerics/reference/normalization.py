@@ -1,7 +1,5 @@
 """Layer normalization, batch normalization, dropout."""
 
-# ruff: noqa: ARG001 - every formula has the signature of run.Forward
-
 from __future__ import annotations
 
 import numpy as np

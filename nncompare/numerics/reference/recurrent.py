@@ -1,7 +1,5 @@
 """Simple RNN, LSTM and GRU, step by step. Sequences ``(N, T, F)``, start from a state of zeros."""
 
-# ruff: noqa: ARG001 - every formula has the signature of run.Forward
-
 from __future__ import annotations
 
 from collections.abc import Sequence

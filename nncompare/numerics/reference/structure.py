@@ -1,7 +1,5 @@
 """Layers that move or combine values."""
 
-# ruff: noqa: ARG001 - every formula has the signature of run.Forward
-
 from __future__ import annotations
 
 import numpy as np

@@ -106,7 +106,7 @@ class TuneProgress:
         self._line(f"{runtime}: {total} trials{so_far}")
         self._draw()
 
-    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:
         self._under[number] = _Row(
             number, "starts", "", params_text(params, brief=self._live is not None)
         )

@@ -261,7 +261,7 @@ class Parity:
                 found += explain(self.contexts[dtype], evidence.seen[dtype], evidence.checks[dtype])
         return found
 
-    def changes(self, evidence: Evidence) -> list[Change]:  # noqa: ARG002 - only the native form has any
+    def changes(self, evidence: Evidence) -> list[Change]:
         """What the frameworks' defaults change; nothing in the aligned form."""
         return []
 
