@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 CODE_PATH = re.compile(
     r"`((?:nncompare|tests|benchmarks|configs|docs)/[\w./]+\.(?:py|yaml|md)|(?:nncompare|tests|benchmarks)/[\w/]+/)`"
