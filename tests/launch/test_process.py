@@ -21,7 +21,7 @@ from nncompare.launch.resources import cpu_quota, killed_for_memory, usable_thre
 ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import argparse, os, sys, time
-from nncompare.worker.wire import Inbox, Wire
+from nncompare.wire.connection import Inbox, Wire
 from nncompare.worker.__main__ import die_with_parent
 parser = argparse.ArgumentParser()
 parser.add_argument("--wire", type=int); parser.add_argument("--parent", type=int)

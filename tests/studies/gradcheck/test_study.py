@@ -36,7 +36,7 @@ from nncompare.formulas.symbolic import differentiate
 from nncompare.launch.derivatives import Answers, derive
 from nncompare.launch.environment import worker_environment
 from nncompare.spec.runtimes import CATALOG
-from nncompare.studies.gradcheck import study as study
+from nncompare.studies.gradcheck import study
 from nncompare.studies.gradcheck.exact_answer import establish
 from nncompare.studies.gradcheck.plot import chart, draw
 from nncompare.studies.gradcheck.record import METHODS, GradcheckResult
@@ -104,7 +104,7 @@ from pathlib import Path
 from nncompare.wire.derivative_job import read
 from nncompare.worker.derivatives import answer
 import importlib
-from nncompare.backends.catalog import CATALOG
+from nncompare.spec.runtimes import CATALOG
 
 folder, out = Path(sys.argv[1]), []
 def ask(job):

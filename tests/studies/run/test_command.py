@@ -21,7 +21,7 @@ from nncompare.config.load import load
 from nncompare.errors import StoreError
 from nncompare.records.folder import ResultFolder
 from nncompare.spec.runtimes import CATALOG
-from nncompare.studies.run import study as study
+from nncompare.studies.run import study
 from tests import fake_worker
 from tests.running import CONTROL, PROGRESS, ROOT, THREE, files, stored, strict
 
