@@ -25,8 +25,8 @@ from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.job import Job
 from nncompare.spec.layers import LAYERS, TensorSpec
 from nncompare.spec.runtimes import CATALOG
+from nncompare.testing.case import Case
 from nncompare.worker.pieces import FixedGate, pieces_of
-from tests.conformance.cases import Case
 
 pytestmark = [pytest.mark.needs_keras]
 

@@ -19,8 +19,8 @@ import pytest
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.layers import TensorSpec
 from nncompare.spec.runtimes import CATALOG
+from nncompare.testing.case import Case
 from nncompare.worker.pieces import FixedGate, pieces_of
-from tests.conformance.cases import Case
 
 pytestmark = [pytest.mark.needs_tensorflow]
 

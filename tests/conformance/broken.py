@@ -19,7 +19,7 @@ from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.layout import reorder_gates
 from nncompare.numerics.reference import FORWARD, Forward, Run
 from nncompare.spec.model import Node
-from tests.conformance.numpy_backend import NumpySession
+from nncompare.testing.numpy_backend import NumpySession
 
 
 @dataclass(frozen=True, kw_only=True)

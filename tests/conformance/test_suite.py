@@ -13,12 +13,12 @@ from nncompare.backends.base import Piece
 from nncompare.numerics.reference import FORWARD
 from nncompare.spec.layers import LAYERS
 from nncompare.spec.training import OPTIMIZERS, SCHEDULES
+from nncompare.testing.cases import CASES
+from nncompare.testing.checks import Check, quantities
+from nncompare.testing.numpy_backend import NumpyBackend, NumpySession
+from nncompare.testing.worker import run_case
 from nncompare.worker.pieces import FixedGate, pieces_of
 from tests.conformance.broken import ERRORS, Error
-from tests.conformance.cases import CASES
-from tests.conformance.checks import Check, quantities
-from tests.conformance.numpy_backend import NumpyBackend, NumpySession
-from tests.conformance.worker import run_case
 
 
 @cache
@@ -98,7 +98,7 @@ def test_every_quantity_can_fail() -> None:
 
 
 def test_not_a_number_fails_and_the_report_stays_json() -> None:
-    assert not Check(quantity="loss", what="", worst=float("nan"), gate=1.0).passed
+    assert not Check(quantity="loss", what="", worst=float("nan"), tolerance=1.0).passed
 
     class Undefined(NumpySession):
         def loss_and_gradients(self, rows: Any) -> Any:

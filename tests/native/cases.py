@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from nncompare.spec.layers import TensorSpec
-from tests.conformance.cases import Case
+from nncompare.testing.case import Case
 
 DENSE = {"type": "dense", "units": 3}
 TABLE: list[dict[str, Any]] = [

@@ -18,8 +18,8 @@ from nncompare.numerics import reference
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.schedules import make_plan
 from nncompare.spec.layers import TensorSpec
+from nncompare.testing.case import Case
 from nncompare.worker.pieces import FixedGate, pieces_of
-from tests.conformance.cases import Case
 from tests.native.cases import CASES, TABLE, TOKENS
 
 Open = Callable[..., Any]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from nncompare.backends.base import Params
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.job import Job
-from tests.conformance.cases import Case
+from nncompare.testing.case import Case
 
 Weights = dict[str, Any]
 V1 = tf.compat.v1.train

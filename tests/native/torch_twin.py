@@ -13,7 +13,7 @@ from torch.nn import functional
 from nncompare.backends.base import Params
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.job import Job
-from tests.conformance.cases import Case
+from nncompare.testing.case import Case
 
 
 class Table(nn.Module):

@@ -21,8 +21,8 @@ from nncompare.backends import native
 from nncompare.numerics.schedules import make_plan
 from nncompare.spec.job import Job
 from nncompare.spec.runtimes import CATALOG
+from nncompare.testing.case import Case
 from nncompare.worker.pieces import FixedGate, pieces_of
-from tests.conformance.cases import Case
 from tests.native import probes
 from tests.native.cases import CASES
 

@@ -22,11 +22,11 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.suspects.constants import Point, one_constant
+from nncompare.testing.cases import CASES
+from nncompare.testing.numpy_backend import NumpySession
 from nncompare.wire.observation import Observation
 from nncompare.worker.observe import observe
 from tests.conformance.broken import ERRORS, Error
-from tests.conformance.cases import CASES
-from tests.conformance.numpy_backend import NumpySession
 
 RIGHT = ("right", "also right")
 FOUND_IN = {

@@ -16,10 +16,10 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.native import changes
 from nncompare.studies.verify.record import Change, Hashes, Limit, VerifiedRuntime, VerifyResult
 from nncompare.studies.verify.report import verify_report
+from nncompare.testing.cases import CASES
+from nncompare.testing.numpy_backend import NumpySession
 from nncompare.wire.observation import Observation
 from nncompare.worker.observe import observe
-from tests.conformance.cases import CASES
-from tests.conformance.numpy_backend import NumpySession
 
 
 @cache

@@ -1,15 +1,15 @@
 """Judges what a backend did, against the formulas of ``nncompare.numerics`` and never against
 another backend.
 
-Gates are those of the project's alignment study: what agreeing implementations reach in float64
-    with room for
-another order of summation, and far below what any wrong constant causes.
+The tolerances are those of ``docs/alignment.md``: what agreeing implementations reach in float64,
+with room for another order of summation, and far below what any wrong constant causes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,13 +18,13 @@ from nncompare.numerics import differences, reference, updates
 from nncompare.numerics.keys import generator
 from nncompare.numerics.masks import keep_mask
 from nncompare.spec.layers import BatchNorm, Dropout
-from tests.conformance.cases import SEED, Case
-from tests.conformance.observe import Observation
+from nncompare.testing.case import SEED, Case
+from nncompare.testing.observe import Observation
 
-FORWARD_GATE = 1e-12
-LOSS_GATE = 1e-12
-GRADIENT_GATE = 1e-9
-UPDATE_GATE = 1e-11
+FORWARD_TOLERANCE = 1e-12
+LOSS_TOLERANCE = 1e-12
+GRADIENT_TOLERANCE = 1e-9
+UPDATE_TOLERANCE = 1e-11
 DIRECTIONS = 3
 
 
@@ -37,17 +37,17 @@ class Check:
         what: node, parameter or step.
         worst: the largest difference; infinite for another shape, type or set of names, or a number
             not finite.
-        gate: the largest that passes.
+        tolerance: the largest that passes.
     """
 
     quantity: str
     what: str
     worst: float
-    gate: float
+    tolerance: float
 
     @property
     def passed(self) -> bool:
-        return self.worst <= self.gate  # False for NaN
+        return self.worst <= self.tolerance  # False for NaN
 
 
 Judge = Callable[[Case, Observation], Iterator[Check]]
@@ -74,14 +74,17 @@ def predict(case: Case, seen: Observation) -> Iterator[Check]:
     ):
         expected = reference.forward(case.model, params, case.data.test.x)
         yield Check(
-            quantity="predict", what=what, worst=_relative(given, expected), gate=FORWARD_GATE
+            quantity="predict",
+            what=what,
+            worst=_relative(given, expected),
+            tolerance=FORWARD_TOLERANCE,
         )
 
 
 def outputs(case: Case, seen: Observation) -> Iterator[Check]:
     """Every node in inference mode."""
     expected = reference.outputs(case.model, case.params, _x(case, 0))
-    yield from _each("outputs", seen.outputs, expected, _relative, FORWARD_GATE)
+    yield from _each("outputs", seen.outputs, expected, _relative, FORWARD_TOLERANCE)
 
 
 def training_outputs(case: Case, seen: Observation) -> Iterator[Check]:
@@ -89,7 +92,9 @@ def training_outputs(case: Case, seen: Observation) -> Iterator[Check]:
     expected = reference.outputs(
         case.model, case.params, _x(case, 0), training=True, masks=_masks(case, 0)
     )
-    yield from _each("training_outputs", seen.training_outputs, expected, _relative, FORWARD_GATE)
+    yield from _each(
+        "training_outputs", seen.training_outputs, expected, _relative, FORWARD_TOLERANCE
+    )
 
 
 def loss(case: Case, seen: Observation) -> Iterator[Check]:
@@ -102,8 +107,8 @@ def loss(case: Case, seen: Observation) -> Iterator[Check]:
         *((weights, step) for step, weights in enumerate(seen.weights[:-1])),
     ]
     for given, (params, step) in zip(found, places, strict=True):
-        worst = _relative(np.float64(given), np.float64(_loss(case, params, step, masks_of=0)))
-        yield Check(quantity="loss", what=f"step {step}", worst=worst, gate=LOSS_GATE)
+        worst = _relative_number(given, _loss(case, params, step, masks_of=0))
+        yield Check(quantity="loss", what=f"step {step}", worst=worst, tolerance=LOSS_TOLERANCE)
 
 
 def gradients(case: Case, seen: Observation) -> Iterator[Check]:
@@ -117,7 +122,7 @@ def gradients(case: Case, seen: Observation) -> Iterator[Check]:
     if any(
         name not in seen.gradients or not np.isfinite(seen.gradients[name]).all() for name in names
     ):
-        yield Check(quantity="gradients", what="finite", worst=np.inf, gate=0.0)
+        yield Check(quantity="gradients", what="finite", worst=np.inf, tolerance=0.0)
         return
     stream = generator(SEED, f"conformance/{case.name}/directions")
     groups = [("all", list(names))] * DIRECTIONS + [(name, [name]) for name in names]
@@ -135,8 +140,10 @@ def _slope(case: Case, found: Params, direction: Params, what: str) -> Check:
     given = sum(float((found[name] * d).sum()) for name, d in direction.items())
     size = np.sqrt(sum(float((found[name] ** 2).sum()) for name in direction))
     rounding = 8 * np.finfo(np.float64).eps * abs(_loss(case, case.params, 0, masks_of=0)) / h
-    gate = GRADIENT_GATE * size + rounding + 1e-10
-    return Check(quantity="gradients", what=what, worst=abs(given - expected), gate=float(gate))
+    tolerance = GRADIENT_TOLERANCE * size + rounding + 1e-10
+    return Check(
+        quantity="gradients", what=what, worst=abs(given - expected), tolerance=float(tolerance)
+    )
 
 
 def update(case: Case, seen: Observation) -> Iterator[Check]:
@@ -144,32 +151,34 @@ def update(case: Case, seen: Observation) -> Iterator[Check]:
     that step's weights, which ``gradients`` has judged. With dropout the gradient of later steps
     has other masks: there it comes from differences of the reference loss.
     """
-    train, state, gate = case.experiment.train, updates.State(), UPDATE_GATE
+    train, state, tolerance = case.experiment.train, updates.State(), UPDATE_TOLERANCE
     names = [name for name, parameter in case.model.parameters.items() if parameter.trainable]
     yield from _each("update", seen.weights[0], case.params, _absolute, 0.0)
     for step, rate in enumerate(case.plan.learning_rate):
         before, slope = seen.weights[step], seen.step_gradients[step]
         if case.has_dropout and step > 0:
-            at_step = step
-            slope = differences.gradient(
-                lambda p, k=at_step: _loss(case, p, k, masks_of=k), before, names
-            )
-            gate = 1e-9
+            loss_at_step = partial(_loss, case, step=step, masks_of=step)
+            slope = differences.gradient(loss_at_step, before, names)
+            tolerance = 1e-9
         if set(slope) != set(names):
-            yield Check(quantity="update", what=f"step {step}: names", worst=np.inf, gate=0.0)
+            yield Check(quantity="update", what=f"step {step}: names", worst=np.inf, tolerance=0.0)
             return
         expected, state = updates.step(train.optimizer, state, before, slope, rate, train.clip_norm)
         for name in names:
             worst = _absolute(seen.weights[step + 1].get(name), expected[name])
-            yield Check(quantity="update", what=f"step {step}: {name}", worst=worst, gate=gate)
+            yield Check(
+                quantity="update", what=f"step {step}: {name}", worst=worst, tolerance=tolerance
+            )
 
 
 def training_loss(case: Case, seen: Observation) -> Iterator[Check]:
     """The loss of every step with its own rows and masks, at the weights before it."""
     for step, given in enumerate(seen.losses):
         expected = _loss(case, seen.weights[step], step, masks_of=step)
-        worst = _relative(np.float64(given), np.float64(expected))
-        yield Check(quantity="training_loss", what=f"step {step}", worst=worst, gate=LOSS_GATE)
+        worst = _relative_number(given, expected)
+        yield Check(
+            quantity="training_loss", what=f"step {step}", worst=worst, tolerance=LOSS_TOLERANCE
+        )
 
 
 def running(case: Case, seen: Observation) -> Iterator[Check]:
@@ -179,7 +188,10 @@ def running(case: Case, seen: Observation) -> Iterator[Check]:
         for name, values in expected.items():
             worst = _relative(seen.weights[step + 1].get(name), values)
             yield Check(
-                quantity="running", what=f"step {step}: {name}", worst=worst, gate=FORWARD_GATE
+                quantity="running",
+                what=f"step {step}: {name}",
+                worst=worst,
+                tolerance=FORWARD_TOLERANCE,
             )
 
 
@@ -189,20 +201,20 @@ def pieces(case: Case, seen: Observation) -> Iterator[Check]:
     """
     assert seen.whole_weights is not None
     assert seen.whole_losses is not None
-    yield from _each("pieces", seen.whole_weights, seen.weights[-1], _absolute, UPDATE_GATE)
+    yield from _each("pieces", seen.whole_weights, seen.weights[-1], _absolute, UPDATE_TOLERANCE)
     plan = case.plan
     for epoch, given in enumerate(seen.whole_losses):
         begin, end = epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch
         expected = plan.mean_loss(begin, end, np.asarray(seen.losses[begin:end]))
-        worst = _relative(np.float64(given), np.float64(expected))
-        yield Check(quantity="pieces", what=f"loss of epoch {epoch}", worst=worst, gate=1e-10)
+        worst = _relative_number(given, expected)
+        yield Check(quantity="pieces", what=f"loss of epoch {epoch}", worst=worst, tolerance=1e-10)
 
 
 def stop(case: Case, seen: Observation) -> Iterator[Check]:
     """Ended after one epoch, the weights are those after one epoch."""
     assert seen.stopped_weights is not None
     expected = seen.weights[case.plan.steps_per_epoch]
-    yield from _each("stop", seen.stopped_weights, expected, _absolute, UPDATE_GATE)
+    yield from _each("stop", seen.stopped_weights, expected, _absolute, UPDATE_TOLERANCE)
 
 
 QUANTITIES: dict[str, Judge] = {
@@ -258,12 +270,15 @@ def _each(
     given: dict[str, Array],
     expected: dict[str, Array],
     distance: Distance,
-    gate: float,
+    tolerance: float,
 ) -> Iterator[Check]:
     yield from _names(quantity, given, expected)
     for name, values in expected.items():
         yield Check(
-            quantity=quantity, what=name, worst=distance(given.get(name), values), gate=gate
+            quantity=quantity,
+            what=name,
+            worst=distance(given.get(name), values),
+            tolerance=tolerance,
         )
 
 
@@ -275,14 +290,14 @@ def _shapes(quantity: str, given: dict[str, Array], expected: dict[str, Array]) 
             quantity=quantity,
             what=f"{name}: shape and type",
             worst=0.0 if fits else np.inf,
-            gate=0.0,
+            tolerance=0.0,
         )
 
 
 def _names(quantity: str, given: dict[str, Array], expected: dict[str, Array]) -> Iterator[Check]:
     odd = sorted(set(given) ^ set(expected))
     what = f"names ({', '.join(odd)} too many or missing)" if odd else "names"
-    yield Check(quantity=quantity, what=what, worst=np.inf if odd else 0.0, gate=0.0)
+    yield Check(quantity=quantity, what=what, worst=np.inf if odd else 0.0, tolerance=0.0)
 
 
 def _fits(given: Array | None, expected: Array) -> bool:
@@ -299,3 +314,7 @@ def _relative(given: Array | None, expected: Array) -> float:
     """``max|a - b| / max|b|``."""
     size = float(np.abs(expected).max(initial=0.0))
     return _absolute(given, expected) / (size or 1.0)
+
+
+def _relative_number(given: float, expected: float) -> float:
+    return _relative(np.asarray(given, np.float64), np.asarray(expected, np.float64))

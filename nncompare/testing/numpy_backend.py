@@ -1,7 +1,8 @@
-"""A backend in NumPy, slow and plain, to test the suite itself. Its gradients are central
-differences of its own loss.
+"""A backend in NumPy, slow and plain: the smallest complete example of the two protocols, and the
+one that tests the suite itself. Its gradients are central differences of its own loss.
 
-Every method that an error is planted in (``broken.py``) is small and stands by itself.
+Every step of its mathematics is a small method, so that a subclass can get one of them wrong: the
+suite must catch it (``tests/conformance/broken.py``).
 """
 
 from __future__ import annotations
@@ -166,3 +167,6 @@ class NumpyBackend:
 
     def open(self, job: Job, data: Data) -> NumpySession:
         return self.session(job, data)
+
+
+BACKEND = NumpyBackend()
