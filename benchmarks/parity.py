@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nncompare.config.load import load
 from nncompare.data import signature
-from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.study import verify
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ there.
 """
 
 
-def row(file: Path, result: VerifyResult) -> list[str]:
+def row(file: Path, result: VerifyRecord) -> list[str]:
     """One line of the table: the worst figure over all runtimes, or over all pairs of them."""
     judges = ("formula", "differences", "itself")
     cells = [f"`{file.stem}`", result.status]
@@ -63,7 +63,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def versions(result: VerifyResult) -> str:
+def versions(result: VerifyRecord) -> str:
     """The versions that were checked, for the line under the table."""
     found = {
         f"{name} {version}" for item in result.runtimes for name, version in item.versions.items()
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = asked.files or sorted((ROOT / "configs").glob("*.yaml"))
     rows, result = [], None
     for file in files:
-        result = verify(load(file, (), signature_of=signature), output=None).result
+        result = verify(load(file, (), signature_of=signature), output=None).record
         rows.append(row(file, result))
         print(f"{file.stem}: {result.status} in {result.seconds:.0f} s", flush=True)
     text = table(rows)

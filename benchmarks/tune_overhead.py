@@ -47,7 +47,7 @@ def search(backend: str, trials: int, epochs: int) -> list[TuneTrial]:
         },
         signature_of=signature,
     )
-    return [trial for trial in tune(experiment, output=None).result.trials if trial.number > 0]
+    return [trial for trial in tune(experiment, output=None).record.trials if trial.number > 0]
 
 
 def epochs_for(backend: str, seconds: float) -> int:

@@ -10,16 +10,17 @@ from typing import Any
 from nncompare.config.load import load as _load
 from nncompare.data import signature
 from nncompare.errors import NncompareError
-from nncompare.records.folder import read as _read
-from nncompare.records.result import RunResult, RuntimeResult
+from nncompare.records.reading import read_as as _read_as
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
-from nncompare.studies.gradcheck.record import GradcheckResult
+from nncompare.studies.gradcheck.record import GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report
 from nncompare.studies.gradcheck.study import DEFAULT_AT, DEFAULT_RUNTIMES
 from nncompare.studies.gradcheck.study import gradcheck as _gradcheck
 from nncompare.studies.run.page import plain, to_html, to_text
+from nncompare.studies.run.record import RunRecord
 from nncompare.studies.run.study import run as _run
-from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.report import verify_report
 from nncompare.studies.verify.study import verify as _verify
 from nncompare.tuning import Tuned
@@ -34,11 +35,11 @@ class Run:
         folder: where it is stored, or None.
     """
 
-    def __init__(self, result: RunResult, folder: Path | None = None):
+    def __init__(self, result: RunRecord, folder: Path | None = None):
         self.result, self.folder = result, folder
 
     @property
-    def runtimes(self) -> tuple[RuntimeResult, ...]:
+    def runtimes(self) -> tuple[TrainedRuntime, ...]:
         """One row a runtime, in the order of the experiment."""
         return self.result.runtimes
 
@@ -47,7 +48,7 @@ class Run:
         """True if every runtime finished."""
         return self.result.complete
 
-    def __getitem__(self, runtime: str) -> RuntimeResult:
+    def __getitem__(self, runtime: str) -> TrainedRuntime:
         for row in self.runtimes:
             if row.runtime == runtime:
                 return row
@@ -113,7 +114,7 @@ def run(
     )
     if finished.problem is not None:
         warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=2)
-    return Run(finished.result, finished.folder)
+    return Run(finished.record, finished.folder)
 
 
 def read(path: str | Path) -> Run:
@@ -123,7 +124,7 @@ def read(path: str | Path) -> Run:
         StoreError: it is missing, damaged, or of another version.
     """
     path = Path(path)
-    return Run(_read(path), path if path.is_dir() else path.parent)
+    return Run(_read_as(path, RunRecord), path if path.is_dir() else path.parent)
 
 
 class Gradcheck:
@@ -131,7 +132,7 @@ class Gradcheck:
     notebook.
     """
 
-    def __init__(self, result: GradcheckResult):
+    def __init__(self, result: GradcheckRecord):
         self.result = result
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,7 +192,7 @@ class Certificate:
         folder: where it is stored, or None.
     """
 
-    def __init__(self, result: VerifyResult, folder: Path | None = None):
+    def __init__(self, result: VerifyRecord, folder: Path | None = None):
         self.result, self.folder = result, folder
 
     @property
@@ -229,7 +230,7 @@ def verify(
     found = _verify(
         _loaded(experiment, overrides), output=None if output is None else Path(output), steps=steps
     )
-    return Certificate(found.result, found.folder)
+    return Certificate(found.record, found.folder)
 
 
 def tune(

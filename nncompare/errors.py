@@ -21,7 +21,7 @@ Errors name the key, the value, what is allowed and the fix. Only ``cli`` prints
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -133,3 +133,25 @@ class Diverged(RuntimeFailure):
 
 class Interrupted(RuntimeFailure):
     status: ClassVar[str] = "interrupted"
+
+
+def did_you_mean(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The allowed word that is nearest to a misspelt one, whatever its case; None: none is near.
+
+    Args:
+        cutoff: how much of both words must agree, from 0 to 1.
+    """
+    # imported here: a command line without mistakes needs no difflib
+    from difflib import get_close_matches
+
+    by_lower = {name.lower(): name for name in allowed}
+    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
+def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
+    """``there is no runtime 'torhc'; did you mean 'torch'? Allowed: …``."""
+    names = list(allowed)
+    near = did_you_mean(name, names)
+    hint = f"; did you mean {near!r}?" if near else "."
+    return f"there is {what} {name!r}{hint} Allowed: {', '.join(names)}"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.run.page import plain
-from nncompare.studies.tune.record import TuneBest, TuneResult, TuneTrial
+from nncompare.studies.tune.record import TuneBest, TuneRecord, TuneTrial
 from nncompare.studies.tune.report import tune_report
 
 if TYPE_CHECKING:
-    from nncompare.studies.tune.study import Finished
+    from nncompare.records.finished import Finished
 
 
 class Tuned:
@@ -24,7 +24,7 @@ class Tuned:
             ``study.journal``; or None.
     """
 
-    def __init__(self, result: TuneResult, folder: Path | None = None):
+    def __init__(self, result: TuneRecord, folder: Path | None = None):
         self.result, self.folder = result, folder
 
     @property
@@ -97,9 +97,9 @@ def search(
     return _tuned(tune(experiment, asked, output=output))
 
 
-def _tuned(finished: Finished) -> Tuned:
+def _tuned(finished: Finished[TuneRecord]) -> Tuned:
     from nncompare.studies.tune.page import write
 
     if finished.folder is not None:
-        write(finished.result, finished.folder)
-    return Tuned(finished.result, finished.folder)
+        write(finished.record, finished.folder)
+    return Tuned(finished.record, finished.folder)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from nncompare.errors import StoreError
 from nncompare.records.atomic import explained
-from nncompare.records.result import Epoch, RunResult
+from nncompare.records.trained_runtime import Epoch, TrainedRuntime
 
 SLICE_COLUMNS = ("runtime", "round", "epoch", "begin", "end", "seconds", "loss", "phase")
 HISTORY_COLUMNS = ("runtime", *Epoch.model_fields)
@@ -70,12 +70,10 @@ def _ends_with_a_line(file: BinaryIO) -> bool:
     return file.read(1) == b"\n"
 
 
-def history_text(result: RunResult) -> str:
+def history_text(runtimes: Sequence[TrainedRuntime]) -> str:
     """``history.csv``: one line per runtime and epoch; an unknown figure is an empty field."""
     rows = (
-        (row.runtime, *epoch.model_dump().values())
-        for row in result.runtimes
-        for epoch in row.history
+        (row.runtime, *epoch.model_dump().values()) for row in runtimes for epoch in row.history
     )
     return _lines([HISTORY_COLUMNS, *rows])
 

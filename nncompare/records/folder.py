@@ -14,13 +14,11 @@ which every reader passes over::
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -32,12 +30,13 @@ from numpy.typing import NDArray
 from nncompare.errors import StoreError
 from nncompare.records import csv as tables
 from nncompare.records.atomic import explain, explained, sync_folder, write_bytes, write_text
-from nncompare.records.codec import from_json, to_json
 from nncompare.records.csv import Sample, read_slices
-from nncompare.records.result import Document, RunResult
+from nncompare.records.record import Record, to_json
+from nncompare.records.trained_runtime import TrainedRuntime
 
 RESULT_FILE = "result.json"
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
+"""Ending of a folder that is not finished."""
 
 
 class ResultFolder:
@@ -52,7 +51,7 @@ class ResultFolder:
         """The folder's name, and the ``id`` of its document."""
         self.path = output / id
         """Where the folder stands once it is published."""
-        self._partial = output / f".{id}{_PARTIAL}"
+        self._partial = output / f".{id}{PARTIAL}"
 
     @property
     def published(self) -> bool:
@@ -66,9 +65,9 @@ class ResultFolder:
         """``experiment.yaml``: a file that ``nncompare run`` takes as it is."""
         write_text(self._root / "experiment.yaml", text)
 
-    def write_result(self, result: Document) -> None:
+    def write_result(self, record: Record) -> None:
         """``result.json``, strict JSON, replaced as a whole."""
-        write_text(self._root / RESULT_FILE, to_json(result))
+        write_text(self._root / RESULT_FILE, to_json(record))
 
     def append_slices(
         self, runtime: str, slices: Iterable[Sequence[Any]], *, round: int = 1
@@ -79,9 +78,9 @@ class ResultFolder:
         text = tables.slice_lines(runtime, slices, round=round)
         tables.append(self._root / "slices.csv", text, columns=tables.SLICE_COLUMNS)
 
-    def write_history(self, result: RunResult) -> None:
+    def write_history(self, runtimes: Sequence[TrainedRuntime]) -> None:
         """``history.csv``: one line per runtime and epoch."""
-        write_text(self._root / "history.csv", tables.history_text(result))
+        write_text(self._root / "history.csv", tables.history_text(runtimes))
 
     def add_log(self, runtime: str, source: Path) -> None:
         """Copies a worker's log to ``logs/<runtime>.log``."""
@@ -184,99 +183,9 @@ def check_place(output: Path) -> None:
         raise explain(PermissionError(errno.EACCES, "no permission"), output)
 
 
-def read(path: Path) -> RunResult:
-    """A stored run.
-
-    Args:
-        path: a result folder or a ``result.json``.
-
-    Raises:
-        StoreError: missing, unfinished, damaged, or of another version or kind; the message names
-            the file.
-    """
-    file = path / RESULT_FILE if path.is_dir() else path
-    try:
-        text = file.read_bytes().decode()
-    except FileNotFoundError:
-        raise StoreError(_missing(path)) from None
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{file}: damaged: not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise StoreError(f"cannot read {file}: {error.strerror}") from None
-    return from_json(text, source=str(file))
-
-
-def _missing(path: Path) -> str:
-    if path.is_dir():
-        if path.name.endswith(_PARTIAL):
-            return (
-                f"{path}: left behind by a run that did not end; it holds no result and may be"
-                " removed"
-            )
-        inside = sorted(child.parent.name for child in path.glob(f"*/{RESULT_FILE}"))
-        hint = f"; did you mean {path / inside[-1]}?" if inside else ""
-        return f"{path}: no {RESULT_FILE} in this folder{hint}"
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(
-        path.name, [name for name in siblings if not name.startswith(".")], n=1
-    )
-    return f"{path}: no such result" + (
-        f"; did you mean {path.parent / close[0]}?" if close else ""
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """What an output folder holds.
-
-    Args:
-        runs: (folder, document), newest first.
-        problems: one line for every folder that was passed over because its document cannot be
-            read.
-    """
-
-    runs: tuple[tuple[Path, RunResult], ...]
-    problems: tuple[str, ...] = ()
-
-
-def runs(output: Path) -> Stored:
-    """Every run below ``output``. Hidden folders (unfinished runs) and folders of other things are
-    passed over.
-
-    Raises:
-        StoreError: ``output`` is missing or not a folder.
-    """
-    if not output.is_dir():
-        state = "a file, not a folder" if output.exists() else "no such folder"
-        raise StoreError(
-            f"{output}: {state}; results are stored where --output DIR says, by default in results/"
-        )
-    found, problems = [], []
-    for folder in sorted(output.iterdir()):
-        if folder.name.startswith(".") or not (folder / RESULT_FILE).is_file():
-            continue
-        try:
-            found.append((folder, read(folder)))
-        except StoreError as error:
-            problems.append(str(error))
-    found.sort(
-        key=lambda item: (datetime.fromisoformat(item[1].created), item[0].name), reverse=True
-    )
-    return Stored(runs=tuple(found), problems=tuple(problems))
-
-
 def _file_name(runtime: str) -> str:
     """``torch:compile`` -> ``torch-compile``: a colon is no part of a file name on every system."""
     return runtime.replace(":", "-")
 
 
-__all__ = [
-    "ResultFolder",
-    "Sample",
-    "Stored",
-    "check_place",
-    "create",
-    "read",
-    "read_slices",
-    "runs",
-]
+__all__ = ["ResultFolder", "Sample", "check_place", "create", "read_slices"]

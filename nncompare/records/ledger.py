@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nncompare.records.result import LedgerEntry, RuntimeResult
+from nncompare.records.record import RecordPart
+from nncompare.records.trained_runtime import TrainedRuntime
 
 
-def ledger(rows: Sequence[RuntimeResult]) -> tuple[LedgerEntry, ...]:
+class LedgerEntry(RecordPart):
+    """One setting that differs: runtime -> value."""
+
+    setting: str
+    values: dict[str, str | None]
+
+
+def ledger(rows: Sequence[TrainedRuntime]) -> tuple[LedgerEntry, ...]:
     """Settings whose values differ between the finished runtimes, versions and device first.
 
     Args:
@@ -28,7 +36,7 @@ def ledger(rows: Sequence[RuntimeResult]) -> tuple[LedgerEntry, ...]:
     return tuple(found)
 
 
-def _describe(row: RuntimeResult) -> dict[str, str]:
+def _describe(row: TrainedRuntime) -> dict[str, str]:
     """What stands in the row and can differ, under the settings that the backend reported."""
     own = {
         "versions": ", ".join(f"{name} {version}" for name, version in row.versions.items()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nncompare.records.result import LedgerEntry
+from nncompare.records.ledger import LedgerEntry
 from nncompare.show.sheet import Column, Sheet
 from nncompare.show.words import printable
 

@@ -10,10 +10,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from nncompare.launch.environment import worker_environment
-from nncompare.records.result import ParityFinding
 from nncompare.studies.verify.compare import by_formula, compare, compare_float32
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.record import ParityFinding
 from nncompare.wire.observation import Observation, read
 from tests.mutations.catalog import chosen
 from tests.mutations.experiments import parity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nncompare.records.result import ParityFinding
+from nncompare.studies.verify.record import ParityFinding
 from tests.mutations.laboratory import Verdict
 from tests.mutations.mutation import Mutation
 

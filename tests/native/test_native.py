@@ -18,7 +18,7 @@ import pytest
 
 from nncompare.backends.native import OPEN
 from nncompare.records.ledger import ledger
-from nncompare.records.result import RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.layers import LAYERS
 from nncompare.spec.runtimes import CATALOG
 from nncompare.spec.training import OPTIMIZERS
@@ -249,7 +249,7 @@ def test_running_variance_is_the_estimator_that_the_ledger_says(seen, backend):
 def _differences(seen: Seen, experiment: str, convention: str) -> dict[str, list[str | None]]:
     """Setting -> its values in torch, tensorflow, keras."""
     rows = [
-        RuntimeResult(
+        TrainedRuntime(
             runtime=name, status="ok", settings=seen(name, "settings")[f"{experiment}/{convention}"]
         )
         for name in BACKENDS

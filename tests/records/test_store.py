@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from nncompare.errors import StoreError
-from nncompare.records import atomic
-from nncompare.records.codec import from_json, to_json
-from nncompare.records.folder import ResultFolder, create, read, read_slices, runs
+from nncompare.records import atomic, reading
+from nncompare.records.folder import ResultFolder, create, read_slices
 from nncompare.records.ledger import ledger
-from nncompare.records.result import Comparison
+from nncompare.records.record import Record, to_json
 from nncompare.stats.relative import relative
 from nncompare.stats.summary import step_time
+from nncompare.studies import KINDS
+from nncompare.studies.run.record import Comparison
 from tests.fixtures.results import examples
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "results"
@@ -31,12 +32,20 @@ SLICES = [
 ]
 
 
+def read(path: Path) -> Record:
+    return reading.read(path, KINDS)
+
+
+def stored(output: Path) -> reading.Stored:
+    return reading.stored(output, KINDS)
+
+
 def publish(output: Path, **changes) -> ResultFolder:
     folder = create(output, "digits", created=NOON)
     folder.write_experiment("name: digits\n")
     folder.append_slices("torch", SLICES)
     result = examples.all_ok().model_copy(update={"id": folder.id, **changes})
-    folder.write_history(result)
+    folder.write_history(result.runtimes)
     folder.write_result(result)
     folder.publish()
     return folder
@@ -61,7 +70,7 @@ class TestFolder:
             folder.write_experiment("name: digits\n")
             folder.append_slices("torch", SLICES[:2])
             folder.append_slices("torch:compile", SLICES[2:])
-            folder.write_history(result)
+            folder.write_history(result.runtimes)
             folder.add_log("torch:compile", log)
             folder.write_weights("torch", {"dense_1.kernel": np.arange(6.0).reshape(2, 3).T})
             folder.write_result(result)
@@ -103,16 +112,16 @@ class TestFolder:
         folder = create(tmp_path, "digits")
         folder.write_result(examples.all_ok())
         assert not folder.path.exists()
-        assert runs(tmp_path).runs == ()
+        assert stored(tmp_path).records == ()
         folder.publish()
-        assert len(runs(tmp_path).runs) == 1
+        assert len(stored(tmp_path).records) == 1
 
     def test_a_crash_leaves_a_hidden_folder_that_nobody_reads(self, tmp_path):
         folder = create(tmp_path, "digits")
         folder.write_experiment("name: digits\n")
         (left,) = tmp_path.iterdir()
         assert left.name == f".{folder.id}.partial"
-        assert runs(tmp_path) == runs(tmp_path).__class__(runs=())
+        assert stored(tmp_path) == reading.Stored(records=())
         with pytest.raises(StoreError, match="did not end"):
             read(left)
 
@@ -225,7 +234,7 @@ class TestReading:
 
     @pytest.mark.parametrize("example", examples.ALL.values(), ids=examples.ALL)
     def test_comes_back_as_it_was(self, example):
-        assert from_json(to_json(example()), source="x") == example()
+        assert reading.from_json(to_json(example()), source="x", kinds=KINDS) == example()
 
     @pytest.mark.parametrize(
         ("change", "says"),
@@ -237,7 +246,9 @@ class TestReading:
             ({"schema_version": 0}, "unknown schema_version 0"),
             ({"schema_version": True}, "unknown schema_version True"),
             ({"schema_version": None}, "not a result of nncompare"),
-            ({"kind": "tune"}, "kind is 'tune'"),
+            ({"kind": "sweep"}, "kind is 'sweep'; what can be read here: 'run', "),
+            ({"kind": None}, "kind is None"),
+            ({"kind": ["run"]}, r"kind is \['run'\]"),
             ({"name": 3}, "damaged: name: Input should be a valid string"),
             ({"extra": 1}, "damaged: extra: Extra inputs"),
             ({"created": "yesterday"}, "created: 'yesterday'"),
@@ -294,15 +305,19 @@ class TestReading:
         (broken.path / "result.json").write_text("{")
         (tmp_path / "notes").mkdir()
         (tmp_path / "file").write_text("")
-        found = runs(tmp_path)
-        assert [result.created for _, result in found.runs] == [times["a"], times["b"], times["c"]]
-        assert all(path.is_dir() for path, _ in found.runs)
+        found = stored(tmp_path)
+        assert [result.created for _, result in found.records] == [
+            times["a"],
+            times["b"],
+            times["c"],
+        ]
+        assert all(path.is_dir() for path, _ in found.records)
         assert len(found.problems) == 1
         assert broken.id in found.problems[0]
 
     def test_runs_of_no_folder(self, tmp_path):
         with pytest.raises(StoreError, match="no such folder"):
-            runs(tmp_path / "nothing")
+            stored(tmp_path / "nothing")
 
 
 class TestSlices:

@@ -14,8 +14,9 @@ import typer
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
+    from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
-    from nncompare.studies.conventions.study import Compared
+    from nncompare.studies.conventions.record import ConventionsRecord
     from nncompare.studies.run.study import Watcher
 
 _NOT_ALL_FINISHED = 3
@@ -47,13 +48,15 @@ def compare_conventions(
     _print(compared, as_json=as_json)
     if compared.problem is not None:
         raise compared.problem
-    if compared.interrupted:
+    if compared.record.interrupted:
         raise typer.Exit(_INTERRUPTED)
-    if not compared.result.complete:
+    if not compared.record.complete:
         raise typer.Exit(_NOT_ALL_FINISHED)
 
 
-def _train(experiment: Experiment, output: Path, *, verbose: bool, quiet: bool) -> Compared:
+def _train(
+    experiment: Experiment, output: Path, *, verbose: bool, quiet: bool
+) -> Finished[ConventionsRecord]:
     from nncompare.studies.conventions.study import compare_conventions as compare
     from nncompare.studies.run.progress import RunProgress
     from nncompare.terminal.console import err, is_live
@@ -75,13 +78,13 @@ def _train(experiment: Experiment, output: Path, *, verbose: bool, quiet: bool) 
         return compare(experiment, output=output, watching=watching)
 
 
-def _print(compared: Compared, *, as_json: bool) -> None:
+def _print(compared: Finished[ConventionsRecord], *, as_json: bool) -> None:
     import sys
 
-    from nncompare.records.codec import to_json
+    from nncompare.records.record import to_json
     from nncompare.studies.conventions.report import conventions_report
     from nncompare.terminal.console import human
 
-    human(as_json).print(conventions_report(compared.result, folder=compared.folder))
+    human(as_json).print(conventions_report(compared.record, folder=compared.folder))
     if as_json:
-        sys.stdout.write(to_json(compared.result))
+        sys.stdout.write(to_json(compared.record))

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nncompare.records.result import SCHEMA_VERSION, Document, LedgerEntry, Parity, RuntimeResult
+from nncompare.records.ledger import LedgerEntry
+from nncompare.records.record import ExperimentRecord, RecordPart
+from nncompare.records.trained_runtime import TrainedRuntime
+from nncompare.studies.run.record import STOPPED
+from nncompare.studies.verify.record import Parity
 
 QUANTITIES = (
     "train_loss",
@@ -22,7 +26,7 @@ QUANTITIES = (
 """What is compared: metrics with the final weights. A regression has no accuracies."""
 
 
-class Difference(Document):
+class Difference(RecordPart):
     """Native minus aligned of one runtime; null where either is unknown."""
 
     train_loss: float | None = None
@@ -33,16 +37,16 @@ class Difference(Document):
     test_accuracy: float | None = None
 
 
-class ConventionRow(Document):
+class ConventionRow(RecordPart):
     """One runtime in both conventions."""
 
     runtime: str
-    aligned: RuntimeResult
-    native: RuntimeResult
+    aligned: TrainedRuntime
+    native: TrainedRuntime
     difference: Difference
 
 
-class Spread(Document):
+class Spread(RecordPart):
     """Largest minus smallest of one quantity over the runtimes that finished; null with fewer than
     two.
     """
@@ -51,18 +55,12 @@ class Spread(Document):
     native: float | None = None
 
 
-class ConventionsResult(Document):
+class ConventionsRecord(ExperimentRecord):
     """The document of ``nncompare compare-conventions``."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["conventions"] = "conventions"
-    id: str
-    name: str
-    created: str
-    """ISO 8601 with offset."""
     experiment: dict[str, Any]
     """The experiment in the native convention; what its file leaves open is not in it."""
-    environment: dict[str, Any]
     runtimes: tuple[ConventionRow, ...]
     spread: dict[str, Spread]
     """Quantity (``test_loss``) -> how far the runtimes lie apart in each convention."""
@@ -77,3 +75,10 @@ class ConventionsResult(Document):
     def complete(self) -> bool:
         """Every runtime finished in both conventions."""
         return all(row.aligned.status == row.native.status == "ok" for row in self.runtimes)
+
+    @property
+    def interrupted(self) -> bool:
+        """The user stopped one of the two runs."""
+        rows = [row for pair in self.runtimes for row in (pair.aligned, pair.native)]
+        stopped = any(row.status == "interrupted" for row in rows)
+        return stopped or self.parity.reason == STOPPED

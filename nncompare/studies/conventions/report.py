@@ -11,7 +11,7 @@ from rich.text import Text
 from nncompare.show import numbers
 from nncompare.show.ledger import ledger_sheet
 from nncompare.show.sheet import Column, Sheet, grid_of_texts, section
-from nncompare.studies.conventions.record import ConventionRow, ConventionsResult
+from nncompare.studies.conventions.record import ConventionRow, ConventionsRecord
 from nncompare.studies.run.report import did_not_finish
 from nncompare.studies.run.tables import LOSS
 
@@ -20,7 +20,7 @@ _ALIGNED = "aligned: every runtime computes the same function, from the same ini
 _NATIVE = "native: every framework's own layers, optimizer, defaults and initial weights"
 
 
-def conventions_report(result: ConventionsResult, *, folder: Path | None = None) -> RenderableType:
+def conventions_report(result: ConventionsRecord, *, folder: Path | None = None) -> RenderableType:
     """Both conventions side by side, then what makes the difference.
 
     Args:
@@ -46,7 +46,7 @@ def conventions_report(result: ConventionsResult, *, folder: Path | None = None)
     return Group(*spaced[:-1])
 
 
-def _head(result: ConventionsResult) -> Group:
+def _head(result: ConventionsRecord) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {_epochs(result)}, seed {_train(result, 'seed')}", style="not bold")
     return Group(
@@ -54,7 +54,7 @@ def _head(result: ConventionsResult) -> Group:
     )
 
 
-def headline(result: ConventionsResult) -> list[str]:
+def headline(result: ConventionsRecord) -> list[str]:
     """How far the runtimes lie apart in each convention, in one sentence a quantity."""
     lines = []
     for name, title in (("test_loss", "Final test loss"), ("test_accuracy", "Final test accuracy")):
@@ -71,17 +71,17 @@ def _size(value: float, name: str) -> str:
     return f"{100 * value:.2f} points" if name.endswith("accuracy") else numbers.two(value)
 
 
-def _train(result: ConventionsResult, key: str) -> object:
+def _train(result: ConventionsRecord, key: str) -> object:
     train = result.experiment.get("train")
     return train.get(key) if isinstance(train, dict) else None
 
 
-def _epochs(result: ConventionsResult) -> str:
+def _epochs(result: ConventionsRecord) -> str:
     count = _train(result, "epochs")
     return f"{count} epoch{'' if count == 1 else 's'}"
 
 
-def _sheet(result: ConventionsResult, quantity: str) -> Sheet:
+def _sheet(result: ConventionsRecord, quantity: str) -> Sheet:
     """Aligned, native and their difference, of the three parts of the data."""
     columns = []
     for short, head in _PARTS:
@@ -134,7 +134,7 @@ def _signed(text: str | None) -> str | None:
     )
 
 
-def _notes(result: ConventionsResult, folder: Path | None) -> Group:
+def _notes(result: ConventionsRecord, folder: Path | None) -> Group:
     grid = grid_of_texts()
     parity = result.parity
     texts = [

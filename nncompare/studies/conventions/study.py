@@ -6,23 +6,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from nncompare.config.load import dump, to_mapping
 from nncompare.errors import StoreError
+from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create
-from nncompare.records.result import RuntimeResult
+from nncompare.records.record import head
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.conventions.record import (
     QUANTITIES,
     ConventionRow,
-    ConventionsResult,
+    ConventionsRecord,
     Difference,
     Spread,
 )
-from nncompare.studies.run.study import Finished, Silent, Watcher, run
+from nncompare.studies.run.record import RunRecord
+from nncompare.studies.run.study import Silent, Watcher, run
 
 CONVENTIONS = ("aligned", "native")
 Watching = Callable[[str], AbstractContextManager[Watcher]]
@@ -30,27 +32,12 @@ Watching = Callable[[str], AbstractContextManager[Watcher]]
 _LONGEST_NAME = 64
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """A result, and where it is stored (None if it is not).
-
-    Args:
-        problem: why something could not be stored after the training.
-        interrupted: the user stopped it.
-    """
-
-    result: ConventionsResult
-    folder: Path | None
-    problem: StoreError | None = None
-    interrupted: bool = False
-
-
 def compare_conventions(
     experiment: Experiment,
     *,
     output: Path | None = Path("results"),
     watching: Watching = lambda _: nullcontext(Silent()),
-) -> Compared:
+) -> Finished[ConventionsRecord]:
     """Trains the experiment in both conventions on every runtime: same seed, same batches.
 
     Each convention's run is stored as ``studies.run`` stores it, as ``<name>-aligned-…`` and
@@ -71,9 +58,9 @@ def compare_conventions(
             if output is not None
             else None
         )
-        runs: dict[str, Finished] = {}
+        runs: dict[str, Finished[RunRecord]] = {}
         for convention in CONVENTIONS:
-            if not any(run.interrupted for run in runs.values()):
+            if not any(run.record.interrupted for run in runs.values()):
                 with watching(convention) as watcher:
                     runs[convention] = run(
                         in_convention(experiment, convention), output=output, watcher=watcher
@@ -85,12 +72,8 @@ def compare_conventions(
                 _store(folder, experiment, result)
             except StoreError as error:
                 problem = error
-    return Compared(
-        result=result,
-        folder=folder.path if folder is not None and problem is None else None,
-        problem=problem,
-        interrupted=any(run.interrupted for run in runs.values()),
-    )
+    stored = folder.path if folder is not None and problem is None else None
+    return Finished(record=result, folder=stored, problem=problem)
 
 
 def in_convention(experiment: Experiment, convention: str) -> Experiment:
@@ -102,7 +85,7 @@ def in_convention(experiment: Experiment, convention: str) -> Experiment:
     return experiment.model_copy(update={"train": train, "name": name})
 
 
-def _store(folder: ResultFolder, experiment: Experiment, result: ConventionsResult) -> None:
+def _store(folder: ResultFolder, experiment: Experiment, result: ConventionsRecord) -> None:
     native = in_convention(experiment, "native").model_copy(update={"name": experiment.name})
     folder.write_experiment(dump(native))  # the aligned form would write out what is to stay open
     folder.write_result(result)
@@ -111,30 +94,28 @@ def _store(folder: ResultFolder, experiment: Experiment, result: ConventionsResu
 
 def _document(
     experiment: Experiment,
-    runs: dict[str, Finished],
+    runs: dict[str, Finished[RunRecord]],
     created: datetime,
     folder: ResultFolder | None,
-) -> ConventionsResult:
-    aligned, native = runs["aligned"].result, runs["native"].result if "native" in runs else None
+) -> ConventionsRecord:
+    aligned, native = runs["aligned"].record, runs["native"].record if "native" in runs else None
     others = {row.runtime: row for row in native.runtimes} if native else {}
     rows = tuple(_row(row, others.get(row.runtime)) for row in aligned.runtimes)
-    return ConventionsResult(
-        id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
-        name=experiment.name,
-        created=created.isoformat(timespec="seconds"),
+    return ConventionsRecord(
+        **head(experiment.name, created=created, id=folder.id if folder else None),
         experiment=to_mapping(in_convention(experiment, "native")) | {"name": experiment.name},
         environment=aligned.environment,
         runtimes=rows,
         spread={name: _spread(rows, name) for name in QUANTITIES},
         parity=aligned.parity,
         ledger=native.ledger if native else (),
-        runs={name: run.result.id if run.folder else None for name, run in runs.items()},
+        runs={name: run.record.id if run.folder else None for name, run in runs.items()},
     )
 
 
-def _row(aligned: RuntimeResult, native: RuntimeResult | None) -> ConventionRow:
+def _row(aligned: TrainedRuntime, native: TrainedRuntime | None) -> ConventionRow:
     if native is None:
-        native = RuntimeResult(
+        native = TrainedRuntime(
             runtime=aligned.runtime, status="interrupted", reason="not started: the run was stopped"
         )
     pairs = {
@@ -155,7 +136,7 @@ def _spread(rows: Sequence[ConventionRow], name: str) -> Spread:
     )
 
 
-def _range(rows: Sequence[RuntimeResult], name: str) -> float | None:
+def _range(rows: Sequence[TrainedRuntime], name: str) -> float | None:
     known = [
         value
         for row in rows

@@ -13,7 +13,7 @@ from nncompare.terminal import options
 
 if TYPE_CHECKING:
     from nncompare.errors import StoreError
-    from nncompare.studies.gradcheck.record import GradcheckResult
+    from nncompare.studies.gradcheck.record import GradcheckRecord
 
 app = typer.Typer(
     add_completion=False,
@@ -138,7 +138,7 @@ def _picture(
     return path
 
 
-def _draw(result: GradcheckResult, path: Path) -> tuple[GradcheckResult, StoreError | None]:
+def _draw(result: GradcheckRecord, path: Path) -> tuple[GradcheckRecord, StoreError | None]:
     """The result with its picture; or without it and the reason, since the figures are worth
     printing all the same.
     """

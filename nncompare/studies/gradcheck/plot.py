@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nncompare.studies.gradcheck import plot_data as data
-from nncompare.studies.gradcheck.record import GradcheckResult, Method
+from nncompare.studies.gradcheck.record import GradcheckRecord, Method
 from nncompare.studies.gradcheck.report import DIFFERENCES, NAMES, prime
 
 FORMATS = (".png", ".svg")
@@ -55,7 +55,7 @@ _CURVES = ("#0072B2", "#D55E00")
 _GREY = "#555555"
 
 
-def draw(result: GradcheckResult, suffix: str = ".png") -> bytes:
+def draw(result: GradcheckRecord, suffix: str = ".png") -> bytes:
     """The picture as a file's content.
 
     Args:
@@ -74,7 +74,7 @@ def draw(result: GradcheckResult, suffix: str = ".png") -> bytes:
     return bytes(vl_convert.vegalite_to_png(spec, scale=_SCALE))
 
 
-def chart(result: GradcheckResult) -> Any:
+def chart(result: GradcheckRecord) -> Any:
     """The whole picture."""
     import altair as alt
 
@@ -110,7 +110,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 90 else text[:89] + "…"
 
 
-def _curves(result: GradcheckResult) -> Any:
+def _curves(result: GradcheckRecord) -> Any:
     """The function and its exact derivative."""
     import altair as alt
 
@@ -157,7 +157,7 @@ def _curves(result: GradcheckResult) -> Any:
     )
 
 
-def _left_out(result: GradcheckResult) -> str:
+def _left_out(result: GradcheckRecord) -> str:
     missing = result.points.count - result.points.compared
     return (
         f"{missing} of {result.points.count} points have no derivative to compare with"
@@ -166,7 +166,7 @@ def _left_out(result: GradcheckResult) -> str:
     )
 
 
-def _errors(result: GradcheckResult) -> Any:
+def _errors(result: GradcheckRecord) -> Any:
     """The error of each method along the points, a picture for each runtime that finished."""
     import altair as alt
 
@@ -246,7 +246,7 @@ def _legend() -> Any:
     return alt.Legend(title=None, orient="bottom", direction="horizontal", columnPadding=24)
 
 
-def _steps(result: GradcheckResult) -> Any:
+def _steps(result: GradcheckRecord) -> Any:
     """The largest error against the step: truncation on the right, rounding on the left."""
     import altair as alt
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nncompare.studies.gradcheck.record import GradcheckResult, Method, RuntimeDerivatives
+from nncompare.studies.gradcheck.record import GradcheckRecord, Method, RuntimeDerivatives
 from nncompare.studies.gradcheck.report import NAMES
 
 DRAWN: tuple[Method, ...] = ("reverse", "forward", "symbolic", "central", "five_point")
@@ -50,7 +50,7 @@ def line(
 
 
 def _pairs(
-    result: GradcheckResult, row: RuntimeDerivatives, name: Method
+    result: GradcheckRecord, row: RuntimeDerivatives, name: Method
 ) -> list[tuple[float, float]]:
     """``(x, error)`` of one method where both are known, by x."""
     method = row.method(name)
@@ -62,7 +62,7 @@ def _pairs(
     )
 
 
-def floor(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> float | None:
+def floor(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> float | None:
     """The bottom edge, below the smallest error; None: there is nothing to draw."""
     sizes = [error for row in rows for name in DRAWN for _, error in _pairs(result, row, name)]
     if not sizes:
@@ -72,13 +72,13 @@ def floor(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> float 
     return float(10.0 ** (math.floor(math.log10(max(usual, 1e-300))) - 1))
 
 
-def ceiling(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> float:
+def ceiling(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> float:
     sizes = [error for row in rows for name in DRAWN for _, error in _pairs(result, row, name)]
     return float(10.0 ** math.ceil(math.log10(max(*sizes, 1e-15)) + 0.2))
 
 
 def error_rows(
-    result: GradcheckResult,
+    result: GradcheckRecord,
     row: RuntimeDerivatives,
     methods: Sequence[Method],
     bottom: float,

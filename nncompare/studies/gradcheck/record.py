@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nncompare.records.result import Document, Status
+from nncompare.records.record import RecordPart, StudyRecord
+from nncompare.records.runtime_row import RuntimeRow
 
 Method = Literal["value", "reverse", "forward", "symbolic", "central", "five_point"]
 METHODS: tuple[Method, ...] = ("value", "reverse", "forward", "symbolic", "central", "five_point")
@@ -23,14 +24,14 @@ JUDGED: tuple[Method, ...] = ("value", "reverse", "forward", "symbolic")
 Values = tuple[float | None, ...]
 
 
-class FormulaText(Document):
+class FormulaText(RecordPart):
     text: str
     derivative: str
     """As SymPy writes it."""
     order: int
 
 
-class Points(Document):
+class Points(RecordPart):
     """Where, and what is true there: computed with 40 digits or more and rounded once to float64.
 
     ``outside``, ``no_derivative``, ``too_large`` and ``unknown`` are indices of points that take no
@@ -62,7 +63,7 @@ class Points(Document):
         return sum(value is not None for value in self.derivative)
 
 
-class MethodResult(Document):
+class MethodResult(RecordPart):
     """One method in one runtime. Errors are absolute, over the points that take part."""
 
     method: Method
@@ -88,14 +89,9 @@ class MethodResult(Document):
     values: Values = ()
 
 
-class RuntimeDerivatives(Document):
+class RuntimeDerivatives(RuntimeRow):
     """One row: a runtime, or ``numpy`` as the reference."""
 
-    runtime: str
-    status: Status
-    reason: str | None = None
-    log: str | None = None
-    versions: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     """What is known of this framework's operations in this formula."""
     methods: tuple[MethodResult, ...] = ()
@@ -104,7 +100,7 @@ class RuntimeDerivatives(Document):
         return next((found for found in self.methods if found.method == name), None)
 
 
-class Tolerance(Document):
+class Tolerance(RecordPart):
     """An error passes if it is at most ``tolerance * max(|exact|, scale) + rounding``."""
 
     tolerance: float
@@ -120,7 +116,7 @@ class Tolerance(Document):
     """
 
 
-class StepSweep(Document):
+class StepSweep(RecordPart):
     """Largest error of a finite difference for steps of one size at all points, in NumPy."""
 
     method: Method
@@ -128,16 +124,12 @@ class StepSweep(Document):
     largest_errors: Values
 
 
-class GradcheckResult(Document):
+class GradcheckRecord(StudyRecord):
     """The whole document."""
 
-    schema_version: Literal[1] = 1
     kind: Literal["gradcheck"] = "gradcheck"
-    id: str
     name: str
     """The formula."""
-    created: str
-    """ISO 8601 with offset."""
     environment: dict[str, Any]
     formula: FormulaText
     points: Points

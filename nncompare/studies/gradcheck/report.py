@@ -16,7 +16,7 @@ from nncompare.show.sheet import Column, Sheet, section
 from nncompare.show.words import printable
 from nncompare.studies.gradcheck.record import (
     METHODS,
-    GradcheckResult,
+    GradcheckRecord,
     Method,
     MethodResult,
     RuntimeDerivatives,
@@ -35,7 +35,7 @@ _SHOWN = 5
 """Points that a sentence names."""
 
 
-def gradcheck_report(result: GradcheckResult) -> RenderableType:
+def gradcheck_report(result: GradcheckRecord) -> RenderableType:
     """Everything about a gradcheck, from the verdict down to the notes."""
     parts: list[RenderableType] = [_head(result), error_sheet(result)]
     absent = list(_absences(result))
@@ -51,12 +51,12 @@ def gradcheck_report(result: GradcheckResult) -> RenderableType:
     return Group(*spaced[:-1])
 
 
-def prime(result: GradcheckResult) -> str:
+def prime(result: GradcheckRecord) -> str:
     """``f'(x)`` or ``f''(x)``."""
     return f"f{chr(39) * result.formula.order}(x)"
 
 
-def _head(result: GradcheckResult) -> Group:
+def _head(result: GradcheckRecord) -> Group:
     name = Text("Derivative of a formula", style="bold")
     first, last = result.points.x[0], result.points.x[-1]
     where = (
@@ -76,7 +76,7 @@ def _head(result: GradcheckResult) -> Group:
     )
 
 
-def verdict(result: GradcheckResult) -> str:
+def verdict(result: GradcheckRecord) -> str:
     """One sentence: whether automatic and symbolic derivatives agree with the exact one."""
     compared = result.points.compared
     if compared == 0:
@@ -111,7 +111,7 @@ def _points(count: int) -> str:
     return "point" if count == 1 else "points"
 
 
-def error_sheet(result: GradcheckResult) -> Sheet:
+def error_sheet(result: GradcheckRecord) -> Sheet:
     """The largest error of each method (a row) in each runtime (a column)."""
     rows = (*result.runtimes, result.reference)
     columns = tuple(
@@ -153,7 +153,7 @@ def _error(row: RuntimeDerivatives, name: Method) -> str | None:
     return None if method.largest_error is None else numbers.two(method.largest_error)
 
 
-def _absences(result: GradcheckResult) -> Iterator[tuple[str, str]]:
+def _absences(result: GradcheckRecord) -> Iterator[tuple[str, str]]:
     for row in result.runtimes:
         if row.status != "ok":
             yield row.runtime, f"{row.status}: {printable(row.reason or 'no reason was given')}"
@@ -164,7 +164,7 @@ def _absences(result: GradcheckResult) -> Iterator[tuple[str, str]]:
                 yield row.runtime, f"{name}: {printable(method.reason or 'no reason was given')}"
 
 
-def _logs(result: GradcheckResult) -> Iterator[RenderableType]:
+def _logs(result: GradcheckRecord) -> Iterator[RenderableType]:
     for row in result.runtimes:
         if row.log and row.log.strip():
             yield Text(f"  last lines of the log of {row.runtime}:")
@@ -172,7 +172,7 @@ def _logs(result: GradcheckResult) -> Iterator[RenderableType]:
             yield Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)
 
 
-def explanations(result: GradcheckResult) -> list[tuple[str, str]]:
+def explanations(result: GradcheckRecord) -> list[tuple[str, str]]:
     """Each method in a sentence or two, and why finite differences are worse."""
     eps = 2.0**-52 if result.points.dtype == "float64" else 2.0**-23
     order = result.formula.order
@@ -219,7 +219,7 @@ def explanations(result: GradcheckResult) -> list[tuple[str, str]]:
     ]
 
 
-def _calls(result: GradcheckResult, name: Method) -> str:
+def _calls(result: GradcheckRecord, name: Method) -> str:
     calls: dict[str, list[str]] = {}
     for row in result.runtimes:
         method = row.method(name)
@@ -228,7 +228,7 @@ def _calls(result: GradcheckResult, name: Method) -> str:
     return "; ".join(f"{', '.join(runtimes)}: {how}" for how, runtimes in calls.items())
 
 
-def notes(result: GradcheckResult) -> list[str]:
+def notes(result: GradcheckRecord) -> list[str]:
     """What a reader should know: points that take no part, numbers where there should be none,
     known weaknesses.
     """
@@ -256,7 +256,7 @@ def notes(result: GradcheckResult) -> list[str]:
     return found
 
 
-def _surprises(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
+def _surprises(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
     for method in METHODS:
         who = [
             (row.runtime, got.not_finite)
@@ -288,7 +288,7 @@ def _surprises(result: GradcheckResult, rows: Sequence[RuntimeDerivatives]) -> I
         )
 
 
-def _named(result: GradcheckResult, indices: Sequence[int]) -> str:
+def _named(result: GradcheckRecord, indices: Sequence[int]) -> str:
     shown = ", ".join(f"{result.points.x[index]:.6g}" for index in indices[:_SHOWN])
     return f"x = {shown}{', …' if len(indices) > _SHOWN else ''}"
 

@@ -20,12 +20,13 @@ from nncompare.formulas.stencils import NAMES, STENCILS
 from nncompare.launch.derivatives import Answers, derive
 from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
+from nncompare.records.record import head
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.gradcheck.exact_answer import DTYPES, Truth, establish
 from nncompare.studies.gradcheck.record import (
     JUDGED,
     FormulaText,
-    GradcheckResult,
+    GradcheckRecord,
     Method,
     MethodResult,
     RuntimeDerivatives,
@@ -53,7 +54,7 @@ def gradcheck(
     dtype: str = "float64",
     runtimes: Sequence[str] = DEFAULT_RUNTIMES,
     asking: Callable[[str], None] = lambda _: None,
-) -> GradcheckResult:
+) -> GradcheckRecord:
     """Evaluates the derivative of a formula by every method in every runtime, each in a process of
     its own.
 
@@ -71,10 +72,8 @@ def gradcheck(
     names = check_runtimes(runtimes)
     truth = establish(formula, at=at, order=order, dtype=dtype)
     created = datetime.now().astimezone()
-    return GradcheckResult(
-        id=f"gradcheck-{created:%Y%m%d-%H%M%S}",
-        name=truth.formula.text,
-        created=created.isoformat(timespec="seconds"),
+    return GradcheckRecord(
+        **head("gradcheck", created=created) | {"name": truth.formula.text},
         environment=describe_system(),
         formula=FormulaText(text=truth.formula.text, derivative=truth.text, order=order),
         points=truth.points,

@@ -10,8 +10,9 @@ import typer
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
+    from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
-    from nncompare.studies.run.study import Finished
+    from nncompare.studies.run.record import RunRecord
 
 SaveWeights = Annotated[
     bool, typer.Option("--save-weights", help="Keep the final weights as safetensors.")
@@ -57,9 +58,9 @@ def run(
     _print(finished, as_json=as_json, verbose=verbose > 0)
     if finished.problem is not None:
         raise finished.problem
-    if finished.interrupted:
+    if finished.record.interrupted:
         raise typer.Exit(_INTERRUPTED)
-    if not finished.result.complete:
+    if not finished.record.complete:
         raise typer.Exit(_NOT_ALL_FINISHED)
 
 
@@ -78,7 +79,7 @@ def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
 
 def _train(
     experiment: Experiment, output: Path, save_weights: bool, *, verbose: bool, quiet: bool
-) -> Finished:
+) -> Finished[RunRecord]:
     from nncompare.studies.run.progress import RunProgress
     from nncompare.studies.run.study import run as train
     from nncompare.terminal.console import err, is_live
@@ -97,16 +98,16 @@ def _train(
         return train(experiment, output=output, watcher=progress, save_weights=save_weights)
 
 
-def _print(finished: Finished, *, as_json: bool, verbose: bool) -> None:
+def _print(finished: Finished[RunRecord], *, as_json: bool, verbose: bool) -> None:
     import sys
 
-    from nncompare.records.codec import to_json
+    from nncompare.records.record import to_json
     from nncompare.studies.run.report import run_report
     from nncompare.terminal.console import err, human
 
-    human(as_json).print(run_report(finished.result, folder=finished.folder))
+    human(as_json).print(run_report(finished.record, folder=finished.folder))
     if verbose and finished.folder is not None:
         for path in sorted(path for path in finished.folder.rglob("*") if path.is_file()):
             err().print(f"stored: {path}", markup=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(to_json(finished.result))
+        sys.stdout.write(to_json(finished.record))

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from nncompare.records.result import RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.plots import Axis, Series, choose_axis, curve
 from nncompare.show.sheet import remark, section
@@ -37,7 +37,7 @@ class Curves:
         rows: of a result; those without a loss are left out.
     """
 
-    rows: tuple[RuntimeResult, ...]
+    rows: tuple[TrainedRuntime, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         known = [row for row in self.rows if choose_axis([series(row, name) for _, name in PARTS])]
@@ -59,7 +59,7 @@ class Curves:
         yield remark(NOTE)
 
     def _plots(
-        self, drawn: Sequence[RuntimeResult], axis: Axis, epochs: int, options: ConsoleOptions
+        self, drawn: Sequence[TrainedRuntime], axis: Axis, epochs: int, options: ConsoleOptions
     ) -> Iterator[Text]:
         margin = max(len("validation"), len(numbers.short(axis.high)), len(numbers.short(axis.low)))
         room = max(_LEAST + 3, options.max_width - margin)
@@ -80,7 +80,7 @@ class _Panel:
     epochs: int
     ascii: bool
 
-    def lines(self, rows: Sequence[RuntimeResult]) -> Iterator[Text]:
+    def lines(self, rows: Sequence[TrainedRuntime]) -> Iterator[Text]:
         yield self._line("", [Text(f"  {row.runtime}", style="bold") for row in rows])
         for title, name in PARTS:
             values = [series(row, name) for row in rows]
@@ -132,7 +132,7 @@ class _Panel:
         return line
 
 
-def series(row: RuntimeResult, name: str) -> Series:
+def series(row: TrainedRuntime, name: str) -> Series:
     """One value for each epoch of a row's history."""
     return [getattr(epoch, name) for epoch in row.history]
 
@@ -147,7 +147,7 @@ def first_and_last(values: Series, *, ascii: bool = False) -> str:
     return f"{numbers.short(known[0])} {'->' if ascii else '→'} {numbers.short(known[-1])}"
 
 
-def _in_words(rows: Sequence[RuntimeResult], *, ascii: bool) -> Iterator[Text]:
+def _in_words(rows: Sequence[TrainedRuntime], *, ascii: bool) -> Iterator[Text]:
     names = max((len(row.runtime) for row in rows), default=0)
     for row in rows:
         parts = "   ".join(

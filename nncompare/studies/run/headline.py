@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from nncompare.records.result import Parity, RunResult, RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
+from nncompare.studies.run.record import RunRecord
+from nncompare.studies.verify.record import Parity
 
 BUSY = 0.1
 """Share of the processors that other programs took, from which the times are called untrustworthy.
 """
 
 
-def summary(result: RunResult) -> str:
+def summary(result: RunRecord) -> str:
     """The experiment of a result in one line."""
     counts = {row.parameters for row in result.runtimes if row.parameters is not None}
     return describe(result.experiment, parameters=counts.pop() if len(counts) == 1 else None)
 
 
-def fastest(result: RunResult) -> str:
+def fastest(result: RunRecord) -> str:
     """Who took the shortest steps, and how much longer the others take."""
     finished, relative = result.finished, result.comparison.relative
     if not finished:
@@ -40,7 +42,7 @@ def fastest(result: RunResult) -> str:
     return f"Fastest: {first.runtime}, {step} a step (median); {slower}."
 
 
-def details(result: RunResult) -> list[str]:
+def details(result: RunRecord) -> list[str]:
     """The sentences under the first one: what the figures can bear, sameness, who did not
     finish.
     """
@@ -54,7 +56,7 @@ def details(result: RunResult) -> list[str]:
     return [line for line in lines if line]
 
 
-def _standing(result: RunResult) -> str | None:
+def _standing(result: RunRecord) -> str | None:
     """What the figures can bear; None if there is nothing to compare."""
     rounds = result.comparison.rounds
     if len(_timed(result.finished, result.comparison.relative)) < 2:
@@ -69,7 +71,7 @@ def _standing(result: RunResult) -> str | None:
     return None
 
 
-def _busy(result: RunResult) -> str | None:
+def _busy(result: RunRecord) -> str | None:
     """Whether other programs took the processors while this was measured."""
     share = result.environment.get("others_cpu_share")
     if not isinstance(share, (int, float)) or share < BUSY:
@@ -80,7 +82,7 @@ def _busy(result: RunResult) -> str | None:
     )
 
 
-def _agreement(result: RunResult) -> str | None:
+def _agreement(result: RunRecord) -> str | None:
     """How far the training losses lie apart, relative to the largest; None with fewer than two
     curves.
     """
@@ -102,7 +104,7 @@ def _agreement(result: RunResult) -> str | None:
     )
 
 
-def _parity(result: RunResult) -> str:
+def _parity(result: RunRecord) -> str:
     """What is known about sameness."""
     parity = result.parity
     reason = f" ({parity.reason})" if parity.reason else ""
@@ -131,7 +133,7 @@ def _parted(parity: Parity) -> str:
     return f"{first.runtime} parts in {first.quantity}{where}{looks}. `nncompare verify` says more."
 
 
-def _missing(result: RunResult) -> str | None:
+def _missing(result: RunRecord) -> str | None:
     """Which runtimes did not finish."""
     absent = [row for row in result.runtimes if row.status != "ok"]
     if not absent:
@@ -140,7 +142,7 @@ def _missing(result: RunResult) -> str | None:
     return f"Did not finish, {len(absent)} of {len(result.runtimes)}: {names}."
 
 
-def _timed(rows: tuple[RuntimeResult, ...], relative: dict[str, float]) -> list[RuntimeResult]:
+def _timed(rows: tuple[TrainedRuntime, ...], relative: dict[str, float]) -> list[TrainedRuntime]:
     """Rows with a step time, fastest first."""
     timed = [row for row in rows if row.runtime in relative and row.timing.step_s is not None]
     return sorted(timed, key=lambda row: relative[row.runtime])

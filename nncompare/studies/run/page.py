@@ -8,13 +8,14 @@ from html import escape
 
 from rich.console import Console, RenderableType
 
-from nncompare.records.result import RunResult, RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show.ledger import ledger_sheet
 from nncompare.show.plots import Axis, Series, choose_axis
 from nncompare.show.sheet import BEST, UNKNOWN, Sheet
 from nncompare.show.words import printable
 from nncompare.studies.run import headline
 from nncompare.studies.run.curves import NOTE, PARTS, first_and_last, series
+from nncompare.studies.run.record import RunRecord
 from nncompare.studies.run.report import notes, reason, run_report
 from nncompare.studies.run.tables import learning_sheet, time_sheet
 
@@ -42,14 +43,14 @@ padding-left:.8em;margin:.3em 0}
 </style>"""
 
 
-def to_html(result: RunResult) -> str:
+def to_html(result: RunRecord) -> str:
     """A fragment with its own style: tables, curves as inline SVG, notes. Everything from the
     result is escaped.
     """
     return f'<div class="nncompare">{_STYLE}{"".join(_parts(result))}</div>'
 
 
-def to_text(result: RunResult, width: int = 100) -> str:
+def to_text(result: RunRecord, width: int = 100) -> str:
     """The report as plain text without control codes, no line longer than ``width``."""
     return plain(run_report(result), width)
 
@@ -70,7 +71,7 @@ def plain(renderable: RenderableType, width: int) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-def _parts(result: RunResult) -> Iterator[str]:
+def _parts(result: RunRecord) -> Iterator[str]:
     yield f"<p><b>{escape(result.name)}</b> {escape(headline.summary(result))}</p>"
     yield f"<p><b>{escape(headline.fastest(result))}</b></p>"
     for line in headline.details(result):
@@ -136,14 +137,14 @@ def _kind(number: bool) -> str:
     return "" if number else ' class="w"'
 
 
-def _absent(row: RuntimeResult) -> str:
+def _absent(row: TrainedRuntime) -> str:
     text = f"<p><b>{escape(row.runtime)}</b> {escape(row.status)}: {escape(reason(row))}</p>"
     if row.log and row.log.strip():
         text += f"<pre>{escape(printable(row.log).rstrip())}</pre>"
     return text
 
 
-def _curves(rows: Sequence[RuntimeResult]) -> str:
+def _curves(rows: Sequence[TrainedRuntime]) -> str:
     """Training (solid) and validation (dashed) loss of the runtimes that finished, on one axis."""
     drawn = [row for row in rows if row.status == "ok" and len(row.history) > 1]
     axis = choose_axis([series(row, name) for row in drawn for _, name in PARTS])
@@ -158,7 +159,7 @@ def _curves(rows: Sequence[RuntimeResult]) -> str:
     )
 
 
-def _figure(row: RuntimeResult, axis: Axis, epochs: int) -> str:
+def _figure(row: TrainedRuntime, axis: Axis, epochs: int) -> str:
     lines, captions = [], []
     for (title, name), dash, word in zip(
         PARTS, ("", ' stroke-dasharray="5 4"'), ("solid", "dashed"), strict=True

@@ -10,13 +10,13 @@ from pathlib import Path
 from nncompare.data.base import Data
 from nncompare.data.lookup import cache_folder
 from nncompare.launch.train_one import Outcome
-from nncompare.records.result import Parity, RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.studies.verify import certificates
 from nncompare.studies.verify.parity import Silent
 from nncompare.studies.verify.quick import judge_quick
-from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.record import Parity, VerifyRecord
 from nncompare.studies.verify.study import verify
 from nncompare.studies.verify.trajectory import in_doubt
 from nncompare.wire.observation import Observation, read
@@ -27,7 +27,7 @@ def run_parity(
     data: Data,
     jobs: Sequence[Job],
     outcomes: Mapping[str, Outcome],
-    rows: Sequence[RuntimeResult],
+    rows: Sequence[TrainedRuntime],
     folders: Mapping[str, Path],
     say: Callable[[str], None] = lambda _: None,
 ) -> Parity:
@@ -55,7 +55,7 @@ def run_parity(
         return Parity(reason="no runtime finished")
     checked = experiment.model_copy(update={"backends": tuple(row.runtime for row in finished)})
     if wanted == "full":
-        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).result)
+        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).record)
     seen, broken = _observations(finished, outcomes, folders)
     if broken:
         return Parity(form="quick", reason=f"the check itself broke: {broken}")
@@ -64,7 +64,7 @@ def run_parity(
         # every formula holds, and the first steps part: only float64 can tell a mistake from
         # rounding that grows fast
         say("parity: the first steps part, though every formula holds; the full check decides")
-        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).result)
+        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).record)
     versions = {row.runtime: row.versions for row in finished}
     known = certificates.recall(cache_folder() / "certificates", experiment, versions)
     return found.model_copy(update={"certificate": known})
@@ -84,7 +84,7 @@ class _Teller(Silent):
 
 
 def _observations(
-    rows: Sequence[RuntimeResult], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
+    rows: Sequence[TrainedRuntime], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
 ) -> tuple[dict[str, Observation], str | None]:
     """What every finished runtime saw, and the first reason why one saw nothing."""
     seen: dict[str, Observation] = {}
@@ -96,7 +96,7 @@ def _observations(
     return seen, None
 
 
-def from_certificate(result: VerifyResult) -> Parity:
+def from_certificate(result: VerifyRecord) -> Parity:
     """A full check as the parity of a run."""
     status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[
         result.status
@@ -111,7 +111,7 @@ def from_certificate(result: VerifyResult) -> Parity:
     )
 
 
-def _extent(result: VerifyResult) -> str:
+def _extent(result: VerifyRecord) -> str:
     """What a full check has compared."""
     steps = str(result.steps)
     if result.limit is not None and result.limit.steps < result.steps:

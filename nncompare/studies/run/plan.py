@@ -12,11 +12,11 @@ from nncompare.records.folder import check_place
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.runtimes import CATALOG
-from nncompare.studies.run.plan_record import Plan, PlannedRuntime
+from nncompare.studies.run.plan_record import PlannedRuntime, PlanRecord
 from nncompare.studies.run.study import plan_jobs
 
 
-def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Plan:
+def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> PlanRecord:
     """Checks what a run needs, without a framework, a download or a written file.
 
     Args:
@@ -32,7 +32,7 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
     jobs = plan_jobs(experiment)
     model, batch = jobs[0].model, experiment.train.batch_size
     data = _data(experiment)
-    return Plan(
+    return PlanRecord(
         name=experiment.name,
         experiment=experiment.model_dump(mode="json", exclude_none=True),
         runtimes=tuple(_row(job) for job in jobs),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nncompare.records.result import Document
+from nncompare.records.record import Record, RecordPart
 
 
-class PlannedRuntime(Document):
+class PlannedRuntime(RecordPart):
     """One row."""
 
     runtime: str
@@ -19,10 +19,9 @@ class PlannedRuntime(Document):
     threads: int
 
 
-class Plan(Document):
+class PlanRecord(Record):
     """The document of ``nncompare run --dry-run``."""
 
-    schema_version: Literal[1] = 1
     kind: Literal["plan"] = "plan"
     name: str
     experiment: dict[str, Any]

@@ -9,10 +9,10 @@ from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
 from nncompare.show.sheet import grid_of_texts, section
 from nncompare.show.words import printable
-from nncompare.studies.run.plan_record import Plan
+from nncompare.studies.run.plan_record import PlanRecord
 
 
-def plan_report(plan: Plan) -> RenderableType:
+def plan_report(plan: PlanRecord) -> RenderableType:
     """Experiment, runtimes and work; what is missing with the command that mends it."""
     name = Text(plan.name, style="bold")
     name.append(f"  {describe(plan.experiment, parameters=plan.parameters)}", style="not bold")
@@ -30,14 +30,14 @@ def plan_report(plan: Plan) -> RenderableType:
         section("Runtimes"),
         runtimes,
         Text(),
-        section("Plan"),
+        section("PlanRecord"),
         grid,
         Text(),
         _verdict(plan),
     )
 
 
-def _facts(plan: Plan) -> list[tuple[str, str]]:
+def _facts(plan: PlanRecord) -> list[tuple[str, str]]:
     first = plan.runtimes[0]
     threads = f"{first.threads} thread{'' if first.threads == 1 else 's'}"
     facts = [
@@ -60,7 +60,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     return facts
 
 
-def _verdict(plan: Plan) -> Text:
+def _verdict(plan: PlanRecord) -> Text:
     missing = [row.runtime for row in plan.runtimes if row.missing]
     if not missing:
         return Text("Everything is in order; nothing was trained or written.", style="bold")

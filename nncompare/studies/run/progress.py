@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from nncompare.records.result import RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.words import printable
 
@@ -202,7 +202,7 @@ class RunProgress:
             figures = (message.get(name) for name in ("train_loss", "val_loss", "val_accuracy"))
             self.epoch(runtime, message["epoch"], self._epochs, *figures)
 
-    def finished(self, runtime: str, row: RuntimeResult) -> None:
+    def finished(self, runtime: str, row: TrainedRuntime) -> None:
         if row.status == "ok":
             text = (
                 ""

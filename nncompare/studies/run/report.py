@@ -10,16 +10,17 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from nncompare.records.result import RunResult, RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show.ledger import ledger_sheet
 from nncompare.show.sheet import grid_of_texts, section
 from nncompare.show.words import printable
 from nncompare.studies.run import headline
 from nncompare.studies.run.curves import Curves
+from nncompare.studies.run.record import RunRecord
 from nncompare.studies.run.tables import learning_sheet, time_sheet
 
 
-def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableType:
+def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableType:
     """Everything about a run, from the one glance down to the notes.
 
     Args:
@@ -45,7 +46,7 @@ def run_report(result: RunResult, *, folder: Path | None = None) -> RenderableTy
     return Group(*spaced[:-1])
 
 
-def _head(result: RunResult) -> Group:
+def _head(result: RunRecord) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {headline.summary(result)}", style="not bold")
     lines = [
@@ -59,12 +60,12 @@ def _head(result: RunResult) -> Group:
     return Group(*lines)
 
 
-def reason(row: RuntimeResult) -> str:
+def reason(row: TrainedRuntime) -> str:
     """Why a runtime did not finish."""
     return printable(row.reason or "no reason was given")
 
 
-def did_not_finish(rows: Sequence[RuntimeResult], *, title: str = "Did not finish") -> Group:
+def did_not_finish(rows: Sequence[TrainedRuntime], *, title: str = "Did not finish") -> Group:
     """Status and reason of each, then the ends of their logs."""
     grid = grid_of_texts()
     for row in rows:
@@ -80,7 +81,7 @@ def did_not_finish(rows: Sequence[RuntimeResult], *, title: str = "Did not finis
     return Group(section(title), grid, *logs)
 
 
-def notes(result: RunResult) -> list[tuple[str, str]]:
+def notes(result: RunRecord) -> list[tuple[str, str]]:
     """What a reader should know, as (title, text): machine, data, id."""
     environment = result.environment
     found = [("machine", machine(environment))]
@@ -113,7 +114,7 @@ def machine(environment: dict[str, Any]) -> str:
     return ", ".join(str(part) for part in parts if part)
 
 
-def _notes(result: RunResult, folder: Path | None) -> Group:
+def _notes(result: RunRecord, folder: Path | None) -> Group:
     grid = grid_of_texts()
     for title, text in (
         *notes(result),

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from nncompare.launch.train_one import Outcome
-from nncompare.records.result import Epoch, Final, Memory, RuntimeResult, StepTime, Timing, Work
+from nncompare.records.trained_runtime import (
+    Epoch,
+    Final,
+    Memory,
+    StepTime,
+    Timing,
+    TrainedRuntime,
+    Work,
+)
 from nncompare.spec.job import Job
 from nncompare.stats.summary import step_time
 
 
-def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResult:
+def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRuntime:
     """The row of one runtime.
 
     Args:
@@ -17,7 +25,7 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResu
         examples: training examples, for the size of a full batch.
     """
     if outcome is None:
-        return RuntimeResult(
+        return TrainedRuntime(
             runtime=job.runtime, status="interrupted", reason="not started: the run was stopped"
         )
     batch = min(job.experiment.train.batch_size, examples)
@@ -30,7 +38,7 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> RuntimeResu
     }
     if outcome.slices and "first_step_s" not in timing:
         timing["first_step_s"] = outcome.slices[0][3]
-    return RuntimeResult(
+    return TrainedRuntime(
         runtime=job.runtime,
         status=outcome.status,  # pydantic checks the word
         reason=outcome.reason,

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,19 +21,20 @@ from nncompare.launch.background_load import Neighbours
 from nncompare.launch.machine import describe_environment
 from nncompare.launch.resources import usable_threads
 from nncompare.launch.train_one import Listener, Outcome
+from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create
 from nncompare.records.ledger import ledger
-from nncompare.records.result import Comparison, Parity, RunResult, RuntimeResult
+from nncompare.records.record import head
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.runtimes import CATALOG
 from nncompare.stats.relative import relative
 from nncompare.studies.run.parity import run_parity
+from nncompare.studies.run.record import STOPPED, Comparison, RunRecord
 from nncompare.studies.run.rows import runtime_row
+from nncompare.studies.verify.record import Parity
 from nncompare.wire import job_folder as jobs
-
-STOPPED = "stopped by the user"
-"""Why there is no parity if Ctrl-C came after the training."""
 
 
 class Watcher(Listener, Protocol):
@@ -47,7 +47,7 @@ class Watcher(Listener, Protocol):
 
     def started(self, runtime: str) -> None: ...
 
-    def finished(self, runtime: str, row: RuntimeResult) -> None: ...
+    def finished(self, runtime: str, row: TrainedRuntime) -> None: ...
 
 
 class Silent:
@@ -62,28 +62,8 @@ class Silent:
     def message(self, runtime: str, message: Mapping[str, object]) -> None:
         pass
 
-    def finished(self, runtime: str, row: RuntimeResult) -> None:
+    def finished(self, runtime: str, row: TrainedRuntime) -> None:
         pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """A result, and where it is stored (None if it is not).
-
-    Args:
-        problem: why it could not be stored after the training; the figures are too dear to be lost
-            with it.
-    """
-
-    result: RunResult
-    folder: Path | None
-    problem: StoreError | None = None
-
-    @property
-    def interrupted(self) -> bool:
-        """The user stopped it."""
-        stopped = any(row.status == "interrupted" for row in self.result.runtimes)
-        return stopped or self.result.parity.reason == STOPPED
 
 
 def plan_jobs(experiment: Experiment) -> list[Job]:
@@ -109,7 +89,7 @@ def run(
     output: Path | None = Path("results"),
     watcher: Watcher | None = None,
     save_weights: bool = False,
-) -> Finished:
+) -> Finished[RunRecord]:
     """Trains the experiment on every runtime, one fresh process each, one after the other.
 
     Ctrl-C during the training or the check of parity ends it, and what is finished is stored and
@@ -152,12 +132,12 @@ def run(
         parity = _parity(experiment, data, jobs_, outcomes, rows, work, watcher.prepares)
         result = _document(experiment, environment, rows, created, folder, parity)
         if folder is None:
-            return Finished(result=result, folder=None)
+            return Finished(record=result)
         try:
             _store(folder, experiment, result, list(outcomes.values()), work)
         except StoreError as problem:
-            return Finished(result=result, folder=None, problem=problem)
-    return Finished(result=result, folder=folder.path)
+            return Finished(record=result, problem=problem)
+    return Finished(record=result, folder=folder.path)
 
 
 def _train_all(
@@ -198,7 +178,7 @@ def _parity(
     data: Data,
     jobs_: Sequence[Job],
     outcomes: Mapping[str, Outcome],
-    rows: Sequence[RuntimeResult],
+    rows: Sequence[TrainedRuntime],
     work: Path,
     say: Callable[[str], None],
 ) -> Parity:
@@ -220,11 +200,11 @@ def _job_folder(work: Path, runtime: str) -> Path:
 def _document(
     experiment: Experiment,
     environment: dict[str, Any],
-    rows: tuple[RuntimeResult, ...],
+    rows: tuple[TrainedRuntime, ...],
     created: datetime,
     folder: ResultFolder | None,
     parity: Parity,
-) -> RunResult:
+) -> RunRecord:
     # other functions have no common clock: nothing is ranked
     timed = () if parity.status == "failed" else rows
     steps = {
@@ -232,10 +212,8 @@ def _document(
         for row in timed
         if row.status == "ok" and row.timing.step_s
     }
-    return RunResult(
-        id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
-        name=experiment.name,
-        created=created.isoformat(timespec="seconds"),
+    return RunRecord(
+        **head(experiment.name, created=created, id=folder.id if folder else None),
         experiment=to_mapping(experiment),
         environment=environment,
         runtimes=rows,
@@ -248,7 +226,7 @@ def _document(
 def _store(
     folder: ResultFolder,
     experiment: Experiment,
-    result: RunResult,
+    result: RunRecord,
     outcomes: Sequence[Outcome],
     work: Path,
 ) -> None:
@@ -261,6 +239,6 @@ def _store(
             folder.add_log(outcome.runtime, log)
         if weights.exists():
             shutil.copyfile(weights, folder.weights_path(outcome.runtime))
-    folder.write_history(result)
+    folder.write_history(result.runtimes)
     folder.write_result(result)
     folder.publish()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nncompare.records.result import RunResult, RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.sheet import Column, Sheet, best
+from nncompare.studies.run.record import RunRecord
 
-Get = Callable[[RuntimeResult], float | None]
+Get = Callable[[TrainedRuntime], float | None]
 
 LOSS = {
     "classification": "softmax cross-entropy in nats",
@@ -22,11 +23,11 @@ _NOISY = 3.0
 """95th percentile over median from which a note says so; a quiet machine stays below 2."""
 
 
-def task_of(result: RunResult) -> str:
+def task_of(result: RunRecord) -> str:
     return str(result.experiment.get("task", "classification"))
 
 
-def learning_sheet(result: RunResult) -> Sheet:
+def learning_sheet(result: RunRecord) -> Sheet:
     """Losses and accuracies (regression: MAE and R²) with the final weights.
 
     None is marked as the best: runtimes that compute the same differ by rounding, which is no
@@ -58,7 +59,7 @@ def learning_sheet(result: RunResult) -> Sheet:
     return _with_notes(sheet, result, notes)
 
 
-def time_sheet(result: RunResult) -> Sheet:
+def time_sheet(result: RunRecord) -> Sheet:
     """Where the time went, one unit a column; nothing is ranked between runtimes that do not
     compute the same.
     """
@@ -113,7 +114,7 @@ def time_sheet(result: RunResult) -> Sheet:
     return _with_notes(sheet, result, notes)
 
 
-def _step_columns(rows: Sequence[RuntimeResult]) -> list[Column]:
+def _step_columns(rows: Sequence[TrainedRuntime]) -> list[Column]:
     """Median and 95th percentile in one unit, so that they can be read against each other."""
     medians = [row.timing.step_s.median if row.timing.step_s else None for row in rows]
     tails = [row.timing.step_s.p95 if row.timing.step_s else None for row in rows]
@@ -126,7 +127,7 @@ def _step_columns(rows: Sequence[RuntimeResult]) -> list[Column]:
     ]
 
 
-def _peak(rows: Sequence[RuntimeResult]) -> Column:
+def _peak(rows: Sequence[TrainedRuntime]) -> Column:
     column = _formatted("peak memory", numbers.memory([row.memory.peak_bytes for row in rows]))
     sources = {
         row.memory.source
@@ -141,7 +142,7 @@ def _peak(rows: Sequence[RuntimeResult]) -> Column:
     )
 
 
-def _noise_note(rows: Sequence[RuntimeResult]) -> list[str]:
+def _noise_note(rows: Sequence[TrainedRuntime]) -> list[str]:
     """Whose slow steps are far from its median: something else used the machine."""
     ratios = {
         row.runtime: row.timing.step_s.p95 / row.timing.step_s.median
@@ -156,7 +157,7 @@ def _noise_note(rows: Sequence[RuntimeResult]) -> list[str]:
     )
 
 
-def _memory_note(rows: Sequence[RuntimeResult]) -> list[str]:
+def _memory_note(rows: Sequence[TrainedRuntime]) -> list[str]:
     words = {
         "process": "largest resident set of the process, framework included",
         "device": "the framework's count",
@@ -175,7 +176,7 @@ def _memory_note(rows: Sequence[RuntimeResult]) -> list[str]:
     return [f"Peak memory: {'; '.join(parts)}."]
 
 
-def _with_notes(sheet: Sheet, result: RunResult, notes: list[str]) -> Sheet:
+def _with_notes(sheet: Sheet, result: RunRecord, notes: list[str]) -> Sheet:
     """Adds what the mark means and why figures are missing."""
     marked = ["* best; equal figures share it."] if sheet.marked else []
     absent = [row for row in result.runtimes if row.status != "ok"]
@@ -196,7 +197,7 @@ def _with_notes(sheet: Sheet, result: RunResult, notes: list[str]) -> Sheet:
     )
 
 
-def _follows_from_step(column: Column, row: RuntimeResult) -> bool:
+def _follows_from_step(column: Column, row: TrainedRuntime) -> bool:
     """Figures that a row without a step time cannot have; one note tells of all."""
     return row.timing.step_s is None and column.head in (
         "step median",
@@ -207,17 +208,17 @@ def _follows_from_step(column: Column, row: RuntimeResult) -> bool:
     )
 
 
-def _labels(rows: Sequence[RuntimeResult]) -> tuple[str, ...]:
+def _labels(rows: Sequence[TrainedRuntime]) -> tuple[str, ...]:
     return tuple(row.runtime for row in rows)
 
 
-def _status(result: RunResult) -> list[Column]:
+def _status(result: RunRecord) -> list[Column]:
     """The status, unless all is well."""
     return [] if result.complete else [_words("status", result.runtimes, lambda row: row.status)]
 
 
 def _words(
-    head: str, rows: Sequence[RuntimeResult], get: Callable[[RuntimeResult], str | None]
+    head: str, rows: Sequence[TrainedRuntime], get: Callable[[TrainedRuntime], str | None]
 ) -> Column:
     return Column(head=head, texts=tuple(get(row) for row in rows), number=False)
 
@@ -226,23 +227,23 @@ def _formatted(head: str, formatted: numbers.Formatted) -> Column:
     return Column(head=head, unit=formatted.unit, texts=formatted.texts)
 
 
-def _seconds(head: str, rows: Sequence[RuntimeResult], get: Get, *, mark: bool = False) -> Column:
+def _seconds(head: str, rows: Sequence[TrainedRuntime], get: Get, *, mark: bool = False) -> Column:
     values = [get(row) for row in rows]
     formatted = numbers.seconds(values)
     marked = best(formatted.texts, _of_finished(rows, values)) if mark else frozenset[int]()
     return Column(head=head, unit=formatted.unit, texts=formatted.texts, best=marked)
 
 
-def _loss(head: str, rows: Sequence[RuntimeResult], name: str) -> Column:
+def _loss(head: str, rows: Sequence[TrainedRuntime], name: str) -> Column:
     return Column(head=head, texts=numbers.plain([getattr(row.final, name) for row in rows]))
 
 
-def _accuracy(head: str, rows: Sequence[RuntimeResult], name: str) -> Column:
+def _accuracy(head: str, rows: Sequence[TrainedRuntime], name: str) -> Column:
     return _formatted(head, numbers.percent([getattr(row.final, name) for row in rows]))
 
 
 def _of_finished(
-    rows: Sequence[RuntimeResult], values: Sequence[float | None]
+    rows: Sequence[TrainedRuntime], values: Sequence[float | None]
 ) -> list[float | None]:
     """Only a runtime that finished can be the best."""
     return [value if row.status == "ok" else None for row, value in zip(rows, values, strict=True)]

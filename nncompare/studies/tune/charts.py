@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nncompare.show.numbers import short
-from nncompare.studies.tune.record import TuneResult, TuneSearch, TuneTrial
+from nncompare.studies.tune.record import TuneRecord, TuneSearch, TuneTrial
 
 _WIDTH, _HEIGHT = 620, 260
 _SLICE = 190
@@ -25,7 +25,7 @@ _LONGEST = 24
 """Letters of a value beside an axis."""
 
 
-def charts(result: TuneResult, search: TuneSearch) -> dict[str, Any]:
+def charts(result: TuneRecord, search: TuneSearch) -> dict[str, Any]:
     """Title -> altair chart, of one runtime's search; a picture that would be empty is left out."""
     trials = [item for item in result.trials if item.runtime == search.runtime]
     done = [item for item in trials if item.state == "complete" and item.values]
@@ -107,7 +107,7 @@ def _state_encodings() -> dict[str, Any]:
     }
 
 
-def _history(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
+def _history(result: TuneRecord, trials: Sequence[TuneTrial]) -> Any:
     """Each trial's value, and the best so far as a line."""
     import altair as alt
 
@@ -134,7 +134,7 @@ def _history(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
     return (points + line).properties(width=_WIDTH, height=_HEIGHT)
 
 
-def _importance(result: TuneResult, search: TuneSearch) -> Any:
+def _importance(result: TuneRecord, search: TuneSearch) -> Any:
     import altair as alt
 
     rows = [{"parameter": name, "share": share} for name, share in search.importance.items()]
@@ -149,7 +149,7 @@ def _importance(result: TuneResult, search: TuneSearch) -> Any:
     )
 
 
-def _parallel(result: TuneResult, done: Sequence[TuneTrial], names: Sequence[str]) -> Any:
+def _parallel(result: TuneRecord, done: Sequence[TuneTrial], names: Sequence[str]) -> Any:
     """One line a trial over axes that each run from the smallest to the largest value, logarithms
     where they span.
     """
@@ -222,7 +222,7 @@ def _places(values: Sequence[Any]) -> list[float]:
     ]
 
 
-def _slices(result: TuneResult, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
+def _slices(result: TuneRecord, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
     """The value against each parameter alone."""
     import altair as alt
 
@@ -261,7 +261,7 @@ def _slices(result: TuneResult, trials: Sequence[TuneTrial], names: Sequence[str
     return alt.concat(*plots, columns=3)
 
 
-def _pareto(result: TuneResult, done: Sequence[TuneTrial], search: TuneSearch) -> Any:
+def _pareto(result: TuneRecord, done: Sequence[TuneTrial], search: TuneSearch) -> Any:
     """The first two goals against each other; the front is drawn as a line."""
     import altair as alt
 
@@ -302,7 +302,7 @@ def _pareto(result: TuneResult, done: Sequence[TuneTrial], search: TuneSearch) -
     return (line + points).properties(width=_WIDTH, height=_HEIGHT)
 
 
-def _epochs(result: TuneResult, trials: Sequence[TuneTrial]) -> Any:
+def _epochs(result: TuneRecord, trials: Sequence[TuneTrial]) -> Any:
     import altair as alt
 
     rows = [

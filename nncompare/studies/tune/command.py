@@ -14,11 +14,11 @@ from nncompare.terminal import options
 
 if TYPE_CHECKING:
     from nncompare.config.overrides import Override
+    from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
     from nncompare.studies.tune.asked import Asked
     from nncompare.studies.tune.progress import TuneProgress
-    from nncompare.studies.tune.record import TuneGoal
-    from nncompare.studies.tune.study import Finished
+    from nncompare.studies.tune.record import TuneGoal, TuneRecord
 
 Config = Annotated[
     str | None,
@@ -109,15 +109,15 @@ def tune(
             return
         finished = _search(experiment, asked, output, quiet=quiet, verbose=verbose > 0)
     _print(finished, as_json=as_json)
-    if finished.result.outcome == "interrupted":
+    if finished.record.interrupted:
         raise typer.Exit(_INTERRUPTED)
-    if not finished.result.complete:
+    if not finished.record.complete:
         raise typer.Exit(_NOT_ALL_DONE)
 
 
 def _search(
     experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool
-) -> Finished:
+) -> Finished[TuneRecord]:
     from nncompare.studies.tune.asked import check
     from nncompare.studies.tune.document import goals
     from nncompare.studies.tune.study import tune as search
@@ -135,7 +135,7 @@ def _resume(
     *,
     quiet: bool,
     verbose: bool,
-) -> Finished:
+) -> Finished[TuneRecord]:
     from nncompare.config.overrides import Override, OverrideError
     from nncompare.errors import ConfigError
     from nncompare.studies.tune.folder import read
@@ -197,17 +197,17 @@ def _plan(experiment: Experiment, asked: Asked, *, as_json: bool) -> None:
         print_json({"schema_version": 1, "kind": "tune-plan", **plan})
 
 
-def _print(finished: Finished, *, as_json: bool) -> None:
+def _print(finished: Finished[TuneRecord], *, as_json: bool) -> None:
     import sys
 
-    from nncompare.studies.tune.folder import to_json
+    from nncompare.records.record import to_json
     from nncompare.studies.tune.page import write
     from nncompare.studies.tune.report import tune_report
     from nncompare.terminal.console import err, human
 
-    human(as_json).print(tune_report(finished.result, folder=finished.folder))
+    human(as_json).print(tune_report(finished.record, folder=finished.folder))
     if finished.folder is not None:
-        pictures = write(finished.result, finished.folder)
+        pictures = write(finished.record, finished.folder)
         err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(to_json(finished.result))
+        sys.stdout.write(to_json(finished.record))

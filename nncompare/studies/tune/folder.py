@@ -10,19 +10,18 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from nncompare.errors import StoreError
-from nncompare.records.atomic import explained, write_text
+from nncompare.records.atomic import write_text
 from nncompare.records.folder import RESULT_FILE, create
-from nncompare.studies.tune.record import TuneResult, TuneTrial
+from nncompare.records.reading import read_as
+from nncompare.records.record import to_json
+from nncompare.studies.tune.record import TuneRecord, TuneTrial
 
 EXPERIMENT, BEST, TRIALS, REPORT = "experiment.yaml", "best.yaml", "trials.csv", "report.html"
 
 
 def begin(
-    output: Path, name: str, created: datetime, experiment: str, result: TuneResult
-) -> tuple[Path, TuneResult]:
+    output: Path, name: str, created: datetime, experiment: str, result: TuneRecord
+) -> tuple[Path, TuneRecord]:
     """Makes the folder with its experiment and an empty result.
 
     Returns:
@@ -39,21 +38,13 @@ def begin(
         return folder.path, result
 
 
-def to_json(result: TuneResult) -> str:
-    """Strict JSON with a line end."""
-    return (
-        json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )
-
-
-def write(folder: Path, result: TuneResult) -> None:
+def write(folder: Path, result: TuneRecord) -> None:
     """``result.json`` and ``trials.csv``, each whole or not at all."""
     write_text(folder / RESULT_FILE, to_json(result))
     write_text(folder / TRIALS, trials_text(result))
 
 
-def trials_text(result: TuneResult) -> str:
+def trials_text(result: TuneRecord) -> str:
     """``trials.csv``: one line a trial; an unknown figure is an empty field."""
     params = list(dict.fromkeys(name for trial in result.trials for name in trial.params))
     metrics = list(dict.fromkeys(name for trial in result.trials for name in trial.metrics))
@@ -79,26 +70,10 @@ def _line(trial: TuneTrial, goals: int, params: list[str], metrics: list[str]) -
     ]
 
 
-def read(path: Path) -> TuneResult:
+def read(path: Path) -> TuneRecord:
     """A stored search, from its folder or its ``result.json``.
 
     Raises:
-        StoreError: missing, damaged, or no search.
+        StoreError: missing, damaged, or a record of another kind.
     """
-    file = path / RESULT_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise StoreError(
-            f"{path}: no such result; a search is resumed by its result folder, results/<name>-…"
-        )
-    with explained(file):
-        text = file.read_text(encoding="utf-8")
-    try:
-        document = json.loads(text)
-        kind = document.get("kind") if isinstance(document, dict) else None
-        if kind != "tune":
-            raise StoreError(
-                f"{file}: kind is {kind!r}; only a result of `nncompare tune` can be resumed"
-            )
-        return TuneResult.model_validate_json(text)
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise StoreError(f"{file}: damaged: {str(error).splitlines()[0]}") from None
+    return read_as(path, TuneRecord)

@@ -13,7 +13,7 @@ from rich.console import Console
 from nncompare.records.atomic import write_text
 from nncompare.studies.tune.charts import charts
 from nncompare.studies.tune.folder import REPORT
-from nncompare.studies.tune.record import TuneResult
+from nncompare.studies.tune.record import TuneRecord
 from nncompare.studies.tune.report import headline, tune_report
 
 _STYLE = """body{font-family:system-ui,sans-serif;font-size:14px;line-height:1.45;
@@ -24,7 +24,7 @@ figcaption{font-weight:600;margin-bottom:.3em}"""
 _TEXT_WIDTH = 130
 
 
-def to_html(result: TuneResult) -> str:
+def to_html(result: TuneRecord) -> str:
     """The whole page. Everything from the result is escaped."""
     import vl_convert
 
@@ -50,7 +50,7 @@ def to_html(result: TuneResult) -> str:
     )
 
 
-def write(result: TuneResult, folder: Path) -> Path:
+def write(result: TuneRecord, folder: Path) -> Path:
     """Writes the page into the search's folder, whole or not at all, and says where it is.
 
     Raises:
@@ -61,7 +61,7 @@ def write(result: TuneResult, folder: Path) -> Path:
     return path
 
 
-def fragment(result: TuneResult) -> str:
+def fragment(result: TuneRecord) -> str:
     """The same for a notebook: tables and still pictures (SVG), without a script and without the
     page around them.
     """
@@ -90,7 +90,7 @@ def _script(specs: dict[str, Any]) -> str:
     )
 
 
-def _text(result: TuneResult) -> str:
+def _text(result: TuneRecord) -> str:
     console = Console(
         file=io.StringIO(), width=_TEXT_WIDTH, color_system=None, force_terminal=False, _environ={}
     )

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from nncompare.config.space import grid
 from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker
-from nncompare.records.result import RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import DEFAULT_TRIALS, Tune
 from nncompare.studies.tune import samplers
@@ -67,7 +67,7 @@ class Under:
     begun: float
     deadline: float
     outcome: Outcome
-    rows: list[RuntimeResult] = field(default_factory=list)
+    rows: list[TrainedRuntime] = field(default_factory=list)
     overhead_s: float = 0.0
 
 

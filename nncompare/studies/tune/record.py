@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from nncompare.records.result import SCHEMA_VERSION, Document
+from nncompare.records.record import ExperimentRecord, RecordPart
 
 TrialState = Literal["complete", "pruned", "failed", "running", "waiting"]
 Outcome = Literal["complete", "stopped", "interrupted", "running"]
 
 
-class TuneGoal(Document):
+class TuneGoal(RecordPart):
     name: str
     goal: Literal["minimize", "maximize"]
 
 
-class TuneTrial(Document):
+class TuneTrial(RecordPart):
     """One trial."""
 
     number: int
@@ -43,7 +43,7 @@ class TuneTrial(Document):
     """Everything that was measured, under dotted names."""
 
 
-class TuneBest(Document):
+class TuneBest(RecordPart):
     """The best trial of one search; with several goals the best by the first one."""
 
     trial: int
@@ -53,7 +53,7 @@ class TuneBest(Document):
     params: dict[str, Any]
 
 
-class TuneConfirmed(Document):
+class TuneConfirmed(RecordPart):
     """One repetition of one of the best trials with a fresh seed."""
 
     rank: int
@@ -66,7 +66,7 @@ class TuneConfirmed(Document):
     values: tuple[float, ...] | None = None
 
 
-class TuneTransfer(Document):
+class TuneTransfer(RecordPart):
     """Means over the fresh seeds on one runtime: does the optimum hold there?"""
 
     runtime: str
@@ -82,7 +82,7 @@ class TuneTransfer(Document):
     """Trial -> standard error of that mean."""
 
 
-class TuneSearch(Document):
+class TuneSearch(RecordPart):
     """One runtime's search."""
 
     runtime: str
@@ -102,16 +102,10 @@ class TuneSearch(Document):
     """Why it ended before all trials were done."""
 
 
-class TuneResult(Document):
+class TuneRecord(ExperimentRecord):
     """A whole search: the document of ``nncompare tune``."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["tune"] = "tune"
-    id: str
-    name: str
-    created: str
-    experiment: dict[str, Any]
-    environment: dict[str, Any]
     outcome: Outcome = "running"
     per_backend: bool = False
     jobs: int = 1
@@ -132,3 +126,7 @@ class TuneResult(Document):
         return self.outcome == "complete" and all(
             search.best is not None for search in self.searches
         )
+
+    @property
+    def interrupted(self) -> bool:
+        return self.outcome == "interrupted"

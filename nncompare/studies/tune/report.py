@@ -12,13 +12,13 @@ from rich.text import Text
 from nncompare.show import numbers
 from nncompare.show.sheet import Column, Sheet, best, remark, section
 from nncompare.show.words import printable
-from nncompare.studies.tune.record import TuneResult, TuneSearch
+from nncompare.studies.tune.record import TuneRecord, TuneSearch
 
 _TOP = 10
 """Trials of a search that the table shows."""
 
 
-def tune_report(result: TuneResult, *, folder: Path | None = None) -> RenderableType:
+def tune_report(result: TuneRecord, *, folder: Path | None = None) -> RenderableType:
     """Best parameters, best trials, importance, failures, confirmation, and where it all is."""
     parts: list[RenderableType] = [_head(result)]
     if result.best is not None:
@@ -35,7 +35,7 @@ def tune_report(result: TuneResult, *, folder: Path | None = None) -> Renderable
     return Group(*spaced[:-1])
 
 
-def headline(result: TuneResult) -> str:
+def headline(result: TuneRecord) -> str:
     """The best value in one sentence."""
     if result.best is None:
         return "No trial ended well."
@@ -55,7 +55,7 @@ def counts(search: TuneSearch) -> str:
     return f"{search.runtime}: {done} of {search.requested} trials done: {said}"
 
 
-def _head(result: TuneResult) -> Group:
+def _head(result: TuneRecord) -> Group:
     seconds = "" if result.seconds is None else f", {numbers.duration(result.seconds)}"
     runtimes = ", ".join(search.runtime for search in result.searches)
     lines = [Text.assemble((result.name, "bold"), f"  tuned on {runtimes}{seconds}")]
@@ -69,7 +69,7 @@ def _head(result: TuneResult) -> Group:
     return Group(*lines)
 
 
-def best_sheet(result: TuneResult) -> Sheet:
+def best_sheet(result: TuneRecord) -> Sheet:
     """The best parameters of every search, one row a runtime."""
     found = [search.best for search in result.searches if search.best is not None]
     columns = [Column(head="trial", texts=tuple(str(item.trial) for item in found))]
@@ -104,7 +104,7 @@ def value(item: Any) -> str:
     return printable(str(item))
 
 
-def _search(result: TuneResult, search: TuneSearch) -> Iterator[RenderableType]:
+def _search(result: TuneRecord, search: TuneSearch) -> Iterator[RenderableType]:
     trials = _top(result, search)
     if trials:
         yield trials
@@ -129,7 +129,7 @@ def _search(result: TuneResult, search: TuneSearch) -> Iterator[RenderableType]:
         yield Group(*lines)
 
 
-def _top(result: TuneResult, search: TuneSearch) -> Sheet | None:
+def _top(result: TuneRecord, search: TuneSearch) -> Sheet | None:
     """The best trials, or those of the Pareto front."""
     sign = -1 if result.goals[0].goal == "maximize" else 1
     mine = [
@@ -163,7 +163,7 @@ def _top(result: TuneResult, search: TuneSearch) -> Sheet | None:
     return Sheet(title=title, labels=labels, columns=tuple(columns), corner="trial", notes=notes)
 
 
-def confirmation_sheet(result: TuneResult) -> Sheet:
+def confirmation_sheet(result: TuneRecord) -> Sheet:
     """Means over fresh seeds: one row a trial, one column a runtime."""
     trials = list(dict.fromkeys(str(row.trial) for row in result.confirmation))
     columns = []
@@ -195,7 +195,7 @@ def confirmation_sheet(result: TuneResult) -> Sheet:
     )
 
 
-def transfer_lines(result: TuneResult) -> Iterator[str]:
+def transfer_lines(result: TuneRecord) -> Iterator[str]:
     """Does the optimum hold on each runtime?"""
     for item in result.transfer:
         if item.holds is None:
@@ -217,7 +217,7 @@ def transfer_lines(result: TuneResult) -> Iterator[str]:
             )
 
 
-def _notes(result: TuneResult, folder: Path | None) -> Group:
+def _notes(result: TuneRecord, folder: Path | None) -> Group:
     lines = [
         f"storage: {result.storage}",
         f"threads: {result.threads} for each of {result.jobs} worker(s)",

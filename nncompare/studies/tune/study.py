@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +18,8 @@ from nncompare.data import signature
 from nncompare.errors import RuntimeFailure, UsageError
 from nncompare.launch.machine import describe_environment
 from nncompare.records.atomic import write_text
+from nncompare.records.finished import Finished
+from nncompare.records.record import head
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.tune import document, repeat
@@ -26,7 +27,7 @@ from nncompare.studies.tune import folder as tune_folder
 from nncompare.studies.tune.asked import RESUMABLE, Asked, check, study_name, threads_of
 from nncompare.studies.tune.plan import Plan
 from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
-from nncompare.studies.tune.record import TuneConfirmed, TuneResult, TuneSearch
+from nncompare.studies.tune.record import TuneConfirmed, TuneRecord, TuneSearch
 from nncompare.studies.tune.records import ranked
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.search import Watcher as SearchWatcher
@@ -68,21 +69,13 @@ class Silent:
     def say(self, text: str) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """A search's result, and its folder."""
-
-    result: TuneResult
-    folder: Path | None
-
-
 def tune(
     experiment: Experiment,
     asked: Asked | None = None,
     *,
     output: Path | None = Path("results"),
     watcher: Watcher | None = None,
-) -> Finished:
+) -> Finished[TuneRecord]:
     """Searches as the experiment's ``tune:`` says.
 
     Args:
@@ -123,7 +116,7 @@ def tune(
             stored=output is not None,
         )
         stack.enter_context(explained(folder, asked.storage))
-        return Finished(result=run.run(result), folder=folder if output is not None else None)
+        return Finished(record=run.run(result), folder=folder if output is not None else None)
 
 
 def resume(
@@ -132,7 +125,7 @@ def resume(
     *,
     storage: str | None = None,
     watcher: Watcher | None = None,
-) -> Finished:
+) -> Finished[TuneRecord]:
     """Goes on with a stored search to the total that it asks for now.
 
     Args:
@@ -182,15 +175,13 @@ def resume(
         )
         document_ = before.model_copy(update={"experiment": to_mapping(experiment)})
         stack.enter_context(explained(folder, storage))
-        return Finished(result=run.run(document_), folder=folder)
+        return Finished(record=run.run(document_), folder=folder)
 
 
-def _empty(experiment: Experiment, asked: Asked, store: DataStore, created: datetime) -> TuneResult:
+def _empty(experiment: Experiment, asked: Asked, store: DataStore, created: datetime) -> TuneRecord:
     assert experiment.tune is not None, "checked"
-    return TuneResult(
-        id=f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
-        name=experiment.name,
-        created=created.isoformat(timespec="seconds"),
+    return TuneRecord(
+        **head(experiment.name, created=created),
         experiment=to_mapping(experiment),
         environment=describe_environment(store.prepared(experiment)),
         per_backend=asked.per_backend,
@@ -228,7 +219,7 @@ class _Run:
         self.stopped: dict[str, str | None] = {}
         self.total = 0
 
-    def run(self, result: TuneResult) -> TuneResult:
+    def run(self, result: TuneRecord) -> TuneRecord:
         """Searches, confirms, writes; after Ctrl-C it writes what there is."""
         begun, interrupted = time.monotonic(), False
         end = None if self.tune.timeout is None else begun + self.tune.timeout
@@ -305,12 +296,12 @@ class _Run:
 
     def _document(
         self,
-        result: TuneResult,
+        result: TuneRecord,
         confirmation: list[TuneConfirmed],
         *,
         interrupted: bool,
         seconds: float,
-    ) -> TuneResult:
+    ) -> TuneRecord:
         searches = [
             document.search(study, runtime, self.tune, self.total, self.stopped.get(runtime))
             for runtime, study in self.studies.items()
@@ -346,7 +337,7 @@ class _Run:
             }
         )
 
-    def _write(self, result: TuneResult) -> None:
+    def _write(self, result: TuneRecord) -> None:
         tune_folder.write(self.folder, result)
         if result.best is not None:
             study = self.studies[result.best.runtime]
@@ -360,4 +351,4 @@ class _Run:
                 write_text(self.folder / f"best-{search.runtime.replace(':', '-')}.yaml", text)
 
 
-__all__ = ["Asked", "Finished", "Silent", "Watcher", "resume", "tune"]
+__all__ = ["Asked", "Silent", "Watcher", "resume", "tune"]

@@ -17,7 +17,7 @@ from nncompare.config.space import at, settings
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data
 from nncompare.data.folds import fold as cut_fold
-from nncompare.records.result import RuntimeResult
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.tune import Tune
@@ -151,7 +151,7 @@ def tasks(
     return found
 
 
-def metric(row: RuntimeResult, name: str) -> float | None:
+def metric(row: TrainedRuntime, name: str) -> float | None:
     """One metric of a finished training; None if it is not known or not finite."""
     match name:
         case "step_s":
@@ -167,7 +167,7 @@ def metric(row: RuntimeResult, name: str) -> float | None:
     return value
 
 
-def values_of(rows: Sequence[RuntimeResult], tune: Tune) -> list[float] | str:
+def values_of(rows: Sequence[TrainedRuntime], tune: Tune) -> list[float] | str:
     """The values of a trial's goals, means over its folds; or the reason why there are none."""
     found = []
     for goal in tune.metric:
@@ -184,7 +184,7 @@ def values_of(rows: Sequence[RuntimeResult], tune: Tune) -> list[float] | str:
     return found
 
 
-def spread_of(rows: Sequence[RuntimeResult], tune: Tune) -> dict[str, float]:
+def spread_of(rows: Sequence[TrainedRuntime], tune: Tune) -> dict[str, float]:
     """Metric -> standard deviation over the folds (with ``n - 1``)."""
     names = [goal.name for goal in tune.metric] if len(rows) > 1 else []
     return {
@@ -209,5 +209,5 @@ class Done:
     reason: str | None = None
     values: list[float] | None = None
     params: dict[str, Any] = field(default_factory=dict)
-    rows: list[RuntimeResult] = field(default_factory=list)
+    rows: list[TrainedRuntime] = field(default_factory=list)
     seconds: float = 0.0

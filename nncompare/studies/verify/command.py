@@ -12,8 +12,8 @@ import typer
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
-    from nncompare.studies.verify.record import VerifyResult
-    from nncompare.studies.verify.study import Verified
+    from nncompare.records.finished import Finished
+    from nncompare.studies.verify.record import VerifyRecord
 
 Steps = Annotated[
     int, typer.Option("--steps", metavar="N", min=1, help="Training steps that are compared.")
@@ -60,24 +60,24 @@ def verify(
             experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
         )
     _print(verified, as_json=as_json)
-    if code := exit_code(verified.result):
+    if code := exit_code(verified.record):
         raise typer.Exit(code)
 
 
-def exit_code(result: VerifyResult) -> int:
+def exit_code(result: VerifyRecord) -> int:
     """0: certified, or native; 1: failed; 3: some runtime could not be checked."""
     if result.status == "failed":
         return _FAILED
     return 0 if result.complete else _NOT_ALL_FINISHED
 
 
-def _print(verified: Verified, *, as_json: bool) -> None:
+def _print(verified: Finished[VerifyRecord], *, as_json: bool) -> None:
     import sys
 
-    from nncompare.records.codec import to_json
+    from nncompare.records.record import to_json
     from nncompare.studies.verify.report import verify_report
     from nncompare.terminal.console import human
 
-    human(as_json).print(verify_report(verified.result, folder=verified.folder))
+    human(as_json).print(verify_report(verified.record, folder=verified.folder))
     if as_json:
-        sys.stdout.write(to_json(verified.result))
+        sys.stdout.write(to_json(verified.record))

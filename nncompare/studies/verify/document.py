@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,10 +11,16 @@ from nncompare.launch.machine import describe_environment
 from nncompare.launch.train_one import Outcome
 from nncompare.numerics.initializers import initial_params
 from nncompare.records.ledger import ledger
-from nncompare.records.result import ParityCheck, ParityFinding, RuntimeResult
+from nncompare.records.record import Head
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.verify.gates import UNITS, Check
 from nncompare.studies.verify.judge import summarize
-from nncompare.studies.verify.record import Hashes, VerifiedRuntime, VerifyResult
+from nncompare.studies.verify.record import (
+    Hashes,
+    ParityCheck,
+    VerifiedRuntime,
+    VerifyRecord,
+)
 
 if TYPE_CHECKING:
     from nncompare.studies.verify.parity import Evidence, Parity
@@ -23,9 +28,7 @@ if TYPE_CHECKING:
 Status = Literal["certified", "failed", "not_comparable"]
 
 
-def build(
-    parity: Parity, evidence: Evidence, *, id: str, created: datetime, seconds: float
-) -> VerifyResult:
+def build(parity: Parity, evidence: Evidence, *, head: Head, seconds: float) -> VerifyRecord:
     """The document of a check."""
     rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
     order: list[str] = list(parity.experiment.backends)
@@ -42,10 +45,8 @@ def build(
             "convention native, every framework with its own defaults; what they change stands"
             " below"
         )
-    return VerifyResult(
-        id=id,
-        name=parity.experiment.name,
-        created=created.isoformat(timespec="seconds"),
+    return VerifyRecord(
+        **head,
         experiment=parity.experiment.model_dump(mode="json", exclude_none=True),
         environment=describe_environment(parity.data),
         status=status,
@@ -116,8 +117,8 @@ def _row(parity: Parity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
     )
 
 
-def _for_ledger(row: VerifiedRuntime) -> RuntimeResult:
-    return RuntimeResult(
+def _for_ledger(row: VerifiedRuntime) -> TrainedRuntime:
+    return TrainedRuntime(
         runtime=row.runtime, status=row.status, versions=row.versions, settings=row.settings
     )
 
@@ -132,4 +133,4 @@ def _hashes(parity: Parity) -> Hashes:
     )
 
 
-__all__ = ["ParityFinding", "as_result", "build", "verdict"]
+__all__ = ["as_result", "build", "verdict"]

@@ -12,13 +12,13 @@ from nncompare.backends.base import Array, Params
 from nncompare.numerics import reference
 from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
-from nncompare.records.result import ParityFinding
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
 from nncompare.studies.verify.causes import causes
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.gates import Check, relative
 from nncompare.studies.verify.parted import parted
+from nncompare.studies.verify.record import ParityFinding
 from nncompare.studies.verify.suspects import Scene, looks_like
 from nncompare.studies.verify.suspects.constants import Point
 from nncompare.studies.verify.suspects.gradients import gradient_place

@@ -17,7 +17,6 @@ from nncompare.launch.check import CheckTask, check_all
 from nncompare.launch.resources import usable_threads
 from nncompare.launch.train_one import Listener, Outcome
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
-from nncompare.records.result import ParityFinding
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.runtimes import CATALOG
@@ -26,7 +25,7 @@ from nncompare.studies.verify.compare import by_formula, compare, compare_float3
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
-from nncompare.studies.verify.record import Change, Limit
+from nncompare.studies.verify.record import Change, Limit, ParityFinding
 from nncompare.studies.verify.rounding import room_as_in_float64
 from nncompare.wire.observation import Observation, read
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from nncompare.data.base import Data, Split
 from nncompare.numerics.parity import checked_examples
-from nncompare.records.result import Parity
 from nncompare.spec.job import Job
 from nncompare.studies.verify import gates, rounding
 from nncompare.studies.verify.context import Context, dead_tensors
@@ -17,6 +16,7 @@ from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check, absolute
 from nncompare.studies.verify.judge import Judge, summarize
+from nncompare.studies.verify.record import Parity
 from nncompare.wire.observation import Observation
 from nncompare.worker.observe import QUICK_STEPS
 

@@ -1,4 +1,5 @@
-"""The certificate: what ``nncompare verify`` prints with ``--json`` and stores as ``result.json``.
+"""The certificate: what ``nncompare verify`` prints with ``--json`` and stores as ``result.json``;
+and its short form, the parity of a run.
 
 History of the format, newest first:
 
@@ -7,32 +8,71 @@ History of the format, newest first:
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from nncompare.records.result import (
-    SCHEMA_VERSION,
-    Document,
-    LedgerEntry,
-    ParityCheck,
-    ParityFinding,
-    Status,
-)
+from nncompare.records.ledger import LedgerEntry
+from nncompare.records.record import ExperimentRecord, RecordPart
+from nncompare.records.runtime_row import RuntimeRow
 
 
-class VerifiedRuntime(Document):
-    """One runtime."""
+class ParityCheck(RecordPart):
+    """The worst figure of one quantity of one runtime against one judge."""
 
     runtime: str
-    status: Status
-    """``ok``: everything was observed; whether it agrees is told by the checks."""
+    against: str
+    quantity: str
+    layer: str | None
+    dtype: str
+    worst: float | None
+    gate: float
+    passed: bool
+    step: int | None
+    unit: str
+
+
+class ParityFinding(RecordPart):
+    """Where a runtime leaves the common function, and what it looks like."""
+
+    runtime: str
+    quantity: str
+    layer: str | None
+    step: int | None
+    dtype: str
+    worst: float | None
+    gate: float
+    looks_like: str | None
+    """The known mistake that gives exactly what was seen; null: none of those tried."""
+
+
+class Parity(RecordPart):
+    """Whether the runtimes of a run compute the same function."""
+
+    status: Literal["certified", "failed", "not_run"] = "not_run"
     reason: str | None = None
-    log: str | None = None
-    versions: dict[str, str] = {}
+    form: Literal["quick", "full"] | None = None
+    """``quick``: forward pass, gradients and 10 steps in the run's own dtype; ``full``: all of
+    ``verify``.
+    """
+    certificate: str | None = None
+    """When a full certificate was given for the same experiment, code and versions (ISO 8601);
+    null: none is known.
+    """
+    checks: tuple[ParityCheck, ...] = ()
+    findings: tuple[ParityFinding, ...] = ()
+
+
+class VerifiedRuntime(RuntimeRow):
+    """One runtime. ``status`` is ``ok`` if everything was observed; whether it agrees is told by
+    the checks.
+    """
+
     device: str | None = None
+    """As the framework or the system calls it."""
     settings: dict[str, str] = {}
+    """What the backend set, for the ledger."""
 
 
-class Change(Document):
+class Change(RecordPart):
     """What the defaults of a framework change in one quantity, native against aligned, in the same
     framework.
     """
@@ -48,7 +88,7 @@ class Change(Document):
     looks_like: str | None = None
 
 
-class Limit(Document):
+class Limit(RecordPart):
     """How far the trajectory could be compared, where that is less than usual."""
 
     steps: int
@@ -56,23 +96,17 @@ class Limit(Document):
     reason: str
 
 
-class Hashes(Document):
+class Hashes(RecordPart):
     weights: str
     """SHA-256 of the initial weights."""
     order: str
     """SHA-256 of the batch order."""
 
 
-class VerifyResult(Document):
+class VerifyRecord(ExperimentRecord):
     """The document of ``nncompare verify``."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
     kind: Literal["verify"] = "verify"
-    id: str
-    name: str
-    created: str
-    experiment: dict[str, Any]
-    environment: dict[str, Any]
     status: Literal["certified", "failed", "not_comparable"]
     reason: str | None = None
     steps: int

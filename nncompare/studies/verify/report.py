@@ -13,18 +13,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nncompare.records.result import ParityCheck, ParityFinding
 from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
 from nncompare.show.ledger import ledger_sheet
 from nncompare.show.sheet import grid_of_texts, section
 from nncompare.show.words import printable
-from nncompare.studies.verify.record import Change, VerifyResult
+from nncompare.studies.verify.record import Change, ParityCheck, ParityFinding, VerifyRecord
 
 _JUDGES = ("formula", "differences", "itself")
 
 
-def verify_report(result: VerifyResult, *, folder: Path | None = None) -> RenderableType:
+def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> RenderableType:
     """Everything about a check, the verdict first.
 
     Args:
@@ -53,7 +52,7 @@ def verify_report(result: VerifyResult, *, folder: Path | None = None) -> Render
     return Group(*spaced[:-1])
 
 
-def verdict(result: VerifyResult) -> str:
+def verdict(result: VerifyRecord) -> str:
     """The outcome in one sentence."""
     names = _list([row.runtime for row in result.runtimes])
     if result.status == "certified":
@@ -68,7 +67,7 @@ def verdict(result: VerifyResult) -> str:
     return f"NOT COMPARABLE: {printable(result.reason or 'no reason was given')}."
 
 
-def _head(result: VerifyResult) -> Group:
+def _head(result: VerifyRecord) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {describe(result.experiment, parameters=None)}", style="not bold")
     style = {"certified": "bold green", "failed": "bold red", "not_comparable": "bold yellow"}[
@@ -103,7 +102,7 @@ def _findings(findings: Sequence[ParityFinding]) -> Group:
     return Group(section("Where it parts"), grid)
 
 
-def _absent(result: VerifyResult) -> Group:
+def _absent(result: VerifyRecord) -> Group:
     grid = grid_of_texts()
     for row in result.runtimes:
         if row.status != "ok":
@@ -180,7 +179,7 @@ def _changes(changes: Sequence[Change]) -> Group:
     )
 
 
-def _notes(result: VerifyResult, folder: Path | None) -> Group:
+def _notes(result: VerifyRecord, folder: Path | None) -> Group:
     grid = grid_of_texts()
     versions = {
         f"{name} {version}" for row in result.runtimes for name, version in row.versions.items()
@@ -202,7 +201,7 @@ def _notes(result: VerifyResult, folder: Path | None) -> Group:
     return Group(section("Notes"), grid)
 
 
-def _limit(result: VerifyResult) -> str:
+def _limit(result: VerifyRecord) -> str:
     """How far the runtimes were compared with each other, where that is not as usual."""
     if result.limit is None:
         return ""

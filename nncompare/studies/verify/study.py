@@ -6,26 +6,19 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from nncompare.config.load import dump
 from nncompare.data.lookup import cache_folder
+from nncompare.records.finished import Finished
 from nncompare.records.folder import create
+from nncompare.records.record import head
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.verify import certificates, document
 from nncompare.studies.verify.native import NativeParity
 from nncompare.studies.verify.parity import DTYPES, STEPS, Parity, Silent, Watcher
-from nncompare.studies.verify.record import VerifyResult
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verified:
-    """A certificate, and where it is stored (None if it is not)."""
-
-    result: VerifyResult
-    folder: Path | None
+from nncompare.studies.verify.record import VerifyRecord
 
 
 def verify(
@@ -35,7 +28,7 @@ def verify(
     watcher: Watcher | None = None,
     steps: int = STEPS,
     dtypes: Sequence[str] = DTYPES,
-) -> Verified:
+) -> Finished[VerifyRecord]:
     """Checks that the experiment's runtimes compute the same function, on its own model, data, loss
     and optimizer.
 
@@ -66,8 +59,7 @@ def verify(
         result = document.build(
             check,
             evidence,
-            id=folder.id if folder else f"{experiment.name}-{created:%Y%m%d-%H%M%S}",
-            created=created,
+            head=head(experiment.name, created=created, id=folder.id if folder else None),
             seconds=time.monotonic() - begun,
         )
         if folder is not None:
@@ -87,4 +79,4 @@ def verify(
             id=result.id,
             steps=steps,
         )
-    return Verified(result=result, folder=folder.path if folder else None)
+    return Finished(record=result, folder=folder.path if folder else None)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nncompare.backends.base import Array
-from nncompare.records.result import ParityCheck
 from nncompare.studies.verify.gates import Check, absolute, loss_size, relative, scale
+from nncompare.studies.verify.record import ParityCheck
 from nncompare.wire.observation import Observation
 from nncompare.worker.nudge import NUDGE
 

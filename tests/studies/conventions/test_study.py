@@ -15,11 +15,13 @@ from nncompare.cli import call
 from nncompare.config.load import load
 from nncompare.errors import StoreError
 from nncompare.records import folder as folders
-from nncompare.records.result import Final, LedgerEntry, RunResult, RuntimeResult
+from nncompare.records.finished import Finished
+from nncompare.records.ledger import LedgerEntry
+from nncompare.records.trained_runtime import Final, TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.conventions import study as conventions
 from nncompare.studies.conventions.report import conventions_report
-from nncompare.studies.run.study import Finished
+from nncompare.studies.run.record import RunRecord
 from tests.running import THREE, strict
 
 LOSSES = {"aligned": {"torch": 0.5, "keras": 0.5}, "native": {"torch": 0.75, "keras": 0.25}}
@@ -29,7 +31,7 @@ def finished(experiment: Experiment, **changes: Any) -> Finished:
     """What a run of ``experiment`` could give."""
     convention = experiment.train.convention
     rows = tuple(
-        RuntimeResult(
+        TrainedRuntime(
             runtime=name,
             status="ok",
             final=Final(test_loss=loss, val_loss=2 * loss, test_accuracy=1 - loss / 10),
@@ -37,7 +39,7 @@ def finished(experiment: Experiment, **changes: Any) -> Finished:
         for name, loss in LOSSES[convention].items()
     )
     entry = LedgerEntry(setting="epsilon", values={"torch": "1e-08", "keras": f"{convention}'s"})
-    result = RunResult(
+    result = RunRecord(
         id=f"{experiment.name}-id",
         name=experiment.name,
         created="2025-01-01T00:00:00+00:00",
@@ -46,7 +48,7 @@ def finished(experiment: Experiment, **changes: Any) -> Finished:
         runtimes=changes.pop("rows", rows),
         ledger=(entry,),
     )
-    return Finished(result=result, folder=Path("somewhere"), **changes)
+    return Finished(record=result, folder=Path("somewhere"), **changes)
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_a_long_name_stays_a_name(spec, runs):
 
 
 def test_differences_and_spreads(spec, runs):
-    result = conventions.compare_conventions(spec, output=None).result
+    result = conventions.compare_conventions(spec, output=None).record
     assert {row.runtime: row.difference.test_loss for row in result.runtimes} == {
         "torch": 0.25,
         "keras": -0.25,
@@ -102,13 +104,13 @@ def test_differences_and_spreads(spec, runs):
 def test_what_did_not_finish_has_no_difference(spec, monkeypatch):
     def run(experiment: Experiment, **_: Any) -> Finished:
         rows = (
-            RuntimeResult(runtime="torch", status="failed", reason="why"),
-            finished(experiment).result.runtimes[1],
+            TrainedRuntime(runtime="torch", status="failed", reason="why"),
+            finished(experiment).record.runtimes[1],
         )
         return finished(experiment, rows=rows)
 
     monkeypatch.setattr(conventions, "run", run)
-    result = conventions.compare_conventions(spec, output=None).result
+    result = conventions.compare_conventions(spec, output=None).record
     assert not result.complete
     assert result.runtimes[0].difference.test_loss is None
     assert result.spread["test_loss"].native is None, "one runtime has no spread"
@@ -122,13 +124,13 @@ def test_an_interrupted_run_is_the_last(spec, monkeypatch):
 
     def run(experiment: Experiment, **_: Any) -> Finished:
         asked.append(experiment.train.convention)
-        return finished(experiment, rows=(RuntimeResult(runtime="torch", status="interrupted"),))
+        return finished(experiment, rows=(TrainedRuntime(runtime="torch", status="interrupted"),))
 
     monkeypatch.setattr(conventions, "run", run)
     compared = conventions.compare_conventions(spec, output=None)
     assert asked == ["aligned"]
-    assert compared.interrupted
-    assert compared.result.runtimes[0].native.status == "interrupted"
+    assert compared.record.interrupted
+    assert compared.record.runtimes[0].native.status == "interrupted"
 
 
 def test_the_comparison_is_stored_beside_its_runs(spec, runs, tiny):
@@ -164,7 +166,7 @@ def printed(result: Any, width: int = 120) -> str:
 
 @pytest.mark.parametrize("width", [60, 100, 160])
 def test_the_report_shows_both_conventions_and_what_differs(spec, runs, width):
-    text = printed(conventions.compare_conventions(spec, output=None).result, width)
+    text = printed(conventions.compare_conventions(spec, output=None).record, width)
     words = " ".join(text.split())
     assert "Final test loss: the runtimes lie 0 apart aligned, 0.5 apart native." in words
     assert "+0.2500" in text

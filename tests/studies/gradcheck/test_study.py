@@ -39,7 +39,7 @@ from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.gradcheck import study
 from nncompare.studies.gradcheck.exact_answer import establish
 from nncompare.studies.gradcheck.plot import chart, draw
-from nncompare.studies.gradcheck.record import METHODS, GradcheckResult
+from nncompare.studies.gradcheck.record import METHODS, GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report, verdict
 from nncompare.studies.gradcheck.study import gradcheck
 from nncompare.studies.run.page import plain
@@ -464,7 +464,7 @@ def test_points_outside_are_counted_named_and_null(
     assert "1 of 31 points is without f'(x), though f has a value" in text
     assert "reverse mode of torch at 10" in text, "1/x of log(x) is finite left of 0"
     document = json.loads(captured.out, parse_constant=lambda name: pytest.fail(name))
-    result = GradcheckResult.model_validate_json(captured.out)
+    result = GradcheckRecord.model_validate_json(captured.out)
     assert result.points.outside == tuple(range(11))
     assert result.points.no_derivative == (20,)
     assert result.points.derivative[:11] == (None,) * 11
@@ -555,7 +555,7 @@ def test_the_command_imports_no_framework_and_keeps_its_streams_apart(tmp_path: 
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
     )
     assert done.stderr.splitlines()[-1] == "0 []", done.stderr
-    result = GradcheckResult.model_validate_json(done.stdout)
+    result = GradcheckRecord.model_validate_json(done.stdout)
     assert result.runtimes[0].status == "ok"
     assert set(result.points.derivative) == {-2.0}
     assert result.runtimes[0].methods[1].values == (-2.0,) * 5
@@ -583,7 +583,7 @@ def test_a_missing_and_a_crashing_runtime_are_rows(
     monkeypatch.setattr(study, "derive", some)
     assert call(["gradcheck", "x**2", "--plot", "none", "--json"]) == 3
     captured = capsys.readouterr()
-    torch, tensorflow, keras = GradcheckResult.model_validate_json(captured.out).runtimes
+    torch, tensorflow, keras = GradcheckRecord.model_validate_json(captured.out).runtimes
     assert (torch.status, tensorflow.status, keras.status) == ("ok", "failed", "refused")
     assert "SIGSEGV" in (tensorflow.reason or "")
     assert "no_such_module" in (keras.reason or "")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nncompare.records.result import Comparison, Parity, ParityFinding
 from nncompare.show.sheet import best
 from nncompare.show.words import printable
 from nncompare.studies.doctor.report import (
@@ -24,7 +23,9 @@ from nncompare.studies.doctor.report import (
 )
 from nncompare.studies.run.page import to_html, to_text
 from nncompare.studies.run.progress import RunProgress
+from nncompare.studies.run.record import Comparison
 from nncompare.studies.run.report import run_report
+from nncompare.studies.verify.record import Parity, ParityFinding
 from tests.fixtures.results import examples
 
 WIDTHS = (40, 60, 80, 100, 120, 160)

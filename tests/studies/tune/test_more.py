@@ -59,7 +59,7 @@ def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(samp
     found = experiment(
         sampler=sampler, startup_trials=3, trials=8, parameters=parameters, train={"epochs": 1}
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     assert result.complete
     assert len(result.trials) == 8
     for trial in result.trials:
@@ -77,7 +77,7 @@ def test_every_sampler_proposes_within_bounds_and_imports_no_framework_here(samp
 def test_every_pruner_stops_something(pruner):
     lr = {"train.optimizer.lr": {"min": 1e-7, "max": 1e1, "log": True}}
     found = experiment(pruner=pruner, trials=14, parameters=lr, train={"epochs": 9}, seed=3)
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     states = [trial.state for trial in result.trials]
     assert "pruned" in states
     assert "complete" in states
@@ -103,7 +103,7 @@ def test_in_float64_every_backend_gets_the_same_trials_and_the_same_values():
         pruner={"name": "median", "startup_trials": 3},
         train={"dtype": "float64", "epochs": 3},
     )
-    result = tune(found, Asked(per_backend=True), output=None).result
+    result = tune(found, Asked(per_backend=True), output=None).record
     assert result.complete
     by = {name: [trial for trial in result.trials if trial.runtime == name] for name in backends}
     for name in backends[1:]:
@@ -118,7 +118,7 @@ def test_in_float64_every_backend_gets_the_same_trials_and_the_same_values():
 @pytest.mark.needs_tensorflow
 def test_the_best_trials_are_confirmed_on_every_backend_with_fresh_seeds():
     found = experiment(backends=["torch", "tensorflow"], trials=4, confirm={"top": 2, "seeds": 2})
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     assert {trial.runtime for trial in result.trials} == {"torch"}
     assert len(result.confirmation) == 2 * 2 * 2
     assert {row.seed for row in result.confirmation} == {1, 2}
@@ -183,7 +183,7 @@ def test_with_folds_the_value_is_the_mean_over_them_and_pruning_works_across():
     lr = {"train.optimizer.lr": [1e-2, 2e-2, 1e-7]}
     pruner = {"name": "median", "startup_trials": 2}
     found = experiment(sampler="grid", trials=None, folds=3, parameters=lr, pruner=pruner)
-    first, _, last = tune(found, output=None).result.trials
+    first, _, last = tune(found, output=None).record.trials
     losses = [first.metrics[f"folds.{k}.val_loss"] for k in range(3)]
     assert len(set(losses)) == 3
     assert first.values[0] == pytest.approx(np.mean(losses), rel=1e-12)
@@ -200,7 +200,7 @@ def test_several_goals_have_a_front():
     found = experiment(
         sampler="grid", trials=None, metric=["val_loss", "parameters"], parameters=parameters
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     best = {
         (trial.params["model.hidden.0"], trial.params["train.optimizer.lr"])
         for trial in result.trials
@@ -215,10 +215,10 @@ def test_several_goals_have_a_front():
 
 @pytest.mark.needs_torch
 def test_several_workers_share_the_trials():
-    result = tune(experiment(trials=8), Asked(jobs=2), output=None).result
+    result = tune(experiment(trials=8), Asked(jobs=2), output=None).record
     assert [trial.number for trial in result.trials] == list(range(8))
     assert result.complete
-    alone = tune(experiment(trials=8), output=None).result
+    alone = tune(experiment(trials=8), output=None).record
     assert [trial.values for trial in result.trials] == [trial.values for trial in alone.trials]
 
 
@@ -258,7 +258,7 @@ def test_a_runtime_that_does_not_start_spends_no_trial(monkeypatch, tmp_path):
             super().__init__(runtime, **settings)
 
     monkeypatch.setattr("nncompare.studies.tune.search.TrialWorker", Broken)
-    result = tune(experiment(), output=None).result
+    result = tune(experiment(), output=None).record
     assert "torch does not start" in result.searches[0].stopped
     assert result.trials == ()
 
@@ -291,7 +291,7 @@ def test_memory_does_not_grow_with_trials(runtime, monkeypatch):
     found = experiment(
         backends=[runtime], trials=trials, parameters=parameters, train={"epochs": 1}
     )
-    assert tune(found, output=None).result.complete
+    assert tune(found, output=None).record.complete
     grown = (max(sizes) - sizes[1]) / 2**20
     assert grown < (40 if runtime == "torch" else 96 + 16), (
         f"{grown:.0f} MiB more over {len(sizes)} trials"

@@ -75,7 +75,7 @@ def test_a_search_leaves_a_study_a_document_and_a_best_file_that_gives_the_same_
         },
     )
     finished = tune(found, output=tmp_path)
-    result = finished.result
+    result = finished.record
     assert result.complete
     assert [trial.number for trial in result.trials] == [0, 1, 2, 3, 4]
     assert all(
@@ -125,7 +125,7 @@ def test_a_grid_is_enumerated_and_then_ends(tmp_path):
     }
     result = tune(
         experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None
-    ).result
+    ).record
     points = {json.dumps(trial.params, sort_keys=True) for trial in result.trials}
     assert len(result.trials) == len(points) == 8
     assert result.complete
@@ -146,7 +146,7 @@ def test_a_hopeless_trial_is_stopped_in_mid_training(tmp_path):
         parameters=parameters,
         train={"epochs": 4},
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     last = result.trials[-1]
     assert [trial.state for trial in result.trials[:2]] == ["complete", "complete"]
     assert last.state == "pruned"
@@ -167,7 +167,7 @@ def test_pruning_reaches_every_loop(tmp_path, runtime):
         parameters=parameters,
         train={"epochs": 4},
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     assert [trial.state for trial in result.trials] == ["complete", "pruned"]
     assert result.trials[1].epochs == 1
 
@@ -183,7 +183,7 @@ def test_trials_that_fail_say_why_and_are_never_the_best(tmp_path):
     found = experiment(
         tmp_path, sampler="grid", trials=None, parameters=parameters, train={"epochs": 3}
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     assert [trial.state for trial in result.trials] == ["failed", "complete"]
     assert result.trials[0].status == "diverged"
     assert "loss is" in result.trials[0].reason
@@ -195,7 +195,7 @@ def test_a_trial_without_memory_fails_and_the_next_one_trains(tmp_path):
     parameters = {"model.hidden": [[100_000, 10_000_000], [8]]}
     result = tune(
         experiment(tmp_path, sampler="grid", trials=None, parameters=parameters), output=None
-    ).result
+    ).record
     assert [trial.state for trial in result.trials] == ["failed", "complete"]
     assert result.trials[0].status == "out of memory"
 
@@ -214,7 +214,7 @@ def test_values_that_do_not_go_together_fail_that_trial(tmp_path):
         },
         signature_of=signature,
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     assert [trial.state for trial in result.trials] == [
         "complete",
         "complete",
@@ -231,7 +231,7 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path):
     result = tune(
         experiment(tmp_path, sampler="grid", trials=None, parameters=parameters, trial_timeout=8.0),
         output=None,
-    ).result
+    ).record
     assert [trial.state for trial in result.trials] == ["complete", "failed"]
     assert result.trials[1].status == "timed out"
     assert "8 s" in result.trials[1].reason
@@ -241,10 +241,10 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path):
 @pytest.mark.needs_torch
 def test_the_search_stops_at_its_time(tmp_path):
     finished = tune(experiment(tmp_path, trials=100_000, timeout=12.0), output=tmp_path)
-    assert finished.result.outcome == "stopped"
-    assert "timeout" in finished.result.searches[0].stopped
-    assert 0 < len(finished.result.trials) < 100_000
-    assert all(trial.state == "complete" for trial in finished.result.trials)
+    assert finished.record.outcome == "stopped"
+    assert "timeout" in finished.record.searches[0].stopped
+    assert 0 < len(finished.record.trials) < 100_000
+    assert all(trial.state == "complete" for trial in finished.record.trials)
 
 
 @pytest.mark.needs_torch
@@ -253,7 +253,7 @@ def test_failures_in_a_row_end_the_search_with_an_explanation(tmp_path):
     found = experiment(
         tmp_path, parameters=lr, max_failures=2, train={"epochs": 3, "optimizer": {"name": "sgd"}}
     )
-    result = tune(found, output=None).result
+    result = tune(found, output=None).record
     assert len(result.trials) == 2
     assert "2 trials failed in a row" in result.searches[0].stopped
     assert result.best is None
@@ -263,14 +263,14 @@ def test_failures_in_a_row_end_the_search_with_an_explanation(tmp_path):
 @pytest.mark.needs_torch
 def test_resume_goes_on_to_the_new_total_and_to_the_same_trials(tmp_path):
     found = experiment(tmp_path, trials=6, sampler="tpe", startup_trials=2)
-    whole = tune(found, output=None).result
+    whole = tune(found, output=None).record
     first = tune(experiment(tmp_path, trials=3, sampler="tpe", startup_trials=2), output=tmp_path)
     second = resume(first.folder, ["tune.trials=6"])
-    assert [trial.number for trial in second.result.trials] == list(range(6))
-    assert [trial.params for trial in second.result.trials] == [
+    assert [trial.number for trial in second.record.trials] == list(range(6))
+    assert [trial.params for trial in second.record.trials] == [
         trial.params for trial in whole.trials
     ]
-    assert [trial.values for trial in second.result.trials] == [
+    assert [trial.values for trial in second.record.trials] == [
         trial.values for trial in whole.trials
     ]
 

@@ -16,7 +16,7 @@ from nncompare.config.load import load
 from nncompare.data import signature
 from nncompare.errors import UsageError
 from nncompare.studies.verify import certificates
-from nncompare.studies.verify.record import VerifyResult
+from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.study import verify
 from nncompare.wire.observation import Observation
 
@@ -118,7 +118,7 @@ class TestCertificate:
     def test_the_stored_document_is_the_printed_one(self, done, document):
         folder = Path(done.args[-1]) / document["id"]
         assert json.loads((folder / "result.json").read_text()) == document
-        assert VerifyResult.model_validate(document).status == "certified"
+        assert VerifyRecord.model_validate(document).status == "certified"
         assert load(folder / "experiment.yaml", (), signature_of=signature).name == "odd"
         assert {path.name for path in (folder / "logs").iterdir()} >= {
             "torch-float64.log",

@@ -16,11 +16,11 @@ import pytest
 from nncompare.backends.base import Array, Gate, Params
 from nncompare.numerics import updates
 from nncompare.numerics.batches import BatchPlan
-from nncompare.records.result import ParityFinding
 from nncompare.studies.verify.compare import by_formula, compare, dead_in_most
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.record import ParityFinding
 from nncompare.studies.verify.suspects.constants import Point, one_constant
 from nncompare.testing.cases import CASES
 from nncompare.testing.numpy_backend import NumpySession

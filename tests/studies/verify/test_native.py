@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from nncompare.numerics import reference
-from nncompare.records.result import LedgerEntry
+from nncompare.records.ledger import LedgerEntry
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.native import changes
-from nncompare.studies.verify.record import Change, Hashes, Limit, VerifiedRuntime, VerifyResult
+from nncompare.studies.verify.record import Change, Hashes, Limit, VerifiedRuntime, VerifyRecord
 from nncompare.studies.verify.report import verify_report
 from nncompare.testing.cases import CASES
 from nncompare.testing.numpy_backend import NumpySession
@@ -90,7 +90,7 @@ def test_a_parameter_that_the_aligned_form_lacks_is_named() -> None:
     assert told == ["its recurrent bias, which the aligned form does not have, is trained, too"]
 
 
-def result(**more: object) -> VerifyResult:
+def result(**more: object) -> VerifyRecord:
     fields = {
         "id": "x",
         "name": "x",
@@ -103,10 +103,10 @@ def result(**more: object) -> VerifyResult:
         "runtimes": (VerifiedRuntime(runtime="torch", status="ok"),),
         "hashes": Hashes(weights="0" * 64, order="1" * 64),
     }
-    return VerifyResult.model_validate(fields | more)
+    return VerifyRecord.model_validate(fields | more)
 
 
-def text_of(what: VerifyResult, width: int) -> str:
+def text_of(what: VerifyRecord, width: int) -> str:
     console = Console(file=StringIO(), width=width)
     console.print(verify_report(what, folder=Path("results")))
     return console.file.getvalue()  # type: ignore[attr-defined]

@@ -15,8 +15,8 @@ from nncompare.backends.base import Params
 from nncompare.config.load import load, load_mapping
 from nncompare.data import signature
 from nncompare.launch.train_one import Outcome
-from nncompare.records.result import Parity as ParityOfRun
-from nncompare.records.result import RuntimeResult
+from nncompare.records.finished import Finished
+from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.run import parity as run_parity
 from nncompare.studies.verify import gates, parity, single, trajectory
 from nncompare.studies.verify.causes import causes
@@ -25,6 +25,7 @@ from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.floor import between
 from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.parity import Evidence, Parity, Silent
+from nncompare.studies.verify.record import Parity as ParityOfRun
 from nncompare.studies.verify.rounding import (
     KINKED_GRADIENT,
     WIDER,
@@ -33,7 +34,6 @@ from nncompare.studies.verify.rounding import (
     room_by_formula,
     room_for_kinks,
 )
-from nncompare.studies.verify.study import Verified
 from nncompare.studies.verify.trajectory import Growth, in_doubt, sound_steps, until, with_growth
 from nncompare.wire.observation import Observation
 from nncompare.worker.nudge import NUDGE, nudged_params
@@ -361,12 +361,12 @@ def test_a_run_in_doubt_asks_the_full_check(doubt: bool, monkeypatch: pytest.Mon
     said: list[str] = []
     monkeypatch.setattr(run_parity, "judge_quick", lambda *_: quick)
     monkeypatch.setattr(run_parity, "_observations", lambda *_: ({}, None))
-    monkeypatch.setattr(run_parity, "verify", lambda *_, **__: Verified(result=None, folder=None))
+    monkeypatch.setattr(run_parity, "verify", lambda *_, **__: Finished(record=None))
     monkeypatch.setattr(run_parity, "from_certificate", lambda _: full)
     experiment = load_mapping(
         {"data": {"name": "digits"}, "model": {"family": "mlp", "hidden": [4]}}
     )
-    rows = [RuntimeResult(runtime="torch", status="ok")]
+    rows = [TrainedRuntime(runtime="torch", status="ok")]
     found = run_parity.run_parity(experiment, None, [None], {}, rows, {}, said.append)
     assert found.status == ("certified" if doubt else "failed")
     assert bool(said) == doubt
