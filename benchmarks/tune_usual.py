@@ -52,11 +52,10 @@ def save_pictures(folder: Path) -> None:
     """The raw pictures, split as nncompare splits them."""
     import numpy as np
 
-    from nncompare.data.mnist import _pair, ensure
+    from nncompare.data.mnist import ensure, read_pair
     from nncompare.data.splits import hold_back, order
-    from nncompare.spec.data import Mnist
 
-    images, labels, _ = _pair(ensure(Mnist(name="mnist"), lambda _: None), "train")
+    images, labels, _ = read_pair(ensure(None, lambda _: None), "train")
     train, held = hold_back(order(len(labels), 0, labels), validation=0.2, limit=None)
     for part, rows in (("train", train), ("validation", held)):
         np.save(folder / f"{part}_images.npy", images[rows])

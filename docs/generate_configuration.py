@@ -88,7 +88,6 @@ MEANINGS = {
     "*.causal": "True: step t sees steps 0…t only.",
     "*.dropout": "Share of the values that dropout zeroes after each activation; 0: no dropout.",
     "*.epsilon": "Added to the variance under the root.",
-    "*.examples": "How many are generated.",
     "*.filters": "Filters of each block.",
     "*.heads": "Number of heads; must divide the number of features.",
     "*.hidden": "Units of each hidden layer.",
@@ -97,25 +96,18 @@ MEANINGS = {
     ),
     "*.kernel": "Height and width of the kernel; one number means both.",
     "*.layers": "The layers inside, in order.",
-    "*.normalize": (
-        "Inputs to mean 0 and standard deviation 1, with the figures of the training part."
-    ),
-    "*.outputs": "Classes of a classification, or values of a regression.",
     "*.padding": (
         "`valid` (none), `same` (as many outputs as inputs at stride 1), or explicit zeros on each"
         " side."
     ),
-    "*.pattern": "The tokens that repeat.",
     "*.pool": "Height and width of the window; one number means both.",
     "*.positions": "Whether a learned vector is added to every step.",
     "*.rate": "Share of the values that are zeroed.",
     "*.recurrent_initializer": "How the recurrent kernel starts.",
-    "*.repeats": "How often the pattern is repeated.",
     "*.shape": "Shape of one example.",
     "*.slope": "Factor for negative values.",
     "*.stride": "Steps of the window; one number means both directions.",
     "*.units": "Size of the output.",
-    "Adding.length": "Steps of a sequence.",
     "AttentionFamily.depth": "Number of blocks.",
     "AttentionFamily.embedding": "Features of every step inside the model.",
     "Attention.initializer": "How the four projections start.",
@@ -124,7 +116,6 @@ MEANINGS = {
         "The layers in order, each `{type: …, …}`, the head included; see [layers](#layers)."
     ),
     "Mlp.embedding": "Features a token; needed for tokens.",
-    "Text.window": "Characters the model sees at a time.",
     "Recurrent.cell": "Kind of the recurrent layers.",
     "Recurrent.depth": "Number of recurrent layers.",
     "Recurrent.embedding": "Features a token; needed for tokens.",

@@ -63,13 +63,7 @@ model:
   depth: 1                          # recurrent layers
   # dropout: 0.2
 """
-_MODELS = {
-    "mnist_rows": _RECURRENT,
-    "digits_rows": _RECURRENT,
-    "adding": _RECURRENT,
-    "pattern": _TOKENS,
-    "text": _TOKENS,
-}
+_MODELS = {"dense": _DENSE, "recurrent": _RECURRENT, "tokens": _TOKENS}
 
 
 def text(name: str, data: str, file: str) -> str:
@@ -78,7 +72,7 @@ def text(name: str, data: str, file: str) -> str:
 
     known = DATA[data]
     width = len(f"nncompare show {file}")
-    small = data in ("pattern", "breast_cancer", "diabetes")
+    starter = known.starter
     return _TEMPLATE.format(
         title=known.title,
         file=file,
@@ -89,11 +83,17 @@ def text(name: str, data: str, file: str) -> str:
         task=known.tasks[0],
         tasks=" | ".join(known.tasks) if len(known.tasks) > 1 else "the only task of this data set",
         data=data,
-        model=_MODELS.get(data, _DENSE),
-        epochs=20 if small else 5,
-        batch=32 if small else 128,
-        lr="1e-2" if data == "pattern" else "1e-3",
+        model=_MODELS[starter.model],
+        epochs=starter.epochs,
+        batch=starter.batch_size,
+        lr=_short(starter.learning_rate),
     )
+
+
+def _short(number: float) -> str:
+    """``1e-3``, as people write it."""
+    mantissa, _, exponent = f"{number:.0e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def init(

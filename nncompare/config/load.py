@@ -19,10 +19,10 @@ from nncompare.config.dump import dump, to_mapping
 from nncompare.config.located import Node, Origin, Part, from_python
 from nncompare.config.overrides import Override, OverrideError, apply
 from nncompare.errors import ConfigError, DataError, Problem, ShapeError
-from nncompare.spec.data import DATA, AnyData, Signature, Task
+from nncompare.spec.data import DATA, DataSet, Signature, Task
 from nncompare.spec.experiment import Experiment
 
-SignatureOf = Callable[[AnyData, Task], Signature]
+SignatureOf = Callable[[DataSet, Task], Signature]
 """``nncompare.data.signature``: what a model must take and give."""
 
 _MODEL_KEYS = ("task", "data", "model")

@@ -1,48 +1,26 @@
-"""Where examples come from: one file a data set, plus look-up, download and cache.
+"""Where examples come from: one class a data set in a file of its own, and what they share.
 
 ``signature`` says what a model must take and give, without loading arrays; ``prepare`` loads,
-splits and normalizes; ``fetch`` downloads ahead of time. A data set's module offers
-``signature(spec, task)`` and ``prepare(spec, task, seed, dtype)``; it is imported when it is asked
-for, and what is heavy (scikit-learn, pooch) when arrays or downloads are.
+splits and normalizes; ``fetch`` downloads ahead of time. Every module of this package is imported
+when an experiment file is read, so what is heavy (scikit-learn, pooch) is imported when arrays or
+downloads are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nncompare.data.base import Data
 from nncompare.errors import DataError
-from nncompare.spec.data import DATA, AnyData, Signature, Task
-
-Report = Callable[[str], None]
-
-_MODULES = {
-    "mnist": "mnist",
-    "mnist_rows": "mnist",
-    "digits": "digits",
-    "digits_rows": "digits",
-    "breast_cancer": "breast_cancer",
-    "diabetes": "diabetes",
-    "pattern": "pattern",
-    "text": "text",
-    "adding": "adding",
-    "random": "random",
-}
-DOWNLOADED = {"mnist": "mnist", "mnist_rows": "mnist", "text": "text"}
-"""The data sets that are files from the network or of the user -> the name to fetch; all others are
-bundled or generated.
-"""
-assert _MODULES.keys() == DATA.keys(), "every data set of spec.data has a module"
+from nncompare.spec.data import DATA, DataSet, Report, Signature, Task
 
 
-def signature(spec: AnyData, task: Task) -> Signature:
+def signature(spec: DataSet, task: Task) -> Signature:
     """What a model must take and give. Only ``text`` reads its file, to know the vocabulary.
 
     Raises:
@@ -50,11 +28,11 @@ def signature(spec: AnyData, task: Task) -> Signature:
             the text file is not at hand.
     """
     _check_task(spec, task)
-    return cast(Signature, _module(spec.name).signature(spec, task))
+    return spec.signature(task)
 
 
 def prepare(
-    spec: AnyData, task: Task, *, seed: int, dtype: DTypeLike, report: Report | None = None
+    spec: DataSet, task: Task, *, seed: int, dtype: DTypeLike, report: Report | None = None
 ) -> Data:
     """The data set, split and normalized.
 
@@ -72,11 +50,14 @@ def prepare(
     """
     _check_task(spec, task)
     kind: np.dtype[Any] = np.dtype(dtype)
-    module = _module(spec.name)
     try:
-        if hasattr(module, "ensure"):
-            module.ensure(spec, report or _quiet)
-        data = cast(Data, module.prepare(spec, task, seed, kind))
+        spec.ensure(report or _quiet)
+        data = spec.prepare(task, seed=seed, dtype=kind)
+        if not isinstance(data, Data):
+            raise DataError(
+                f"data: {spec.name} prepares {type(data).__name__} where a nncompare.data.Data is"
+                " wanted"
+            )
         return data.cast(kind)
     except MemoryError as error:
         raise DataError(
@@ -88,14 +69,13 @@ def _quiet(message: str) -> None:
     """Says nothing."""
 
 
-def at_hand(spec: AnyData) -> Path | None:
-    """Where the files of a data set are that has files of its own (``DOWNLOADED``); None:
-    ``prepare`` would download.
+def is_at_hand(spec: DataSet) -> bool:
+    """Whether ``prepare`` needs no download.
 
     Raises:
         DataError: ``data.path`` or the user's data folder is wrong or incomplete.
     """
-    return cast("Path | None", _module(spec.name).at_hand(spec))
+    return spec.download is None or spec.place() is not None
 
 
 def fetch(name: str, *, report: Report | None = None) -> Path | None:
@@ -115,23 +95,14 @@ def fetch(name: str, *, report: Report | None = None) -> Path | None:
         close = get_close_matches(name, DATA, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise DataError(f"there is no data set {name!r}{hint} Known: {', '.join(DATA)}")
-    say = report or _quiet
-    get = getattr(_module(name), "fetch", None)
-    if get is None:
-        say(f"{name}: nothing to download, it is {DATA[name].title}")
-        return None
-    return cast(Path, get(say))
+    return DATA[name].fetch(report or _quiet)
 
 
-def _module(name: str) -> Any:
-    return import_module(f"nncompare.data.{_MODULES[name]}")
-
-
-def _check_task(spec: AnyData, task: Task) -> None:
+def _check_task(spec: DataSet, task: Task) -> None:
     if task not in spec.tasks:
         raise DataError(
             f"task: {task} does not fit data {spec.name}, whose task is {' or '.join(spec.tasks)}"
         )
 
 
-__all__ = ["DOWNLOADED", "at_hand", "fetch", "prepare", "signature"]
+__all__ = ["Data", "DataSet", "Signature", "Task", "fetch", "is_at_hand", "prepare", "signature"]

@@ -7,43 +7,60 @@ always has a mean squared error of 1/6, the variance of the sum.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
-from nncompare.data.base import Data, Signature, Split, TensorSpec, digest
-from nncompare.data.splits import cut, order
+from nncompare.data.base import Array, Data, Signature, TensorSpec, digest
+from nncompare.data.splits import split_pool
 from nncompare.numerics.keys import generator
-from nncompare.spec.data import Adding, Task
-
-Array = NDArray[Any]
+from nncompare.spec.data import PooledDataSet, Starter, Task
 
 
-def signature(spec: Adding, task: Task) -> Signature:
-    """``(length, 2)``: value and marker of each step; one value."""
-    return Signature(input=TensorSpec((spec.length, 2)), outputs=1)
+class Adding(PooledDataSet):
+    """The adding problem (Hochreiter and Schmidhuber 1997): the sum of two marked numbers.
+
+    A step has a value, uniform in [0, 1), and a marker, which is 1 at one step of each half.
+    Answering 1 always has a mean squared error of 1/6, the variance of the sum.
+    """
+
+    tasks = ("regression",)
+    title = "the adding problem (Hochreiter and Schmidhuber 1997): sum of two marked numbers"
+    generated = True
+    starter = Starter(model="recurrent")
+
+    name: Literal["adding"]
+    length: int = Field(default=50, gt=1)
+    """Steps of a sequence."""
+    examples: int = Field(default=10_000, gt=10)
+    """How many are generated."""
+
+    def signature(self, task: Task) -> Signature:
+        """``(length, 2)``: value and marker of each step; one value."""
+        return Signature(input=TensorSpec((self.length, 2)), outputs=1)
+
+    def prepare(self, task: Task, *, seed: int, dtype: np.dtype[Any]) -> Data:
+        """Random parts of generated examples; the inputs are not normalized."""
+        x, y = generate(self.examples, self.length, seed)
+        return Data(
+            **split_pool(self, len(x), seed).take(x, y),
+            signature=self.signature(task),
+            digests={"adding": digest(x, y)},
+            notes=("adding: answering 1 always has a mean squared error of 0.1667",),
+        )
 
 
 def generate(examples: int, length: int, seed: int) -> tuple[Array, Array]:
-    """``x`` ``(examples, length, 2)`` and ``y`` ``(examples, 1)``, float64."""
+    """Inputs ``(examples, length, 2)`` and targets ``(examples, 1)``, float64."""
     source = generator(seed, "data/adding")
     x = np.zeros((examples, length, 2))
     x[:, :, 0] = source.random((examples, length))
-    half, row = length // 2, np.arange(examples)
+    half = length // 2
+    row = np.arange(examples)
     first = source.integers(0, half, examples)
     second = source.integers(half, length, examples)
-    x[row, first, 1] = x[row, second, 1] = 1.0
-    return x, (x[row, first, 0] + x[row, second, 0]).reshape(-1, 1)
-
-
-def prepare(spec: Adding, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
-    """Random parts of generated examples; the inputs are not normalized."""
-    x, y = generate(spec.examples, spec.length, seed)
-    rows = cut(order(len(x), seed), test=spec.test, validation=spec.validation, limit=spec.limit)
-    return Data(
-        **{part: Split(x=x[index], y=y[index]) for part, index in vars(rows).items()},
-        signature=signature(spec, task),
-        digests={"adding": digest(x, y)},
-        notes=("adding: answering 1 always has a mean squared error of 0.1667",),
-    )
+    x[row, first, 1] = 1.0
+    x[row, second, 1] = 1.0
+    y = x[row, first, 0] + x[row, second, 0]
+    return x, y.reshape(-1, 1)

@@ -1,37 +1,46 @@
-"""``breast_cancer``: 569 tumours with 30 features, bundled with scikit-learn (Wolberg et al. 1995,
-UCI).
-"""
+"""``breast_cancer``: 569 tumours with 30 features (Wolberg et al. 1995, UCI)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from nncompare.data.base import Data, Signature, Split, TensorSpec, digest
-from nncompare.data.splits import cut, order
+from nncompare.data.splits import split_pool
 from nncompare.data.tables import part_features
-from nncompare.spec.data import BreastCancer, Task
+from nncompare.spec.data import Normalized, PooledDataSet, Starter, Task
 
 
-def signature(spec: BreastCancer, task: Task) -> Signature:
-    """``(30,)``; one logit."""
-    return Signature(input=TensorSpec((30,)), outputs=1)
+class BreastCancer(PooledDataSet, Normalized):
+    """569 tumours with 30 features, benign or malignant, bundled with scikit-learn (Wolberg et al.
+    1995, UCI).
+    """
 
+    tasks = ("binary",)
+    title = "569 tumours, 30 features, bundled with scikit-learn"
+    starter = Starter(epochs=20, batch_size=32)
 
-def prepare(spec: BreastCancer, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
-    """Stratified parts; target ``(N, 1)``, 1 for benign."""
-    from sklearn.datasets import load_breast_cancer
+    name: Literal["breast_cancer"]
 
-    x, labels = load_breast_cancer(return_X_y=True)
-    rows = cut(
-        order(len(x), seed, labels), test=spec.test, validation=spec.validation, limit=spec.limit
-    )
-    features, note = part_features(x, rows, normalize=spec.normalize)
-    y = labels.astype(np.float64).reshape(-1, 1)
-    return Data(
-        **{part: Split(x=features[part], y=y[index]) for part, index in vars(rows).items()},
-        signature=signature(spec, task),
-        digests={"breast_cancer": digest(x, labels)},
-        notes=("breast_cancer: bundled with scikit-learn; target 1 is benign, 0 malignant", note),
-    )
+    def signature(self, task: Task) -> Signature:
+        """``(30,)``; one logit."""
+        return Signature(input=TensorSpec((30,)), outputs=1)
+
+    def prepare(self, task: Task, *, seed: int, dtype: np.dtype[Any]) -> Data:
+        """Stratified parts; target ``(N, 1)``, 1 for benign."""
+        from sklearn.datasets import load_breast_cancer
+
+        x, labels = load_breast_cancer(return_X_y=True)
+        rows = split_pool(self, len(x), seed, labels)
+        features, note = part_features(x, rows, normalize=self.normalize)
+        y = labels.astype(np.float64).reshape(-1, 1)
+        return Data(
+            **{part: Split(x=features[part], y=y[index]) for part, index in rows.items()},
+            signature=self.signature(task),
+            digests={"breast_cancer": digest(x, labels)},
+            notes=(
+                "breast_cancer: bundled with scikit-learn; target 1 is benign, 0 malignant",
+                note,
+            ),
+        )

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from nncompare.data.base import Data, Split
 from nncompare.data.scaling import moments
 from nncompare.errors import DataError
-from nncompare.spec.data import AnyData, Task
+from nncompare.spec.data import DataSet, Normalized, Task
 
 Array = NDArray[Any]
-_IMAGES = ("mnist", "mnist_rows", "digits", "digits_rows")
-_IN_ORDER = ("text",)
-"""Neighbouring examples belong together: these are cut without shuffling."""
 
 
-def fold(data: Data, spec: AnyData, task: Task, *, count: int, index: int, seed: int) -> Data:
+def fold(data: Data, spec: DataSet, task: Task, *, count: int, index: int, seed: int) -> Data:
     """The data with fold ``index`` of ``count`` as validation and the other folds as training; the
     test part stays.
 
@@ -43,8 +40,8 @@ def fold(data: Data, spec: AnyData, task: Task, *, count: int, index: int, seed:
         "validation": Split(x=x[out], y=y[out]),
         "test": data.test,
     }
-    if getattr(spec, "normalize", False):
-        parts = _normalized(parts, whole=spec.name in _IMAGES)
+    if isinstance(spec, Normalized) and spec.normalize:
+        parts = _normalized(parts, one_scale=spec.one_scale)
     train, held = parts["train"], parts["validation"]
     note = (
         f"fold {index + 1} of {count}: {len(rows):,} training and {len(out):,} validation examples"
@@ -55,11 +52,11 @@ def fold(data: Data, spec: AnyData, task: Task, *, count: int, index: int, seed:
 
 
 def _rows(
-    y: Array, spec: AnyData, task: Task, count: int, index: int, seed: int, *, per_step: bool
+    y: Array, spec: DataSet, task: Task, count: int, index: int, seed: int, *, per_step: bool
 ) -> tuple[Array, Array]:
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    stratified = task != "regression" and not per_step and spec.name not in _IN_ORDER
+    stratified = task != "regression" and not per_step and not spec.ordered
     if stratified:
         smallest = int(np.unique(y, return_counts=True)[1].min())
         if smallest < count:
@@ -71,17 +68,17 @@ def _rows(
     elif len(y) < count:
         raise DataError(f"tune.folds: {count} folds of {len(y)} examples; take fewer folds")
     else:
-        shuffle = spec.name not in _IN_ORDER
+        shuffle = not spec.ordered
         cutter = KFold(count, shuffle=shuffle, random_state=seed % 2**32 if shuffle else None)
     train, held = list(cutter.split(np.zeros(len(y)), y.ravel() if stratified else None))[index]
     return train, held
 
 
-def _normalized(parts: dict[str, Split], *, whole: bool) -> dict[str, Split]:
-    """``whole``: one mean and one deviation for all pixels, else one for each feature."""
+def _normalized(parts: dict[str, Split], *, one_scale: bool) -> dict[str, Split]:
+    """``one_scale``: one mean and one deviation for all pixels, else one for each feature."""
     train = parts["train"].x
-    figures = moments(train.reshape(-1, 1) if whole else train)
-    mean, std = (figures.mean[0], figures.std[0]) if whole else (figures.mean, figures.std)
+    figures = moments(train.reshape(-1, 1) if one_scale else train)
+    mean, std = (figures.mean[0], figures.std[0]) if one_scale else (figures.mean, figures.std)
 
     def scaled(x: Array) -> Array:
         return ((x.astype(np.float64) - mean) / std).astype(x.dtype)

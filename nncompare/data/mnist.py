@@ -9,10 +9,9 @@ their digests are recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +30,8 @@ from nncompare.data.lookup import (
 )
 from nncompare.data.splits import hold_back, order
 from nncompare.errors import DataError
-from nncompare.spec.data import Mnist, MnistRows, Task
+from nncompare.spec.data import DataSet, Normalized, Report, Starter, Task
 
-Report = Callable[[str], None]
 SIDE = 28
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -50,10 +48,117 @@ PUBLISHED = {
 PUBLISHED_COUNTS = {"train": 60_000, "t10k": 10_000}
 
 
+class _MnistImages(DataSet, Normalized):
+    """The images, in one of two shapes."""
+
+    tasks = ("classification",)
+    one_scale = True
+    download = "mnist"
+    as_rows: ClassVar[bool]
+
+    path: str | None = None
+    """Folder with the four IDX files; default: NNCOMPARE_DATA_DIR, then the cache, then a download.
+    """
+
+    def signature(self, task: Task) -> Signature:
+        """``(28, 28, 1)`` or, as rows, ``(28, 28)``; 10 classes."""
+        return images_signature(SIDE, rows=self.as_rows)
+
+    def prepare(self, task: Task, *, seed: int, dtype: np.dtype[Any]) -> Data:
+        """MNIST's own test set; stratified training and validation parts.
+
+        Raises:
+            DataError: files are missing or damaged.
+        """
+        files = ensure(self.path, _quiet)
+        images, labels, digests = read_pair(files, "train")
+        test_images, test_labels, test_digests = read_pair(files, "t10k")
+        digests |= test_digests
+        train, held = hold_back(
+            order(len(labels), seed, labels), validation=self.validation, limit=self.limit
+        )
+        return images_data(
+            {
+                "train": (images[train], labels[train]),
+                "validation": (images[held], labels[held]),
+                "test": (test_images, test_labels),
+            },
+            levels=256,
+            normalize=self.normalize,
+            signature=self.signature(task),
+            dtype=dtype,
+            digests=digests,
+            notes=(
+                f"{self.name}: from {files.folder}",
+                *_remarks(digests, len(labels), len(test_labels)),
+            ),
+        )
+
+    def place(self) -> Path | None:
+        """The folder of the four files, None if some would have to be downloaded.
+
+        Raises:
+            DataError: files are missing where the user points.
+        """
+        files = _of_user(self.path)
+        if files is not None:
+            return files.folder
+        folder = _cache()
+        is_complete = all((folder / f"{name}.gz").exists() for name in PUBLISHED)
+        return folder if is_complete else None
+
+    def ensure(self, report: Report) -> None:
+        """Downloads those of the four files that are not at hand.
+
+        Raises:
+            DataError: files are missing where the user points, or no mirror has them.
+        """
+        ensure(self.path, report)
+
+    @classmethod
+    def fetch(cls, report: Report) -> Path:
+        """Downloads what is missing or damaged, and reads all of it once.
+
+        Returns:
+            The folder.
+        """
+        if _of_user(None) is None:
+            _mend_cache(report)
+        files = ensure(None, report)
+        counts = [len(read_pair(files, part)[1]) for part in PUBLISHED_COUNTS]
+        report(
+            f"mnist: {counts[0]:,} training and {counts[1]:,} test images checked in {files.folder}"
+        )
+        return files.folder
+
+
+class Mnist(_MnistImages):
+    """60,000 + 10,000 handwritten digits of 28x28 pixels (LeCun, Cortes and Burges 1998)."""
+
+    title = "handwritten digits, 60,000 + 10,000 images 28x28 (LeCun et al. 1998)"
+    as_rows = False
+
+    name: Literal["mnist"]
+
+
+class MnistRows(_MnistImages):
+    """The images of `mnist` as sequences of 28 rows."""
+
+    title = "MNIST images as sequences of 28 rows"
+    as_rows = True
+    starter = Starter(model="recurrent")
+
+    name: Literal["mnist_rows"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """The four files: name without ``.gz`` -> path. ``cached``: their digests must be the published
-    ones.
+    """The four files.
+
+    Args:
+        folder: where they are.
+        paths: name without ``.gz`` -> path.
+        cached: they are in the cache, so their digests must be the published ones.
     """
 
     folder: Path
@@ -61,110 +166,62 @@ class Files:
     cached: bool
 
 
-def signature(spec: Mnist | MnistRows, task: Task) -> Signature:
-    """``(28, 28, 1)`` or, as rows, ``(28, 28)``; 10 classes."""
-    return images_signature(SIDE, rows=isinstance(spec, MnistRows))
-
-
-def ensure(spec: Mnist, report: Report) -> Files:
+def ensure(path: str | None, report: Report) -> Files:
     """Finds the files, or downloads them.
+
+    Args:
+        path: the folder that ``data.path`` names.
+        report: is told each step in one line.
 
     Raises:
         DataError: files are missing where the user points, or no mirror has them.
     """
-    files = _of_user(spec)
+    files = _of_user(path)
     if files is not None:
         return files
-    folder = cache_folder() / "mnist"
+    folder = _cache()
+    for name in PUBLISHED:
+        if not (folder / f"{name}.gz").exists():
+            _download(name, report)
+    paths = {name: folder / f"{name}.gz" for name in PUBLISHED}
+    return Files(folder=folder, paths=paths, cached=True)
+
+
+def _cache() -> Path:
+    return cache_folder() / "mnist"
+
+
+def _download(name: str, report: Report) -> None:
+    """Puts one file into the cache."""
+    target = _cache() / f"{name}.gz"
+    urls = [f"{mirror}{target.name}" for mirror in MIRRORS]
+    advice = _advice(target.parent)
+    download(urls, target, sha256=PUBLISHED[name], advice=advice, report=report)
+
+
+def _mend_cache(report: Report) -> None:
+    """Downloads again what is damaged in the cache."""
     for name, published in PUBLISHED.items():
-        target = folder / f"{name}.gz"
-        if not target.exists():
-            urls = [f"{mirror}{target.name}" for mirror in MIRRORS]
-            download(urls, target, sha256=published, advice=_advice(folder), report=report)
-    return Files(
-        folder=folder, paths={name: folder / f"{name}.gz" for name in PUBLISHED}, cached=True
-    )
+        path = _cache() / f"{name}.gz"
+        if path.exists() and sha256(read_bytes(path)) != published:
+            report(
+                f"{path.name}: the digest in the cache is not the published one; fetching it again"
+            )
+            _download(name, report)
 
 
-def at_hand(spec: Mnist) -> Path | None:
-    """The folder of the four files, None if some would have to be downloaded.
-
-    Raises:
-        DataError: files are missing where the user points.
-    """
-    files = _of_user(spec)
-    if files is not None:
-        return files.folder
-    folder = cache_folder() / "mnist"
-    return folder if all((folder / f"{name}.gz").exists() for name in PUBLISHED) else None
+def _quiet(message: str) -> None:
+    """Says nothing: whoever prepares the data has called ``ensure`` before."""
 
 
-def prepare(spec: Mnist, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
-    """MNIST's own test set; stratified training and validation parts.
-
-    Raises:
-        DataError: files are missing or damaged.
-    """
-    files = ensure(spec, lambda _: None)
-    (images, labels, digests), (test_images, test_labels, more) = (
-        _pair(files, "train"),
-        _pair(files, "t10k"),
-    )
-    train, held = hold_back(
-        order(len(labels), seed, labels), validation=spec.validation, limit=spec.limit
-    )
-    return images_data(
-        {
-            "train": (images[train], labels[train]),
-            "validation": (images[held], labels[held]),
-            "test": (test_images, test_labels),
-        },
-        levels=256,
-        normalize=spec.normalize,
-        signature=signature(spec, task),
-        dtype=dtype,
-        digests=digests | more,
-        notes=(
-            f"{spec.name}: from {files.folder}",
-            *_remarks(digests | more, len(labels), len(test_labels)),
-        ),
-    )
-
-
-def fetch(report: Report) -> Path:
-    """Downloads what is missing or damaged, and reads all of it once.
-
-    Returns:
-        The folder.
-    """
-    spec = Mnist(name="mnist")
-    if _of_user(spec) is None:
-        folder = cache_folder() / "mnist"
-        for name, published in PUBLISHED.items():
-            path = folder / f"{name}.gz"
-            if path.exists() and sha256(read_bytes(path)) != published:
-                report(
-                    f"{path.name}: the digest in the cache is not the published one; fetching it"
-                    " again"
-                )
-                urls = [f"{mirror}{path.name}" for mirror in MIRRORS]
-                download(urls, path, sha256=published, advice=_advice(folder), report=report)
-    files = ensure(spec, report)
-    counts = [len(_pair(files, part)[1]) for part in PUBLISHED_COUNTS]
-    report(f"mnist: {counts[0]:,} training and {counts[1]:,} test images checked in {files.folder}")
-    return files.folder
-
-
-def _of_user(spec: Mnist) -> Files | None:
+def _of_user(path: str | None) -> Files | None:
     """The files where the user points: ``data.path``, else ``NNCOMPARE_DATA_DIR`` if it has any of
     them.
     """
-    if spec.path is not None:
-        folder = Path(spec.path).expanduser()
+    if path is not None:
+        folder = Path(path).expanduser()
         if not folder.is_dir():
-            raise DataError(
-                f"data.path: {spec.path} is not a folder (looked for {folder.absolute()})"
-            )
+            raise DataError(f"data.path: {path} is not a folder (looked for {folder.absolute()})")
         return _complete(folder, _present(folder), "data.path")
     root = data_folder()
     for folder in () if root is None else (root, root / "mnist"):
@@ -199,7 +256,9 @@ def _complete(folder: Path, present: dict[str, Path], key: str) -> Files:
     return Files(folder=folder, paths=present, cached=False)
 
 
-def _pair(files: Files, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, str]]:
+def read_pair(
+    files: Files, part: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, str]]:
     """Images ``(N, 28, 28)``, labels ``(N,)`` and digests of ``train`` or ``t10k``."""
     digests: dict[str, str] = {}
     arrays: list[NDArray[np.uint8]] = []

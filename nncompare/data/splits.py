@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nncompare.data.base import Array, Split
 from nncompare.errors import DataError
 from nncompare.numerics.keys import generator
+from nncompare.spec.data import PooledDataSet
 
 Rows = NDArray[np.int64]
 
@@ -21,6 +24,32 @@ class Parts:
     train: Rows
     validation: Rows
     test: Rows
+
+    def items(self) -> ItemsView[str, Rows]:
+        """Part's name -> its rows."""
+        return vars(self).items()
+
+    def take(self, x: Array, y: Array) -> dict[str, Split]:
+        """Part's name -> its rows of the inputs and targets of all examples."""
+        return {part: Split(x=x[rows], y=y[rows]) for part, rows in self.items()}
+
+
+def split_pool(
+    spec: PooledDataSet, count: int, seed: int, labels: NDArray[Any] | None = None
+) -> Parts:
+    """The parts of ``count`` examples, as large as the experiment file asks.
+
+    Args:
+        spec: its ``test``, ``validation`` and ``limit`` decide the sizes.
+        count: number of examples.
+        seed: decides who is in which part.
+        labels: ``(count,)``; with them every part has the classes in nearly the same proportions.
+
+    Raises:
+        DataError: a part is empty.
+    """
+    rows = order(count, seed, labels)
+    return cut(rows, test=spec.test, validation=spec.validation, limit=spec.limit)
 
 
 def order(count: int, seed: int, labels: NDArray[Any] | None = None) -> Rows:

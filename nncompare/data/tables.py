@@ -23,9 +23,9 @@ def part_features(x: Array, rows: Parts, *, normalize: bool) -> tuple[dict[str, 
     """
     values = x.astype(np.float64)
     if not normalize:
-        return {part: values[index] for part, index in vars(rows).items()}, "features as they come"
+        return {part: values[index] for part, index in rows.items()}, "features as they come"
     figures = moments(values[rows.train])
-    scaled = {part: figures.apply(values[index]) for part, index in vars(rows).items()}
+    scaled = {part: figures.apply(values[index]) for part, index in rows.items()}
     return (
         scaled,
         "each feature taken to mean 0 and standard deviation 1 with the training part's figures",

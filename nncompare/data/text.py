@@ -6,13 +6,14 @@ Without ``data.path`` the text is tinyshakespeare (Karpathy 2015, char-rnn), loo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nncompare.data.base import Data, Signature, Split, TensorSpec
 from nncompare.data.download import download
@@ -25,9 +26,8 @@ from nncompare.data.lookup import (
     sha256,
 )
 from nncompare.errors import DataError
-from nncompare.spec.data import Task, Text
+from nncompare.spec.data import DataSet, Fraction, Report, Starter, Task
 
-Report = Callable[[str], None]
 MIRRORS = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
 )
@@ -52,109 +52,188 @@ class Corpus:
     tokens: NDArray[np.int32]
 
 
-def signature(spec: Text, task: Task) -> Signature:
-    """``(window,)`` tokens of as many characters as the text has; one next character a step.
-
-    Raises:
-        DataError: the file is not at hand (says where it was looked for and how to get it), not
-            UTF-8, or has fewer than two different characters.
+class Text(DataSet):
+    """The next character at every position of a window of a text file; without a `path`
+    tinyshakespeare (Karpathy 2015, char-rnn).
     """
-    return _signature(spec, read_corpus(locate(spec)))
 
+    tasks = ("classification",)
+    title = "the next character at every position of a window of a text file"
+    ordered = True
+    download = "text"
+    starter = Starter(model="tokens")
 
-def prepare(spec: Text, task: Task, seed: int, dtype: np.dtype[Any]) -> Data:
-    """Consecutive parts, training | validation | test; no window crosses a border.
-
-    ``limit`` windows are taken from the beginning of the text. Target t of a window is the
-    character after its character t.
-
-    Raises:
-        DataError: as ``signature``, or a part is shorter than a window and one character.
+    name: Literal["text"]
+    path: str | None = None
+    """A UTF-8 text file; default: tinyshakespeare from NNCOMPARE_DATA_DIR, the cache, or a
+    download.
     """
-    corpus = read_corpus(locate(spec))
-    stride = spec.stride or spec.window
-    size = len(corpus.tokens)
-    pool = size - round(size * spec.test)
-    used = pool if spec.limit is None else min(pool, (spec.limit - 1) * stride + spec.window + 1)
-    border = used - round(used * spec.validation)
-    spans = {"train": (0, border), "validation": (border, used), "test": (pool, size)}
-    return Data(
-        **{part: _windows(corpus.tokens[slice(*span)], spec, part) for part, span in spans.items()},
-        signature=_signature(spec, corpus),
-        digests={corpus.path.name: corpus.digest},
-        notes=(
-            (
-                f"text: {size:,} characters, {len(corpus.vocabulary)} different ones, from"
-                f" {corpus.path}"
+    window: int = Field(default=64, gt=0)
+    """Characters the model sees at a time."""
+    stride: int | None = Field(default=None, gt=0)
+    """Characters between the starts of two windows; default: the window, so that they do not
+    overlap.
+    """
+    test: Fraction = 0.1
+    """Share at the end of the text held back as the test set; validation is the part before it."""
+
+    def signature(self, task: Task) -> Signature:
+        """``(window,)`` tokens of as many characters as the text has; one next character a step.
+
+        Raises:
+            DataError: the file is not at hand (says where it was looked for and how to get it), not
+                UTF-8, or has fewer than two different characters.
+        """
+        characters = len(read_corpus(locate(self.path)).vocabulary)
+        return Signature(
+            input=TensorSpec((self.window,), characters), outputs=characters, per_step=True
+        )
+
+    def prepare(self, task: Task, *, seed: int, dtype: np.dtype[Any]) -> Data:
+        """Consecutive parts, training | validation | test; no window crosses a border.
+
+        ``limit`` windows are taken from the beginning of the text. Target t of a window is the
+        character after its character t.
+
+        Raises:
+            DataError: as ``signature``, or a part is shorter than a window and one character.
+        """
+        corpus = read_corpus(locate(self.path))
+        spans = self._spans(len(corpus.tokens))
+        sizes = ", ".join(f"{part} {end - begin:,}" for part, (begin, end) in spans.items())
+        return Data(
+            **{
+                part: self._windows(corpus.tokens[begin:end], part)
+                for part, (begin, end) in spans.items()
+            },
+            signature=self.signature(task),
+            digests={corpus.path.name: corpus.digest},
+            notes=(
+                (
+                    f"text: {len(corpus.tokens):,} characters, {len(corpus.vocabulary)} different"
+                    f" ones, from {corpus.path}"
+                ),
+                f"characters of the parts: {sizes}",
             ),
-            "characters of the parts: "
-            + ", ".join(f"{part} {end - begin:,}" for part, (begin, end) in spans.items()),
-        ),
-    )
+        )
 
+    def _spans(self, size: int) -> dict[str, tuple[int, int]]:
+        """Part -> its first character and the one after its last, in a text of ``size``."""
+        pool = size - round(size * self.test)
+        used = pool
+        if self.limit is not None:
+            used = min(pool, (self.limit - 1) * self._stride + self.window + 1)
+        border = used - round(used * self.validation)
+        return {"train": (0, border), "validation": (border, used), "test": (pool, size)}
 
-def ensure(spec: Text, report: Report) -> Path:
-    """Finds the file, or downloads it into the cache."""
-    if not _candidates(spec):
+    def _windows(self, tokens: NDArray[np.int32], part: str) -> Split:
+        """Windows ``(N, window)`` and, one character later, their targets ``(N, window)``."""
+        if len(tokens) < self.window + 1:
+            key = "" if part == "train" else f", raise data.{part}"
+            raise DataError(
+                f"data.window: the {part} part has {len(tokens)} characters, a window of"
+                f" {self.window} needs {self.window + 1}; lower data.window{key}, or take a longer"
+                " text"
+            )
+        every = np.lib.stride_tricks.sliding_window_view(tokens, self.window + 1)
+        pieces = every[:: self._stride]
+        return Split(x=np.ascontiguousarray(pieces[:, :-1]), y=np.ascontiguousarray(pieces[:, 1:]))
+
+    @property
+    def _stride(self) -> int:
+        return self.stride or self.window
+
+    def place(self) -> Path | None:
+        """The file, None if it would have to be downloaded.
+
+        Raises:
+            DataError: ``data.path`` is not a file.
+        """
+        return next(iter(_candidates(self.path)), None)
+
+    def ensure(self, report: Report) -> None:
+        """Downloads tinyshakespeare into the cache if no file is at hand."""
+        ensure(self.path, report)
+
+    @classmethod
+    def fetch(cls, report: Report) -> Path:
+        """Downloads tinyshakespeare if it is missing or damaged.
+
+        Returns:
+            The file.
+        """
         cached = _cached()
+        # A user's own file comes before the cache, and is never replaced.
+        if _candidates(None) == [cached] and sha256(read_bytes(cached)) != PUBLISHED:
+            report(
+                f"{cached.name}: the digest in the cache is not the published one; fetching it"
+                " again"
+            )
+            download(MIRRORS, cached, sha256=PUBLISHED, advice=f"Delete {cached}.", report=report)
+        corpus = read_corpus(ensure(None, report))
+        report(f"text: {len(corpus.tokens):,} characters checked in {corpus.path}")
+        return corpus.path
+
+
+def ensure(path: str | None, report: Report) -> Path:
+    """Finds the file, or downloads it into the cache.
+
+    Args:
+        path: the file that ``data.path`` names.
+        report: is told each step in one line.
+    """
+    if not _candidates(path):
         advice = (
             f"Without a network: set data.path to a text file, or {VARIABLE} to a folder with"
             " input.txt."
         )
-        download(MIRRORS, cached, sha256=PUBLISHED, advice=advice, report=report)
-    return locate(spec)
+        download(MIRRORS, _cached(), sha256=PUBLISHED, advice=advice, report=report)
+    return locate(path)
 
 
-def at_hand(spec: Text) -> Path | None:
-    """The file, None if it would have to be downloaded.
-
-    Raises:
-        DataError: ``data.path`` is not a file.
-    """
-    return next(iter(_candidates(spec)), None)
-
-
-def fetch(report: Report) -> Path:
-    """Downloads tinyshakespeare if it is missing or damaged.
-
-    Returns:
-        The file.
-    """
-    spec, cached = Text(name="text"), _cached()
-    if _candidates(spec) == [cached] and sha256(read_bytes(cached)) != PUBLISHED:
-        report(
-            f"{cached.name}: the digest in the cache is not the published one; fetching it again"
-        )
-        download(MIRRORS, cached, sha256=PUBLISHED, advice=f"Delete {cached}.", report=report)
-    corpus = read_corpus(ensure(spec, report))
-    report(f"text: {len(corpus.tokens):,} characters checked in {corpus.path}")
-    return corpus.path
-
-
-def locate(spec: Text) -> Path:
+def locate(path: str | None) -> Path:
     """The text's file, without a download.
+
+    Args:
+        path: the file that ``data.path`` names.
 
     Raises:
         DataError: it is not at hand; names the places and the ways to get it.
     """
-    found = _candidates(spec)
+    found = _candidates(path)
     if found:
         return found[0]
     root = data_folder()
-    places = [] if root is None else [str(path) for path in _in_folder(root)]
+    places = [_cached()] if root is None else [*_in_folder(root), _cached()]
+    looked_for = ", ".join(str(place) for place in places)
+    unset = f" ({VARIABLE} is not set)" if root is None else ""
     raise DataError(
-        f"the text of data {spec.name} is not at hand. Looked for:"
-        f" {', '.join([*places, str(_cached())])}{'' if root else f' ({VARIABLE} is not set)'}. Get"
-        " it with: nncompare data fetch text, or set data.path to any UTF-8 text file"
+        f"the text of data text is not at hand. Looked for: {looked_for}{unset}. Get it with:"
+        " nncompare data fetch text, or set data.path to any UTF-8 text file"
     )
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Reads and numbers a text.
+    """Reads and numbers a text, once as long as its file stays the same.
 
     Raises:
         DataError: not readable, not UTF-8, fewer than two different characters, or damaged in the
             cache.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    return _read_corpus(path, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=1)
+def _read_corpus(path: Path, state: tuple[int, int]) -> Corpus:  # noqa: ARG001 - part of the key
+    """Keeps the last text, since the signature needs its vocabulary and the preparation all of it.
+
+    Args:
+        path: the file.
+        state: its time and size, so that a changed file is read again.
     """
     content = read_bytes(path)
     digest = sha256(content)
@@ -173,20 +252,20 @@ def read_corpus(path: Path) -> Corpus:
             f"{path} has {len(vocabulary)} different characters; a text to learn from needs at"
             " least 2"
         )
-    codes, known = (np.frombuffer(part.encode("utf-32-le"), "<u4") for part in (text, vocabulary))
-    tokens = np.searchsorted(known, codes).astype(np.int32)
+    tokens = np.searchsorted(_codes(vocabulary), _codes(text)).astype(np.int32)
     return Corpus(path=path, digest=digest, vocabulary=vocabulary, tokens=tokens)
 
 
-def _candidates(spec: Text) -> list[Path]:
+def _candidates(path: str | None) -> list[Path]:
     """The existing files, first the one to take."""
-    if spec.path is not None:
-        path = Path(spec.path).expanduser()
-        if not path.is_file():
-            raise DataError(f"data.path: {spec.path} is not a file (looked for {path.absolute()})")
-        return [path]
+    if path is not None:
+        file = Path(path).expanduser()
+        if not file.is_file():
+            raise DataError(f"data.path: {path} is not a file (looked for {file.absolute()})")
+        return [file]
     root = data_folder()
-    return [path for path in (*(_in_folder(root) if root else ()), _cached()) if path.is_file()]
+    places = [_cached()] if root is None else [*_in_folder(root), _cached()]
+    return [place for place in places if place.is_file()]
 
 
 def _in_folder(root: Path) -> tuple[Path, Path]:
@@ -197,22 +276,6 @@ def _cached() -> Path:
     return cache_folder() / "tinyshakespeare" / "input.txt"
 
 
-def _signature(spec: Text, corpus: Corpus) -> Signature:
-    characters = len(corpus.vocabulary)
-    return Signature(
-        input=TensorSpec((spec.window,), characters), outputs=characters, per_step=True
-    )
-
-
-def _windows(tokens: NDArray[np.int32], spec: Text, part: str) -> Split:
-    """Windows ``(N, window)`` and, one character later, their targets ``(N, window)``."""
-    if len(tokens) < spec.window + 1:
-        key = "" if part == "train" else f", raise data.{part}"
-        raise DataError(
-            f"data.window: the {part} part has {len(tokens)} characters, a window of {spec.window}"
-            f" needs {spec.window + 1}; lower data.window{key}, or take a longer text"
-        )
-    pieces = np.lib.stride_tricks.sliding_window_view(tokens, spec.window + 1)[
-        :: spec.stride or spec.window
-    ]
-    return Split(x=np.ascontiguousarray(pieces[:, :-1]), y=np.ascontiguousarray(pieces[:, 1:]))
+def _codes(text: str) -> NDArray[np.uint32]:
+    """The number of every character."""
+    return np.frombuffer(text.encode("utf-32-le"), "<u4")

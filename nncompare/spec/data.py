@@ -1,20 +1,37 @@
-"""Which data set, and how it is cut. The arrays themselves come from ``nncompare.data``."""
+"""What a data set is: the base class of all of them, and the registry of their names.
+
+A data set is one class in one module of ``nncompare.data``, or in a plug-in. An instance is the
+``data:`` section of an experiment file, so its fields are the keys of that section.
+"""
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import Field
 
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.layers.base import TensorSpec
+from nncompare.spec.registry import Registry, UnusableError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Task = Literal["classification", "binary", "regression"]
-
+TASKS: tuple[Task, ...] = get_args(Task)
 
 Sizes = tuple[Annotated[int, Field(gt=0)], ...]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Report = Callable[[str], None]
+"""Is told the steps of a download, one line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +50,45 @@ class Signature:
     per_step: bool = False
 
 
-class _Data(Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Starter:
+    """What ``nncompare init`` writes for a data set, so that a first run learns something.
+
+    Args:
+        model: ``dense`` layers, a ``recurrent`` layer over numbers, or one over ``tokens``.
+        epochs: passes over the training part.
+        batch_size: examples a step.
+        learning_rate: of Adam.
+    """
+
+    model: Literal["dense", "recurrent", "tokens"] = "dense"
+    epochs: int = 5
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+
+
+class DataSet(Frozen):
+    """The base of every data set.
+
+    A subclass narrows ``name`` to one word (``name: Literal["iris"]``), adds its own fields, sets
+    the traits, and says in ``signature`` and ``prepare`` what its examples are. What is heavy
+    (scikit-learn, pooch) is imported inside these methods: the module itself is imported by every
+    command that reads an experiment file.
+    """
+
     tasks: ClassVar[tuple[Task, ...]]
+    """The tasks that it can be used for; the first is the one of a file that names none."""
     title: ClassVar[str]
+    """One line for ``nncompare list``."""
+    ordered: ClassVar[bool] = False
+    """Neighbouring examples belong together: folds are cut without shuffling."""
+    generated: ClassVar[bool] = False
+    """Its examples are computed, not observed."""
+    download: ClassVar[str | None] = None
+    """Its examples are files of the user or from the network: the name for ``nncompare data
+    fetch``, which data sets made of the same files share. None: bundled or generated.
+    """
+    starter: ClassVar[Starter] = Starter()
 
     name: str
     validation: Fraction = 0.2
@@ -43,129 +96,127 @@ class _Data(Frozen):
     limit: int | None = Field(default=None, gt=1)
     """Use only so many examples before the split into training and validation (a quick look)."""
 
+    @abstractmethod
+    def signature(self, task: Task) -> Signature:
+        """What a model must take and give, without loading the examples where that is possible.
 
-class _Tested(_Data):
+        Args:
+            task: one of ``tasks``.
+
+        Raises:
+            DataError: a setting is impossible, or files that decide the shapes are not at hand.
+        """
+
+    @abstractmethod
+    def prepare(self, task: Task, *, seed: int, dtype: np.dtype[Any]) -> object:
+        """The examples, split and normalized, as a ``nncompare.data.base.Data``.
+
+        Args:
+            task: one of ``tasks``; decides the form of the targets, see ``data.base.Split``.
+            seed: keys the split and what is generated.
+            dtype: of floating-point arrays. ``nncompare.data.prepare`` converts what is left.
+
+        Raises:
+            DataError: files are missing or damaged, or a part would be empty.
+        """
+
+    def place(self) -> Path | None:
+        """Where its files are. None: ``ensure`` would download them, or it has none.
+
+        Raises:
+            DataError: a path that the user has set is wrong or incomplete.
+        """
+        return None
+
+    def ensure(self, report: Report) -> None:
+        """Downloads what is missing; called before ``prepare``."""
+
+    @classmethod
+    def fetch(cls, report: Report) -> Path | None:
+        """Downloads what is missing or damaged and checks it (``nncompare data fetch``).
+
+        Returns:
+            The file or folder; None for a data set that has none.
+        """
+        report(f"{data_set_name(cls)}: nothing to download, it is {cls.title}")
+        return None
+
+
+class PooledDataSet(DataSet):
+    """A data set without a test set of its own: a share of one pool of examples becomes it."""
+
     test: Fraction = 0.2
     """Share of all examples held back as the test set."""
 
 
-class _Normalized(Frozen):
+class Normalized(Frozen):
+    """A data set whose inputs can be normalized. Mixed into a ``DataSet``."""
+
+    one_scale: ClassVar[bool] = False
+    """One mean and one deviation for all numbers of an example (pixels), not one a feature."""
+
     normalize: bool = True
     """Inputs to mean 0 and standard deviation 1, with the figures of the training part."""
 
 
-class Mnist(_Data, _Normalized):
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
-    title: ClassVar[str] = "handwritten digits, 60,000 + 10,000 images 28x28 (LeCun et al. 1998)"
-    name: Literal["mnist"]
-    path: str | None = None
-    """Folder with the four IDX files; default: NNCOMPARE_DATA_DIR, then the cache, then a download.
+def data_set_name(cls: type[DataSet]) -> str | None:
+    """The word that ``name`` is narrowed to; None for a base class of data sets."""
+    annotation = cls.model_fields["name"].annotation
+    words = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return words[0] if len(words) == 1 else None
+
+
+def _shipped() -> dict[str, type[DataSet]]:
+    """The data sets in the modules of ``nncompare.data``, observed ones before generated ones.
+
+    The package stands above this one, so it is imported by its name, and only when it is needed.
     """
+    package = import_module("nncompare.data")
+    found: dict[str, type[DataSet]] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        found |= _defined_in(import_module(f"{package.__name__}.{info.name}"))
+
+    def rank(name: str) -> tuple[bool, int, str]:
+        cls = found[name]
+        return cls.generated, TASKS.index(cls.tasks[0]), name
+
+    return {name: found[name] for name in sorted(found, key=rank)}
 
 
-class MnistRows(Mnist):
-    title: ClassVar[str] = "MNIST images as sequences of 28 rows"
-    name: Literal["mnist_rows"]  # type: ignore[assignment]
+def _defined_in(module: ModuleType) -> dict[str, type[DataSet]]:
+    """The data sets that a module defines, without those that it imports and base classes."""
+    found = {}
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, DataSet):
+            name = data_set_name(value)
+            if name is not None and value.__module__ == module.__name__:
+                found[name] = value
+    return found
 
 
-class Digits(_Tested, _Normalized):
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
-    title: ClassVar[str] = "1,797 handwritten digits 8x8, bundled with scikit-learn"
-    name: Literal["digits"]
+def _check(value: object) -> tuple[str, type[DataSet]]:
+    """What a plug-in gives, as a data set and its name.
 
-
-class DigitsRows(_Tested, _Normalized):
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
-    title: ClassVar[str] = "digits as sequences of 8 rows"
-    name: Literal["digits_rows"]
-
-
-class BreastCancer(_Tested, _Normalized):
-    tasks: ClassVar[tuple[Task, ...]] = ("binary",)
-    title: ClassVar[str] = "569 tumours, 30 features, bundled with scikit-learn"
-    name: Literal["breast_cancer"]
-
-
-class Diabetes(_Tested, _Normalized):
-    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    title: ClassVar[str] = (
-        "442 patients, 10 features, disease progression (target standardized), from scikit-learn"
-    )
-    name: Literal["diabetes"]
-
-
-class Pattern(_Tested):
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
-    title: ClassVar[str] = "the next token of a repeating pattern"
-    name: Literal["pattern"]
-    pattern: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
-    repeats: int = Field(default=50, gt=1)
-    window: int = Field(default=5, gt=0)
-    """Tokens the model sees before it names the next."""
-
-
-class Text(_Data):
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
-    title: ClassVar[str] = "the next character at every position of a window of a text file"
-    name: Literal["text"]
-    path: str | None = None
-    """A UTF-8 text file; default: tinyshakespeare from NNCOMPARE_DATA_DIR, the cache, or a
-    download.
+    Raises:
+        UnusableError: it is something else, or a class that is not finished.
     """
-    window: int = Field(default=64, gt=0)
-    stride: int | None = Field(default=None, gt=0)
-    """Characters between the starts of two windows; default: the window, so that they do not
-    overlap.
-    """
-    test: Fraction = 0.1
-    """Share at the end of the text held back as the test set; validation is the part before it."""
+    if not isinstance(value, type) or not issubclass(value, DataSet):
+        raise UnusableError(f"it gives {value!r}, not a subclass of nncompare.data.DataSet")
+    name = data_set_name(value)
+    if name is None or not name.isidentifier():
+        raise UnusableError(f'{value.__name__} does not say its name: name: Literal["…"]')
+    if inspect.isabstract(value):
+        missing = ", ".join(sorted(value.__abstractmethods__))
+        raise UnusableError(f"{value.__name__} lacks {missing}")
+    for trait in ("tasks", "title"):
+        if not getattr(value, trait, None):
+            raise UnusableError(f"{value.__name__}.{trait} is not set")
+    if not set(value.tasks) <= set(TASKS):
+        raise UnusableError(f"{value.__name__}.tasks: {value.tasks!r}. Allowed: {', '.join(TASKS)}")
+    # One class that has no schema would leave all experiments without one.
+    value.model_json_schema()
+    return name, value
 
 
-class Adding(_Tested):
-    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    title: ClassVar[str] = (
-        "the adding problem (Hochreiter and Schmidhuber 1997): sum of two marked numbers"
-    )
-    name: Literal["adding"]
-    length: int = Field(default=50, gt=1)
-    examples: int = Field(default=10_000, gt=10)
-
-
-class Random(_Tested):
-    tasks: ClassVar[tuple[Task, ...]] = ("classification", "binary", "regression")
-    title: ClassVar[str] = "random numbers of any shape, for benchmarks: nothing can be learned"
-    name: Literal["random"]
-    shape: Sizes = Field(default=(784,), min_length=1)
-    outputs: int = Field(default=10, gt=0)
-    examples: int = Field(default=4096, gt=10)
-    vocabulary: int | None = Field(default=None, gt=1)
-    """Set: integer tokens of shape ``(steps,)``; unset: standard normal numbers."""
-
-
-AnyData = Annotated[
-    Mnist
-    | MnistRows
-    | Digits
-    | DigitsRows
-    | BreastCancer
-    | Diabetes
-    | Pattern
-    | Text
-    | Adding
-    | Random,
-    Field(discriminator="name"),
-]
-
-DATA: dict[str, type[_Data]] = {
-    "mnist": Mnist,
-    "mnist_rows": MnistRows,
-    "digits": Digits,
-    "digits_rows": DigitsRows,
-    "breast_cancer": BreastCancer,
-    "diabetes": Diabetes,
-    "pattern": Pattern,
-    "text": Text,
-    "adding": Adding,
-    "random": Random,
-}
-"""Every data set's description by its name."""
+DATA: Registry[type[DataSet]] = Registry("nncompare.data", shipped=_shipped, check=_check)
+"""Every data set's class by its name."""

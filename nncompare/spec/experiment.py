@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from nncompare.errors import ShapeError
-from nncompare.spec.data import AnyData, Signature, Task
+from nncompare.spec.data import DATA, DataSet, Signature, Task
 from nncompare.spec.families import AnyModel
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.model import Model, resolve
@@ -16,9 +18,12 @@ from nncompare.spec.training import Train
 from nncompare.spec.tune import Tune
 
 if TYPE_CHECKING:
+    AnyData = DataSet
     RuntimeName = str
 else:
-    # the words that are allowed are the catalog's, for messages and the JSON Schema too
+    # What is allowed are the names of the registries, plug-ins among them, for messages and the
+    # JSON Schema too.
+    AnyData = Annotated[reduce(or_, DATA.values()), Field(discriminator="name")]
     RuntimeName = Literal[RUNTIMES]
 DeviceName = Literal["auto", "cpu", "gpu", "tpu"]
 

@@ -15,8 +15,9 @@ import pytest
 from nncompare.data import download as downloads
 from nncompare.data import fetch, lookup, mnist, prepare, signature, text
 from nncompare.data.download import download
+from nncompare.data.mnist import Mnist
+from nncompare.data.text import Text
 from nncompare.errors import DataError
-from nncompare.spec.data import Mnist, Text
 from tests.data import NAMES, write_mnist
 
 CONTENT = b"nncompare" * 5000

@@ -12,8 +12,8 @@ import pytest
 from nncompare.data import lookup, mnist, prepare
 from nncompare.data.base import Data
 from nncompare.data.idx import read_idx
+from nncompare.data.mnist import Mnist
 from nncompare.errors import DataError
-from nncompare.spec.data import Mnist
 from tests.data import NAMES, SHARED, idx, mnist_arrays, write_mnist
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = NAMES

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from nncompare.data import fetch, prepare, signature
 from nncompare.data.base import PARTS, Data
 from nncompare.errors import DataError
-from nncompare.spec.data import DATA, AnyData
+from nncompare.spec.data import DATA
+from nncompare.spec.experiment import AnyData
 from tests.data import write_mnist
 
 SPEC: TypeAdapter[Any] = TypeAdapter(AnyData)
@@ -294,8 +295,8 @@ def test_fetch_says_when_nothing_is_downloaded() -> None:
 
 def test_importing_and_asking_signatures_stays_light() -> None:
     code = (
-        "import sys; from nncompare.data import signature; from nncompare.spec.data import Digits,"
-        " Mnist\nsignature(Digits(name='digits'), 'classification'); signature(Mnist(name='mnist'),"
+        "import sys; from nncompare.data import signature; from nncompare.spec.data import DATA;"
+        " Digits = DATA['digits']; Mnist = DATA['mnist']\nsignature(Digits(name='digits'), 'classification'); signature(Mnist(name='mnist'),"
         " 'classification')\nprint([name for name in ('sklearn', 'scipy', 'pooch', 'requests') if"
         " name in sys.modules])"
     )

@@ -10,8 +10,8 @@ import pytest
 
 from nncompare.data import prepare, signature, text
 from nncompare.data.base import PARTS, Data
+from nncompare.data.text import Text
 from nncompare.errors import DataError
-from nncompare.spec.data import Text
 from tests.data import SHARED
 
 LINE = "".join(chr(0x100 + k) for k in range(200))

@@ -84,13 +84,15 @@ def _system() -> System:
 
 def _data() -> DataCache:
     """The data sets that are files, and where they are."""
-    from nncompare.data import DOWNLOADED
     from nncompare.data.lookup import cache_folder
     from nncompare.errors import DataError
+    from nncompare.spec.data import DATA
     from nncompare.studies.doctor.report import DataCache
 
     try:
-        contents = tuple(_data_set(name) for name in dict.fromkeys(DOWNLOADED.values()))
+        # data sets that are made of the same files share one line
+        names = dict.fromkeys(cls.download for cls in DATA.values() if cls.download is not None)
+        contents = tuple(_data_set(name) for name in names)
     except DataError as error:
         problem, _, fix = str(error).rpartition("; ")
         return DataCache(path=cache_folder(), problem=problem or fix, fix=fix if problem else None)
@@ -98,11 +100,10 @@ def _data() -> DataCache:
 
 
 def _data_set(name: str) -> CachedData:
-    from nncompare.data import at_hand
     from nncompare.spec.data import DATA
     from nncompare.studies.doctor.report import CachedData
 
-    place = at_hand(DATA[name](name=name))  # type: ignore[arg-type]
+    place = DATA[name](name=name).place()
     if place is None:
         return CachedData(name=name, state="not downloaded", fix=f"nncompare data fetch {name}")
     return CachedData(name=name, state=f"ready, in {place}")

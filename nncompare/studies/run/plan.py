@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompare.data import DOWNLOADED, at_hand, prepare
+from nncompare.data import is_at_hand, prepare
 from nncompare.data.base import Data
 from nncompare.records.folder import check_place
 from nncompare.spec.experiment import Experiment
@@ -62,7 +62,7 @@ def _data(experiment: Experiment) -> Data | None:
     """The prepared data, so that damaged files are found; None if they would have to be
     downloaded.
     """
-    if experiment.data.name in DOWNLOADED and at_hand(experiment.data) is None:
+    if not is_at_hand(experiment.data):
         return None
     return prepare(
         experiment.data,
