@@ -18,38 +18,22 @@ from nncompare.numerics.initializers import draw, initial_params
 from nncompare.spec.families import LayerList
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Layer, Residual
+from nncompare.spec.layers import LAYERS, Layer, Residual
+from nncompare.spec.training import OPTIMIZERS
 
 Part = TypeVar("Part", bound=Frozen)
 Defaults = Mapping[str, Any]
-"""``batch_norm.epsilon`` -> the framework's default, in the file's sense; keys are ``OPEN``."""
-
-OPEN = (
-    "batch_norm.epsilon",
-    "batch_norm.momentum",
-    "layer_norm.epsilon",
-    "leaky_relu.slope",
-    "gelu.approximate",
-    "sgd.lr",
-    "sgd.momentum",
-    "sgd.nesterov",
-    "adam.lr",
-    "adam.beta1",
-    "adam.beta2",
-    "adam.epsilon",
-    "adamw.lr",
-    "adamw.beta1",
-    "adamw.beta2",
-    "adamw.epsilon",
-    "adamw.weight_decay",
-    "rmsprop.lr",
-    "rmsprop.rho",
-    "rmsprop.epsilon",
-    "rmsprop.momentum",
-)
-"""Values of layers and optimizers that frameworks choose. Initializers are not among them (see
-``start``), nor what makes a layer this layer: sizes, strides, paddings, heads.
+"""``batch_norm.epsilon`` -> the framework's default, in the file's sense, for every one of
+``open_values``.
 """
+
+
+def open_values() -> tuple[str, ...]:
+    """``batch_norm.epsilon`` and the like: the values of layers and optimizers for which every
+    framework has a default of its own, in the order of the classes that mark them with ``Open``.
+    """
+    parts: dict[str, type[Frozen]] = {**LAYERS, **OPTIMIZERS}
+    return tuple(f"{kind}.{name}" for kind, part in parts.items() for name in part.open_fields())
 
 
 _INSIDE = ("layers", "shortcut")

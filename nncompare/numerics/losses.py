@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nncompare.numerics.semantics import ALIGNED, L2, Semantics
 from nncompare.spec.data import Task
 from nncompare.spec.model import Model
 
@@ -98,10 +99,14 @@ def data_loss_gradient(task: Task, outputs: Array, targets: Array) -> Array:
     return mean_squared_error_gradient(outputs, targets)
 
 
-def penalty(params: Params, model: Model, l1: float, l2: float) -> float:
+def penalty(
+    params: Params, model: Model, l1: float, l2: float, *, semantics: Semantics = ALIGNED
+) -> float:
     """``l1 sum|w| + l2 sum w^2`` over kernels and recurrent kernels (Tibshirani 1996; Hoerl and
-    Kennard 1970).
+    Kennard 1970): the part of the penalties that stands in the loss. Of the other meanings of L2
+    see ``semantics.L2``.
     """
+    l1, l2 = _factors(l1, l2, semantics)
     total = 0.0
     for name, parameter in model.parameters.items():
         if parameter.penalized:
@@ -110,16 +115,34 @@ def penalty(params: Params, model: Model, l1: float, l2: float) -> float:
     return total
 
 
-def penalty_gradients(params: Params, model: Model, l1: float, l2: float) -> Params:
+def penalty_gradients(
+    params: Params, model: Model, l1: float, l2: float, *, semantics: Semantics = ALIGNED
+) -> Params:
     """``l1 sign(w) + 2 l2 w`` for penalized parameters and zeros for the other trainable ones;
     sign(0) = 0.
     """
+    l1, l2 = _factors(l1, l2, semantics)
     found: Params = {}
     for name, parameter in model.parameters.items():
         if parameter.trainable:
             w = _float(params[name])
             found[name] = l1 * np.sign(w) + 2 * l2 * w if parameter.penalized else np.zeros_like(w)
     return found
+
+
+def _factors(l1: float, l2: float, semantics: Semantics) -> tuple[float, float]:
+    """Of ``sum|w|`` and ``sum w^2`` in the loss."""
+    l1, l2 = semantics.constant("penalty.l1", l1), semantics.constant("penalty.l2", l2)
+    match semantics.l2:
+        case L2.IN_LOSS:
+            return l1, l2
+        case L2.HALVED:
+            return l1, l2 / 2
+        case L2.AS_DECAY | L2.DECOUPLED:
+            # a matter of the optimizer: updates.step
+            return l1, 0.0
+        case _:
+            raise NotImplementedError(semantics.l2)
 
 
 def _same_shape(outputs: Array, targets: Array) -> None:

@@ -1,14 +1,29 @@
-"""Optimizer formulas in float64, as ``spec.training`` states them, and clipping by global norm."""
+"""Optimizer formulas in float64, as ``spec.training`` states them, and clipping of gradients.
+
+Every formula obeys the knobs of ``semantics``; the defaults are the canonical meanings.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.spec.training import Adam, AdamW, AnyOptimizer, RmsProp, Sgd
+from nncompare.numerics.semantics import (
+    ALIGNED,
+    L2,
+    BiasCorrection,
+    Clipping,
+    Epsilon,
+    MeanSquareStart,
+    MomentumRate,
+    Semantics,
+    TableGradient,
+)
+from nncompare.spec.training import Adam, AdamW, AnyOptimizer, Penalty, RmsProp, Sgd
 
 Array = NDArray[Any]
 Params = dict[str, Array]
@@ -21,7 +36,8 @@ class State:
     Args:
         steps: steps taken.
         first: momentum buffer (SGD, RMSprop) or first moment (Adam); zeros at the start.
-        second: mean square (RMSprop) or second moment (Adam); zeros at the start.
+        second: mean square (RMSprop) or second moment (Adam); zeros at the start, or RMSprop's as
+            ``Semantics.mean_square_start`` says.
     """
 
     steps: int = 0
@@ -29,18 +45,49 @@ class State:
     second: Params = field(default_factory=dict)
 
 
-def clip(gradients: Params, norm: float | None) -> Params:
-    """All gradients times ``norm / total`` if ``total``, the norm of them all together, is larger
-    than ``norm`` (Pascanu et al. 2013, Algorithm 1; no epsilon). None: as they are.
+@dataclass(frozen=True, kw_only=True)
+class TableUse:
+    """What a batch asked of an embedding's table, beyond the gradient of the table.
+
+    Args:
+        tokens: every token that occurs in the batch, once.
+        squares: ``(vocabulary, units)``, for each token the sum over its occurrences of the squared
+            gradient; None: as if every token occurred once.
+    """
+
+    tokens: Array
+    squares: Array | None = None
+
+
+def clip(gradients: Params, norm: float | None, semantics: Semantics = ALIGNED) -> Params:
+    """Gradients of which none is larger than ``clip_norm`` allows.
+
+    Canonical: all of them times ``norm / total`` if ``total``, the norm of them all together, is
+    larger than ``norm`` (Pascanu et al. 2013, Algorithm 1; no epsilon). None: as they are. The
+    other meanings stand at ``semantics.Clipping``.
     """
     if norm is None:
         return gradients
-    total = float(
-        np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values()))
-    )
-    return (
-        {name: g * (norm / total) for name, g in gradients.items()} if total > norm else gradients
-    )
+    match semantics.clipping:
+        case Clipping.PER_VALUE:
+            return {name: np.clip(g, -norm, norm) for name, g in gradients.items()}
+        case Clipping.PER_TENSOR:
+            return {name: _shorter({name: g}, norm, 0.0)[name] for name, g in gradients.items()}
+        case Clipping.GLOBAL_PLUS:
+            return _shorter(gradients, norm, 1e-6)
+        case Clipping.GLOBAL:
+            return _shorter(gradients, norm, 0.0)
+        case _:
+            raise NotImplementedError(semantics.clipping)
+
+
+def _shorter(gradients: Params, norm: float, added: float) -> Params:
+    """All of them times ``norm / (total + added)``, where that is less than 1."""
+    squares = [float((np.asarray(g, np.float64) ** 2).sum()) for g in gradients.values()]
+    total = float(np.sqrt(sum(squares))) + added
+    if total <= norm:
+        return gradients
+    return {name: g * (norm / total) for name, g in gradients.items()}
 
 
 def step(
@@ -50,6 +97,10 @@ def step(
     gradients: Params,
     learning_rate: float,
     clip_norm: float | None = None,
+    *,
+    penalty: Penalty | None = None,
+    semantics: Semantics = ALIGNED,
+    tables: Mapping[str, TableUse] | None = None,
 ) -> tuple[Params, State]:
     """One update.
 
@@ -58,65 +109,170 @@ def step(
         state: ``State()`` at the first step.
         params: canonical parameters; those without a gradient (running statistics) come back
             unchanged.
-        gradients: of the whole loss, penalties included, before clipping.
+        gradients: of the whole loss, with the penalties that stand in it, before clipping.
         learning_rate: of this step.
-        clip_norm: largest global norm, or None.
+        clip_norm: largest norm, or None.
+        penalty: read only where ``semantics.l2`` is a matter of the optimizer.
+        semantics: what all of this means.
+        tables: name of an embedding's table -> how the batch used it; read only where
+            ``semantics.table_gradient`` is not the canonical one.
 
     Returns:
         New parameters (float64 where updated) and the new state; the arguments stay as they are.
     """
-    gradients = clip(gradients, clip_norm)
+    clipped = clip(gradients, clip_norm, semantics)
+    decay = semantics.constant("penalty.l2", penalty.l2) if penalty else 0.0
     updated, first, second = dict(params), dict(state.first), dict(state.second)
-    for name, g in gradients.items():
-        w, g = np.asarray(params[name], np.float64), np.asarray(g, np.float64)
-        m, v = state.first.get(name, np.zeros_like(w)), state.second.get(name, np.zeros_like(w))
-        updated[name], first[name], second[name] = _rule(
-            optimizer, w, g, m, v, learning_rate, state.steps + 1
+    for name, gradient in clipped.items():
+        w = np.asarray(params[name], np.float64)
+        g = np.asarray(gradient, np.float64)
+        if semantics.l2 is L2.AS_DECAY:
+            g = g + decay * w
+        elif semantics.l2 is L2.DECOUPLED:
+            w = w * (1 - learning_rate * decay)
+        use = (tables or {}).get(name)
+        rule = _Rule(
+            optimizer=optimizer,
+            semantics=semantics,
+            rate=learning_rate,
+            t=state.steps + 1,
+            square=_square(g, gradients[name], use, semantics),
         )
+        m = state.first.get(name, np.zeros_like(w))
+        v = state.second.get(name, rule.start(w))
+        new = rule.apply(w, g, m, v)
+        if use is not None and semantics.table_gradient is TableGradient.LAZY:
+            new = _rows_of(use.tokens, new, (w, m, v))
+        updated[name], first[name], second[name] = new
     return updated, State(steps=state.steps + 1, first=first, second=second)
 
 
-def _rule(
-    optimizer: AnyOptimizer, w: Array, g: Array, m: Array, v: Array, rate: float, t: int
-) -> tuple[Array, Array, Array]:
-    match optimizer:
-        case Sgd():
-            return _sgd(optimizer, w, g, m, v, rate)
-        case RmsProp():
-            return _rmsprop(optimizer, w, g, m, v, rate)
-        case AdamW():
-            # decay first, decoupled from the gradient (Loshchilov and Hutter 2019, Algorithm 2,
-            # with the current rate)
-            return _adam(optimizer, w * (1 - rate * optimizer.weight_decay), g, m, v, rate, t)
-        case Adam():
-            return _adam(optimizer, w, g, m, v, rate, t)
+def _square(g: Array, unclipped: Array, use: TableUse | None, semantics: Semantics) -> Array:
+    """The squared gradient that goes into a running mean of squares."""
+    squared_first = semantics.table_gradient is TableGradient.SQUARED_FIRST
+    if not squared_first or use is None or use.squares is None:
+        return g**2
+    # clipping has scaled every occurrence as it scaled their sum
+    whole = float(np.abs(unclipped).max(initial=0.0))
+    factor = float(np.abs(g).max(initial=0.0)) / whole if whole else 1.0
+    return use.squares * factor**2
 
 
-def _sgd(o: Sgd, w: Array, g: Array, m: Array, v: Array, rate: float) -> tuple[Array, Array, Array]:
-    """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever et
-    al. 2013).
+def _rows_of(tokens: Array, new: tuple[Array, ...], old: tuple[Array, ...]) -> Any:
+    """The new rows where a token occurred, the old rows elsewhere."""
+    kept = [before.copy() for before in old]
+    for rows, after in zip(kept, new, strict=True):
+        rows[tokens] = after[tokens]
+    return tuple(kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    """One step's rule for one parameter ``w`` with gradient ``g``, and what the optimizer remembers
+    of it, ``m`` and ``v``; see ``State``.
+
+    Args:
+        rate: this step's learning rate.
+        t: this step's number, from 1.
+        square: ``g^2``, see ``_square``.
     """
-    m = o.momentum * m + g
-    return w - rate * (g + o.momentum * m if o.nesterov else m), m, v
 
+    optimizer: AnyOptimizer
+    semantics: Semantics
+    rate: float
+    t: int
+    square: Array
 
-def _adam(
-    o: Adam | AdamW, w: Array, g: Array, m: Array, v: Array, rate: float, t: int
-) -> tuple[Array, Array, Array]:
-    """Kingma and Ba 2015, Algorithm 1: ``w -= rate m_hat / (sqrt(v_hat) + epsilon)``, ``t``
-    from 1.
-    """
-    m = o.beta1 * m + (1 - o.beta1) * g
-    v = o.beta2 * v + (1 - o.beta2) * g**2
-    m_hat, v_hat = m / (1 - o.beta1**t), v / (1 - o.beta2**t)
-    return w - rate * m_hat / (np.sqrt(v_hat) + o.epsilon), m, v
+    def constant(self, name: str) -> float:
+        """A number of the optimizer as it is computed with."""
+        value = getattr(self.optimizer, name)
+        return self.semantics.constant(f"{self.optimizer.name}.{name}", value)
 
+    def start(self, w: Array) -> Array:
+        """``v`` before the first step."""
+        ones = self.semantics.mean_square_start is MeanSquareStart.ONE
+        return np.ones_like(w) if ones and isinstance(self.optimizer, RmsProp) else np.zeros_like(w)
 
-def _rmsprop(
-    o: RmsProp, w: Array, g: Array, m: Array, v: Array, rate: float
-) -> tuple[Array, Array, Array]:
-    """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``
-    (Tieleman and Hinton 2012, lecture 6e; ``mu`` = 0 is the rule without momentum)."""
-    v = o.rho * v + (1 - o.rho) * g**2
-    m = o.momentum * m + g / (np.sqrt(v) + o.epsilon)
-    return w - rate * m, m, v
+    def apply(self, w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+        """New ``w``, ``m`` and ``v``."""
+        match self.optimizer:
+            case Sgd():
+                return self._sgd(w, g, m, v, nesterov=self.optimizer.nesterov)
+            case RmsProp():
+                return self._rmsprop(w, g, m, v)
+            case AdamW():
+                # decay first, decoupled from the gradient (Loshchilov and Hutter 2019, Algorithm 2,
+                # with the current rate)
+                return self._adam(w * (1 - self.rate * self.constant("weight_decay")), g, m, v)
+            case Adam():
+                return self._adam(w, g, m, v)
+            case _:
+                raise NotImplementedError(f"no formula for {self.optimizer.name!r}")
+
+    def _sgd(
+        self, w: Array, g: Array, m: Array, v: Array, *, nesterov: bool
+    ) -> tuple[Array, Array, Array]:
+        """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever
+        et al. 2013).
+        """
+        momentum = self.constant("momentum")
+        inside, outside = self._rates()
+        m = momentum * m + inside * g
+        return w - outside * (inside * g + momentum * m if nesterov else m), m, v
+
+    def _rates(self) -> tuple[float, float]:
+        """What scales a gradient on its way into the momentum buffer, and the buffer on its way
+        out.
+        """
+        match self.semantics.momentum_rate:
+            case MomentumRate.CURRENT:
+                return 1.0, self.rate
+            case MomentumRate.OLD:
+                return self.rate, 1.0
+            case _:
+                raise NotImplementedError(self.semantics.momentum_rate)
+
+    def _adam(self, w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+        """Kingma and Ba 2015, Algorithm 1: ``w -= rate m_hat / (sqrt(v_hat) + epsilon)``."""
+        beta1, beta2 = self.constant("beta1"), self.constant("beta2")
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * self.square
+        m_hat = m / self._correction(beta1)
+        return w - self.rate * m_hat / self._root(v, self._correction(beta2)), m, v
+
+    def _correction(self, beta: float) -> float:
+        """``1 - beta^t``."""
+        match self.semantics.bias_correction:
+            case BiasCorrection.FLOAT64:
+                return 1 - float(beta**self.t)
+            case BiasCorrection.ROUNDED:
+                return 1 - float(np.float32(beta)) ** self.t
+            case BiasCorrection.FLOAT32:
+                # one factor a step, each product rounded
+                factors = np.full(self.t, beta, np.float32)
+                return 1 - float(np.multiply.accumulate(factors)[-1])
+            case _:
+                raise NotImplementedError(self.semantics.bias_correction)
+
+    def _root(self, v: Array, correction: float) -> Array:
+        """The denominator: the root of ``v / correction``, kept from zero by epsilon."""
+        epsilon = self.constant("epsilon")
+        match self.semantics.epsilon:
+            case Epsilon.AFTER_CORRECTION:
+                return np.asarray(np.sqrt(v / correction) + epsilon)
+            case Epsilon.BEFORE_CORRECTION:
+                return np.asarray((np.sqrt(v) + epsilon) / np.sqrt(correction))
+            case Epsilon.UNDER_ROOT:
+                return np.asarray(np.sqrt(v / correction + epsilon))
+            case _:
+                raise NotImplementedError(self.semantics.epsilon)
+
+    def _rmsprop(self, w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+        """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``
+        (Tieleman and Hinton 2012, lecture 6e; ``mu`` = 0 is the rule without momentum).
+        """
+        rho = self.constant("rho")
+        inside, outside = self._rates()
+        v = rho * v + (1 - rho) * self.square
+        m = self.constant("momentum") * m + inside * g / self._root(v, 1.0)
+        return w - outside * m, m, v

@@ -9,6 +9,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
+class Open:
+    """Marks a field whose value frameworks choose differently: ``epsilon: Annotated[float, Open]``.
+
+    Where the file leaves such a field open, the native convention takes the framework's own
+    default (``backends.native``). Initializers are not marked (a framework draws its own), nor is
+    what makes a layer this layer: sizes, strides, paddings, heads.
+    """
+
+
 class Frozen(BaseModel):
     """A frozen pydantic model that refuses unknown keys and NaN, and does not turn ``"3"``
     into 3.
@@ -32,6 +41,11 @@ class Frozen(BaseModel):
                 key: tuple(item) if isinstance(item, list) else item for key, item in value.items()
             }
         return value
+
+    @classmethod
+    def open_fields(cls) -> tuple[str, ...]:
+        """Names of the fields that are marked with ``Open``, in the order of the class."""
+        return tuple(name for name, field in cls.model_fields.items() if Open in field.metadata)
 
     def leaves_open(self, field: str) -> bool:
         """Whether the file says nothing of ``field``, so that its value is a default: nncompare's

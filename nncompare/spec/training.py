@@ -6,11 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from nncompare.spec.frozen import Frozen
+from nncompare.spec.frozen import Frozen, Open
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+# the same, where a framework's optimizer has a default of its own
+OpenPositive = Annotated[float, Field(gt=0), Open]
+OpenNonNegative = Annotated[float, Field(ge=0), Open]
+OpenBeta = Annotated[float, Field(ge=0, lt=1), Open]
 
 
 class Sgd(Frozen):
@@ -20,9 +24,9 @@ class Sgd(Frozen):
 
     title: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov momentum"
     name: Literal["sgd"]
-    lr: Positive = 1e-2
-    momentum: Beta = 0.0
-    nesterov: bool = False
+    lr: OpenPositive = 1e-2
+    momentum: OpenBeta = 0.0
+    nesterov: Annotated[bool, Open] = False
 
 
 class Adam(Frozen):
@@ -30,10 +34,10 @@ class Adam(Frozen):
 
     title: ClassVar[str] = "adaptive moments (Kingma and Ba 2015)"
     name: Literal["adam"]
-    lr: Positive = 1e-3
-    beta1: Beta = 0.9
-    beta2: Beta = 0.999
-    epsilon: Positive = 1e-8
+    lr: OpenPositive = 1e-3
+    beta1: OpenBeta = 0.9
+    beta2: OpenBeta = 0.999
+    epsilon: OpenPositive = 1e-8
 
 
 class AdamW(Frozen):
@@ -43,11 +47,11 @@ class AdamW(Frozen):
 
     title: ClassVar[str] = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
     name: Literal["adamw"]
-    lr: Positive = 1e-3
-    beta1: Beta = 0.9
-    beta2: Beta = 0.999
-    epsilon: Positive = 1e-8
-    weight_decay: NonNegative = 1e-2
+    lr: OpenPositive = 1e-3
+    beta1: OpenBeta = 0.9
+    beta2: OpenBeta = 0.999
+    epsilon: OpenPositive = 1e-8
+    weight_decay: OpenNonNegative = 1e-2
 
 
 class RmsProp(Frozen):
@@ -59,10 +63,10 @@ class RmsProp(Frozen):
 
     title: ClassVar[str] = "gradient over its running root mean square (Tieleman and Hinton 2012)"
     name: Literal["rmsprop"]
-    lr: Positive = 1e-3
-    rho: Beta = 0.99
-    epsilon: Positive = 1e-8
-    momentum: Beta = 0.0
+    lr: OpenPositive = 1e-3
+    rho: OpenBeta = 0.99
+    epsilon: OpenPositive = 1e-8
+    momentum: OpenBeta = 0.0
 
 
 AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]

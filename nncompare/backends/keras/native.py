@@ -18,15 +18,21 @@ import keras
 from nncompare.backends.keras import attention, layers
 from nncompare.backends.keras.lowering import Builder, Lowering
 from nncompare.backends.keras.optimizers import Table
-from nncompare.backends.semantics import (
-    BEFORE_CORRECTION,
-    L2_IN_LOSS,
-    OLD_RATES,
-    SQUARED_FIRST,
-    SUMMED,
-    UNDER_ROOT,
+from nncompare.numerics.semantics import (
+    L2,
+    BiasCorrection,
+    Clipping,
+    Epsilon,
+    FinalActivation,
+    MeanSquareStart,
+    MomentumRate,
+    PooledPadding,
+    RecurrentBiases,
+    RunningVariance,
     Semantics,
+    TableGradient,
 )
+from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 from nncompare.spec.training import Penalty
 
@@ -66,36 +72,56 @@ DEFAULTS = {
 }
 """See ``backends.native.Defaults``; read from Keras's signatures."""
 
-_SQUARED = {"adam": SQUARED_FIRST, "adamw": SQUARED_FIRST, "rmsprop": SQUARED_FIRST}
-
-SEMANTICS = Semantics(
-    epsilon_placement={
-        "adam": BEFORE_CORRECTION,
-        "adamw": BEFORE_CORRECTION,
-        "rmsprop": UNDER_ROOT,
-    },
-    momentum_rate={"sgd": OLD_RATES, "rmsprop": OLD_RATES},
-    bias_correction="{dtype}",
-    first_mean_square={"rmsprop": "0"},
-    constants="partly rounded to float32",
-    clipping="global norm",
-    l2={"": L2_IN_LOSS},
-    table_gradient={"": SUMMED, **_SQUARED},
-    running_variance="biased",
-    pooled_padding="not counted",
-    biases={"rnn": "1", "lstm": "1", "gru": "2"},
-    starts={
-        "kernel": "xavier_uniform",
-        "bias": "zeros",
-        "scale": "ones",
-        "embedding": "uniform, ±0.05",
-        "recurrent": "orthogonal, all gates as one matrix",
-        "rnn.recurrent_kernel": "orthogonal",
-        "lstm.kernel": "xavier_uniform, all gates as one matrix",
-        "gru.kernel": "xavier_uniform, all gates as one matrix",
-        "lstm.bias": "zeros, forget gate 1",
-    },
+_STARTS = {
+    "kernel": "xavier_uniform",
+    "bias": "zeros",
+    "scale": "ones",
+    "embedding": "uniform, ±0.05",
+    "recurrent": "orthogonal, all gates as one matrix",
+    "rnn.recurrent_kernel": "orthogonal",
+    "lstm.kernel": "xavier_uniform, all gates as one matrix",
+    "gru.kernel": "xavier_uniform, all gates as one matrix",
+    "lstm.bias": "zeros, forget gate 1",
+}
+"""See ``Semantics.starts``."""
+_ROUNDED = frozenset(
+    {
+        "leaky_relu.slope",
+        "gelu.constants",
+        "attention.scale",
+        "sgd.momentum",
+        "adamw.weight_decay",
+        "penalty.l1",
+        "penalty.l2",
+    }
 )
+"""Numbers that ``ops.cast``, ``tf.nn`` or a regularizer makes a float32 tensor of, whatever the
+dtype. All others are handed to operations that know their dtype.
+"""
+_SQUARING = ("adam", "adamw", "rmsprop")
+"""Optimizers that keep a mean of squared gradients."""
+
+
+def semantics(job: Job) -> Semantics:
+    """What Keras's layers and optimizers mean, where frameworks differ."""
+    optimizer = job.experiment.train.optimizer.name
+    squares = optimizer in _SQUARING
+    narrow = job.dtype == "float32"
+    return Semantics(
+        epsilon=Epsilon.UNDER_ROOT if optimizer == "rmsprop" else Epsilon.BEFORE_CORRECTION,
+        momentum_rate=MomentumRate.OLD,
+        bias_correction=BiasCorrection.FLOAT32 if narrow else BiasCorrection.ROUNDED,
+        mean_square_start=MeanSquareStart.ZERO,
+        clipping=Clipping.GLOBAL,
+        l2=L2.IN_LOSS,
+        table_gradient=TableGradient.SQUARED_FIRST if squares else TableGradient.SUMMED,
+        running_variance=RunningVariance.BIASED,
+        pooled_padding=PooledPadding.NOT_COUNTED,
+        recurrent_biases=RecurrentBiases.ONE,
+        final_activation=FinalActivation.TAKEN_BACK,
+        rounded=_ROUNDED,
+        starts=_STARTS,
+    )
 
 
 def _attention(node: Node, x: Any, into: Lowering) -> Any:
@@ -173,6 +199,9 @@ def optimizer(spec: Any, clip_norm: float | None, rate: Table) -> Any:
             if spec.name == "adam":
                 return keras.optimizers.Adam(rate, **own)
             return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay, **own)
-    return keras.optimizers.RMSprop(
-        rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **clip
-    )
+        case "rmsprop":
+            return keras.optimizers.RMSprop(
+                rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **clip
+            )
+        case _:
+            raise NotImplementedError(f"Keras's native optimizers lack {spec.name!r}")

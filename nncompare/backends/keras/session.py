@@ -18,10 +18,10 @@ from nncompare.backends.keras.losses import loss, regularizer
 from nncompare.backends.keras.lowering import Lowering, lower_model
 from nncompare.backends.keras.optimizers import Table, optimizer
 from nncompare.backends.keras.pipeline import batches
-from nncompare.backends.semantics import ALIGNED, describe
 from nncompare.data.base import Data
 from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.semantics import ALIGNED, describe
 from nncompare.spec.job import Job
 
 
@@ -186,7 +186,7 @@ class KerasSession:
             found["recurrent kernel"] = self._recurrent_kernel(types)
         if "attention" in types:
             found["attention kernel"] = "einsum, softmax, einsum"
-        return found | describe(job, native.SEMANTICS if job.native else ALIGNED)
+        return found | describe(job, native.semantics(job) if job.native else ALIGNED)
 
     def _recurrent_kernel(self, types: set[str]) -> str:
         fused = self.device.kind == "gpu" and not self._compiled and types & {"lstm", "gru"}

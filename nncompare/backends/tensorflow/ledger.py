@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from nncompare.backends.semantics import ALIGNED
-from nncompare.backends.semantics import describe as describe_semantics
 from nncompare.backends.tensorflow import native
 from nncompare.backends.tensorflow.device import Placement, onednn, tf32
 from nncompare.backends.tensorflow.optimizers import Optimizer
 from nncompare.backends.tensorflow.recurrent import longest_unrolled
+from nncompare.numerics.semantics import ALIGNED
+from nncompare.numerics.semantics import describe as describe_semantics
 from nncompare.spec.job import Job
 
 
@@ -36,7 +36,7 @@ def describe(
         found["recurrent kernel"] = _recurrent_kernel(job, compiled)
     if "attention" in types:
         found["attention kernel"] = "matmul, softmax, matmul"
-    return found | describe_semantics(job, native.semantics(compiled) if job.native else ALIGNED)
+    return found | describe_semantics(job, native.semantics(job) if job.native else ALIGNED)
 
 
 def _recurrent_kernel(job: Job, compiled: bool) -> str:

@@ -29,18 +29,23 @@ import numpy as np
 import tensorflow as tf
 
 from nncompare.backends.base import Array
-from nncompare.backends.semantics import (
-    BEFORE_CORRECTION,
-    CURRENT_RATE,
-    L2_HALVED,
-    LAZY,
-    OLD_RATES,
-    SUMMED,
-    UNDER_ROOT,
-    Semantics,
-)
 from nncompare.backends.tensorflow.lowering import Context, Lowered, Pass
 from nncompare.numerics.keys import generator
+from nncompare.numerics.semantics import (
+    L2,
+    BiasCorrection,
+    Clipping,
+    Epsilon,
+    FinalActivation,
+    MeanSquareStart,
+    MomentumRate,
+    PooledPadding,
+    RecurrentBiases,
+    RunningVariance,
+    Semantics,
+    TableGradient,
+)
+from nncompare.spec.job import Job
 from nncompare.spec.layers import BatchNorm, Gelu, LayerNorm, LeakyRelu, Parameter
 from nncompare.spec.model import Node
 from nncompare.spec.training import AdamW, Penalty, RmsProp, Sgd
@@ -85,36 +90,60 @@ DEFAULTS = {
 """See ``backends.native.Defaults``."""
 
 
-def semantics(compiled: bool) -> Semantics:
-    """XLA has no kernels for sparse updates: there the gradient of a table is made dense."""
-    lazy = {} if compiled else {"sgd": LAZY, "rmsprop": LAZY}
+_STARTS = {
+    "kernel": "xavier_uniform",
+    "recurrent": "xavier_uniform, all gates as one matrix",
+    "embedding": "xavier_uniform",
+    "rnn.recurrent_kernel": "xavier_uniform",
+    "lstm.kernel": "xavier_uniform, all gates as one matrix",
+    "gru.kernel": "xavier_uniform, all gates as one matrix",
+    "bias": "zeros",
+    "lstm.bias": "zeros, forget gate 1",
+    "scale": "ones",
+}
+"""See ``Semantics.starts``."""
+_ROUNDED = frozenset(
+    {
+        "leaky_relu.slope",
+        "gelu.constants",
+        "sgd.momentum",
+        "adam.beta1",
+        "adam.beta2",
+        "adam.epsilon",
+        "adamw.beta1",
+        "adamw.beta2",
+        "adamw.epsilon",
+        "rmsprop.rho",
+        "rmsprop.momentum",
+        "rmsprop.epsilon",
+    }
+)
+"""Numbers that ``tf.nn`` and ``tf.compat.v1.train`` make a float32 tensor of, whatever the dtype.
+"""
+_LAZY = ("sgd", "rmsprop")
+"""Optimizers whose sparse kernels leave rows without a token alone. (Adam's decays all moments.)"""
+
+
+def semantics(job: Job) -> Semantics:
+    """What TensorFlow's operations and optimizers mean, where frameworks differ."""
+    optimizer = job.experiment.train.optimizer.name
+    rmsprop = optimizer == "rmsprop"
+    # XLA has no kernels for sparse updates: there the gradient of a table is made dense
+    lazy = optimizer in _LAZY and job.mode != "xla"
     return Semantics(
-        epsilon_placement={
-            "adam": BEFORE_CORRECTION,
-            "adamw": BEFORE_CORRECTION,
-            "rmsprop": UNDER_ROOT,
-        },
-        momentum_rate={"sgd": CURRENT_RATE, "rmsprop": OLD_RATES},
-        bias_correction="float32",
-        first_mean_square={"rmsprop": "1"},
-        constants="partly rounded to float32",
-        clipping="global norm",
-        l2={"": L2_HALVED},
-        table_gradient={"": SUMMED, **lazy},
-        running_variance="biased",
-        pooled_padding="not counted",
-        biases={"rnn": "1", "lstm": "1", "gru": "2"},
-        starts={
-            "kernel": "xavier_uniform",
-            "recurrent": "xavier_uniform, all gates as one matrix",
-            "embedding": "xavier_uniform",
-            "rnn.recurrent_kernel": "xavier_uniform",
-            "lstm.kernel": "xavier_uniform, all gates as one matrix",
-            "gru.kernel": "xavier_uniform, all gates as one matrix",
-            "bias": "zeros",
-            "lstm.bias": "zeros, forget gate 1",
-            "scale": "ones",
-        },
+        epsilon=Epsilon.UNDER_ROOT if rmsprop else Epsilon.BEFORE_CORRECTION,
+        momentum_rate=MomentumRate.OLD if rmsprop else MomentumRate.CURRENT,
+        bias_correction=BiasCorrection.FLOAT32,
+        mean_square_start=MeanSquareStart.ONE,
+        clipping=Clipping.GLOBAL,
+        l2=L2.HALVED,
+        table_gradient=TableGradient.LAZY if lazy else TableGradient.SUMMED,
+        running_variance=RunningVariance.BIASED,
+        pooled_padding=PooledPadding.NOT_COUNTED,
+        recurrent_biases=RecurrentBiases.ONE,
+        final_activation=FinalActivation.TRAINED_THROUGH,
+        rounded=_ROUNDED,
+        starts=_STARTS,
     )
 
 
@@ -226,7 +255,10 @@ class V1Optimizer(tf.Module):
                 return _V1.GradientDescentOptimizer(rate)
             case "adam" | "adamw":
                 return _V1.AdamOptimizer(rate, spec.beta1, spec.beta2, spec.epsilon)
-        return _V1.RMSPropOptimizer(rate, spec.rho, spec.momentum, spec.epsilon)
+            case "rmsprop":
+                return _V1.RMSPropOptimizer(rate, spec.rho, spec.momentum, spec.epsilon)
+            case _:
+                raise NotImplementedError(f"TensorFlow's native optimizers lack {spec.name!r}")
 
     @property
     def implementation(self) -> str:

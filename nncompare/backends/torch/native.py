@@ -16,20 +16,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nncompare.backends.semantics import (
-    AFTER_CORRECTION,
-    AFTER_ROOT,
-    CURRENT_RATE,
-    L2_AS_DECAY,
-    L2_IN_LOSS,
-    SUMMED,
-    Semantics,
-)
 from nncompare.backends.torch import layers
 from nncompare.backends.torch.attention import kernel_of, row_of
 from nncompare.backends.torch.convolution import after_padding, padding_of
 from nncompare.backends.torch.lowering import Build, Builder, same, transpose
 from nncompare.backends.torch.recurrent import Recurrent
+from nncompare.numerics.semantics import (
+    L2,
+    BiasCorrection,
+    Clipping,
+    Epsilon,
+    FinalActivation,
+    MeanSquareStart,
+    MomentumRate,
+    PooledPadding,
+    RecurrentBiases,
+    RunningVariance,
+    Semantics,
+    TableGradient,
+)
+from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 from nncompare.spec.training import Penalty
 
@@ -75,42 +81,51 @@ DEFAULTS = {
 _AS_LINEAR = "uniform, ±1/sqrt(fan_in)"
 _AS_RECURRENT = "uniform, ±1/sqrt(units)"
 
-SEMANTICS = Semantics(
-    epsilon_placement={"adam": AFTER_CORRECTION, "adamw": AFTER_CORRECTION, "rmsprop": AFTER_ROOT},
-    momentum_rate={"sgd": CURRENT_RATE, "rmsprop": CURRENT_RATE},
-    bias_correction="float64",
-    first_mean_square={"rmsprop": "0"},
-    constants="float64",
-    clipping="global norm + 1e-06",
-    l2={"": L2_AS_DECAY, "adamw": L2_IN_LOSS},
-    table_gradient={"": SUMMED},
-    running_variance="unbiased",
-    pooled_padding="counted",
-    biases={"rnn": "2, used as their sum", "lstm": "2, used as their sum", "gru": "2"},
-    starts={
-        "dense.kernel": _AS_LINEAR,
-        "dense.bias": _AS_LINEAR,
-        "conv2d.kernel": _AS_LINEAR,
-        "conv2d.bias": _AS_LINEAR,
-        "embedding.table": "normal, deviation 1",
-        "position.table": "normal, deviation 1",
-        **{
-            f"{kind}.{name}": _AS_RECURRENT
-            for kind in ("rnn", "lstm", "gru")
-            for name in ("kernel", "recurrent_kernel", "bias")
-        },
-        "gru.recurrent_bias": _AS_RECURRENT,
-        **{
-            f"attention.{name}_kernel": "xavier_uniform of all three"
-            for name in ("query", "key", "value")
-        },
-        "attention.output_kernel": _AS_LINEAR,
-        **{f"attention.{name}_bias": "zeros" for name in ("query", "key", "value", "output")},
-        "scale": "ones",
-        "bias": "zeros",
+_STARTS = {
+    "dense.kernel": _AS_LINEAR,
+    "dense.bias": _AS_LINEAR,
+    "conv2d.kernel": _AS_LINEAR,
+    "conv2d.bias": _AS_LINEAR,
+    "embedding.table": "normal, deviation 1",
+    "position.table": "normal, deviation 1",
+    **{
+        f"{kind}.{name}": _AS_RECURRENT
+        for kind in ("rnn", "lstm", "gru")
+        for name in ("kernel", "recurrent_kernel", "bias")
     },
-    added={f"{kind}.recurrent_bias": _AS_RECURRENT for kind in ("rnn", "lstm")},
-)
+    "gru.recurrent_bias": _AS_RECURRENT,
+    **{
+        f"attention.{name}_kernel": "xavier_uniform of all three"
+        for name in ("query", "key", "value")
+    },
+    "attention.output_kernel": _AS_LINEAR,
+    **{f"attention.{name}_bias": "zeros" for name in ("query", "key", "value", "output")},
+    "scale": "ones",
+    "bias": "zeros",
+}
+"""See ``Semantics.starts``."""
+_ADDED = {f"{kind}.recurrent_bias": _AS_RECURRENT for kind in ("rnn", "lstm")}
+
+
+def semantics(job: Job) -> Semantics:
+    """What PyTorch's layers and optimizers mean, where frameworks differ."""
+    optimizer = job.experiment.train.optimizer.name
+    return Semantics(
+        epsilon=Epsilon.AFTER_CORRECTION,
+        momentum_rate=MomentumRate.CURRENT,
+        bias_correction=BiasCorrection.FLOAT64,
+        mean_square_start=MeanSquareStart.ZERO,
+        clipping=Clipping.GLOBAL_PLUS,
+        # AdamW's weight_decay is its own, so that L2 stays a term of the loss
+        l2=L2.IN_LOSS if optimizer == "adamw" else L2.AS_DECAY,
+        table_gradient=TableGradient.SUMMED,
+        running_variance=RunningVariance.UNBIASED,
+        pooled_padding=PooledPadding.COUNTED,
+        recurrent_biases=RecurrentBiases.TWO,
+        final_activation=FinalActivation.TRAINED_THROUGH,
+        starts=_STARTS,
+        added=_ADDED,
+    )
 
 
 def _recurrent(kind: type[nn.RNNBase]) -> Builder:
@@ -218,8 +233,11 @@ def optimizer(spec: Any, penalty: Penalty, parameters: Sequence[Tensor]) -> torc
             betas = (spec.beta1, spec.beta2)
             own = {"eps": spec.epsilon, "weight_decay": spec.weight_decay}
             return torch.optim.AdamW(parameters, lr=spec.lr, betas=betas, **own)
-    own = {"alpha": spec.rho, "eps": spec.epsilon, "momentum": spec.momentum}
-    return torch.optim.RMSprop(parameters, lr=spec.lr, **own, **decay)
+        case "rmsprop":
+            own = {"alpha": spec.rho, "eps": spec.epsilon, "momentum": spec.momentum}
+            return torch.optim.RMSprop(parameters, lr=spec.lr, **own, **decay)
+        case _:
+            raise NotImplementedError(f"PyTorch's native optimizers lack {spec.name!r}")
 
 
 def penalty_in_loss(spec: Any, penalty: Penalty) -> Penalty:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from nncompare.backends.semantics import ALIGNED
-from nncompare.backends.semantics import describe as describe_semantics
 from nncompare.backends.torch import native
 from nncompare.backends.torch.optimizers import implementation
+from nncompare.numerics.semantics import ALIGNED
+from nncompare.numerics.semantics import describe as describe_semantics
 from nncompare.spec.job import Job
 
 
@@ -73,7 +73,7 @@ def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
     if "attention" in layers:
         kernel = "nn.MultiheadAttention" if job.native else "fused (scaled_dot_product_attention)"
         found["attention kernel"] = kernel
-    return found | describe_semantics(job, native.SEMANTICS if job.native else ALIGNED)
+    return found | describe_semantics(job, native.semantics(job) if job.native else ALIGNED)
 
 
 def _tf32(device: torch.device) -> str:

@@ -14,6 +14,7 @@ from nncompare.numerics.reference.normalization import batch_norm, dropout, laye
 from nncompare.numerics.reference.recurrent import gru, lstm, rnn
 from nncompare.numerics.reference.run import Array, Forward, Masks, Params, Run
 from nncompare.numerics.reference.structure import flatten, last_step, mean_time, reshape, residual
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.data import Task
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Model
@@ -49,7 +50,13 @@ FORWARD: dict[str, Forward] = {
 
 
 def outputs(
-    model: Model, params: Params, x: Array, *, training: bool = False, masks: Masks | None = None
+    model: Model,
+    params: Params,
+    x: Array,
+    *,
+    training: bool = False,
+    masks: Masks | None = None,
+    semantics: Semantics = ALIGNED,
 ) -> dict[str, Array]:
     """The output of every node, in order of computation.
 
@@ -61,19 +68,27 @@ def outputs(
             are.
         masks: ``masks(node, shape)`` gives the values that the dropout ``node`` keeps; needed for
             dropout in training.
+        semantics: what layers mean where frameworks differ.
 
     Returns:
         Node name -> ``(N, *node.output.shape)`` float64. The layers inside a residual come before
         it, those of the shortcut after those around which it leads.
     """
-    return _run(model, params, x, training, masks).outputs
+    return _run(model, params, x, training, masks, semantics).outputs
 
 
 def forward(
-    model: Model, params: Params, x: Array, *, training: bool = False, masks: Masks | None = None
+    model: Model,
+    params: Params,
+    x: Array,
+    *,
+    training: bool = False,
+    masks: Masks | None = None,
+    semantics: Semantics = ALIGNED,
 ) -> Array:
     """The model's output: logits or values, ``(N, *model.output.shape)``."""
-    return outputs(model, params, x, training=training, masks=masks)[model.nodes[-1].name]
+    made = outputs(model, params, x, training=training, masks=masks, semantics=semantics)
+    return made[model.nodes[-1].name]
 
 
 def loss(
@@ -86,17 +101,28 @@ def loss(
     penalty: Penalty | None = None,
     training: bool = True,
     masks: Masks | None = None,
+    semantics: Semantics = ALIGNED,
 ) -> float:
-    """The minimized loss of one batch: data loss plus penalties."""
-    value = losses.data_loss(task, forward(model, params, x, training=training, masks=masks), y)
-    return value + (losses.penalty(params, model, penalty.l1, penalty.l2) if penalty else 0.0)
+    """The minimized loss of one batch: data loss plus penalties, as far as they stand in it."""
+    run = _run(model, params, x, training, masks, semantics)
+    value = losses.data_loss(task, run.logits(model, task, x), y)
+    if penalty is None:
+        return value
+    return value + losses.penalty(params, model, penalty.l1, penalty.l2, semantics=semantics)
 
 
-def new_running(model: Model, params: Params, x: Array, masks: Masks | None = None) -> Params:
+def new_running(
+    model: Model,
+    params: Params,
+    x: Array,
+    masks: Masks | None = None,
+    semantics: Semantics = ALIGNED,
+) -> Params:
     """Running statistics after training on the batch ``x``: ``running = (1 - momentum) running +
-    momentum batch`` with the unbiased batch variance (Ioffe and Szegedy 2015, Algorithm 2).
+    momentum batch`` with the unbiased batch variance (Ioffe and Szegedy 2015, Algorithm 2), or
+    with the biased one where ``semantics`` says so.
     """
-    run = _run(model, params, x, True, masks)
+    run = _run(model, params, x, True, masks, semantics)
     found: Params = {}
     for node in model.walk():
         if isinstance(node.layer, BatchNorm):
@@ -109,8 +135,15 @@ def new_running(model: Model, params: Params, x: Array, masks: Masks | None = No
     return found
 
 
-def _run(model: Model, params: Params, x: Array, training: bool, masks: Masks | None) -> Run:
-    run = Run(params=params, forward=FORWARD, training=training, masks=masks)
+def _run(
+    model: Model,
+    params: Params,
+    x: Array,
+    training: bool,
+    masks: Masks | None,
+    semantics: Semantics,
+) -> Run:
+    run = Run(params=params, forward=FORWARD, training=training, masks=masks, semantics=semantics)
     run.chain(model.nodes, x)
     return run
 

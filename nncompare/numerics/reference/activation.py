@@ -17,8 +17,13 @@ def relu(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 def leaky_relu(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``x`` where positive, else ``slope x`` (Maas et al. 2013)."""
+    return np.where(x > 0, x, slope(node, run) * x)
+
+
+def slope(node: Node, run: Run) -> float:
+    """Of a leaky ReLU, as the framework computes with it."""
     assert isinstance(node.layer, LeakyRelu)
-    return np.where(x > 0, x, node.layer.slope * x)
+    return run.semantics.constant("leaky_relu.slope", node.layer.slope)
 
 
 def gelu(node: Node, p: Params, x: Array, run: Run) -> Array:
@@ -27,11 +32,13 @@ def gelu(node: Node, p: Params, x: Array, run: Run) -> Array:
     """
     assert isinstance(node.layer, Gelu)
     if node.layer.approximate:
-        return np.asarray(x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+        cubic = run.semantics.constant("gelu.constants", 0.044715)
+        return np.asarray(x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + cubic * x**3))))
     # scikit-learn's own dependency; slow to import, and only this formula needs it
     from scipy.special import erf
 
-    return np.asarray(x / 2 * (1 + erf(x / np.sqrt(2))))
+    root = run.semantics.constant("gelu.constants", np.sqrt(2))
+    return np.asarray(x / 2 * (1 + erf(x / root)))
 
 
 def sigmoid(node: Node, p: Params, x: Array, run: Run) -> Array:

@@ -20,7 +20,8 @@ def attention(node: Node, p: Params, x: Array, run: Run) -> Array:
         np.einsum("nte,ehd->nthd", x, p[f"{name}_kernel"]) + p[f"{name}_bias"]
         for name in ("query", "key", "value")
     )
-    scores_NHTS = np.einsum("nthd,nshd->nhts", q_NTHD, k_NTHD) / np.sqrt(q_NTHD.shape[-1])
+    scale = run.semantics.constant("attention.scale", 1 / np.sqrt(q_NTHD.shape[-1]))
+    scores_NHTS = np.einsum("nthd,nshd->nhts", q_NTHD, k_NTHD) * scale
     if node.layer.causal:
         steps = x.shape[1]
         scores_NHTS = np.where(np.tril(np.ones((steps, steps), bool)), scores_NHTS, -np.inf)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.numerics.semantics import PooledPadding
 from nncompare.spec.model import Node
 
 
@@ -33,6 +34,10 @@ def max_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
 
 
 def avg_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
-    """Mean of each window over its real values; padding is not counted."""
+    """Mean of each window over its real values; padding is not counted, or as a zero where
+    ``Semantics.pooled_padding`` says so.
+    """
+    if run.semantics.pooled_padding is PooledPadding.COUNTED:
+        return np.asarray(windows(node, x, 0.0).mean(axis=(4, 5)))
     counts = windows(node, np.ones((1, *node.input.shape)), 0.0).sum(axis=(4, 5))
     return np.asarray(windows(node, x, 0.0).sum(axis=(4, 5)) / counts)

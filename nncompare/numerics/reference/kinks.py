@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from nncompare.numerics import losses
+from nncompare.numerics.reference.activation import slope
 from nncompare.numerics.reference.convolution import windows
 from nncompare.numerics.reference.run import Array, Forward, Masks, Params, Run
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.data import Task
-from nncompare.spec.layers import LeakyRelu
 from nncompare.spec.model import Model, Node
 from nncompare.spec.training import Penalty
 
@@ -48,9 +49,8 @@ class Sides:
     def _relu(self, node: Node, _p: Params, x: Array, _run: Run) -> Array:
         return np.where(self._positive(node, x), x, 0.0)
 
-    def _leaky(self, node: Node, _p: Params, x: Array, _run: Run) -> Array:
-        assert isinstance(node.layer, LeakyRelu)
-        return np.where(self._positive(node, x), x, node.layer.slope * x)
+    def _leaky(self, node: Node, _p: Params, x: Array, run: Run) -> Array:
+        return np.where(self._positive(node, x), x, slope(node, run) * x)
 
     def _max_pool(self, node: Node, _p: Params, x: Array, _run: Run) -> Array:
         found = windows(node, x, -np.inf)
@@ -71,6 +71,7 @@ def smooth_loss(
     penalty: Penalty,
     masks: Masks | None,
     change: Callable[[Table], Table] = lambda table: table,
+    semantics: Semantics = ALIGNED,
 ) -> Callable[[Params], float]:
     """The minimized loss of a batch in training mode as a function of the parameters, kinks held as
     they are ``at``.
@@ -83,18 +84,19 @@ def smooth_loss(
         forward: layer type -> formula.
         masks: see ``reference.outputs``.
         change: of the formulas with kinks held, for a loss with something else held, too.
+        semantics: see ``reference.loss``.
     """
     table = change(Sides(forward).table)
     signs = {name: np.sign(at[name]) for name, item in model.parameters.items() if item.penalized}
 
     def f(params: Params) -> float:
-        run = Run(params=params, forward=table, training=True, masks=masks)
+        run = Run(params=params, forward=table, training=True, masks=masks, semantics=semantics)
         run.chain(model.nodes, x)
-        value = losses.data_loss(task, run.outputs[model.nodes[-1].name], y)
-        value += penalty.l1 * sum(
+        value = losses.data_loss(task, run.logits(model, task, x), y)
+        value += semantics.constant("penalty.l1", penalty.l1) * sum(
             float((sign * params[name]).sum()) for name, sign in signs.items()
         )
-        return value + losses.penalty(params, model, 0.0, penalty.l2)
+        return value + losses.penalty(params, model, 0.0, penalty.l2, semantics=semantics)
 
     f(at)  # the first pass decides the sides
     return f

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.numerics.semantics import RunningVariance
 from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
@@ -22,8 +23,9 @@ def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Ioffe and Szegedy 2015, Algorithm 1, over the batch and all axes but the last.
 
     Training normalizes with the batch's mean and biased variance and leaves the mean and the
-    *unbiased* variance in ``run.statistics``; evaluation normalizes with the running statistics. Of
-    a single value per channel the unbiased variance does not exist; it counts as 0.
+    *unbiased* variance in ``run.statistics`` (the biased one where ``Semantics.running_variance``
+    says so); evaluation normalizes with the running statistics. Of a single value per channel the
+    unbiased variance does not exist; it counts as 0.
     """
     assert isinstance(node.layer, BatchNorm)
     mean, variance = p["running_mean"], p["running_variance"]
@@ -31,7 +33,9 @@ def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
         axes = tuple(range(x.ndim - 1))
         mean, variance = x.mean(axis=axes), x.var(axis=axes)
         values = x.size // x.shape[-1]
-        run.statistics[node.name] = (mean, variance * values / max(values - 1, 1))
+        unbiased = run.semantics.running_variance is RunningVariance.UNBIASED
+        factor = values / max(values - 1, 1) if unbiased else 1.0
+        run.statistics[node.name] = (mean, variance * factor)
     return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nncompare.numerics.losses import sigmoid
-from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.numerics.reference.run import ADDED_BIAS, Array, Params, Run
 from nncompare.spec.model import Node
 
 
@@ -22,11 +22,16 @@ def _result(node: Node, states: Sequence[Array]) -> Array:
     return np.stack(states, axis=1) if layer.return_sequences else states[-1]
 
 
+def _bias(p: Params) -> Array:
+    """The bias of all gates, ``(gates*units,)``; of two biases only their sum is used."""
+    return p["bias"] + p[ADDED_BIAS] if ADDED_BIAS in p else p["bias"]
+
+
 def rnn(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``h_t = tanh(x_t W + h_{t-1} U + b)`` (Elman 1990)."""
     h, states = _start(node, x), []
     for step in range(x.shape[1]):
-        h = np.tanh(x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"])
+        h = np.tanh(x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + _bias(p))
         states.append(h)
     return _result(node, states)
 
@@ -38,7 +43,7 @@ def lstm(node: Node, p: Params, x: Array, run: Run) -> Array:
     h, states = _start(node, x), []
     c = h
     for step in range(x.shape[1]):
-        gates = x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"]
+        gates = x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + _bias(p)
         i, f, g, o = np.split(gates, 4, axis=-1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)

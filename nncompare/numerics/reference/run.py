@@ -9,12 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.spec.model import Node
+from nncompare.numerics.semantics import (
+    ALIGNED,
+    FinalActivation,
+    RecurrentBiases,
+    Semantics,
+    turns_into_probabilities,
+)
+from nncompare.spec.data import Task
+from nncompare.spec.model import Model, Node
 
 Array = NDArray[Any]
 Params = dict[str, Array]
 Masks = Callable[[str, tuple[int, ...]], NDArray[np.bool_]]
 """``(node, shape)`` -> True where dropout keeps the value."""
+
+ADDED_BIAS = "recurrent_bias"
+"""Of a simple RNN and an LSTM, where ``Semantics.recurrent_biases`` is two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +37,19 @@ class Run:
         forward: layer type -> formula.
         training: batch statistics and dropout masks.
         masks: see ``outputs``.
+        semantics: what layers mean where frameworks differ.
 
     Attributes:
         outputs: filled in order of computation.
-        statistics: BatchNorm node -> the batch's mean and unbiased variance, in training.
+        statistics: BatchNorm node -> in training, the batch's mean and the variance that goes into
+            the running variance.
     """
 
     params: Params
     forward: Mapping[str, Forward]
     training: bool = False
     masks: Masks | None = None
+    semantics: Semantics = ALIGNED
     outputs: dict[str, Array] = field(default_factory=dict)
     statistics: dict[str, tuple[Array, Array]] = field(default_factory=dict)
 
@@ -43,12 +57,34 @@ class Run:
         """Output of the last of ``nodes``; ``x`` itself if there are none."""
         for node in nodes:
             own = {
-                item.name: np.asarray(self.params[f"{node.name}.{item.name}"], np.float64)
-                for item in node.parameters
+                name: np.asarray(self.params[f"{node.name}.{name}"], np.float64)
+                for name in self._names(node)
             }
             x = self.forward[node.layer.type](node, own, x, self)
             self.outputs[node.name] = x
         return x
+
+    def logits(self, model: Model, task: Task, x: Array) -> Array:
+        """What the data loss takes: the model's output, or what goes into the activation at its
+        end where the loss takes that back.
+
+        Args:
+            x: the model's input.
+        """
+        *before, last = model.nodes
+        taken_back = self.semantics.final_activation is FinalActivation.TAKEN_BACK
+        if not taken_back or not turns_into_probabilities(last.layer.type, task):
+            return self.outputs[last.name]
+        return self.outputs[before[-1].name] if before else x
+
+    def _names(self, node: Node) -> list[str]:
+        """Of the node's own parameters, with those that only a framework's layer has."""
+        names = [item.name for item in node.parameters]
+        doubled = self.semantics.recurrent_biases is RecurrentBiases.TWO
+        # canonical weights may come without it: then it is zero
+        if doubled and f"{node.name}.{ADDED_BIAS}" in self.params and ADDED_BIAS not in names:
+            names.append(ADDED_BIAS)
+        return names
 
 
 Forward = Callable[[Node, Params, Array, Run], Array]

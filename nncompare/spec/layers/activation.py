@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from nncompare.spec.frozen import Open
 from nncompare.spec.layers.base import Layer, TensorSpec
 
 
@@ -33,7 +34,7 @@ class LeakyRelu(_Activation):
     title: ClassVar[str] = "x, or slope times x where negative"
     per_value: ClassVar[int] = 2
     type: Literal["leaky_relu"] = "leaky_relu"
-    slope: float = Field(default=0.01, ge=0)
+    slope: Annotated[float, Open] = Field(default=0.01, ge=0)
 
 
 class Gelu(_Activation):
@@ -44,7 +45,7 @@ class Gelu(_Activation):
     title: ClassVar[str] = "x times the normal distribution function of x"
     per_value: ClassVar[int] = 5
     type: Literal["gelu"] = "gelu"
-    approximate: bool = False
+    approximate: Annotated[bool, Open] = False
     """True: ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``."""
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from nncompare.spec.frozen import Open
 from nncompare.spec.initializers import ONES, ZEROS
 from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
@@ -17,7 +18,7 @@ class LayerNorm(Layer):
 
     title: ClassVar[str] = "normalization over the last axis of each example"
     type: Literal["layer_norm"] = "layer_norm"
-    epsilon: float = Field(default=1e-5, gt=0)
+    epsilon: Annotated[float, Open] = Field(default=1e-5, gt=0)
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)
@@ -44,8 +45,8 @@ class BatchNorm(Layer):
 
     title: ClassVar[str] = "normalization over the batch, per channel"
     type: Literal["batch_norm"] = "batch_norm"
-    epsilon: float = Field(default=1e-5, gt=0)
-    momentum: float = Field(default=0.1, gt=0, le=1)
+    epsilon: Annotated[float, Open] = Field(default=1e-5, gt=0)
+    momentum: Annotated[float, Open] = Field(default=0.1, gt=0, le=1)
     """Weight of the newest batch in the running statistics (PyTorch's sense; Keras's is one minus
     this).
     """
