@@ -40,8 +40,8 @@ from benchmarks.usual import OBJECTIVES
 from nncompare.config.load import load
 from nncompare.data import signature
 from nncompare.launch.resources import usable_threads
-from nncompare.studies.tune.asked import Asked
-from nncompare.studies.tune.study import Silent, tune
+from nncompare.studies.tune.options import SearchOptions
+from nncompare.studies.tune.study import NullWatcher, tune
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "tune_mnist_mlp.yaml"
@@ -62,7 +62,7 @@ def save_pictures(folder: Path) -> None:
         np.save(folder / f"{part}_labels.npy", labels[rows])
 
 
-class _Turns(Silent):
+class _Turns(NullWatcher):
     """A watcher that lets the other side train the same trial after each of ours.
 
     Args:
@@ -124,7 +124,7 @@ def side_by_side(asked: argparse.Namespace) -> int:
         ours, cpu = searched(experiment, asked.jobs, turns)
         if asked.jobs > 1:
             theirs = [turns.compare(number) for number in range(asked.trials)]
-            again, again_cpu = searched(experiment, asked.jobs, Silent())
+            again, again_cpu = searched(experiment, asked.jobs, NullWatcher())
             usual_s, usual_cpu = (sum(item[key] for item in theirs) for key in ("seconds", "cpu_s"))
             print(
                 f"{asked.trials} trials: nncompare {ours:.1f} s before and {again:.1f} s after,"
@@ -143,12 +143,12 @@ def side_by_side(asked: argparse.Namespace) -> int:
     return 1 if asked.check and ratio < WANTED else 0
 
 
-def searched(experiment: Any, jobs: int, watcher: Silent) -> tuple[float, float]:
+def searched(experiment: Any, jobs: int, watcher: NullWatcher) -> tuple[float, float]:
     """Wall and processor seconds of one search of ours, from its start to its end, workers
     included.
     """
     begun, before = time.perf_counter(), os.times()
-    tune(experiment, Asked(jobs=jobs), output=None, watcher=watcher)
+    tune(experiment, SearchOptions(jobs=jobs), output=None, watcher=watcher)
     after = os.times()
     kinds = ("user", "system", "children_user", "children_system")
     return time.perf_counter() - begun, sum(

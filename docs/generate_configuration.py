@@ -23,7 +23,7 @@ from nncompare.spec.families import FAMILIES
 from nncompare.spec.initializers import Initializer
 from nncompare.spec.layers import LAYERS
 from nncompare.spec.training import OPTIMIZERS, SCHEDULES, EarlyStopping, Penalty, Train
-from nncompare.spec.tune import PRUNERS, Confirm, Goal, Parameter, Tune
+from nncompare.spec.tune import PRUNERS, Confirm, Dimension, Goal, Tune
 
 PAGE = Path(__file__).with_name("configuration.md")
 
@@ -156,7 +156,7 @@ def sections() -> list[tuple[int, str, str, Mapping[str, type[BaseModel]]]]:
         (2, "tune", inspect.cleandoc(Tune.__doc__ or ""), {"": Tune}),
         (3, "metric", inspect.cleandoc(Goal.__doc__ or ""), {"": Goal}),
         (3, "pruners", "`tune.pruner`: a name, or `{name: …}` with these keys.", PRUNERS),
-        (3, "parameters", inspect.cleandoc(Parameter.__doc__ or ""), {"": Parameter}),
+        (3, "parameters", inspect.cleandoc(Dimension.__doc__ or ""), {"": Dimension}),
         (3, "confirm", inspect.cleandoc(Confirm.__doc__ or ""), {"": Confirm}),
     ]
 

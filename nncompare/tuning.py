@@ -90,10 +90,10 @@ def search(
     """Searches and writes the report beside the result; see ``nncompare.tune`` for arguments and
     errors.
     """
-    from nncompare.studies.tune.asked import Asked
+    from nncompare.studies.tune.options import SearchOptions
     from nncompare.studies.tune.study import tune
 
-    asked = Asked(jobs=jobs, per_backend=per_backend, storage=storage)
+    asked = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
     return _tuned(tune(experiment, asked, output=output))
 
 

@@ -28,7 +28,7 @@ from ruamel.yaml.events import (
     StreamStartEvent,
 )
 
-from nncompare.config.located import Node, Origin, Part, dotted
+from nncompare.config.located import Located, Origin, Part, dotted
 from nncompare.config.scalars import KNOWN_TAGS, CannotConvert, convert
 from nncompare.errors import ConfigError, Problem
 
@@ -62,7 +62,7 @@ class Document:
         spoilt: dotted paths of values that could not be read, about which enough has been said.
     """
 
-    root: Node | None
+    root: Located | None
     problems: list[Problem] = field(default_factory=list)
     spoilt: frozenset[str] = frozenset()
 
@@ -168,7 +168,7 @@ class _Builder:
         self.events = self._events(text)
         self.problems: list[Problem] = []
         self.spoilt: set[str] = set()
-        self.anchors: dict[str, Node | None] = {}
+        self.anchors: dict[str, Located | None] = {}
         self.count = 0
 
     def _events(self, text: str) -> Iterator[Any]:
@@ -205,8 +205,8 @@ class _Builder:
     def _stop(self, event: Any, path: tuple[Part, ...], message: str) -> _StopReadingError:
         return _StopReadingError(self._origin(event.start_mark).problem(path, message))
 
-    def document(self) -> Node | None:
-        root: Node | None = None
+    def document(self) -> Located | None:
+        root: Located | None = None
         for event in self.events:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
@@ -221,7 +221,7 @@ class _Builder:
                 continue
         return root
 
-    def _node(self, event: Any, path: tuple[Part, ...], depth: int) -> Node:
+    def _node(self, event: Any, path: tuple[Part, ...], depth: int) -> Located:
         if depth > LIMIT_DEPTH:
             raise self._stop(event, path[:4], f"nested more than {LIMIT_DEPTH} levels deep")
         if isinstance(event, AliasEvent):
@@ -248,7 +248,7 @@ class _Builder:
                 f"more than {LIMIT_VALUES} values, aliases counted as often as they are used",
             )
 
-    def _alias(self, event: Any, path: tuple[Part, ...]) -> Node:
+    def _alias(self, event: Any, path: tuple[Part, ...]) -> Located:
         if event.anchor not in self.anchors:
             raise self._stop(
                 event, path, f"*{event.anchor} refers to an anchor that is not defined above it"
@@ -278,7 +278,7 @@ class _Builder:
             )
             self.spoilt.add(dotted(path))
 
-    def _scalar(self, event: Any, path: tuple[Part, ...]) -> Node:
+    def _scalar(self, event: Any, path: tuple[Part, ...]) -> Located:
         origin = self._origin(event.start_mark)
         try:
             value = convert(event.value, event.tag, plain=event.implicit[0])
@@ -286,21 +286,21 @@ class _Builder:
             self.problems.append(origin.problem(path, str(error)))
             self.spoilt.add(dotted(path))
             value = None
-        return Node(value, origin)
+        return Located(value, origin)
 
-    def _collection(self, event: Any, path: tuple[Part, ...], depth: int) -> Node:
+    def _collection(self, event: Any, path: tuple[Part, ...], depth: int) -> Located:
         origin = self._origin(event.start_mark)
         if isinstance(event, MappingStartEvent):
             children = self._mapping(path, depth)
-            return Node(children, origin, size=1 + sum(node.size for node in children.values()))
-        items: list[Node] = []
+            return Located(children, origin, size=1 + sum(node.size for node in children.values()))
+        items: list[Located] = []
         assert isinstance(event, SequenceStartEvent)
         while not isinstance(item := next(self.events), SequenceEndEvent):
             items.append(self._node(item, (*path, len(items)), depth + 1))
-        return Node(items, origin, size=1 + sum(node.size for node in items))
+        return Located(items, origin, size=1 + sum(node.size for node in items))
 
-    def _mapping(self, path: tuple[Part, ...], depth: int) -> dict[str, Node]:
-        children: dict[str, Node] = {}
+    def _mapping(self, path: tuple[Part, ...], depth: int) -> dict[str, Located]:
+        children: dict[str, Located] = {}
         while not isinstance(event := next(self.events), MappingEndEvent):
             at = self._origin(event.start_mark)
             key = self._key(event, path, depth, at)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from nncompare.config import messages, space
 from nncompare.config.document import Document, parse, read_file
 from nncompare.config.dump import dump, to_mapping
-from nncompare.config.located import Node, Origin, Part, from_python
+from nncompare.config.located import Located, Origin, Part, from_python
 from nncompare.config.overrides import Override, OverrideError, apply
 from nncompare.errors import ConfigError, DataError, Problem, ShapeError
 from nncompare.spec.data import DATA, DataSet, Signature, Task
@@ -105,7 +105,7 @@ def _checked(
     return experiment
 
 
-def _of_candidate(root: Node, signature_of: SignatureOf | None) -> list[Problem]:
+def _of_candidate(root: Located, signature_of: SignatureOf | None) -> list[Problem]:
     """What is wrong with the experiment at one point of a search."""
     experiment, problems = _validated(root)
     problems = [*problems, *_wrong_task(root)]
@@ -123,7 +123,7 @@ def _is_within(path: str, places: Collection[str]) -> bool:
     return any(path == place or path.startswith(f"{place}.") for place in places)
 
 
-def _no_mapping(root: Node | None, source: str) -> Problem:
+def _no_mapping(root: Located | None, source: str) -> Problem:
     if root is None or root.value is None:
         message = (
             "the file holds no experiment: it is empty or only comments; 'nncompare init' writes"
@@ -137,8 +137,8 @@ def _no_mapping(root: Node | None, source: str) -> Problem:
 
 
 def _overridden(
-    root: Node, overrides: Sequence[str | Override], backends: Sequence[str]
-) -> tuple[Node, list[Problem]]:
+    root: Located, overrides: Sequence[str | Override], backends: Sequence[str]
+) -> tuple[Located, list[Problem]]:
     problems = []
     for item in overrides:
         try:
@@ -147,15 +147,15 @@ def _overridden(
             problems.append(error.problem)
     if backends:
         names = [
-            Node(name, Origin(f"--backend {name}"), Origin(f"--backend {name}"))
+            Located(name, Origin(f"--backend {name}"), Origin(f"--backend {name}"))
             for name in backends
         ]
         origin = Origin("--backend")
-        root = root.with_child("backends", Node(names, origin, origin, 1 + len(names)))
+        root = root.with_child("backends", Located(names, origin, origin, 1 + len(names)))
     return root, problems
 
 
-def _defaults(root: Node, name: str) -> Node:
+def _defaults(root: Located, name: str) -> Located:
     """The file's stem as the name, and the data set's own task, where the file gives none."""
     if "name" not in root.value:
         root = root.with_child("name", from_python(name, root.origin))
@@ -166,7 +166,7 @@ def _defaults(root: Node, name: str) -> Node:
     return root
 
 
-def _validated(root: Node) -> tuple[Experiment | None, list[Problem]]:
+def _validated(root: Located) -> tuple[Experiment | None, list[Problem]]:
     try:
         return Experiment.model_validate(root.plain()), []
     except ValidationError as error:
@@ -174,7 +174,7 @@ def _validated(root: Node) -> tuple[Experiment | None, list[Problem]]:
         return None, messages.problems(details, root)
 
 
-def _wrong_task(root: Node) -> list[Problem]:
+def _wrong_task(root: Located) -> list[Problem]:
     data, found = root.find(("data", "name"))
     task, given = root.find(("task",))
     known = DATA.get(data.value) if found == 2 and isinstance(data.value, str) else None
@@ -187,7 +187,7 @@ def _wrong_task(root: Node) -> list[Problem]:
 
 
 def _wrong_shapes(
-    root: Node,
+    root: Located,
     experiment: Experiment | None,
     problems: Sequence[Problem],
     signature_of: SignatureOf,

@@ -56,7 +56,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Node:
+class Located:
     """One value.
 
     Args:
@@ -96,15 +96,15 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def child(self, part: Part) -> Node | None:
+    def child(self, part: Part) -> Located | None:
         if self.is_mapping:
             return self.value.get(part) if isinstance(part, str) else None
         if self.is_list and isinstance(part, int) and 0 <= part < len(self.value):
-            found: Node = self.value[part]
+            found: Located = self.value[part]
             return found
         return None
 
-    def find(self, path: Sequence[Part]) -> tuple[Node, int]:
+    def find(self, path: Sequence[Part]) -> tuple[Located, int]:
         """The deepest node on the way along ``path`` and how many parts lead to it."""
         node = self
         for depth, part in enumerate(path):
@@ -114,7 +114,7 @@ class Node:
             node = inner
         return node, len(path)
 
-    def with_child(self, part: Part, child: Node) -> Node:
+    def with_child(self, part: Part, child: Located) -> Located:
         """A copy in which ``part`` is ``child``; this tree stays as it is."""
         if self.is_mapping:
             return replace(self, value={**self.value, part: child})
@@ -123,12 +123,12 @@ class Node:
         return replace(self, value=items)
 
 
-def from_python(value: Any, origin: Origin) -> Node:
+def from_python(value: Any, origin: Origin) -> Located:
     """A tree in which everything has the same origin."""
     if isinstance(value, Mapping):
         children = {str(key): from_python(item, origin) for key, item in value.items()}
-        return Node(children, origin, origin, 1 + sum(node.size for node in children.values()))
+        return Located(children, origin, origin, 1 + sum(node.size for node in children.values()))
     if isinstance(value, (list, tuple)):
         items = [from_python(item, origin) for item in value]
-        return Node(items, origin, origin, 1 + sum(node.size for node in items))
-    return Node(value, origin, origin)
+        return Located(items, origin, origin, 1 + sum(node.size for node in items))
+    return Located(value, origin, origin)

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from nncompare.config import schema
-from nncompare.config.located import Node, Path, dotted
+from nncompare.config.located import Located, Path, dotted
 from nncompare.config.scalars import CannotConvert, convert
 from nncompare.errors import Problem
 from nncompare.spec.experiment import Experiment
@@ -61,11 +61,11 @@ class _Finding:
     context: Mapping[str, Any]
     text: str
     place: schema.Place
-    node: Node | None
+    node: Located | None
     """The offending value; None if it is missing."""
 
 
-def problems(errors: Sequence[Mapping[str, Any]], root: Node) -> list[Problem]:
+def problems(errors: Sequence[Mapping[str, Any]], root: Located) -> list[Problem]:
     """Translates ``ValidationError.errors()``.
 
     Args:
@@ -87,7 +87,7 @@ def problems(errors: Sequence[Mapping[str, Any]], root: Node) -> list[Problem]:
     return found
 
 
-def _finding(error: Mapping[str, Any], root: Node) -> _Finding:
+def _finding(error: Mapping[str, Any], root: Located) -> _Finding:
     kind, loc, context = error["type"], error["loc"], error.get("ctx", {})
     place = schema.follow(Experiment, loc)
     path = place.path
@@ -112,7 +112,7 @@ def _finding(error: Mapping[str, Any], root: Node) -> _Finding:
     return _Finding(path, kind, context, error["msg"], place, node if depth >= len(path) else None)
 
 
-def _problem(path: Path, group: Sequence[_Finding], root: Node) -> Problem:
+def _problem(path: Path, group: Sequence[_Finding], root: Located) -> Problem:
     order = ["literal_error", "union_tag_invalid"]
     finding = min(group, key=lambda item: (item.kind not in _BOUNDS, item.kind in order))
     if finding.kind not in _BOUNDS and len(group) > 1:
@@ -125,7 +125,7 @@ def _problem(path: Path, group: Sequence[_Finding], root: Node) -> Problem:
     return origin.problem(path, _explain(finding, root))
 
 
-def _explain(finding: _Finding, root: Node) -> str:
+def _explain(finding: _Finding, root: Located) -> str:
     kind, node, annotation = finding.kind, finding.node, finding.place.annotation
     if kind == "extra_forbidden":
         return _unknown_key(finding, root)
@@ -161,7 +161,7 @@ def _description(place: schema.Place) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _unknown_key(finding: _Finding, root: Node) -> str:
+def _unknown_key(finding: _Finding, root: Located) -> str:
     key, owner = str(finding.path[-1]), finding.place.owner
     allowed = list(owner.model_fields) if owner else []
     chosen = schema.tag(owner) if owner else None
@@ -199,7 +199,7 @@ def _missing(path: Path, annotation: Any) -> str:
     return f"is missing: {wanted(annotation)}" if annotation is not None else "is missing"
 
 
-def _not_allowed(node: Node | None, words: Sequence[str], annotation: Any = None) -> str:
+def _not_allowed(node: Located | None, words: Sequence[str], annotation: Any = None) -> str:
     message = f"{show(node)} is not allowed"
     value = node.value if node is not None else None
     lower = {word.lower(): word for word in words}
@@ -211,7 +211,7 @@ def _not_allowed(node: Node | None, words: Sequence[str], annotation: Any = None
     return f"{message} Allowed: {', '.join(words)}" + (f", or {rest}" if rest else "")
 
 
-def _wrong_type(node: Node | None, annotation: Any) -> str:
+def _wrong_type(node: Located | None, annotation: Any) -> str:
     if node is not None and node.value is None:
         return f"is empty: {wanted(annotation)} belongs here, or leave the key out"
     shown = f"a list of {len(node.value)}" if node is not None and node.is_list else show(node)
@@ -279,7 +279,7 @@ def _list_wanted(annotation: Any) -> str:
     return f"{wanted(arguments[0])} or a list of {len(arguments)} (vertical, horizontal)"
 
 
-def show(node: Node | None) -> str:
+def show(node: Located | None) -> str:
     """A value as it may stand in a message."""
     if node is None:
         return "nothing"

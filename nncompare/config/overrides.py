@@ -8,7 +8,7 @@ from typing import Any
 
 from nncompare.config import schema
 from nncompare.config.document import parse
-from nncompare.config.located import Node, Origin, Part, Path, dotted, from_python
+from nncompare.config.located import Located, Origin, Part, Path, dotted, from_python
 from nncompare.errors import Problem
 from nncompare.spec.experiment import Experiment
 
@@ -34,7 +34,7 @@ class Override:
     """
 
     path: tuple[str, ...]
-    value: Node
+    value: Located
     origin: Origin
 
     @classmethod
@@ -84,7 +84,7 @@ class Override:
         return cls.from_text(path, text, argument)
 
 
-def apply(root: Node, override: Override) -> Node:
+def apply(root: Located, override: Override) -> Located:
     """A copy of the tree with the override's value in its place; mappings on the way are made.
 
     Where the file leaves a key out, the override reaches into its default:
@@ -98,8 +98,8 @@ def apply(root: Node, override: Override) -> Node:
 
 
 def _assign(
-    node: Node, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
-) -> Node:
+    node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
+) -> Located:
     if node.value is None:
         node = replace(node, value={}, origin=override.origin, key=override.origin)
     if node.is_mapping:
@@ -133,7 +133,7 @@ def _assign(
     raise OverrideError(override.origin.problem((*done, *rest), message))
 
 
-def _key(node: Node, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def _key(node: Located, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """The next key and what follows it. A key may itself hold dots
     (``sweep.grid.train.batch_size``): the longest that exists is meant.
     """
@@ -144,7 +144,7 @@ def _key(node: Node, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return rest[0], rest[1:]
 
 
-def _index(node: Node, part: str, done: Path, override: Override) -> int:
+def _index(node: Located, part: str, done: Path, override: Override) -> int:
     count = len(node.value)
     path: tuple[Part, ...] = (*done, part)
     if not _INDEX.fullmatch(part):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from nncompare.config.located import Node, Origin, Part, Path, from_python
+from nncompare.config.located import Located, Origin, Part, Path, from_python
 
 _TAGS = ("type", "family", "name")
 """The fields by whose value alternatives are told apart."""
@@ -76,7 +76,7 @@ def tag(cls: type[BaseModel]) -> tuple[str, str] | None:
     return None
 
 
-def choose(classes: Sequence[type[BaseModel]], node: Node | None) -> type[BaseModel] | None:
+def choose(classes: Sequence[type[BaseModel]], node: Located | None) -> type[BaseModel] | None:
     """The alternative that a mapping has chosen, or None if it has chosen none."""
     if len(classes) == 1:
         return classes[0]
@@ -98,7 +98,7 @@ def _optional(cls: type[BaseModel], name: str) -> bool:
     return not cls.model_fields[name].is_required()
 
 
-def seed(field: FieldInfo, origin: Origin) -> Node:
+def seed(field: FieldInfo, origin: Origin) -> Located:
     """A field's default as a tree, so that an override can reach inside it; an empty mapping if
     there is none.
     """
@@ -162,14 +162,16 @@ def follow(root: type[BaseModel], loc: Sequence[Part]) -> Place:
     return Place(tuple(path), owner, annotation)
 
 
-def inside(annotation: Any, node: Node | None, part: Part) -> FieldInfo | None:
+def inside(annotation: Any, node: Located | None, part: Part) -> FieldInfo | None:
     """The description of one key of a mapping in the file, if it is known."""
     classes = models(annotation)
     cls = choose(classes, node) if classes else None
     return cls.model_fields.get(str(part)) if cls is not None else None
 
 
-def paths_named(root: type[BaseModel], node: Node | None, name: str, at: Path = ()) -> list[Path]:
+def paths_named(
+    root: type[BaseModel], node: Located | None, name: str, at: Path = ()
+) -> list[Path]:
     """Where else a key of this name is allowed, given the alternatives that the file has chosen."""
     classes = models(root)
     cls = choose(classes, node) if classes else None

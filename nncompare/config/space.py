@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nncompare.config.located import Node, Origin, Part, from_python
+from nncompare.config.located import Located, Origin, Part, from_python
 from nncompare.config.overrides import Override, OverrideError, apply
 from nncompare.errors import ConfigError, Problem
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.tune import BY_EPOCH, NoPruner, Parameter, Tune
+from nncompare.spec.tune import BY_EPOCH, Dimension, NoPruner, Tune
 
-Check = Callable[[Node], list[Problem]]
+Check = Callable[[Located], list[Problem]]
 """All problems of a whole file."""
 
 SEARCHABLE = ("data", "model", "train")
@@ -42,7 +42,7 @@ def label(choice: Any) -> str | int | float | bool | None:
     return json.dumps(choice, default=list)
 
 
-def values(parameter: Parameter) -> list[Any] | None:
+def values(parameter: Dimension) -> list[Any] | None:
     """Every value in order, lists and mappings as they are written; None if they cannot be
     counted.
     """
@@ -71,7 +71,7 @@ def settings(tune: Tune, params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def problems(root: Node, experiment: Experiment, check: Check) -> list[Problem]:
+def problems(root: Located, experiment: Experiment, check: Check) -> list[Problem]:
     """What is wrong with ``tune:`` in a file that is valid otherwise.
 
     Args:
@@ -97,7 +97,7 @@ def problems(root: Node, experiment: Experiment, check: Check) -> list[Problem]:
     return found
 
 
-def _at(section: Node, *path: Part) -> tuple[Origin, tuple[Part, ...]]:
+def _at(section: Located, *path: Part) -> tuple[Origin, tuple[Part, ...]]:
     """Where to point for a place below ``tune:``, or for the nearest place above it."""
     node, depth = section.find(path)
     # of a parameter its path
@@ -105,12 +105,12 @@ def _at(section: Node, *path: Part) -> tuple[Origin, tuple[Part, ...]]:
     return node.place if whole else (node.key or node.origin), ("tune", *path)
 
 
-def _problem(section: Node, path: Sequence[Part], message: str) -> Problem:
+def _problem(section: Located, path: Sequence[Part], message: str) -> Problem:
     origin, full = _at(section, *path)
     return origin.problem(full, message)
 
 
-def _goals(experiment: Experiment, tune: Tune, section: Node) -> Iterator[Problem]:
+def _goals(experiment: Experiment, tune: Tune, section: Located) -> Iterator[Problem]:
     listed = section.child("metric")
     names = [goal.name for goal in tune.metric]
     for index, goal in enumerate(tune.metric):
@@ -133,7 +133,7 @@ def _goals(experiment: Experiment, tune: Tune, section: Node) -> Iterator[Proble
             )
 
 
-def _pruner(tune: Tune, section: Node) -> Iterator[Problem]:
+def _pruner(tune: Tune, section: Located) -> Iterator[Problem]:
     if isinstance(tune.pruner, NoPruner):
         return
     if len(tune.metric) > 1:
@@ -150,7 +150,7 @@ def _pruner(tune: Tune, section: Node) -> Iterator[Problem]:
         )
 
 
-def _sampler(tune: Tune, section: Node) -> Iterator[Problem]:
+def _sampler(tune: Tune, section: Located) -> Iterator[Problem]:
     if tune.sampler == "grid":
         size = 1
         for name, parameter in tune.parameters.items():
@@ -186,7 +186,7 @@ def _are(count: int) -> str:
     return "is none" if count == 0 else "is one"
 
 
-def _form(tune: Tune, name: str, section: Node) -> Iterator[Problem]:
+def _form(tune: Tune, name: str, section: Located) -> Iterator[Problem]:
     """Range or choices, bounds in order."""
     parameter, place = tune.parameters[name], ["parameters", name]
     top = name.split(".")[0]
@@ -214,7 +214,7 @@ def _form(tune: Tune, name: str, section: Node) -> Iterator[Problem]:
         yield from _range_form(parameter, section, place)
 
 
-def _choices_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterator[Problem]:
+def _choices_form(parameter: Dimension, section: Located, place: list[Any]) -> Iterator[Problem]:
     for key in ("min", "max", "log", "step"):
         if getattr(parameter, key) not in (None, False):
             yield _problem(
@@ -231,7 +231,7 @@ def _choices_form(parameter: Parameter, section: Node, place: list[Any]) -> Iter
         seen.append(label(choice))
 
 
-def _range_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterator[Problem]:
+def _range_form(parameter: Dimension, section: Located, place: list[Any]) -> Iterator[Problem]:
     (low, high), step = parameter.bounds, parameter.step
     if parameter.log and low <= 0:
         message = (
@@ -252,7 +252,9 @@ def _range_form(parameter: Parameter, section: Node, place: list[Any]) -> Iterat
             yield _problem(section, [*place, "max"], message)
 
 
-def _candidates(tune: Tune, name: str, section: Node, bare: Node, check: Check) -> list[Problem]:
+def _candidates(
+    tune: Tune, name: str, section: Located, bare: Located, check: Check
+) -> list[Problem]:
     """Problems of the experiments at the bounds and choices of one parameter."""
     parameter = tune.parameters[name]
     if parameter.choices is not None:
@@ -293,7 +295,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _contexts(tune: Tune, name: str, bare: Node) -> Iterator[tuple[Node, str]]:
+def _contexts(tune: Tune, name: str, bare: Located) -> Iterator[tuple[Located, str]]:
     """The file with each choice of every parameter that stands around ``name``; else the file as it
     is.
     """

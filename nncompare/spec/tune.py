@@ -122,7 +122,7 @@ PRUNERS: dict[str, type[Frozen]] = {
 }
 
 
-class Parameter(Frozen):
+class Dimension(Frozen):
     """The values of one dotted path: a range, or choices. `[a, b, c]` is short for `{choices: [a,
     b, c]}`.
     """
@@ -212,7 +212,7 @@ class Tune(Frozen):
     """Random trials before `tpe`, `gp` or `cmaes` begins to learn."""
     pruner: AnyPruner = NoPruner()
     """Who stops hopeless trials early, by their metric after every epoch; a name or a mapping."""
-    parameters: dict[str, Annotated[Parameter, BeforeValidator(_choices)]] = Field(min_length=1)
+    parameters: dict[str, Annotated[Dimension, BeforeValidator(_choices)]] = Field(min_length=1)
     """Dotted path of the experiment -> its values."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """Cross-validation: the metric is the mean over so many folds (stratified for classes)."""
@@ -237,7 +237,7 @@ __all__ = [
     "TIMED",
     "AnyPruner",
     "Confirm",
+    "Dimension",
     "Goal",
-    "Parameter",
     "Tune",
 ]

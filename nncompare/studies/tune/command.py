@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nncompare.config.overrides import Override
     from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
-    from nncompare.studies.tune.asked import Asked
+    from nncompare.studies.tune.options import SearchOptions
     from nncompare.studies.tune.progress import TuneProgress
     from nncompare.studies.tune.record import TuneGoal, TuneRecord
 
@@ -78,7 +78,7 @@ def tune(
     of them with fresh seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of
     trials asked for. Exit code 3 if the search ended early or no trial ended well.
     """
-    from nncompare.studies.tune.asked import Asked
+    from nncompare.studies.tune.options import SearchOptions
 
     if resume is not None:
         given = {
@@ -103,7 +103,7 @@ def tune(
         experiment = options.load_experiment(
             Path(config), changes, backends=backend, device=device, seed=seed, threads=threads
         )
-        asked = Asked(jobs=jobs, per_backend=per_backend, storage=storage)
+        asked = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
         if dry_run:
             _plan(experiment, asked, as_json=as_json)
             return
@@ -116,10 +116,10 @@ def tune(
 
 
 def _search(
-    experiment: Experiment, asked: Asked, output: Path, *, quiet: bool, verbose: bool
+    experiment: Experiment, asked: SearchOptions, output: Path, *, quiet: bool, verbose: bool
 ) -> Finished[TuneRecord]:
-    from nncompare.studies.tune.asked import check
     from nncompare.studies.tune.document import goals
+    from nncompare.studies.tune.options import check
     from nncompare.studies.tune.study import tune as search
 
     section = check(experiment, asked)
@@ -169,11 +169,11 @@ def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Itera
         yield progress
 
 
-def _plan(experiment: Experiment, asked: Asked, *, as_json: bool) -> None:
+def _plan(experiment: Experiment, asked: SearchOptions, *, as_json: bool) -> None:
     """What would be searched; nothing is trained or written."""
     from nncompare.config.space import grid
     from nncompare.spec.tune import DEFAULT_TRIALS
-    from nncompare.studies.tune.asked import check, threads_of
+    from nncompare.studies.tune.options import check, threads_of
     from nncompare.studies.tune.samplers import distributions
     from nncompare.terminal.console import human, print_json
 

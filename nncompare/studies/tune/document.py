@@ -14,9 +14,9 @@ from nncompare.config.space import settings
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune.record import TuneBest, TuneGoal, TuneSearch, TuneTrial
-from nncompare.studies.tune.records import STATES, ranked
 from nncompare.studies.tune.storage import Study
 from nncompare.studies.tune.trial import experiment_of
+from nncompare.studies.tune.trial_attributes import STATES, ranked
 
 _OWN_FIELDS = ("status", "reason", "runtime", "seconds", "epochs")
 _LEAST_FOR_IMPORTANCE = 4

@@ -17,13 +17,13 @@ from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import DEFAULT_TRIALS, Tune
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.storage import Study
-from nncompare.studies.tune.trial import DataStore, Task
+from nncompare.studies.tune.trial import DataStore, TrialJob
 
 Propose = Callable[[Study, Tune, int], dict[str, Any]]
 
 
 @dataclass(kw_only=True)
-class Plan:
+class SearchPlan:
     """What is searched and with what.
 
     Args:
@@ -58,12 +58,12 @@ class Plan:
 
 
 @dataclass(kw_only=True)
-class Under:
+class RunningTrial:
     """A trial under way."""
 
     trial: FrozenTrial
     params: dict[str, Any]
-    tasks: list[Task]
+    tasks: list[TrialJob]
     begun: float
     deadline: float
     outcome: Outcome
@@ -72,7 +72,7 @@ class Under:
 
 
 @dataclass
-class Slot:
+class WorkerSlot:
     index: int
     worker: TrialWorker | None = None
-    under: Under | None = None
+    under: RunningTrial | None = None

@@ -29,7 +29,7 @@ SHOWN = 12
 
 
 class Ended(Protocol):
-    """What is shown of a finished trial (``studies.tune.trial.Done``)."""
+    """What is shown of a finished trial (``studies.tune.trial.FinishedTrial``)."""
 
     number: int
     state: str

@@ -23,7 +23,7 @@ from optuna.samplers import BaseSampler
 
 from nncompare.config.space import label, values
 from nncompare.spec import tune as spec
-from nncompare.spec.tune import Parameter, Tune
+from nncompare.spec.tune import Dimension, Tune
 
 
 def seed_of(tune: Tune, number: int) -> int:
@@ -32,7 +32,7 @@ def seed_of(tune: Tune, number: int) -> int:
     return int.from_bytes(digest, "little")
 
 
-def distribution(parameter: Parameter, *, grid: bool = False) -> BaseDistribution:
+def distribution(parameter: Dimension, *, grid: bool = False) -> BaseDistribution:
     """Optuna's description of one parameter; on a grid every one is a choice among its points."""
     if grid or parameter.choices is not None:
         return CategoricalDistribution([label(value) for value in values(parameter) or ()])

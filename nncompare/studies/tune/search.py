@@ -15,17 +15,17 @@ from nncompare.launch.trials import TrialWorker, ready
 from nncompare.spec.tune import BY_EPOCH, NoPruner
 from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune import samplers
-from nncompare.studies.tune.plan import Plan, Slot, Under
-from nncompare.studies.tune.records import close, note
+from nncompare.studies.tune.plan import RunningTrial, SearchPlan, WorkerSlot
 from nncompare.studies.tune.storage import HEARTBEAT_S, Study
 from nncompare.studies.tune.trial import (
-    Done,
+    FinishedTrial,
     experiment_of,
     most_epochs,
     spread_of,
     tasks,
     values_of,
 )
+from nncompare.studies.tune.trial_attributes import close, note
 from nncompare.wire import job_folder as jobs
 from nncompare.worker.trials import PRUNED
 
@@ -39,7 +39,7 @@ class Watcher(Protocol):
         self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
     ) -> None: ...
 
-    def trial_done(self, runtime: str, done: Done) -> None: ...
+    def trial_done(self, runtime: str, done: FinishedTrial) -> None: ...
 
     def say(self, text: str) -> None: ...
 
@@ -54,7 +54,7 @@ class Search:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: SearchPlan,
         study: Study,
         watcher: Watcher,
         *,
@@ -66,7 +66,7 @@ class Search:
         self.stopped: str | None = None
         """Why it ended before all trials were done."""
         self._failures = 0
-        self._slots = [Slot(index) for index in range(plan.jobs)]
+        self._slots = [WorkerSlot(index) for index in range(plan.jobs)]
         self._points = plan.points()
         self._judged = not isinstance(self.tune.pruner, NoPruner)
         self._epochs = most_epochs(plan.experiment)
@@ -120,10 +120,10 @@ class Search:
         done = len(self.study.trials()) - len(states)
         return done < len(self._points) and bool(states)
 
-    def _begin(self, slot: Slot, taken: FrozenTrial) -> None:
+    def _begin(self, slot: WorkerSlot, taken: FrozenTrial) -> None:
         begun = self.clock()
         params = self.plan.propose(self.study, self.tune, taken._trial_id)
-        under = Under(
+        under = RunningTrial(
             trial=taken,
             params=params,
             tasks=[],
@@ -148,7 +148,7 @@ class Search:
             return
         self._train_next(slot)
 
-    def _train_next(self, slot: Slot) -> None:
+    def _train_next(self, slot: WorkerSlot) -> None:
         """The trial's next training: its only one, or its next fold."""
         under = slot.under
         assert under is not None, "a slot that trains"
@@ -194,7 +194,7 @@ class Search:
                 limit = self.tune.trial_timeout or self.plan.experiment.measure.timeout_s
                 self._tell(slot, "failed", "timed out", f"no result within {limit:g} s")
 
-    def _hear(self, slot: Slot, worker: TrialWorker) -> None:
+    def _hear(self, slot: WorkerSlot, worker: TrialWorker) -> None:
         under = slot.under
         assert under is not None, "only slots that train are heard"
         try:
@@ -214,7 +214,7 @@ class Search:
             if kind == "epoch":
                 self._epoch(under, worker, message)
 
-    def _died(self, slot: Slot, failure: RuntimeFailure) -> None:
+    def _died(self, slot: WorkerSlot, failure: RuntimeFailure) -> None:
         """A worker's process ended. Before it has imported its framework that is nobody's trial."""
         worker = slot.worker
         assert worker is not None, "only a worker can die"
@@ -224,7 +224,7 @@ class Search:
             raise Failed(f"{self.plan.runtime} does not start: {failure}\n{tail}")
         self._tell(slot, "failed", failure.status, str(failure))
 
-    def _epoch(self, under: Under, worker: TrialWorker, row: Mapping[str, Any]) -> None:
+    def _epoch(self, under: RunningTrial, worker: TrialWorker, row: Mapping[str, Any]) -> None:
         """Reports the goal after an epoch and says whether the trial goes on."""
         fold, last = len(under.rows), row["epoch"] == under.tasks[0].job.experiment.train.epochs
         goal = self.tune.metric[0].name
@@ -240,13 +240,13 @@ class Search:
         if self._judged and not last:
             worker.answer(stop=value is not None and self._hopeless(under))
 
-    def _hopeless(self, under: Under) -> bool:
+    def _hopeless(self, under: RunningTrial) -> bool:
         """What the pruner says of the trial as it stands in the storage."""
         return bool(
             self._pruner.prune(self._view, self.study.storage.get_trial(under.trial._trial_id))
         )
 
-    def _trained(self, slot: Slot) -> None:
+    def _trained(self, slot: WorkerSlot) -> None:
         """One training has ended; the trial is done with its last fold, or at once if it went
         wrong.
         """
@@ -278,7 +278,7 @@ class Search:
 
     def _tell(
         self,
-        slot: Slot,
+        slot: WorkerSlot,
         state: str,
         status: str,
         reason: str | None,
@@ -287,7 +287,7 @@ class Search:
         under = slot.under
         assert under is not None, "a slot with a trial"
         slot.under = None
-        done = Done(
+        done = FinishedTrial(
             number=under.trial.number,
             state=state,
             status=status,
@@ -314,13 +314,13 @@ class Search:
                 f" {status}: {reason}"
             )
 
-    def _drop(self, slot: Slot) -> None:
+    def _drop(self, slot: WorkerSlot) -> None:
         """Ends the slot's process; the next trial gets a new one."""
         if slot.worker is not None:
             slot.worker.close()
             slot.worker = None
 
-    def _let_go(self, slot: Slot) -> None:
+    def _let_go(self, slot: WorkerSlot) -> None:
         """Gives a trial under way back."""
         if slot.under is not None:
             self.study.release(slot.under.trial._trial_id)

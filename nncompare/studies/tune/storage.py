@@ -94,7 +94,7 @@ def journal(path: Path) -> BaseStorage:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Holds a result folder for this process.
 
     Raises:
@@ -151,7 +151,7 @@ def explained(folder: Path, url: str | None) -> Iterator[None]:
     Raises:
         StoreError: the database has gone, or the disk is full.
     """
-    place = f"--storage {hidden(url)}" if url else str(folder)
+    place = f"--storage {redact_password(url)}" if url else str(folder)
     try:
         yield
     except optuna.exceptions.StorageInternalError as error:
@@ -164,11 +164,11 @@ def explained(folder: Path, url: str | None) -> Iterator[None]:
         line = error.strerror or str(error)
     else:
         return
-    again = f"nncompare tune --resume {folder}{f' --storage {hidden(url)}' if url else ''}"
+    again = f"nncompare tune --resume {folder}{f' --storage {redact_password(url)}' if url else ''}"
     raise StoreError(f"{place}: {line}; finished trials are kept: mend it, then {again}")
 
 
-def hidden(url: str) -> str:
+def redact_password(url: str) -> str:
     """The URL without its password."""
     scheme, separator, rest = url.partition("://")
     user, at, place = rest.rpartition("@")
@@ -176,7 +176,9 @@ def hidden(url: str) -> str:
 
 
 def _bad(url: str, message: str) -> ConfigError:
-    return ConfigError([Problem(path="", source=f"--storage {hidden(url)}", message=message)])
+    return ConfigError(
+        [Problem(path="", source=f"--storage {redact_password(url)}", message=message)]
+    )
 
 
 @dataclass(frozen=True)

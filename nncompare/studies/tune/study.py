@@ -22,13 +22,13 @@ from nncompare.records.finished import Finished
 from nncompare.records.record import head
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import CATALOG
-from nncompare.studies.tune import document, repeat
+from nncompare.studies.tune import document
 from nncompare.studies.tune import folder as tune_folder
-from nncompare.studies.tune.asked import RESUMABLE, Asked, check, study_name, threads_of
-from nncompare.studies.tune.plan import Plan
+from nncompare.studies.tune.confirmation import ConfirmationWorkers, confirm, transfer
+from nncompare.studies.tune.options import RESUMABLE, SearchOptions, check, study_name, threads_of
+from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
 from nncompare.studies.tune.record import TuneConfirmed, TuneRecord, TuneSearch
-from nncompare.studies.tune.records import ranked
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.search import Watcher as SearchWatcher
 from nncompare.studies.tune.storage import (
@@ -36,11 +36,12 @@ from nncompare.studies.tune.storage import (
     Study,
     database,
     explained,
-    held,
-    hidden,
     journal,
+    lock_folder,
+    redact_password,
 )
-from nncompare.studies.tune.trial import DataStore, Done
+from nncompare.studies.tune.trial import DataStore, FinishedTrial
+from nncompare.studies.tune.trial_attributes import ranked
 
 
 class Watcher(SearchWatcher, Protocol):
@@ -51,7 +52,7 @@ class Watcher(SearchWatcher, Protocol):
     def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None: ...
 
 
-class Silent:
+class NullWatcher:
     """A watcher that says nothing."""
 
     def search_started(self, runtime: str, total: int, done: int) -> None: ...
@@ -62,7 +63,7 @@ class Silent:
         self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
     ) -> None: ...
 
-    def trial_done(self, runtime: str, done: Done) -> None: ...
+    def trial_done(self, runtime: str, done: FinishedTrial) -> None: ...
 
     def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None: ...
 
@@ -71,7 +72,7 @@ class Silent:
 
 def tune(
     experiment: Experiment,
-    asked: Asked | None = None,
+    asked: SearchOptions | None = None,
     *,
     output: Path | None = Path("results"),
     watcher: Watcher | None = None,
@@ -89,7 +90,7 @@ def tune(
         DataError: the data cannot be had.
         StoreError: the result cannot be written.
     """
-    asked = asked or Asked()
+    asked = asked or SearchOptions()
     check(experiment, asked)
     storage = database(asked.storage) if asked.storage else None
     created = datetime.now().astimezone()
@@ -104,7 +105,7 @@ def tune(
             )
         else:
             folder.mkdir()
-        stack.enter_context(held(folder))
+        stack.enter_context(lock_folder(folder))
         run = _Run(
             experiment,
             asked,
@@ -112,7 +113,7 @@ def tune(
             folder,
             work,
             store,
-            watcher or Silent(),
+            watcher or NullWatcher(),
             stored=output is not None,
         )
         stack.enter_context(explained(folder, asked.storage))
@@ -156,11 +157,11 @@ def resume(
                 f" compared; these can: {', '.join(RESUMABLE)}"
             )
     experiment = load(folder / tune_folder.EXPERIMENT, overrides, signature_of=signature)
-    asked = Asked(jobs=before.jobs, per_backend=before.per_backend, storage=storage)
+    asked = SearchOptions(jobs=before.jobs, per_backend=before.per_backend, storage=storage)
     check(experiment, asked)
     opened = database(storage) if storage else None
     with ExitStack() as stack:
-        stack.enter_context(held(folder))
+        stack.enter_context(lock_folder(folder))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         write_text(folder / tune_folder.EXPERIMENT, dump(experiment))
         run = _Run(
@@ -170,7 +171,7 @@ def resume(
             folder,
             work,
             DataStore(work / "data"),
-            watcher or Silent(),
+            watcher or NullWatcher(),
             stored=True,
         )
         document_ = before.model_copy(update={"experiment": to_mapping(experiment)})
@@ -178,7 +179,9 @@ def resume(
         return Finished(record=run.run(document_), folder=folder)
 
 
-def _empty(experiment: Experiment, asked: Asked, store: DataStore, created: datetime) -> TuneRecord:
+def _empty(
+    experiment: Experiment, asked: SearchOptions, store: DataStore, created: datetime
+) -> TuneRecord:
     assert experiment.tune is not None, "checked"
     return TuneRecord(
         **head(experiment.name, created=created),
@@ -187,7 +190,7 @@ def _empty(experiment: Experiment, asked: Asked, store: DataStore, created: date
         per_backend=asked.per_backend,
         jobs=asked.jobs,
         threads=threads_of(experiment, asked.jobs),
-        storage=hidden(asked.storage) if asked.storage else JOURNAL,
+        storage=redact_password(asked.storage) if asked.storage else JOURNAL,
         goals=document.goals(experiment.tune),
     )
 
@@ -198,7 +201,7 @@ class _Run:
     def __init__(
         self,
         experiment: Experiment,
-        asked: Asked,
+        asked: SearchOptions,
         storage: BaseStorage | None,
         folder: Path,
         work: Path,
@@ -251,7 +254,7 @@ class _Run:
         study = Study.make(self.storage, name, self.tune.directions, notes, shared=self.shared)
         self.studies[runtime] = study
         proposer: Proposer | None = None
-        plan = Plan(
+        plan = SearchPlan(
             experiment=self.experiment,
             runtime=runtime,
             threads=self.threads,
@@ -283,7 +286,7 @@ class _Run:
         study = self.studies.get(self.runtimes[0])
         best = ranked(study, self.tune.directions) if study is not None else []
         timeout = self.tune.trial_timeout or self.experiment.measure.timeout_s
-        bench = repeat.Bench(
+        bench = ConfirmationWorkers(
             threads=self.threads, timeout_s=timeout, work=self.work, logs=self.logs
         )
 
@@ -292,7 +295,7 @@ class _Run:
             self.watcher.confirmed(row, place, total)
 
         if best:
-            repeat.confirm(self.experiment, best, bench, self.store, told)
+            confirm(self.experiment, best, bench, self.store, told)
 
     def _document(
         self,
@@ -331,7 +334,7 @@ class _Run:
                 "searches": tuple(searches),
                 "trials": tuple(trials),
                 "confirmation": tuple(confirmation),
-                "transfer": tuple(repeat.transfer(confirmation, self.tune)),
+                "transfer": tuple(transfer(confirmation, self.tune)),
                 "seconds": seconds,
                 "threads": self.threads,
             }
@@ -351,4 +354,4 @@ class _Run:
                 write_text(self.folder / f"best-{search.runtime.replace(':', '-')}.yaml", text)
 
 
-__all__ = ["Asked", "Silent", "Watcher", "resume", "tune"]
+__all__ = ["NullWatcher", "SearchOptions", "Watcher", "resume", "tune"]

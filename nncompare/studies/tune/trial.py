@@ -113,7 +113,7 @@ class DataStore:
 
 
 @dataclass(kw_only=True)
-class Task:
+class TrialJob:
     """One training of a trial: the whole trial, or one fold of it.
 
     Args:
@@ -134,7 +134,7 @@ def tasks(
     store: DataStore,
     *,
     folds: int | None = None,
-) -> list[Task]:
+) -> list[TrialJob]:
     """The trainings of one trial, in their order."""
     found = []
     for index in range(folds or 1):
@@ -147,7 +147,7 @@ def tasks(
             threads=threads,
             seed=experiment.train.seed,
         )
-        found.append(Task(job=job, data=folder, examples=examples))
+        found.append(TrialJob(job=job, data=folder, examples=examples))
     return found
 
 
@@ -193,7 +193,7 @@ def spread_of(rows: Sequence[TrainedRuntime], tune: Tune) -> dict[str, float]:
 
 
 @dataclass(kw_only=True)
-class Done:
+class FinishedTrial:
     """How a trial ended.
 
     Args:

@@ -277,7 +277,7 @@ def test_resume_goes_on_to_the_new_total_and_to_the_same_trials(tmp_path):
 
 @pytest.mark.needs_torch
 def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path, capsys):
-    from nncompare.studies.tune.storage import held
+    from nncompare.studies.tune.storage import lock_folder
 
     parameters = {"train.optimizer.lr": [0.01]}
     first = tune(
@@ -287,7 +287,7 @@ def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path
     assert "train.epochs cannot be changed" in capsys.readouterr().err
     assert call(["tune", "--resume", str(first.folder), "--jobs", "2"]) == 2
     assert call(["tune", "--resume", str(tmp_path / "nowhere")]) == 2
-    with held(first.folder):
+    with lock_folder(first.folder):
         assert call(["tune", "--resume", str(first.folder)]) == 2
     assert "another process works on this search" in capsys.readouterr().err
 

@@ -20,12 +20,12 @@ from nncompare.spec.runtimes import CATALOG
 from nncompare.spec.tune import Tune
 from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune.record import TuneConfirmed, TuneTransfer
-from nncompare.studies.tune.trial import DataStore, Task, experiment_of, tasks, values_of
+from nncompare.studies.tune.trial import DataStore, TrialJob, experiment_of, tasks, values_of
 from nncompare.wire import job_folder as jobs
 
 
 @dataclass(kw_only=True)
-class Bench:
+class ConfirmationWorkers:
     """One worker a runtime, started when it is first needed.
 
     Args:
@@ -39,7 +39,7 @@ class Bench:
     logs: Path
     _workers: dict[str, TrialWorker] = field(default_factory=dict)
 
-    def train(self, task: Task, parts: Sequence[str], *, fresh: bool) -> Outcome:
+    def train(self, task: TrialJob, parts: Sequence[str], *, fresh: bool) -> Outcome:
         """Trains one job and returns what came of it, whatever happens."""
         runtime = task.job.runtime
         outcome = Outcome(runtime=runtime)
@@ -70,7 +70,7 @@ class Bench:
             del self._workers[runtime]
         return outcome
 
-    def _worker(self, task: Task) -> TrialWorker:
+    def _worker(self, task: TrialJob) -> TrialWorker:
         runtime = task.job.runtime
         if runtime not in self._workers:
             self._workers[runtime] = TrialWorker(
@@ -91,7 +91,7 @@ class Bench:
 def confirm(
     experiment: Experiment,
     best: Sequence[FrozenTrial],
-    bench: Bench,
+    bench: ConfirmationWorkers,
     data: DataStore,
     told: Callable[[TuneConfirmed, int, int], None],
 ) -> list[TuneConfirmed]:
@@ -127,7 +127,7 @@ def _one(
     rank: int,
     runtime: str,
     seed: int,
-    bench: Bench,
+    bench: ConfirmationWorkers,
     data: DataStore,
 ) -> TuneConfirmed:
     tune = experiment.tune

@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from nncompare.studies.tune.plan import Plan, Under
+from nncompare.studies.tune.plan import RunningTrial, SearchPlan
 from nncompare.studies.tune.storage import Study
-from nncompare.studies.tune.trial import Done
+from nncompare.studies.tune.trial import FinishedTrial
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 STATES = {
@@ -22,7 +22,9 @@ STATES = {
 }
 
 
-def note(done: Done, under: Under, plan: Plan, spread: Mapping[str, float]) -> dict[str, Any]:
+def note(
+    done: FinishedTrial, under: RunningTrial, plan: SearchPlan, spread: Mapping[str, float]
+) -> dict[str, Any]:
     """The user attributes of a trial. Figures are of the last fold where there are several, but for
     ``folds.*``.
     """
@@ -63,7 +65,11 @@ def note(done: Done, under: Under, plan: Plan, spread: Mapping[str, float]) -> d
 
 
 def close(
-    study: Study, view: optuna.Study, trial_id: int, done: Done, attributes: Mapping[str, Any]
+    study: Study,
+    view: optuna.Study,
+    trial_id: int,
+    done: FinishedTrial,
+    attributes: Mapping[str, Any],
 ) -> bool:
     """Writes the attributes and ends the trial; False if another process has ended it before."""
     try:

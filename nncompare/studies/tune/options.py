@@ -24,7 +24,7 @@ RESUMABLE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SearchOptions:
     """How a search is run.
 
     Args:
@@ -38,7 +38,7 @@ class Asked:
     storage: str | None = None
 
 
-def check(experiment: Experiment, asked: Asked) -> Tune:
+def check(experiment: Experiment, asked: SearchOptions) -> Tune:
     """The section to search by.
 
     Raises:

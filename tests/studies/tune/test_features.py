@@ -17,9 +17,9 @@ from nncompare.data import prepare, signature
 from nncompare.data.folds import fold
 from nncompare.errors import DataError, UsageError
 from nncompare.launch.trials import TrialWorker
-from nncompare.studies.tune.asked import Asked, check, study_name, threads_of
+from nncompare.studies.tune.confirmation import transfer
+from nncompare.studies.tune.options import SearchOptions, check, study_name, threads_of
 from nncompare.studies.tune.record import TuneConfirmed
-from nncompare.studies.tune.repeat import transfer
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.study import tune
 
@@ -103,7 +103,7 @@ def test_in_float64_every_backend_gets_the_same_trials_and_the_same_values():
         pruner={"name": "median", "startup_trials": 3},
         train={"dtype": "float64", "epochs": 3},
     )
-    result = tune(found, Asked(per_backend=True), output=None).record
+    result = tune(found, SearchOptions(per_backend=True), output=None).record
     assert result.complete
     by = {name: [trial for trial in result.trials if trial.runtime == name] for name in backends}
     for name in backends[1:]:
@@ -215,7 +215,7 @@ def test_several_goals_have_a_front():
 
 @pytest.mark.needs_torch
 def test_several_workers_share_the_trials():
-    result = tune(experiment(trials=8), Asked(jobs=2), output=None).record
+    result = tune(experiment(trials=8), SearchOptions(jobs=2), output=None).record
     assert [trial.number for trial in result.trials] == list(range(8))
     assert result.complete
     alone = tune(experiment(trials=8), output=None).record
@@ -224,7 +224,7 @@ def test_several_workers_share_the_trials():
 
 def test_threads_are_shared_out(monkeypatch):
     monkeypatch.setattr(
-        "nncompare.studies.tune.asked.usable_threads", lambda asked=None: min(8, asked or 8)
+        "nncompare.studies.tune.options.usable_threads", lambda asked=None: min(8, asked or 8)
     )
     found = load_mapping({"data": {"name": "digits"}, "model": {"family": "mlp"}})
     assert [threads_of(found, jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
@@ -232,7 +232,7 @@ def test_threads_are_shared_out(monkeypatch):
 
 def test_times_are_no_goal_of_several_workers():
     with pytest.raises(UsageError, match="step_s cannot be a goal"):
-        check(experiment(metric="step_s"), Asked(jobs=2))
+        check(experiment(metric="step_s"), SearchOptions(jobs=2))
 
 
 def test_the_name_in_a_database_follows_what_is_searched_and_not_how_long():
