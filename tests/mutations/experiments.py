@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nncompare.spec.experiment import Experiment
-from nncompare.studies.verify.study import Parity, Silent
+from nncompare.studies.verify.aligned import AlignedParity
+from nncompare.studies.verify.watcher import NullWatcher
 
 STEPS = 40
 _CONV: dict[str, Any] = {"type": "conv2d", "filters": 3, "kernel": 3, "padding": "same"}
@@ -111,8 +112,10 @@ DESCRIBED: dict[str, Any] = {
 
 
 @cache
-def parity(name: str) -> Parity:
+def parity(name: str) -> AlignedParity:
     """The check of an experiment, as ``nncompare verify`` makes it; nothing is run."""
     experiment = Experiment.model_validate({"name": name, **DESCRIBED[name]})
     # float32 is judged, too, where an error shows only there
-    return Parity(experiment, Path(tempfile.gettempdir()), Silent(), STEPS, ("float64", "float32"))
+    return AlignedParity(
+        experiment, Path(tempfile.gettempdir()), NullWatcher(), STEPS, ("float64", "float32")
+    )

@@ -10,9 +10,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from nncompare.launch.environment import worker_environment
-from nncompare.studies.verify.compare import by_formula, compare, compare_float32
+from nncompare.studies.verify import judge
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.explain import explain
-from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.record import ParityFinding
 from nncompare.wire.observation import Observation, read
 from tests.mutations.catalog import chosen
@@ -110,7 +110,9 @@ class Laboratory:
         key = (experiment, dtype, backend, name)
         if key not in self._formulas:
             seen = _read(self.folder / backend / name / dtype)
-            self._formulas[key] = by_formula(parity(experiment).contexts[dtype], backend, seen)
+            self._formulas[key] = judge.by_formula(
+                parity(experiment).contexts[dtype], backend, seen
+            )
         return self._formulas[key]
 
     def _judged(self, experiment: str, broken: dict[str, str], dtype: str) -> Verdict:
@@ -132,8 +134,8 @@ class Laboratory:
             )
         ]
         if dtype == "float32":
-            checks += compare_float32(context, seen[dtype], seen["float64"])
+            checks += judge.between_float32(context, seen[dtype], seen["float64"])
         else:
-            checks += compare(context, seen[dtype])[0]
+            checks += judge.between(context, seen[dtype])[0]
         findings = explain(context, seen[dtype], checks)
         return Verdict(failed=[check for check in checks if not check.passed], findings=findings)

@@ -14,11 +14,11 @@ from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.studies.verify import certificates
-from nncompare.studies.verify.parity import Silent
+from nncompare.studies.verify.growth import in_doubt
 from nncompare.studies.verify.quick import judge_quick
 from nncompare.studies.verify.record import Parity, VerifyRecord
 from nncompare.studies.verify.study import verify
-from nncompare.studies.verify.trajectory import in_doubt
+from nncompare.studies.verify.watcher import NullWatcher
 from nncompare.wire.observation import Observation, read
 
 
@@ -70,7 +70,7 @@ def run_parity(
     return found.model_copy(update={"certificate": known})
 
 
-class _Teller(Silent):
+class _Teller(NullWatcher):
     """Says what a full check does, a line for each worker that has ended and each phase."""
 
     def __init__(self, say: Callable[[str], None]):

@@ -12,7 +12,7 @@ import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.data.base import Data
-from nncompare.numerics import differences, reference
+from nncompare.numerics import differences, reference, updates
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_plan, probe_params
@@ -106,32 +106,39 @@ class Context:
         masks = self.masks(0) if training else None
         return reference.outputs(self.model, self.probe, self.x, training=training, masks=masks)
 
-    def evaluations(self, seen: Observation) -> list[tuple[int, Array]]:
+    def evaluations(self, observation: Observation) -> list[tuple[int, Array]]:
         """``predict``'s logits and after how many steps they were made; in the midst of training
         and at its end.
         """
-        found = [(self.plan.checkpoints[-1], seen.logits[""])]
-        if "" in seen.epoch_logits:
-            found.insert(0, (self.plan.trajectory.steps_per_epoch, seen.epoch_logits[""]))
+        found = [(self.plan.checkpoints[-1], observation.logits[""])]
+        # a trajectory that is shorter than an epoch is evaluated at its end alone
+        if "" in observation.epoch_logits:
+            epoch = self.plan.trajectory.steps_per_epoch
+            found.insert(0, (epoch, observation.epoch_logits[""]))
         return found
 
-    def drawn(self, seen: Observation) -> dict[str, tuple[Array, Array, float] | None]:
+    def drawn(self, observation: Observation) -> dict[str, tuple[Array, Array, float] | None]:
         """Dropout layer -> input and output of the framework's own dropout in training mode,
         float64, and the rate; None where the runtime did not give them. Empty if it was not looked
         at.
         """
-        before = inputs_of(self.model.nodes)
-        x = self.data.train.x[self.plan.dropout_rows]
-        given = seen.drawn
         found: dict[str, tuple[Array, Array, float] | None] = {}
-        for node in self.model.walk() if seen.drawn else ():
-            if isinstance(node.layer, Dropout):
-                source = before[node.name]
-                pair = (x if source is None else given.get(source), given.get(node.name))
-                a, b = (np.asarray(0.0 if value is None else value, np.float64) for value in pair)
-                found[node.name] = (
-                    None if a.shape != b.shape or not a.ndim else (a, b, node.layer.rate)
-                )
+        given = observation.drawn
+        if not given:
+            return found
+        before = inputs_of(self.model.nodes)
+        examples = self.data.train.x[self.plan.dropout_rows]
+        for node in self.model.walk():
+            if not isinstance(node.layer, Dropout):
+                continue
+            source = before[node.name]
+            x = examples if source is None else given.get(source)
+            y = given.get(node.name)
+            if x is None or y is None or x.shape != y.shape:
+                found[node.name] = None
+            else:
+                pair = np.asarray(x, np.float64), np.asarray(y, np.float64)
+                found[node.name] = (*pair, node.layer.rate)
         return found
 
     def evaluated(self, params: Params) -> Array:
@@ -156,6 +163,22 @@ class Context:
         return reference.loss(
             self.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks
         )
+
+    def update(
+        self, state: updates.State, params: Params, gradients: Params, rate: float
+    ) -> tuple[Params, updates.State]:
+        """One step of the experiment's optimizer by its formula, after clipping.
+
+        Args:
+            state: what the optimizer remembers; ``updates.State()`` before its first step.
+            params: weights; ``gradients``: before clipping.
+            rate: learning rate of the step.
+
+        Returns:
+            New weights and the new state.
+        """
+        train = self.job.experiment.train
+        return updates.step(train.optimizer, state, params, gradients, rate, train.clip_norm)
 
     def new_running(self, params: Params, step: int) -> Params:
         """Running statistics after the checked update ``step`` from ``params``."""
@@ -208,21 +231,3 @@ class Context:
     @cached_property
     def probe_loss(self) -> float:
         return self.loss(self.probe, self.plan.gradient_rows, 0)
-
-
-def dead_tensors(context: Context, gradients: list[Params], share: float) -> frozenset[str]:
-    """Trained parameters whose gradient is nothing but rounding in all of ``gradients``: a bias
-    before BatchNorm, the key bias of attention. Their entries are below ``share`` of the largest
-    entry of the gradient.
-    """
-    alive: set[str] = set()
-    for gradient in gradients:
-        largest = max(
-            (float(np.abs(value).max(initial=0.0)) for value in gradient.values()), default=0.0
-        )
-        alive |= {
-            name
-            for name, value in gradient.items()
-            if float(np.abs(value).max(initial=0.0)) > share * largest
-        }
-    return frozenset(context.trained) - alive

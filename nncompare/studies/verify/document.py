@@ -13,7 +13,7 @@ from nncompare.numerics.initializers import initial_params
 from nncompare.records.ledger import ledger
 from nncompare.records.record import Head
 from nncompare.records.trained_runtime import TrainedRuntime
-from nncompare.studies.verify.gates import UNITS, Check
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.judge import summarize
 from nncompare.studies.verify.record import (
     Hashes,
@@ -23,12 +23,12 @@ from nncompare.studies.verify.record import (
 )
 
 if TYPE_CHECKING:
-    from nncompare.studies.verify.parity import Evidence, Parity
+    from nncompare.studies.verify.aligned import AlignedParity, Evidence
 
 Status = Literal["certified", "failed", "not_comparable"]
 
 
-def build(parity: Parity, evidence: Evidence, *, head: Head, seconds: float) -> VerifyRecord:
+def build(parity: AlignedParity, evidence: Evidence, *, head: Head, seconds: float) -> VerifyRecord:
     """The document of a check."""
     rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
     order: list[str] = list(parity.experiment.backends)
@@ -81,6 +81,8 @@ def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Sta
 
 
 def as_result(check: Check) -> ParityCheck:
+    # two float32 runtimes are compared with their floor, which is an absolute figure
+    by_floor = check.dtype == "float32" and check.between_runtimes
     return ParityCheck(
         runtime=check.runtime,
         against=check.against,
@@ -88,21 +90,14 @@ def as_result(check: Check) -> ParityCheck:
         layer=check.layer,
         dtype=check.dtype,
         worst=check.worst if np.isfinite(check.worst) else None,
-        gate=check.gate,
+        gate=check.tolerance,
         passed=check.passed,
         step=check.step,
-        unit=(
-            "absolute"
-            if check.dtype == "float32" and check.against not in _JUDGES
-            else UNITS[check.quantity]
-        ),
+        unit="absolute" if by_floor else check.quantity.unit,
     )
 
 
-_JUDGES = ("formula", "differences", "itself")
-
-
-def _row(parity: Parity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
+def _row(parity: AlignedParity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
     """Of both dtypes' workers, the one that ended worse."""
     outcomes = [evidence.outcomes[dtype, runtime] for dtype in parity.dtypes]
     worse: Outcome = next((outcome for outcome in outcomes if outcome.status != "ok"), outcomes[0])
@@ -123,7 +118,7 @@ def _for_ledger(row: VerifiedRuntime) -> TrainedRuntime:
     )
 
 
-def _hashes(parity: Parity) -> Hashes:
+def _hashes(parity: AlignedParity) -> Hashes:
     context = parity.contexts[parity.dtypes[0]]
     plan = context.plan.trajectory
     weights = initial_params(context.model, parity.experiment.train.seed)

@@ -14,11 +14,12 @@ from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
-from nncompare.studies.verify.causes import causes
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import Check, relative
-from nncompare.studies.verify.parted import parted
+from nncompare.studies.verify.first_divergence import first_divergence
 from nncompare.studies.verify.record import ParityFinding
+from nncompare.studies.verify.root_causes import root_causes
 from nncompare.studies.verify.suspects import Scene, looks_like
 from nncompare.studies.verify.suspects.constants import Point
 from nncompare.studies.verify.suspects.gradients import gradient_place
@@ -49,7 +50,7 @@ def explain(
     explained: set[str] = set()
     for runtime in seen:
         own = [check for check in failed if check.runtime == runtime and check.against not in seen]
-        findings = [_finding(context, seen, check) for check in causes(own)]
+        findings = [_finding(context, seen, check) for check in root_causes(own)]
         if findings:
             explained.add(runtime)
         found += _without_echoes(findings)
@@ -58,7 +59,7 @@ def explain(
         for c in failed
         if c.against in seen and c.runtime not in explained and c.against not in explained
     ]
-    odd = parted(context, seen, between)
+    odd = first_divergence(context, seen, between)
     return found if odd is None else [*found, _as_finding(odd[0], odd[0].layer, odd[1])]
 
 
@@ -125,14 +126,14 @@ def _as_finding(check: Check, layer: str | None, words: str | None) -> ParityFin
         step=check.step,
         dtype=check.dtype,
         worst=check.worst if np.isfinite(check.worst) else None,
-        gate=check.gate,
+        gate=check.tolerance,
         looks_like=words,
     )
 
 
 def _layer(context: Context, seen: Observation, check: Check) -> str | None:
     assert check.layer is not None
-    training, tolerance = check.quantity == "forward, training", max(1e-9, 30 * check.gate)
+    training, tolerance = check.quantity == "forward, training", max(1e-9, 30 * check.tolerance)
     if check.quantity == "forward after updates":
         last = seen.update_weights[context.plan.update_steps]
         hidden = hidden_number(context, seen.update_outputs, check.layer, last, tolerance)

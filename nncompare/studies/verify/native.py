@@ -20,10 +20,11 @@ from nncompare.numerics import updates
 from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.model import Node
-from nncompare.studies.verify.context import Context, dead_tensors
+from nncompare.studies.verify.aligned import AlignedParity, Evidence
+from nncompare.studies.verify.checks.dead import SHARE, dead_tensors
+from nncompare.studies.verify.checks.distance import absolute, relative, scale
+from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import hidden_number, layer_looks_like, statistic_looks_like
-from nncompare.studies.verify.gates import DEAD_SHARE, absolute, relative, scale
-from nncompare.studies.verify.parity import Evidence, Parity
 from nncompare.studies.verify.record import Change
 from nncompare.studies.verify.suspects.updates import update_looks_like
 from nncompare.wire.observation import Observation, read
@@ -33,7 +34,7 @@ _WORTH_TELLING = 1e-9
 NATIVE = "native"
 
 
-class NativeParity(Parity):
+class NativeParity(AlignedParity):
     """The form of a check for ``train.convention: native``: two workers a runtime, float64."""
 
     def run(self) -> Evidence:
@@ -71,7 +72,7 @@ class NativeParity(Parity):
             evidence.outcomes["float64", runtime] = outcome
         self.watcher.ended(f"{task.label} {task.job.experiment.train.convention}", outcome)
         if outcome.status == "ok":
-            seen = self._native if task.job.native else evidence.seen["float64"]
+            seen = self._native if task.job.native else evidence.observations["float64"]
             seen[runtime] = read(task.folder)
 
     def changes(self, evidence: Evidence) -> list[Change]:
@@ -80,14 +81,14 @@ class NativeParity(Parity):
         both = [
             name
             for name in self.experiment.backends
-            if name in self._native and name in evidence.seen["float64"]
+            if name in self._native and name in evidence.observations["float64"]
         ]
         context = self.contexts["float64"]
         return [
             change
             for runtime in both
             for change in changes(
-                context, runtime, self._native[runtime], evidence.seen["float64"][runtime]
+                context, runtime, self._native[runtime], evidence.observations["float64"][runtime]
             )
         ]
 
@@ -109,7 +110,9 @@ def changes(
         aligned.update_gradients.values()
     )
     live = [
-        name for name in context.trained if name not in dead_tensors(context, gradients, DEAD_SHARE)
+        name
+        for name in context.trained
+        if name not in dead_tensors(context, gradients, SHARE["float64"])
     ]
     yield from _updates(context, runtime, native, live)
     last = context.plan.checkpoints[-1]

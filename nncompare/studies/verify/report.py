@@ -18,9 +18,8 @@ from nncompare.show.experiment_line import describe
 from nncompare.show.ledger import ledger_sheet
 from nncompare.show.sheet import grid_of_texts, section
 from nncompare.show.words import printable
+from nncompare.studies.verify.checks.check import JUDGES
 from nncompare.studies.verify.record import Change, ParityCheck, ParityFinding, VerifyRecord
-
-_JUDGES = ("formula", "differences", "itself")
 
 
 def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> RenderableType:
@@ -39,8 +38,8 @@ def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> Render
         parts.append(_changes(result.changes))
     for dtype in ("float64", "float32"):
         checks = [check for check in result.checks if check.dtype == dtype]
-        by_formula = [check for check in checks if check.against in _JUDGES]
-        between = [check for check in checks if check.against not in _JUDGES]
+        by_formula = [check for check in checks if check.against in JUDGES]
+        between = [check for check in checks if check.against not in JUDGES]
         if by_formula:
             parts.append(_table(f"Each runtime by the formulas, {dtype}", by_formula, pairs=False))
         if between:

@@ -16,9 +16,10 @@ from nncompare.records.folder import create
 from nncompare.records.record import head
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.verify import certificates, document
+from nncompare.studies.verify.aligned import DTYPES, STEPS, AlignedParity
 from nncompare.studies.verify.native import NativeParity
-from nncompare.studies.verify.parity import DTYPES, STEPS, Parity, Silent, Watcher
 from nncompare.studies.verify.record import VerifyRecord
+from nncompare.studies.verify.watcher import NullWatcher, Watcher
 
 
 def verify(
@@ -43,7 +44,8 @@ def verify(
         DataError, StoreError: nothing has been checked.
         UsageError: the check does not fit into memory.
     """
-    watcher, begun = watcher or Silent(), time.monotonic()
+    watcher = watcher or NullWatcher()
+    begun = time.monotonic()
     created = datetime.now().astimezone()
     with ExitStack() as stack:
         folder = (
@@ -53,7 +55,7 @@ def verify(
         )
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         native = experiment.train.convention == "native"
-        form = NativeParity if native else Parity
+        form = NativeParity if native else AlignedParity
         check = form(experiment, work, watcher, steps, ("float64",) if native else dtypes)
         evidence = check.run()
         result = document.build(

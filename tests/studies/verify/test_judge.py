@@ -16,10 +16,12 @@ import pytest
 from nncompare.backends.base import Array, Gate, Params
 from nncompare.numerics import updates
 from nncompare.numerics.batches import BatchPlan
-from nncompare.studies.verify.compare import by_formula, compare, dead_in_most
+from nncompare.studies.verify import judge
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.checks.dead import dead_in_most
+from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
-from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.record import ParityFinding
 from nncompare.studies.verify.suspects.constants import Point, one_constant
 from nncompare.testing.cases import CASES
@@ -72,9 +74,9 @@ def judged(
     checks = [
         check
         for runtime, one in observations.items()
-        for check in by_formula(context(case), runtime, one)
+        for check in judge.by_formula(context(case), runtime, one)
     ]
-    checks += compare(context(case), observations)[0]
+    checks += judge.between(context(case), observations)[0]
     failed = [check for check in checks if not check.passed]
     return failed, explain(context(case), observations, checks)
 
@@ -151,7 +153,7 @@ def late(case: str, step: int, name: str) -> Observation:
 
 
 def between_only(case: str, observations: Mapping[str, Observation]) -> list[ParityFinding]:
-    checks, _ = compare(context(case), observations)
+    checks, _ = judge.between(context(case), observations)
     return explain(context(case), observations, checks)
 
 
@@ -197,7 +199,7 @@ def test_a_wrong_runtime_does_not_make_the_others_wrong() -> None:
     wrong = seen(NumpySession, case)
     observations = {"a": right, "b": wrong, "c": other}
     assert dead_in_most(context(case), observations) == {name}
-    checks, _ = compare(context(case), observations)
+    checks, _ = judge.between(context(case), observations)
     assert not [
         check for check in checks if not check.passed and "b" not in (check.runtime, check.against)
     ]
@@ -396,6 +398,12 @@ def test_examples_of_a_check_cross_a_smaller_last_batch() -> None:
 
 def test_checks_keep_their_order_in_a_copy() -> None:
     check = Check(
-        runtime="a", against="b", quantity="loss", layer=None, dtype="float64", worst=1.0, gate=0.5
+        runtime="a",
+        against="b",
+        quantity=Quantity.LOSS,
+        layer=None,
+        dtype="float64",
+        worst=1.0,
+        tolerance=0.5,
     )
     assert replace(check, step=3).severity == 2.0

@@ -18,23 +18,25 @@ from nncompare.launch.train_one import Outcome
 from nncompare.records.finished import Finished
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.run import parity as run_parity
-from nncompare.studies.verify import gates, parity, single, trajectory
-from nncompare.studies.verify.causes import causes
-from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.document import as_result
-from nncompare.studies.verify.floor import between
-from nncompare.studies.verify.gates import Check
-from nncompare.studies.verify.parity import Evidence, Parity, Silent
-from nncompare.studies.verify.record import Parity as ParityOfRun
-from nncompare.studies.verify.rounding import (
-    KINKED_GRADIENT,
+from nncompare.studies.verify import aligned
+from nncompare.studies.verify.aligned import AlignedParity, Evidence
+from nncompare.studies.verify.checks import evaluation, gradient, trajectory
+from nncompare.studies.verify.checks.check import Check, Pairing
+from nncompare.studies.verify.checks.distance import absolute
+from nncompare.studies.verify.checks.floor import FloatPair
+from nncompare.studies.verify.checks.gradient import KINKED, before_kinks, room_for_kinks
+from nncompare.studies.verify.checks.quantity import Quantity
+from nncompare.studies.verify.checks.rounding import (
     WIDER,
-    before_kinks,
     room_as_in_float64,
     room_by_formula,
-    room_for_kinks,
 )
-from nncompare.studies.verify.trajectory import Growth, in_doubt, sound_steps, until, with_growth
+from nncompare.studies.verify.context import Context
+from nncompare.studies.verify.document import as_result
+from nncompare.studies.verify.growth import Growth, in_doubt, sound_steps, until, with_growth
+from nncompare.studies.verify.record import Parity as ParityOfRun
+from nncompare.studies.verify.root_causes import root_causes
+from nncompare.studies.verify.watcher import NullWatcher
 from nncompare.wire.observation import Observation
 from nncompare.worker.nudge import NUDGE, nudged_params
 
@@ -51,21 +53,21 @@ def context(layers: str, dtype: str, work: Path, steps: int = 20) -> Context:
     return check_of(layers, work, steps).contexts[dtype]
 
 
-def check_of(layers: str, work: Path, steps: int = 20) -> Parity:
+def check_of(layers: str, work: Path, steps: int = 20) -> AlignedParity:
     text = (
         f"data: {DATA}\nmodel: {{layers: {layers}}}\ntrain: {{batch_size: 64}}\nbackends: [torch,"
         " tensorflow]"
     )
     file = work / "experiment.yaml"
     file.write_text(text)
-    return Parity(
-        load(file, (), signature_of=signature), work, Silent(), steps, ("float64", "float32")
+    return AlignedParity(
+        load(file, (), signature_of=signature), work, NullWatcher(), steps, ("float64", "float32")
     )
 
 
 def failing(quantity: str, layer: str | None, dtype: str, worst: float, **more: Any) -> Check:
-    fields = {"runtime": "torch", "against": "formula", "gate": 0.0} | more
-    return Check(quantity=quantity, layer=layer, dtype=dtype, worst=worst, **fields)
+    fields = {"runtime": "torch", "against": "formula", "tolerance": 0.0} | more
+    return Check(quantity=Quantity(quantity), layer=layer, dtype=dtype, worst=worst, **fields)
 
 
 # -- the formulas
@@ -113,9 +115,9 @@ def test_a_chaotic_recurrence_has_room_and_a_tame_one_has_none(tmp_path: Path) -
     assert not room_by_formula(wild, Observation(), [replace(check, worst=1e-3)])[0].passed
 
 
-def test_gates_of_checks_that_pass_stay(tmp_path: Path) -> None:
+def test_tolerances_of_checks_that_pass_stay(tmp_path: Path) -> None:
     there = context(BATCH_NORM, "float32", tmp_path)
-    passing = failing("forward, training", "batch_norm_1", "float32", 1e-9, gate=1e-5)
+    passing = failing("forward, training", "batch_norm_1", "float32", 1e-9, tolerance=1e-5)
     assert room_by_formula(there, Observation(), [passing]) == [passing]
 
 
@@ -124,7 +126,7 @@ def test_gradients_jump_before_a_kink_and_not_behind_it(tmp_path: Path) -> None:
     before = before_kinks(there)
     assert before == {name for name in there.model.parameters if not name.startswith("dense")}
     checks = [
-        failing("gradient", name, "float32", 0.9 * KINKED_GRADIENT, against="itself")
+        failing("gradient", name, "float32", 0.9 * KINKED, against="itself")
         for name in ("conv2d_1.kernel", "dense_1.kernel")
     ]
     assert [check.passed for check in room_for_kinks(there, frozenset(), checks)] == [True, False]
@@ -138,8 +140,8 @@ def test_a_smooth_net_has_no_kinks(tmp_path: Path) -> None:
 
 
 def test_float32_may_be_off_where_float64_is() -> None:
-    wide = failing("forward", "dense_1", "float64", 1e-13, gate=1e-12)
-    narrow = failing("forward", "dense_1", "float32", 0.9 * WIDER * 1e-13, gate=1e-5)
+    wide = failing("forward", "dense_1", "float64", 1e-13, tolerance=1e-12)
+    narrow = failing("forward", "dense_1", "float32", 0.9 * WIDER * 1e-13, tolerance=1e-5)
     assert room_as_in_float64([narrow], [wide])[0].passed
     for other in (
         replace(wide, layer="dense_2"),
@@ -184,7 +186,7 @@ def growing(tmp_path: Path) -> tuple[Context, Params, Observation, Growth]:
         there,
         start,
         right,
-        Growth(seen={"torch": right}, nudged={"torch": trained(there, moved)}),
+        Growth(observations={"torch": right}, perturbed={"torch": trained(there, moved)}),
     )
 
 
@@ -192,20 +194,22 @@ def generator_like(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).standard_normal(value.shape)
 
 
-def pair(quantity: str, layer: str | None, step: int, worst: float, gate: float = 1e-10) -> Check:
+def pair(
+    quantity: str, layer: str | None, step: int, worst: float, tolerance: float = 1e-10
+) -> Check:
     return Check(
         runtime="tensorflow",
         against="torch",
-        quantity=quantity,
+        quantity=Quantity(quantity),
         layer=layer,
         dtype="float64",
         worst=worst,
-        gate=gate,
+        tolerance=tolerance,
         step=step,
     )
 
 
-def test_gates_follow_the_growth_of_rounding(
+def test_tolerances_follow_the_growth_of_rounding(
     growing: tuple[Context, Params, Observation, Growth],
 ) -> None:
     _, _, _, growth = growing
@@ -214,8 +218,8 @@ def test_gates_follow_the_growth_of_rounding(
     steps = growth.comparable_steps()
     at_five = growth.tensor("dense_1.kernel", 5)[0]
     checks = [
-        pair("weights", "dense_1.kernel", 5, 9 * at_five, gate=0.0),
-        pair("weights", "dense_1.kernel", 5, 11 * at_five, gate=0.0),
+        pair("weights", "dense_1.kernel", 5, 9 * at_five, tolerance=0.0),
+        pair("weights", "dense_1.kernel", 5, 11 * at_five, tolerance=0.0),
         pair("weights", "dense_1.kernel", 5, 1e-11),
     ]
     assert [check.passed for check in with_growth(checks, growth, steps)] == [True, False, True]
@@ -226,7 +230,7 @@ def test_what_rounding_has_lost_is_not_compared_but_formulas_are(
 ) -> None:
     _, _, _, growth = growing
     lost = pair("weights", "dense_1.kernel", 40, 1.0)
-    by_formula = replace(lost, against="formula", quantity="loss, every step")
+    by_formula = replace(lost, against="formula", quantity=Quantity("loss, every step"))
     assert with_growth([lost, by_formula], growth, 30) == [by_formula]
 
 
@@ -234,7 +238,7 @@ def test_a_stable_training_lends_no_room(
     growing: tuple[Context, Params, Observation, Growth],
 ) -> None:
     _, _, right, _ = growing
-    stable = Growth(seen={"torch": right}, nudged={"torch": right})
+    stable = Growth(observations={"torch": right}, perturbed={"torch": right})
     assert stable.comparable_steps() == 40
     assert stable.logits() == 0.0
     check = pair("weights", "dense_1.kernel", 40, 1e-7)
@@ -249,15 +253,15 @@ def test_nothing_is_compared_after_divergence(value: float) -> None:
     assert sound_steps({"torch": Observation(losses={"": losses[:3]})}, 5) == 5
     checks = [pair("loss, every step", None, step, np.inf) for step in (1, 2, 3)]
     assert [check.step for check in until(checks, 2)] == [1, 2]
-    formula = replace(checks[2], against="formula", quantity="update")
+    formula = replace(checks[2], against="formula", quantity=Quantity("update"))
     assert until([formula], 2) == [formula]
 
 
 def test_only_the_trajectory_is_in_doubt() -> None:
     late = pair("weights", "dense_1.kernel", 40, 1.0)
     assert in_doubt([late, pair("gradient", "dense_1.kernel", 1, 0.0)])
-    assert not in_doubt([late, replace(late, against="formula", quantity="update")])
-    assert not in_doubt([late, replace(late, quantity="gradient")])
+    assert not in_doubt([late, replace(late, against="formula", quantity=Quantity("update"))])
+    assert not in_doubt([late, replace(late, quantity=Quantity("gradient"))])
     assert not in_doubt([replace(late, worst=0.0)])
 
 
@@ -288,14 +292,16 @@ def test_runtimes_that_part_late_are_measured(
     factor = 2.0 * (1 + 1e-6) if planted else 2.0
     other = trained(there, moved, factor)
     nudged = {name: value + NUDGE * generator_like(value) for name, value in moved.items()}
-    of = {"torch": growth.nudged["torch"], "tensorflow": trained(there, nudged, factor)}
-    evidence = Evidence(seen={"float64": {"torch": right, "tensorflow": other}, "float32": {}})
+    of = {"torch": growth.perturbed["torch"], "tensorflow": trained(there, nudged, factor)}
+    evidence = Evidence(
+        observations={"float64": {"torch": right, "tensorflow": other}, "float32": {}}
+    )
     checks = [
         pair(
             "weights",
             name,
             mark,
-            gates.absolute(other.checkpoints[mark][name], right.checkpoints[mark][name]),
+            absolute(other.checkpoints[mark][name], right.checkpoints[mark][name]),
         )
         for mark in there.plan.checkpoints
         for name in there.trained
@@ -303,17 +309,36 @@ def test_runtimes_that_part_late_are_measured(
     evidence.checks["float64"] = checks
     assert in_doubt(checks)
     monkeypatch.setattr(
-        parity,
+        aligned,
         "check_all",
         lambda tasks, **_: iter(
             [(task, Outcome(runtime=task.job.runtime, status="ok")) for task in tasks]
         ),
     )
-    monkeypatch.setattr(parity, "read", lambda folder: of[folder.name])
-    check._heed_rounding(evidence, parallel=1)
+    monkeypatch.setattr(aligned, "read", lambda folder: of[folder.name])
+    check._follow_growth(evidence, parallel=1)
     assert all(one.passed for one in evidence.checks["float64"]) == (not planted)
     assert check.limit is not None
     assert "rounding grows" in check.limit.reason
+
+
+def between(
+    there: Context, narrow: dict[str, Observation], wide: dict[str, Observation]
+) -> list[Check]:
+    """The float32 checks of two runtimes by their floors."""
+    first, second = narrow
+    pairing = Pairing(runtime=second, against=first, dtype="float32")
+    pair = FloatPair(
+        first=narrow[second],
+        second=narrow[first],
+        first_wide=wide[second],
+        second_wide=wide[first],
+    )
+    return [
+        *gradient.between_float32(pairing, pair),
+        *trajectory.between_float32(there, pairing, pair),
+        *evaluation.between_float32(there, pairing, pair),
+    ]
 
 
 def test_an_overflow_in_float32_alone_has_no_floor(tmp_path: Path) -> None:
@@ -329,26 +354,21 @@ def test_an_overflow_in_float32_alone_has_no_floor(tmp_path: Path) -> None:
 
     finite, overflown = one(1.0), one(np.inf)
     wide = {"torch": finite, "keras": finite}
-    both = list(between(there, "keras", "torch", {"torch": overflown, "keras": overflown}, wide))
-    assert all(np.isfinite(check.gate) and check.passed for check in both)
-    alone = list(between(there, "keras", "torch", {"torch": finite, "keras": overflown}, wide))
+    both = between(there, {"torch": overflown, "keras": overflown}, wide)
+    assert all(np.isfinite(check.tolerance) and check.passed for check in both)
+    alone = between(there, {"torch": finite, "keras": overflown}, wide)
     assert any(not check.passed for check in alone)
-    assert all(np.isfinite(check.gate) for check in alone)
-
-
-def test_trajectory_speaks_of_its_quantities() -> None:
-    assert set(trajectory.BETWEEN) <= set(gates.UNITS)
+    assert all(np.isfinite(check.tolerance) for check in alone)
 
 
 def test_a_loss_near_zero_is_judged_by_the_rounding_of_log_one() -> None:
-    seen = Observation(losses={"": np.array([1.0, 1e-3])}, logits={"": np.array([[7.0, -1.0]])})
-    near_zero, large = (
-        failing("loss, every step", None, "float32", 0.0, step=step) for step in (2, 1)
-    )
-    assert single._loss_gate(seen, near_zero) == pytest.approx(4 * 2.0**-23 / 1e-3)
-    assert single._loss_gate(seen, large) == gates.LATER_FLOAT32
-    nothing = Observation(losses={"": np.zeros(2)}, logits=seen.logits)
-    assert single._loss_gate(nothing, near_zero) == gates.LATER_FLOAT32
+    logits = {"": np.array([[7.0, -1.0]])}
+    learned = Observation(losses={"": np.array([1.0, 1e-3])}, logits=logits)
+    near_zero = trajectory._tolerance_float32(learned, step=1)
+    assert near_zero == pytest.approx(4 * 2.0**-23 / 1e-3)
+    assert trajectory._tolerance_float32(learned, step=0) == trajectory.LOSS_FLOAT32
+    nothing = Observation(losses={"": np.zeros(2)}, logits=logits)
+    assert trajectory._tolerance_float32(nothing, step=1) == trajectory.LOSS_FLOAT32
 
 
 @pytest.mark.parametrize("doubt", [True, False])
@@ -375,8 +395,8 @@ def test_a_run_in_doubt_asks_the_full_check(doubt: bool, monkeypatch: pytest.Mon
 def test_a_wrong_update_explains_the_one_after_a_load() -> None:
     names = ("forward", "update", "update after load")
     failed = [failing(quantity, "dense_1", "float64", 1.0, step=1) for quantity in names]
-    assert [check.quantity for check in causes(failed)] == ["forward", "update"]
-    assert [check.quantity for check in causes([failed[0], failed[2]])] == [
+    assert [check.quantity for check in root_causes(failed)] == ["forward", "update"]
+    assert [check.quantity for check in root_causes([failed[0], failed[2]])] == [
         "forward",
         "update after load",
     ]

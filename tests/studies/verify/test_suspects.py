@@ -15,9 +15,11 @@ from nncompare.numerics.keys import generator
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.layers import LAYERS, TensorSpec
 from nncompare.spec.model import Model, resolve
-from nncompare.studies.verify.causes import causes
-from nncompare.studies.verify.gates import Check, absolute, relative, scale
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.checks.distance import absolute, relative, scale
+from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.judge import summarize
+from nncompare.studies.verify.root_causes import root_causes
 from nncompare.studies.verify.suspects import BY_TYPE, looks_like
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.scene import Scene
@@ -255,9 +257,11 @@ def test_other_shapes_and_missing_arrays_are_infinitely_far() -> None:
     assert absolute(None, np.zeros(3)) == np.inf
 
 
-def check(quantity: str = "forward", worst: float = 0.0, gate: float = 1.0, **more: Any) -> Check:
+def check(
+    quantity: str = "forward", worst: float = 0.0, tolerance: float = 1.0, **more: Any
+) -> Check:
     values = {"runtime": "a", "against": "formula", "layer": None, "dtype": "float64", **more}
-    return Check(quantity=quantity, worst=worst, gate=gate, **values)
+    return Check(quantity=Quantity(quantity), worst=worst, tolerance=tolerance, **values)
 
 
 def test_nan_does_not_pass() -> None:
@@ -265,8 +269,8 @@ def test_nan_does_not_pass() -> None:
     assert not check(worst=np.nextafter(1.0, 2.0)).passed
     assert not check(worst=np.nan).passed
     assert check(worst=np.nan).severity == np.inf
-    assert check(worst=0.0, gate=0.0).passed
-    assert check(worst=1e-300, gate=0.0).severity == np.inf
+    assert check(worst=0.0, tolerance=0.0).passed
+    assert check(worst=1e-300, tolerance=0.0).severity == np.inf
 
 
 def test_summary_keeps_the_first_that_failed_or_the_closest() -> None:
@@ -309,4 +313,6 @@ def test_only_causes_are_told(failed: list[str], told: list[str]) -> None:
         check(name.rstrip(" 12"), worst=2.0, step=int(name[-1]) if name[-1].isdigit() else None)
         for name in failed
     ]
-    assert [cause.quantity for cause in causes(checks)] == [name.rstrip(" 12") for name in told]
+    assert [cause.quantity for cause in root_causes(checks)] == [
+        name.rstrip(" 12") for name in told
+    ]

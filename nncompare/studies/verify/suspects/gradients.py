@@ -13,8 +13,8 @@ from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.numerics.reference.kinks import Table
 from nncompare.spec.model import Node
+from nncompare.studies.verify.checks.distance import relative, scale
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import relative, scale
 
 _WRONG = {"float64": 1e-9, "float32": 1e-3}
 """Relative difference from which a tensor's gradient is wrong; rounding stays below."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from nncompare.backends.base import EVALUATION_BATCH
 from nncompare.numerics import reference
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import Check, relative
 from nncompare.wire.observation import Observation, evaluation_rows
 
 _TOLERANCE = 1e-9

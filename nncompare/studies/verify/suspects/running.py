@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from nncompare.backends.base import Array
-from nncompare.studies.verify.gates import relative
+from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.suspects.fit import fit
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nncompare.backends.base import Array
 from nncompare.numerics import updates
-from nncompare.studies.verify.gates import absolute, scale
+from nncompare.studies.verify.checks.distance import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.rules import Rule, standard
 

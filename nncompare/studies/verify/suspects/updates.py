@@ -12,8 +12,8 @@ import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import updates
+from nncompare.studies.verify.checks.distance import absolute, scale
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import absolute, scale
 from nncompare.studies.verify.suspects.fit import fit
 from nncompare.studies.verify.suspects.rules import Rule, adam, rules, shares, standard
 from nncompare.studies.verify.suspects.steps import (

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.gates import Check
 from nncompare.wire.observation import Observation
 
 
-def parted(
+def first_divergence(
     context: Context, seen: Mapping[str, Observation], failed: Sequence[Check]
 ) -> tuple[Check, str] | None:
     """The check where it begins, in the name of the runtime at fault, and words for it; None if

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nncompare.studies.verify.gates import Check
+from nncompare.studies.verify.checks.check import Check
 
 TRAINING_LOSS = "loss in training"
 """Key of a loss that the training loop gave, next to ``loss``, the one at the probe weights."""
@@ -13,7 +13,7 @@ _CHAIN = ("round trip", "forward", "forward, training", "loss", "gradient")
 """
 
 
-def causes(failed: Sequence[Check]) -> Iterator[Check]:
+def root_causes(failed: Sequence[Check]) -> Iterator[Check]:
     """The first failed check of every quantity that is a cause of its own.
 
     Args:

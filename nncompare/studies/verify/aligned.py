@@ -1,11 +1,13 @@
-"""``verify``: every runtime through the same check, judged by formulas and against each other."""
+"""A check in the aligned convention: every runtime through the same steps, judged by formulas and
+against each other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import psutil
@@ -15,18 +17,18 @@ from nncompare.data.base import Data, Split
 from nncompare.errors import UsageError
 from nncompare.launch.check import CheckTask, check_all
 from nncompare.launch.resources import usable_threads
-from nncompare.launch.train_one import Listener, Outcome
+from nncompare.launch.train_one import Outcome
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.runtimes import CATALOG
-from nncompare.studies.verify import trajectory
-from nncompare.studies.verify.compare import by_formula, compare, compare_float32
+from nncompare.studies.verify import growth, judge
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.checks.rounding import room_as_in_float64
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explain import explain
-from nncompare.studies.verify.gates import Check
 from nncompare.studies.verify.record import Change, Limit, ParityFinding
-from nncompare.studies.verify.rounding import room_as_in_float64
+from nncompare.studies.verify.watcher import Watcher
 from nncompare.wire.observation import Observation, read
 
 Convention = Literal["aligned", "native"]
@@ -34,53 +36,25 @@ STEPS = 200
 DTYPES = ("float64", "float32")
 
 
-class Watcher(Listener, Protocol):
-    """The progress display: told of every worker under ``runtime dtype``, and of what the parent
-    does itself.
-    """
-
-    def prepares(self, text: str) -> None: ...
-
-    def phase(self, text: str) -> None: ...
-
-    def ended(self, label: str, outcome: Outcome) -> None: ...
-
-
-class Silent:
-    """A watcher that says nothing."""
-
-    def prepares(self, text: str) -> None:
-        pass
-
-    def phase(self, text: str) -> None:
-        pass
-
-    def message(self, runtime: str, message: Mapping[str, object]) -> None:
-        pass
-
-    def ended(self, label: str, outcome: Outcome) -> None:
-        pass
-
-
 @dataclass
 class Evidence:
     """What came of the workers, by dtype and runtime."""
 
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
-    seen: dict[str, dict[str, Observation]] = field(
+    observations: dict[str, dict[str, Observation]] = field(
         default_factory=lambda: {dtype: {} for dtype in DTYPES}
     )
     checks: dict[str, list[Check]] = field(default_factory=lambda: {dtype: [] for dtype in DTYPES})
 
 
-class Parity:
+class AlignedParity:
     """One check of one experiment: its jobs, its examples, its judges.
 
     Args:
         experiment: what is checked.
         work: a folder for jobs and observations.
         watcher: told of everything.
-        steps: of the trajectory.
+        steps: of the growth.
         dtypes: of ``DTYPES``.
     """
 
@@ -92,7 +66,10 @@ class Parity:
         steps: int,
         dtypes: Sequence[str],
     ):
-        self.experiment, self.work, self.watcher, self.steps = experiment, work, watcher, steps
+        self.experiment = experiment
+        self.work = work
+        self.watcher = watcher
+        self.steps = steps
         self.dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
         self.data = self._examples()
         self.missing: dict[str, str] = {
@@ -164,8 +141,8 @@ class Parity:
                 self._take(evidence, task, outcome)
             self._refuse(evidence)
             self._compare(evidence)
-            self._heed_divergence(evidence)
-            self._heed_rounding(evidence, parallel)
+            self._limit_to_sound_steps(evidence)
+            self._follow_growth(evidence, parallel)
         return evidence
 
     def _refuse(self, evidence: Evidence) -> None:
@@ -186,70 +163,79 @@ class Parity:
         self.watcher.ended(task.label, outcome)
         if outcome.status == "ok":
             self.watcher.phase(f"judges {task.label} by the formulas")
-            seen = evidence.seen[dtype][runtime] = read(task.folder)
-            evidence.checks[dtype] += by_formula(self.contexts[dtype], runtime, seen)
+            observation = read(task.folder)
+            evidence.observations[dtype][runtime] = observation
+            evidence.checks[dtype] += judge.by_formula(self.contexts[dtype], runtime, observation)
 
     def _compare(self, evidence: Evidence) -> None:
         """Every pair, in the order of the experiment."""
         self.watcher.phase("compares the runtimes with each other")
-        double, single = (self._ordered(evidence.seen[dtype]) for dtype in DTYPES)
-        if double:
-            checks, self.dead = compare(self.contexts["float64"], double)
+        wide = self._ordered(evidence.observations["float64"])
+        narrow = self._ordered(evidence.observations["float32"])
+        if wide:
+            checks, self.dead = judge.between(self.contexts["float64"], wide)
             evidence.checks["float64"] += checks
-        if single:
-            evidence.checks["float32"] += compare_float32(self.contexts["float32"], single, double)
+        if narrow:
+            between = judge.between_float32(self.contexts["float32"], narrow, wide)
+            # what float64 shows in the same place is known only now
             evidence.checks["float32"] = room_as_in_float64(
-                evidence.checks["float32"], evidence.checks["float64"]
+                evidence.checks["float32"] + between, evidence.checks["float64"]
             )
 
-    def _heed_divergence(self, evidence: Evidence) -> None:
+    def _limit_to_sound_steps(self, evidence: Evidence) -> None:
         """Takes no account of what comes after the training has diverged."""
         steps = self.steps
         for dtype in self.dtypes:
-            steps = trajectory.sound_steps(evidence.seen[dtype], steps)
-            evidence.checks[dtype] = trajectory.until(evidence.checks[dtype], steps)
+            steps = growth.sound_steps(evidence.observations[dtype], steps)
+            evidence.checks[dtype] = growth.until(evidence.checks[dtype], steps)
+            # the dtype that diverges first is the one to name
             if steps < self.steps and self.limit is None:
                 self.limit = Limit(steps=steps, reason=f"then the training diverges in {dtype}")
 
-    def _heed_rounding(self, evidence: Evidence, parallel: int) -> None:
+    def _follow_growth(self, evidence: Evidence, parallel: int) -> None:
         """Where the runtimes part in the trajectory alone: measures how fast rounding grows there,
         and judges by it.
         """
-        double = self._ordered(evidence.seen["float64"])
-        if not trajectory.in_doubt(evidence.checks["float64"]):
+        if not growth.in_doubt(evidence.checks["float64"]):
             return
         self.watcher.phase(
             "the runtimes part in the midst of training: measures how fast rounding grows there"
         )
-        tasks = [self._nudged_task(runtime) for runtime in double]
-        timeout_s, nudged = self.experiment.measure.timeout_s, {}
+        observations = self._ordered(evidence.observations["float64"])
+        tasks = [self._perturbed_task(runtime) for runtime in observations]
+        perturbed = {}
         for task, outcome in check_all(
-            tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
+            tasks,
+            parallel=parallel,
+            timeout_s=self.experiment.measure.timeout_s,
+            listener=self.watcher,
         ):
             self.watcher.ended(task.label, outcome)
             if outcome.status == "ok":
-                nudged[task.job.runtime] = read(task.folder)
-        if nudged:
-            growth = trajectory.Growth(seen=double, nudged=nudged)
-            self._judge_by(evidence, growth)
+                perturbed[task.job.runtime] = read(task.folder)
+        # without a single second training the usual tolerances hold
+        if perturbed:
+            measured = growth.Growth(observations=observations, perturbed=perturbed)
+            self._judge_by(evidence, measured)
 
-    def _judge_by(self, evidence: Evidence, growth: trajectory.Growth) -> None:
-        steps = growth.comparable_steps()
-        evidence.checks["float64"] = trajectory.with_growth(
-            evidence.checks["float64"], growth, steps
-        )
-        evidence.checks["float32"] = trajectory.until(
-            evidence.checks["float32"], steps, between=True
-        )
+    def _judge_by(self, evidence: Evidence, measured: growth.Growth) -> None:
+        steps = measured.comparable_steps()
+        evidence.checks["float64"] = growth.with_growth(evidence.checks["float64"], measured, steps)
+        evidence.checks["float32"] = growth.until(evidence.checks["float32"], steps, between=True)
+        # a training may diverge before that: then it is the nearer limit
         if self.limit is None or steps < self.limit.steps:
-            self.limit = Limit(steps=steps, reason=growth.in_words())
+            self.limit = Limit(steps=steps, reason=measured.in_words())
 
-    def _nudged_task(self, runtime: str) -> CheckTask:
+    def _perturbed_task(self, runtime: str) -> CheckTask:
         task = self._task(runtime, "float64")
-        return replace(task, folder=self.work / "nudged" / runtime.replace(":", "-"), nudged=True)
+        folder = self.work / "nudged" / runtime.replace(":", "-")
+        return replace(task, folder=folder, nudged=True)
 
-    def _ordered(self, seen: Mapping[str, Observation]) -> dict[str, Observation]:
-        return {name: seen[name] for name in self.experiment.backends if name in seen}
+    def _ordered(self, observations: Mapping[str, Observation]) -> dict[str, Observation]:
+        """By runtime, in the order of the experiment: workers end in any order."""
+        return {
+            name: observations[name] for name in self.experiment.backends if name in observations
+        }
 
     def findings(self, evidence: Evidence) -> list[ParityFinding]:
         """Where and why runtimes part, float64 first."""
@@ -257,7 +243,9 @@ class Parity:
         for dtype in self.dtypes:
             if any(not check.passed for check in evidence.checks[dtype]):
                 self.watcher.phase("looks for the causes")
-                found += explain(self.contexts[dtype], evidence.seen[dtype], evidence.checks[dtype])
+                found += explain(
+                    self.contexts[dtype], evidence.observations[dtype], evidence.checks[dtype]
+                )
         return found
 
     def changes(self, evidence: Evidence) -> list[Change]:

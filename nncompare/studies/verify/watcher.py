@@ -1,0 +1,36 @@
+"""Who is told what a check does, as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from nncompare.launch.train_one import Listener, Outcome
+
+
+class Watcher(Listener, Protocol):
+    """The progress display: told of every worker under ``runtime dtype``, and of what the parent
+    does itself.
+    """
+
+    def prepares(self, text: str) -> None: ...
+
+    def phase(self, text: str) -> None: ...
+
+    def ended(self, label: str, outcome: Outcome) -> None: ...
+
+
+class NullWatcher:
+    """A watcher that says nothing."""
+
+    def prepares(self, text: str) -> None:
+        pass
+
+    def phase(self, text: str) -> None:
+        pass
+
+    def message(self, runtime: str, message: Mapping[str, object]) -> None:
+        pass
+
+    def ended(self, label: str, outcome: Outcome) -> None:
+        pass
