@@ -14,11 +14,12 @@ from rich.console import Console
 from nncompare.cli import call
 from nncompare.config.load import load
 from nncompare.errors import StoreError
-from nncompare.records import folder as folders
+from nncompare.records import reading
 from nncompare.records.finished import Finished
 from nncompare.records.ledger import LedgerEntry
 from nncompare.records.trained_runtime import Final, TrainedRuntime
 from nncompare.spec.experiment import Experiment
+from nncompare.studies import KINDS
 from nncompare.studies.conventions import study as conventions
 from nncompare.studies.conventions.report import conventions_report
 from nncompare.studies.run.record import RunRecord
@@ -186,8 +187,13 @@ def test_the_command_prints_json_and_stores_three_folders(tiny, capsys):
     assert document["kind"] == "conventions"
     assert [row["runtime"] for row in document["runtimes"]] == list(THREE)
     assert "Loss with the final weights" in output.err
-    stored = folders.runs(tiny / "results")
-    assert {run.name for _, run in stored.runs} == {"tiny-aligned", "tiny-native"}
+    stored = reading.stored(tiny / "results", KINDS)
+    assert {(record.kind, record.name) for _, record in stored.records} == {
+        ("run", "tiny-aligned"),
+        ("run", "tiny-native"),
+        ("conventions", "tiny"),
+    }
+    assert stored.problems == ()
     assert len(list((tiny / "results").iterdir())) == 3
 
 
