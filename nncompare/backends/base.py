@@ -8,12 +8,13 @@ layout converts in ``load`` and ``params``, never in the training step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.semantics import Semantics
 from nncompare.spec.experiment import DeviceName
 from nncompare.spec.job import Job
 
@@ -126,6 +127,18 @@ class Session(Protocol):
         """Frees the device."""
 
 
+@runtime_checkable
+class TokenwiseSession(Protocol):
+    """What a session offers besides, if its native optimizer may see the gradient of an embedding's
+    table token by token.
+    """
+
+    def table_squares(self, rows: Array, step: int = 0) -> Params:
+        """For every table the sum of squared gradients over the occurrences of each token,
+        ``(vocabulary, units)``, of the loss that ``loss_and_gradients`` gives.
+        """
+
+
 class Backend(Protocol):
     """One framework. Importing its module imports the framework."""
 
@@ -142,6 +155,11 @@ class Backend(Protocol):
         """A native job with every value that the file leaves open filled in with the framework's
         default (``native.resolve``), the learning rate of the plan among them; an aligned job as it
         is.
+        """
+
+    def semantics(self, job: Job) -> Semantics:
+        """What layers and optimizers mean here where frameworks differ: in the native convention
+        the framework's own, which ``verify`` holds it to; else ``ALIGNED``.
         """
 
     def open(self, job: Job, data: Data) -> Session:

@@ -17,6 +17,7 @@ from nncompare.numerics import differences, losses, updates
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.reference import FORWARD, Forward, Run
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
 from nncompare.spec.layers import BatchNorm, Dropout
 
@@ -164,6 +165,9 @@ class NumpyBackend:
 
     def why_not(self, job: Job) -> str | None:
         return None
+
+    def semantics(self, job: Job) -> Semantics:
+        return ALIGNED
 
     def open(self, job: Job, data: Data) -> NumpySession:
         return self.session(job, data)

@@ -42,6 +42,8 @@ class Observation:
         whole_losses: of these pieces, ``{"": (pieces,)}``.
         drawn: in and out of every dropout layer in training mode with the framework's own masks;
             empty without dropout.
+        update_squares, start_squares: beside ``update_gradients`` and ``start_gradients``, what
+            ``backends.base.TokenwiseSession`` gives of embeddings' tables; native only.
     """
 
     loaded: Params = field(default_factory=dict)
@@ -61,6 +63,8 @@ class Observation:
     whole: Params = field(default_factory=dict)
     whole_losses: Params = field(default_factory=dict)
     drawn: Params = field(default_factory=dict)
+    update_squares: dict[int, Params] = field(default_factory=dict)
+    start_squares: Params = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes one file of plain arrays, named ``field|step|name``."""
@@ -76,7 +80,7 @@ class Observation:
         np.savez(folder / OBSERVATION_FILE, allow_pickle=False, **arrays)
 
 
-_STEPPED = ("update_weights", "update_gradients", "checkpoints")
+_STEPPED = ("update_weights", "update_gradients", "update_squares", "checkpoints")
 
 
 def read(folder: Path) -> Observation:

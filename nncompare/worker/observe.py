@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nncompare.backends.base import Array, Backend, Params, Piece, Session
+from nncompare.backends.base import Array, Backend, Params, Piece, Session, TokenwiseSession
 from nncompare.backends.loading import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
@@ -29,6 +29,7 @@ from nncompare.numerics.parity import (
 )
 from nncompare.spec.job import Job
 from nncompare.spec.layers import Dropout
+from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, evaluation_rows
 from nncompare.worker.pieces import FixedGate, pieces_of
 
@@ -42,6 +43,8 @@ def check(job: Job, data_folder: Path, steps: int, folder: Path, send: Send) -> 
         Refused: with the reason.
     """
     backend, job, data = ready(job, data_folder, send)
+    if job.native:
+        declaration.write(folder, job, backend.semantics(job))
     session = backend.open(job, data)
     try:
         device = session.device
@@ -84,6 +87,7 @@ def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send
     _updates(session, job, data, plan, seen)
     session.load(as_dtype(initial_params(job.model, job.seed), job))
     _, seen.start_gradients = session.loss_and_gradients(plan.trajectory.rows(0))
+    seen.start_squares = _table_squares(session, job, plan.trajectory.rows(0), 0)
     trajectory(session, data, plan, seen, send)
     send("progress", what="long pieces", done=plan.steps, of=plan.steps)
     _whole(session, job, plan, seen)
@@ -108,7 +112,7 @@ def look_at_dropout(
     rest of a check has the shared masks in their place.
     """
     names = [node.name for node in job.model.walk() if isinstance(node.layer, Dropout)]
-    if job.native or job.dropout != "masks" or not names:
+    if job.dropout != "masks" or not names:
         return
     session = backend.open(replace(job, dropout="framework"), data)
     try:
@@ -156,12 +160,20 @@ def _updates(session: Session, job: Job, data: Data, plan: ParityPlan, seen: Obs
         step = len(seen.update_weights)
         seen.update_weights[step] = session.params()
         if piece is not None:
-            _, seen.update_gradients[step] = session.loss_and_gradients(
-                plan.updates.rows(step), step=step
-            )
+            rows = plan.updates.rows(step)
+            _, seen.update_gradients[step] = session.loss_and_gradients(rows, step=step)
+            if squares := _table_squares(session, job, rows, step):
+                seen.update_squares[step] = squares
 
     seen.update_losses = {"": np.array(_train(session, plan.updates, pieces, keep))}
     seen.update_outputs = session.outputs(data.train.x[plan.forward_rows])
+
+
+def _table_squares(session: Session, job: Job, rows: Array, step: int) -> Params:
+    """What the native optimizer may see besides the gradients of a step."""
+    if job.native and isinstance(session, TokenwiseSession):
+        return session.table_squares(rows, step)
+    return {}
 
 
 def trajectory(

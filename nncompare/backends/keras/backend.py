@@ -8,11 +8,12 @@ import tensorflow as tf
 from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.keras import device as devices
 from nncompare.backends.keras.layers import UNSUPPORTED
-from nncompare.backends.keras.native import DEFAULTS
+from nncompare.backends.keras.native import DEFAULTS, semantics
 from nncompare.backends.keras.session import KerasSession
 from nncompare.backends.native import resolve
 from nncompare.data.base import Data
 from nncompare.errors import Refused
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
 
 OLDEST = {"keras": (3, 10), "tensorflow": (2, 19)}
@@ -54,6 +55,10 @@ class KerasBackend:
     def resolve(self, job: Job) -> Job:
         """A native job with Keras's defaults for what the file leaves open."""
         return resolve(job, DEFAULTS)
+
+    def semantics(self, job: Job) -> Semantics:
+        """Keras's own in the native convention, else the canonical ones."""
+        return semantics(job) if job.native else ALIGNED
 
     def open(self, job: Job, data: Data) -> Session:
         """Builds and compiles the model.

@@ -116,11 +116,34 @@ class KerasSession:
             name: b.to_canonical(found[id(b.variable)]) for name, b in bound.items()
         }
 
+    def table_squares(self, rows: Array, step: int = 0) -> Params:
+        """See ``backends.base.TokenwiseSession``."""
+        with self._unchanged():
+            self._draw(step, len(rows))
+            x, y = tf.constant(self._train.x[rows]), tf.constant(self._train.y[rows])
+            gradients = self._sparse_gradients(x, y)[1]
+        of = {
+            id(variable): gradient
+            for variable, gradient in zip(self._model.trainable_variables, gradients, strict=True)
+        }
+        found: Params = {}
+        for name, binding in self._bindings.items():
+            gradient = of.get(id(binding.variable))
+            if isinstance(gradient, tf.IndexedSlices):
+                count = binding.variable.shape[0]
+                squares = tf.square(gradient.values)
+                found[name] = tf.math.unsorted_segment_sum(squares, gradient.indices, count).numpy()
+        return found
+
     def _differentiate(self, x: Any, y: Any) -> tuple[Any, list[Any]]:
+        value, gradients = self._sparse_gradients(x, y)
+        return value, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _sparse_gradients(self, x: Any, y: Any) -> tuple[Any, list[Any]]:
+        """The loss and its gradients as the optimizer sees them: of a table row by row."""
         with tf.GradientTape() as tape:
             value = self._model.compute_loss(x, y, self._model(x, training=True), training=True)
-        gradients = tape.gradient(value, self._model.trainable_variables)
-        return value, [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return value, tape.gradient(value, self._model.trainable_variables)
 
     @contextlib.contextmanager
     def _unchanged(self) -> Iterator[None]:

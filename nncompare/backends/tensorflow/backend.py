@@ -8,10 +8,11 @@ from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.native import resolve
 from nncompare.backends.tensorflow import device as devices
 from nncompare.backends.tensorflow.layers import UNSUPPORTED
-from nncompare.backends.tensorflow.native import DEFAULTS
+from nncompare.backends.tensorflow.native import DEFAULTS, semantics
 from nncompare.backends.tensorflow.session import TensorflowSession
 from nncompare.data.base import Data
 from nncompare.errors import Refused
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
 
 OLDEST = (2, 19)
@@ -63,6 +64,10 @@ class TensorflowBackend:
     def resolve(self, job: Job) -> Job:
         """A native job with TensorFlow's defaults for what the file leaves open."""
         return resolve(job, DEFAULTS)
+
+    def semantics(self, job: Job) -> Semantics:
+        """TensorFlow's own in the native convention, else the canonical ones."""
+        return semantics(job) if job.native else ALIGNED
 
     def open(self, job: Job, data: Data) -> Session:
         """Lowers the model and stages the training part on the device.

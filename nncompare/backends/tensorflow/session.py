@@ -217,6 +217,19 @@ class TensorflowSession:
         )
         return float(loss), {name: g.numpy() for name, g in zip(self.trained, found, strict=True)}
 
+    def table_squares(self, rows: Array, step: int = 0) -> Params:
+        """See ``backends.base.TokenwiseSession``."""
+        with self.placement.scope():
+            run = self._pass(True, 0, self._masks(step, len(rows)))
+            _, gradients = self._gradients(self._staged(rows), run, sparse=True)
+        found: Params = {}
+        for name, gradient in zip(self.trained, gradients, strict=True):
+            if isinstance(gradient, tf.IndexedSlices):
+                count = self.trained[name].shape[0]
+                squares = tf.square(gradient.values)
+                found[name] = tf.math.unsorted_segment_sum(squares, gradient.indices, count).numpy()
+        return found
+
     # -- training
     # --------------------------------------------------------------------------------------------
 

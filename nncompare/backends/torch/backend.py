@@ -16,10 +16,11 @@ from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.native import resolve
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch.layers import unsupported
-from nncompare.backends.torch.native import DEFAULTS
+from nncompare.backends.torch.native import DEFAULTS, semantics
 from nncompare.backends.torch.session import TorchSession
 from nncompare.data.base import Data
 from nncompare.errors import Refused
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
 from nncompare.spec.model import Model
 
@@ -68,6 +69,9 @@ class TorchBackend:
 
     def resolve(self, job: Job) -> Job:
         return resolve(job, DEFAULTS)
+
+    def semantics(self, job: Job) -> Semantics:
+        return semantics(job) if job.native else ALIGNED
 
     def open(self, job: Job, data: Data) -> Session:
         if reason := self.why_not(job) or _why_not_data(job, data):
