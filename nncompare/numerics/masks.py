@@ -5,10 +5,13 @@ made alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nncompare.spec.model import Model
 
 
 def keep_mask(
@@ -37,3 +40,11 @@ def keep_mask(
     bits = philox.random_raw(-(-values // 2)).view(np.uint32)[:values]
     threshold = min(round(rate * 2**32), 2**32 - 1)
     return np.asarray(bits >= np.uint32(threshold)).reshape(shape)
+
+
+def masks_of_step(
+    model: Model, seed: int, step: int
+) -> Callable[[str, tuple[int, ...]], NDArray[np.bool_]]:
+    """``(node, shape)`` -> the values that this dropout keeps at a step, see ``keep_mask``."""
+    rates = model.drop_rates
+    return lambda node, shape: keep_mask(seed, node, step, shape, rates[node])

@@ -57,6 +57,12 @@ class Model:
             yield from node.walk()
 
     @property
+    def drop_rates(self) -> dict[str, float]:
+        """Node name -> the rate with which it drops values in training, for those that do."""
+        rates = {node.name: node.layer.drop_rate for node in self.walk()}
+        return {name: rate for name, rate in rates.items() if rate is not None}
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """Canonical name -> parameter, running statistics included."""
         return {
@@ -77,8 +83,7 @@ class Model:
         """FLOPs of forward and backward for ``examples`` examples.
 
         The backward pass is counted as twice the forward pass: one product for the inputs'
-            gradients, one for
-        the weights'. An estimate, and said to be one wherever it is printed.
+        gradients, one for the weights'. An estimate, and said to be one wherever it is printed.
         """
         return 3 * self.flops * examples
 

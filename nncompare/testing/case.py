@@ -91,7 +91,7 @@ class Case:
 
     @cached_property
     def has_dropout(self) -> bool:
-        return any(getattr(node.layer, "rate", 0) > 0 for node in self.model.walk())
+        return any(rate > 0 for rate in self.model.drop_rates.values())
 
     @property
     def plan(self) -> BatchPlan:

@@ -16,8 +16,7 @@ import numpy as np
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import differences, reference, updates
 from nncompare.numerics.keys import generator
-from nncompare.numerics.masks import keep_mask
-from nncompare.spec.layers import BatchNorm, Dropout
+from nncompare.numerics.masks import masks_of_step
 from nncompare.testing.case import SEED, Case
 from nncompare.testing.observe import Observation
 
@@ -235,8 +234,9 @@ QUANTITIES: dict[str, Judge] = {
 
 def quantities(case: Case) -> list[str]:
     """What is judged for a case: all but what it has not."""
-    has_running = any(isinstance(node.layer, BatchNorm) for node in case.model.walk())
-    absent = {"pieces", "stop"} - set(case.check) | (set() if has_running else {"running"})
+    absent = {"pieces", "stop"} - set(case.check)
+    if all(parameter.trainable for parameter in case.model.parameters.values()):
+        absent.add("running")
     return [name for name in QUANTITIES if name not in absent]
 
 
@@ -259,10 +259,7 @@ def _loss(case: Case, params: Params, step: int, masks_of: int) -> float:
 
 
 def _masks(case: Case, step: int) -> reference.Masks:
-    rates = {
-        node.name: node.layer.rate for node in case.model.walk() if isinstance(node.layer, Dropout)
-    }
-    return lambda node, shape: keep_mask(SEED, node, step, shape, rates[node])
+    return masks_of_step(case.model, SEED, step)
 
 
 def _each(

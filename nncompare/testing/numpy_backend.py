@@ -19,7 +19,6 @@ from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.reference import FORWARD, Forward, Run
 from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
-from nncompare.spec.layers import BatchNorm, Dropout
 
 
 class NumpySession:
@@ -28,11 +27,7 @@ class NumpySession:
     def __init__(self, job: Job, data: Data):
         self.job, self.data, self.model = job, data, job.model
         self.device = Device(kind="cpu", id="cpu", name="NumPy")
-        self.rates = {
-            node.name: node.layer.rate
-            for node in self.model.walk()
-            if isinstance(node.layer, Dropout)
-        }
+        self.rates = self.model.drop_rates
         self.trainable = [
             name for name, parameter in self.model.parameters.items() if parameter.trainable
         ]
@@ -134,14 +129,12 @@ class NumpySession:
         run = self.pass_through(self.weights, self.data.train.x[rows], training=True, step=step)
         found: Params = {}
         for node in self.model.walk():
-            if isinstance(node.layer, BatchNorm):
-                for kind, batch in zip(
-                    ("mean", "variance"), run.statistics[node.name], strict=True
-                ):
-                    name = f"{node.name}.running_{kind}"
-                    found[name] = self.blend(
-                        self.weights[name], batch, node.layer.momentum, kind, len(rows)
-                    )
+            momentum = node.layer.running_momentum
+            if momentum is None:
+                continue
+            for kind, batch in zip(("mean", "variance"), run.statistics[node.name], strict=True):
+                name = f"{node.name}.running_{kind}"
+                found[name] = self.blend(self.weights[name], batch, momentum, kind, len(rows))
         return found
 
     def blend(self, old: Array, batch: Array, momentum: float, kind: str, examples: int) -> Array:

@@ -28,7 +28,6 @@ from nncompare.numerics.parity import (
     probe_params,
 )
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Dropout
 from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, evaluation_rows
 from nncompare.worker.pieces import FixedGate, pieces_of
@@ -111,7 +110,7 @@ def look_at_dropout(
     """One pass in training mode with the masks that the framework draws, as a run draws them; the
     rest of a check has the shared masks in their place.
     """
-    names = [node.name for node in job.model.walk() if isinstance(node.layer, Dropout)]
+    names = list(job.model.drop_rates)
     if job.dropout != "masks" or not names:
         return
     session = backend.open(replace(job, dropout="framework"), data)

@@ -124,10 +124,7 @@ class TrainingRun:
         """
         begun = self.clock()
         session, job = self.session, self.job
-        if (
-            any(node.layer.type == "dropout" for node in job.model.walk())
-            and job.dropout == "framework"
-        ):
+        if job.model.drop_rates and job.dropout == "framework":
             # the masks of a framework's own dropout are nobody else's: the same network once more,
             # with shared masks
             job = replace(job, dropout="masks")

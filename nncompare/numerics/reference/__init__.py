@@ -16,7 +16,6 @@ from nncompare.numerics.reference.run import Array, Forward, Masks, Params, Run
 from nncompare.numerics.reference.structure import flatten, last_step, mean_time, reshape, residual
 from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.data import Task
-from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Model
 from nncompare.spec.training import Penalty
 
@@ -125,8 +124,8 @@ def new_running(
     run = _run(model, params, x, True, masks, semantics)
     found: Params = {}
     for node in model.walk():
-        if isinstance(node.layer, BatchNorm):
-            momentum = node.layer.momentum
+        momentum = node.layer.running_momentum
+        if momentum is not None:
             for kind, batch in zip(
                 ("running_mean", "running_variance"), run.statistics[node.name], strict=True
             ):

@@ -24,6 +24,8 @@ class Residual(Layer):
     """
 
     title: ClassVar[str] = "a list of layers around which the input is added"
+    computes: ClassVar[bool] = False
+    inside: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
     type: Literal["residual"] = "residual"
     layers: tuple[AnyLayer, ...] = Field(min_length=1)
     shortcut: tuple[AnyLayer, ...] = ()

@@ -25,6 +25,7 @@ class Relu(_Activation):
     """``max(x, 0)`` (Nair and Hinton 2010)."""
 
     title: ClassVar[str] = "max(x, 0)"
+    kinked: ClassVar[bool] = True
     type: Literal["relu"] = "relu"
 
 
@@ -32,6 +33,7 @@ class LeakyRelu(_Activation):
     """``x`` where positive, else ``slope x`` (Maas et al. 2013)."""
 
     title: ClassVar[str] = "x, or slope times x where negative"
+    kinked: ClassVar[bool] = True
     per_value: ClassVar[int] = 2
     type: Literal["leaky_relu"] = "leaky_relu"
     slope: Annotated[float, Open] = Field(default=0.01, ge=0)

@@ -89,12 +89,30 @@ class Parameter:
 class Layer(Frozen):
     """One frozen, framework-free description of a layer.
 
-    A subclass sets ``type`` (its name in YAML), its fields, and answers three questions about an
-    input without the batch axis. To add a layer see ``docs/add-a-layer.md``.
+    A subclass sets ``type`` (its name in YAML), its fields, its traits, and answers three questions
+    about an input without the batch axis. To add a layer see ``docs/add-a-layer.md``.
+
+    The traits are what the rest of the package asks of a layer, so that no other file has to know
+    its name. Most layers keep the defaults.
     """
 
     title: ClassVar[str]
     """One line for ``nncompare list``."""
+
+    recurrent: ClassVar[bool] = False
+    """Goes through its input step by step, each from the state that the one before has left."""
+
+    takes_tokens: ClassVar[bool] = False
+    """Its input are integer tokens, which look up rows of a table."""
+
+    kinked: ClassVar[bool] = False
+    """Its function has kinks, at which there is no derivative."""
+
+    computes: ClassVar[bool] = True
+    """False: it hands values on as they are, or leaves all arithmetic to the layers inside it."""
+
+    inside: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold layers."""
 
     start_fields: ClassVar[dict[Role, str]] = START_FIELDS
 
@@ -112,6 +130,27 @@ class Layer(Frozen):
         """Parameters and running statistics, in the order in which they are reported."""
         return ()
 
+    @property
+    def drop_rate(self) -> float | None:
+        """Probability with which training zeroes a value, at random; None: nothing is random."""
+        return None
+
+    @property
+    def running_momentum(self) -> float | None:
+        """Weight of the newest batch in the running statistics; None: there are none."""
+        return None
+
+    @property
+    def differs_in_training(self) -> bool:
+        """Whether training computes another function than inference."""
+        return self.drop_rate is not None or self.running_momentum is not None
+
+    def averages_padding(self, x: TensorSpec) -> bool:
+        """Whether it takes means over places some of which are padding for this input, so that it
+        matters whether they are counted.
+        """
+        return False
+
     def gives_start(self, parameter: Parameter) -> bool:
         """Whether the file says how this parameter starts; if not, a framework's own start is
         native.
@@ -128,7 +167,7 @@ class Layer(Frozen):
 
     def label(self) -> str:
         """The fields that are not at their defaults, for ``nncompare show``."""
-        fields = self.model_dump(exclude_defaults=True, exclude={"type", "layers", "shortcut"})
+        fields = self.model_dump(exclude_defaults=True, exclude={"type", *self.inside})
         return ", ".join(f"{name}={_short(value)}" for name, value in fields.items())
 
     def refuse(self, message: str, field: str | None = None) -> NoReturn:

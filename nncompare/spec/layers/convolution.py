@@ -144,6 +144,7 @@ class MaxPool2d(_Pool):
     """Largest value of each window; padding never wins. ``(H, W, C) -> (H', W', C)``."""
 
     title: ClassVar[str] = "largest value of each window"
+    kinked: ClassVar[bool] = True
     type: Literal["max_pool2d"] = "max_pool2d"
 
 
@@ -154,3 +155,6 @@ class AvgPool2d(_Pool):
 
     title: ClassVar[str] = "mean of each window"
     type: Literal["avg_pool2d"] = "avg_pool2d"
+
+    def averages_padding(self, x: TensorSpec) -> bool:
+        return any(amount > 0 for axis in self.pads(x) for amount in axis)

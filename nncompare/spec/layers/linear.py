@@ -47,6 +47,7 @@ class Embedding(Layer):
     """Row ``token`` of a table. ``(T,) tokens -> (T, units)``."""
 
     title: ClassVar[str] = "table lookup of tokens"
+    takes_tokens: ClassVar[bool] = True
     type: Literal["embedding"] = "embedding"
     units: int = Field(gt=0)
     initializer: InitializerField = EMBEDDING_NORMAL

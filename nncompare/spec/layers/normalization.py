@@ -51,6 +51,10 @@ class BatchNorm(Layer):
     this).
     """
 
+    @property
+    def running_momentum(self) -> float:
+        return self.momentum
+
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)
         return x
@@ -77,6 +81,10 @@ class Dropout(Layer):
     title: ClassVar[str] = "inverted dropout"
     type: Literal["dropout"] = "dropout"
     rate: float = Field(ge=0, lt=1)
+
+    @property
+    def drop_rate(self) -> float:
+        return self.rate
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)

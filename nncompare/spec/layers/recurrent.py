@@ -17,6 +17,7 @@ from nncompare.spec.layers.base import START_FIELDS, Layer, Parameter, Role, Ten
 
 
 class _Recurrent(Layer):
+    recurrent: ClassVar[bool] = True
     gates: ClassVar[int]
     pointwise: ClassVar[int]
     """Elementwise operations per unit and step, apart from the two matrix products and their

@@ -14,6 +14,7 @@ class Flatten(Layer):
     """All axes in one, in canonical order (height, width, channel). ``(H, W, C) -> (H W C,)``."""
 
     title: ClassVar[str] = "all axes in one"
+    computes: ClassVar[bool] = False
     type: Literal["flatten"] = "flatten"
 
     def output(self, x: TensorSpec) -> TensorSpec:
@@ -27,6 +28,7 @@ class Reshape(Layer):
     """
 
     title: ClassVar[str] = "another shape for the same values"
+    computes: ClassVar[bool] = False
     type: Literal["reshape"] = "reshape"
     shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(min_length=1)
 
@@ -44,6 +46,7 @@ class LastStep(Layer):
     """The last step of a sequence. ``(T, F) -> (F,)``."""
 
     title: ClassVar[str] = "last step of a sequence"
+    computes: ClassVar[bool] = False
     type: Literal["last_step"] = "last_step"
 
     def output(self, x: TensorSpec) -> TensorSpec:

@@ -11,7 +11,6 @@ import numpy as np
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import losses, reference
 from nncompare.numerics.batches import BatchPlan
-from nncompare.spec.layers import Dropout
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.suspects.constants import Point, one_constant
 
@@ -245,7 +244,7 @@ def _training(
             "inference mode in the training loop: no dropout, running statistics",
             loss(rows, step, training=False),
         )
-        if any(isinstance(node.layer, Dropout) for node in context.model.walk()):
+        if context.model.drop_rates:
             for other in _nearby(plan, step):
                 if len(plan.rows(other)) == len(rows):
                     yield f"the dropout masks of step {other + 1}", loss(rows, other)
