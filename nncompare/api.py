@@ -13,9 +13,10 @@ from nncompare.errors import NncompareError
 from nncompare.records.reading import read_as as _read_as
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.runtimes import DEFAULT_RUNTIMES
 from nncompare.studies.gradcheck.record import GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report
-from nncompare.studies.gradcheck.study import DEFAULT_AT, DEFAULT_RUNTIMES
+from nncompare.studies.gradcheck.study import DEFAULT_AT
 from nncompare.studies.gradcheck.study import gradcheck as _gradcheck
 from nncompare.studies.run.page import plain, to_html, to_text
 from nncompare.studies.run.record import RunRecord

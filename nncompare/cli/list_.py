@@ -22,6 +22,8 @@ INITIALIZERS = {
     "forget_gate": "zeros, with scale on the LSTM's forget gate (Jozefowicz et al. 2015)",
 }
 
+_BROKEN = "a plug-in that cannot be used"
+
 
 def list_(
     kind: Annotated[
@@ -51,35 +53,83 @@ def list_(
 
 
 def catalog() -> dict[str, list[dict[str, Any]]]:
-    """Every kind with its entries, each a name and a title; runtimes also say what is missing."""
-    from nncompare.spec.data import DATA
+    """Every kind with its entries, each a name and a title.
+
+    Data sets and runtimes also say who brings them: ``nncompare``, or a plug-in's distribution and
+    its version.
+    """
     from nncompare.spec.families import FAMILIES
     from nncompare.spec.layers import LAYERS
-    from nncompare.spec.runtimes import CATALOG
     from nncompare.spec.training import OPTIMIZERS, SCHEDULES
 
     def titled(classes: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"name": name, "title": cls.title} for name, cls in classes.items()]
 
-    data = [{**row, "tasks": list(DATA[row["name"]].tasks)} for row in titled(dict(DATA))]
-    runtimes = [
-        {
-            "name": name,
-            "title": entry.title,
-            "installed": (missing := entry.missing()) is None,
-            "missing": missing,
-        }
-        for name, entry in CATALOG.items()
-    ]
     return {
         "families": titled(dict(FAMILIES)),
         "layers": titled(dict(LAYERS)),
-        "data": data,
+        "data": _data_sets(),
         "optimizers": titled(dict(OPTIMIZERS)),
         "schedules": titled(dict(SCHEDULES)),
         "initializers": [{"name": name, "title": title} for name, title in INITIALIZERS.items()],
-        "runtimes": runtimes,
+        "runtimes": _runtimes(),
     }
+
+
+def _data_sets() -> list[dict[str, Any]]:
+    """Every data set, and every plug-in that would have brought one (``problem`` says why not)."""
+    from nncompare.spec.data import DATA
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "title": cls.title,
+            "tasks": list(cls.tasks),
+            "origin": DATA.origin(name),
+            "problem": None,
+        }
+        for name, cls in DATA.items()
+    ]
+    rows += [
+        {
+            "name": plugin.name,
+            "title": _BROKEN,
+            "tasks": [],
+            "origin": plugin.origin,
+            "problem": plugin.reason,
+        }
+        for plugin in DATA.broken
+    ]
+    return rows
+
+
+def _runtimes() -> list[dict[str, Any]]:
+    """Every runtime, and every plug-in that would have brought one (``missing`` says why not)."""
+    from nncompare.spec.runtimes import CATALOG
+
+    rows: list[dict[str, Any]] = []
+    for name, runtime in CATALOG.items():
+        missing = runtime.missing()
+        rows.append(
+            {
+                "name": name,
+                "title": runtime.title,
+                "installed": missing is None,
+                "missing": missing,
+                "origin": CATALOG.origin(name),
+            }
+        )
+    rows += [
+        {
+            "name": plugin.name,
+            "title": _BROKEN,
+            "installed": False,
+            "missing": plugin.reason,
+            "origin": plugin.origin,
+        }
+        for plugin in CATALOG.broken
+    ]
+    return rows
 
 
 def _unknown(kind: str, known: dict[str, Any]) -> Any:
@@ -94,6 +144,8 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from nncompare.show.words import printable
+
     table = Table(
         box=None,
         title=kind,
@@ -104,11 +156,14 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> Any:
     )
     table.add_column(no_wrap=True, style="cyan", min_width=16)
     table.add_column(overflow="fold")
+    table.add_column(style="dim", no_wrap=True)
     for row in rows:
-        text = Text(row["title"])
-        if row.get("missing"):
-            text.append(f"\n{row['missing']}", "yellow")
-        if "tasks" in row:
+        text = Text(printable(row["title"]))
+        if row.get("tasks"):
             text.append(f" [{', '.join(row['tasks'])}]", "dim")
-        table.add_row(row["name"], text)
+        problem = row.get("missing") or row.get("problem")
+        if problem:
+            text.append(f"\n{printable(problem)}", "yellow")
+        name = Text(printable(row["name"]))
+        table.add_row(name, text, Text(printable(row.get("origin", ""))))
     return table

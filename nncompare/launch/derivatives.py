@@ -52,9 +52,12 @@ def derive(request: Request, folder: Path, *, timeout_s: float = TIMEOUT_S) -> A
         timeout_s: for the whole worker.
     """
     answers = Answers(runtime=request.runtime)
-    missing = CATALOG[request.runtime].missing()
-    if missing is not None:
-        answers.status, answers.reason = "refused", missing
+    entry = CATALOG[request.runtime]
+    reason = entry.missing()
+    if reason is None and entry.derivatives is None:
+        reason = f"the backend of {request.runtime} differentiates no formulas"
+    if reason is not None:
+        answers.status, answers.reason = "refused", reason
         return answers
     derivative_job.write(folder, request)
     environment = worker_environment(

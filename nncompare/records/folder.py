@@ -33,6 +33,7 @@ from nncompare.records.atomic import explain, explained, sync_folder, write_byte
 from nncompare.records.csv import Sample, read_slices
 from nncompare.records.record import Record, to_json
 from nncompare.records.trained_runtime import TrainedRuntime
+from nncompare.spec.runtimes import file_name
 
 RESULT_FILE = "result.json"
 PARTIAL = ".partial"
@@ -84,13 +85,13 @@ class ResultFolder:
 
     def add_log(self, runtime: str, source: Path) -> None:
         """Copies a worker's log to ``logs/<runtime>.log``."""
-        target = self._inside("logs", f"{_file_name(runtime)}.log")
+        target = self._inside("logs", f"{file_name(runtime)}.log")
         with explained(target):
             shutil.copyfile(source, target)
 
     def weights_path(self, runtime: str) -> Path:
         """Where ``weights/<runtime>.safetensors`` belongs; its folder exists."""
-        return self._inside("weights", f"{_file_name(runtime)}.safetensors")
+        return self._inside("weights", f"{file_name(runtime)}.safetensors")
 
     def write_weights(self, runtime: str, params: Mapping[str, NDArray[Any]]) -> None:
         """``weights/<runtime>.safetensors``: canonical name -> array in canonical layout."""
@@ -181,11 +182,6 @@ def check_place(output: Path) -> None:
         raise explain(NotADirectoryError(errno.ENOTDIR, "not a folder"), output)
     if not os.access(place, os.W_OK | os.X_OK):
         raise explain(PermissionError(errno.EACCES, "no permission"), output)
-
-
-def _file_name(runtime: str) -> str:
-    """``torch:compile`` -> ``torch-compile``: a colon is no part of a file name on every system."""
-    return runtime.replace(":", "-")
 
 
 __all__ = ["ResultFolder", "Sample", "check_place", "create", "read_slices"]

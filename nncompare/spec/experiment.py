@@ -13,7 +13,7 @@ from nncompare.spec.data import DATA, DataSet, Signature, Task
 from nncompare.spec.families import AnyModel
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.model import Model, resolve
-from nncompare.spec.runtimes import RUNTIMES
+from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES
 from nncompare.spec.training import Train
 from nncompare.spec.tune import Tune
 
@@ -24,7 +24,7 @@ else:
     # What is allowed are the names of the registries, plug-ins among them, for messages and the
     # JSON Schema too.
     AnyData = Annotated[reduce(or_, DATA.values()), Field(discriminator="name")]
-    RuntimeName = Literal[RUNTIMES]
+    RuntimeName = Literal[tuple(CATALOG)]
 DeviceName = Literal["auto", "cpu", "gpu", "tpu"]
 
 
@@ -59,7 +59,7 @@ class Experiment(Frozen):
     model: AnyModel
     train: Train = Train()
     backends: Annotated[tuple[RuntimeName, ...], BeforeValidator(_unique)] = Field(
-        default=("torch", "tensorflow", "keras"), min_length=1
+        default=DEFAULT_RUNTIMES, min_length=1
     )
     measure: Measure = Measure()
     tune: Tune | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import DeviceName, Experiment
 from nncompare.spec.model import Model
+from nncompare.spec.runtimes import mode_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Job:
     @property
     def mode(self) -> str:
         """``torch:compile`` -> ``compile``; empty for the plain runtime."""
-        return self.runtime.partition(":")[2]
+        return mode_of(self.runtime)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -1,88 +1,147 @@
-"""Every runtime by name: its module, needs, how to install it, its environment. Loads no framework
-when imported.
+"""Every runtime by name: where its backend is, what it needs, how to install it, its environment.
+
+Nothing here loads a framework, and no other module lists runtimes. A plug-in adds its own through
+an entry point of the group ``nncompare.backends`` that names a ``Runtime``, or a list of them.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from nncompare.spec.registry import Registry, UnusableError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(:[a-z0-9_]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One runtime.
+class Runtime:
+    """A backend and its execution mode.
 
     Args:
-        runtime: its name, ``tensorflow:xla``.
+        name: what ``backends:`` and ``-b`` take: ``tensorflow``, or with a mode ``tensorflow:xla``.
         title: one line for ``nncompare list``.
-        module: where its ``Backend`` is; importing it imports the framework.
-        needs: the modules that must be installed.
-        extra: the extra of this package that installs them.
+        module: the module whose ``BACKEND`` is the ``backends.base.Backend``. It is imported in a
+            worker process only, and imports the framework.
+        needs: the top-level modules that must be installed.
+        install: the requirement that pip installs them by, ``nncompare[torch]``.
         environment: variables to set before the worker starts, besides those of threads and
             devices.
+        derivatives: the module whose ``DERIVATIVES`` answers ``nncompare gradcheck``; None: this
+            backend differentiates no formulas.
+        by_default: it is compared where the user names no runtimes.
     """
 
-    runtime: str
+    name: str
     title: str
     module: str
     needs: tuple[str, ...]
-    extra: str
-    environment: dict[str, str] = field(default_factory=dict)
+    install: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    derivatives: str | None = None
+    by_default: bool = False
 
     def missing(self) -> str | None:
-        """The reason why this runtime is not installed, with the command that installs it; None if
-        it is.
-        """
+        """Why this runtime is not installed, with the command that installs it; None if it is."""
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if not absent:
             return None
-        return f'not installed: {" and ".join(absent)}; pip install "nncompare[{self.extra}]"'
+        return f'not installed: {" and ".join(absent)}; pip install "{self.install}"'
+
+
+def mode_of(runtime: str) -> str:
+    """The execution mode: ``torch:compile`` -> ``compile``; empty for the plain runtime."""
+    return runtime.partition(":")[2]
+
+
+def file_name(runtime: str) -> str:
+    """``torch:compile`` -> ``torch-compile``: not every system takes a colon in a file's name."""
+    return runtime.replace(":", "-")
 
 
 _TENSORFLOW_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
-def _torch(runtime: str, title: str) -> Entry:
-    return Entry(
-        runtime=runtime,
+def _torch(name: str, title: str, *, by_default: bool = False) -> Runtime:
+    return Runtime(
+        name=name,
         title=title,
         module="nncompare.backends.torch",
         needs=("torch",),
-        extra="torch",
+        install="nncompare[torch]",
+        derivatives="nncompare.backends.torch.derivatives",
+        by_default=by_default,
     )
 
 
-def _tensorflow(runtime: str, title: str) -> Entry:
-    return Entry(
-        runtime=runtime,
+def _tensorflow(name: str, title: str, *, by_default: bool = False) -> Runtime:
+    return Runtime(
+        name=name,
         title=title,
         module="nncompare.backends.tensorflow",
         needs=("tensorflow",),
-        extra="tensorflow",
+        install="nncompare[tensorflow]",
         environment=_TENSORFLOW_QUIET,
+        derivatives="nncompare.backends.tensorflow.derivatives",
+        by_default=by_default,
     )
 
 
-def _keras(runtime: str, title: str) -> Entry:
-    return Entry(
-        runtime=runtime,
+def _keras(name: str, title: str, *, by_default: bool = False) -> Runtime:
+    return Runtime(
+        name=name,
         title=title,
         module="nncompare.backends.keras",
         needs=("keras", "tensorflow"),
-        extra="keras",
+        install="nncompare[keras]",
         environment={**_TENSORFLOW_QUIET, "KERAS_BACKEND": "tensorflow"},
+        derivatives="nncompare.backends.keras.derivatives",
+        by_default=by_default,
     )
 
 
-CATALOG: dict[str, Entry] = {
-    entry.runtime: entry
-    for entry in (
-        _torch("torch", "PyTorch modules, eager"),
-        _torch("torch:compile", "PyTorch modules through torch.compile"),
-        _tensorflow("tensorflow", "raw tf.Module code, step in a tf.function"),
-        _tensorflow("tensorflow:xla", "raw tf.Module code, step compiled by XLA"),
-        _keras("keras", "keras.layers and Model.fit on the TensorFlow engine"),
-        _keras("keras:xla", "keras.layers and Model.fit, compiled by XLA"),
-    )
-}
-RUNTIMES = tuple(CATALOG)
+_SHIPPED = (
+    _torch("torch", "PyTorch modules, eager", by_default=True),
+    _torch("torch:compile", "PyTorch modules through torch.compile"),
+    _tensorflow("tensorflow", "raw tf.Module code, step in a tf.function", by_default=True),
+    _tensorflow("tensorflow:xla", "raw tf.Module code, step compiled by XLA"),
+    _keras("keras", "keras.layers and Model.fit on the TensorFlow engine", by_default=True),
+    _keras("keras:xla", "keras.layers and Model.fit, compiled by XLA"),
+)
+
+DEFAULT_RUNTIMES = tuple(runtime.name for runtime in _SHIPPED if runtime.by_default)
+"""What is compared where the user names no runtimes."""
+
+
+def _shipped() -> dict[str, Runtime]:
+    return {runtime.name: runtime for runtime in _SHIPPED}
+
+
+def _check(value: object) -> tuple[str, Runtime]:
+    """What a plug-in gives, as a runtime and its name.
+
+    Raises:
+        UnusableError: it is something else, or its name cannot be written after ``-b``.
+    """
+    if not isinstance(value, Runtime):
+        raise UnusableError(f"it gives {value!r}, not a nncompare.spec.runtimes.Runtime")
+    if not _NAME.fullmatch(value.name):
+        raise UnusableError(
+            f"the name {value.name!r} is not letters, digits and underscores in lower case, with"
+            " perhaps a mode after a colon"
+        )
+    return value.name, value
+
+
+CATALOG: Registry[Runtime] = Registry("nncompare.backends", shipped=_shipped, check=_check)
+"""Every runtime by its name."""
+
+
+def by_backend() -> dict[str, tuple[str, ...]]:
+    """The first runtime of each backend, which is its plain mode -> all runtimes of the backend."""
+    found: dict[str, list[str]] = {}
+    for name, runtime in CATALOG.items():
+        found.setdefault(runtime.module, []).append(name)
+    return {names[0]: tuple(names) for names in found.values()}

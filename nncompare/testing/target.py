@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nncompare.backends.base import Backend
 from nncompare.errors import UsageError
-from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.runtimes import CATALOG, by_backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Target:
     runtime: str
     module: str
     attribute: str = "BACKEND"
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     missing: str | None = None
 
     def load(self) -> Backend:
@@ -59,7 +60,7 @@ def find_target(name: str) -> Target:
 
 def plain_runtimes() -> list[str]:
     """Every backend once, in its plain mode: the layers of the other modes are the same."""
-    return [name for name in CATALOG if ":" not in name]
+    return list(by_backend())
 
 
 def _of_runtime(name: str, runtime: str) -> Target:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nncompare.backends.derivatives import MODES, Derivatives
-from nncompare.backends.loading import load_backend
+from nncompare.backends.loading import load_backend, load_derivatives
 from nncompare.formulas.expression import Call, Expression, nodes
-from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.runtimes import mode_of
 from nncompare.wire.derivative_job import Request
 
 Array = NDArray[Any]
@@ -28,10 +27,9 @@ def answer(request: Request, send: Callable[..., None]) -> None:
     others are still asked.
     """
     versions = load_backend(request.runtime).versions()
-    module = importlib.import_module(f"{CATALOG[request.runtime].module}.derivatives")
-    derivatives: Derivatives = module.DERIVATIVES
+    derivatives = load_derivatives(request.runtime)
     send("imported", versions=versions, notes=_notes(derivatives, request.function))
-    derivatives.configure(request.runtime.partition(":")[2], request.threads)
+    derivatives.configure(mode_of(request.runtime), request.threads)
     x, order = request.points, request.order
     asked: dict[str, Callable[[], Array]] = {
         "value": lambda: derivatives.value(request.function, x),

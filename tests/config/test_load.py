@@ -14,7 +14,8 @@ from nncompare.config.load import Override, dump, load, load_mapping, to_mapping
 from nncompare.data import signature
 from nncompare.errors import ConfigError, DataError, Problem
 from nncompare.spec.data import DATA
-from nncompare.spec.experiment import RUNTIMES, Experiment
+from nncompare.spec.experiment import Experiment
+from nncompare.spec.runtimes import CATALOG
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = {"data": {"name": "digits"}, "model": {"family": "mlp"}}
@@ -152,7 +153,7 @@ def test_a_bad_backend_names_the_option() -> None:
     (problem,) = problems_of(SMALL, backends=["torch", "kerass"])
     assert problem.source == "--backend kerass"
     assert "did you mean 'keras'" in problem.message
-    assert all(runtime in problem.message for runtime in RUNTIMES)
+    assert all(runtime in problem.message for runtime in CATALOG)
 
 
 def test_options_are_overrides_with_their_own_name() -> None:

@@ -58,7 +58,7 @@ def framework(item: Examined) -> Framework:
     else:
         from nncompare.spec.runtimes import CATALOG
 
-        fix = f'pip install --force-reinstall "nncompare[{CATALOG[item.runtimes[0]].extra}]"'
+        fix = f'pip install --force-reinstall "{CATALOG[item.runtimes[0]].install}"'
     return Framework(runtimes=item.runtimes, problem=problem, fix=fix or None, log=outcome.log)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nncompare.launch.train_one import Outcome, probe
-from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.runtimes import by_backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +25,6 @@ class Examined:
     outcome: Outcome
 
 
-def frameworks() -> dict[str, tuple[str, ...]]:
-    """The plain runtime of each backend module -> all its runtimes."""
-    found: dict[str, list[str]] = {}
-    for runtime, entry in CATALOG.items():
-        first = next(name for name, other in CATALOG.items() if other.module == entry.module)
-        found.setdefault(first, []).append(runtime)
-    return {name: tuple(runtimes) for name, runtimes in found.items()}
-
-
 def examine(*, asking: Callable[[str], None] = lambda _: None) -> Sequence[Examined]:
     """Imports each installed framework in a fresh process and asks for versions and devices.
 
@@ -42,7 +33,7 @@ def examine(*, asking: Callable[[str], None] = lambda _: None) -> Sequence[Exami
     """
     found = []
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
-        for runtime, runtimes in frameworks().items():
+        for runtime, runtimes in by_backend().items():
             asking(runtime)
             found.append(Examined(runtimes=runtimes, outcome=probe(runtime, Path(scratch))))
     return found

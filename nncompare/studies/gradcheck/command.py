@@ -74,8 +74,9 @@ def gradcheck(
     a table of the largest errors and a picture. Exit code 1 if one differs by more than rounding, 3
     if some runtime did not finish.
     """
+    from nncompare.spec.runtimes import DEFAULT_RUNTIMES
     from nncompare.studies.gradcheck.report import gradcheck_report
-    from nncompare.studies.gradcheck.study import DEFAULT_RUNTIMES, check_runtimes
+    from nncompare.studies.gradcheck.study import check_runtimes
     from nncompare.studies.gradcheck.study import gradcheck as study
     from nncompare.terminal.console import err, human, print_json
 

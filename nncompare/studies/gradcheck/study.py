@@ -21,7 +21,7 @@ from nncompare.launch.derivatives import Answers, derive
 from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
 from nncompare.records.record import head
-from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES, file_name
 from nncompare.studies.gradcheck.exact_answer import DTYPES, Truth, establish
 from nncompare.studies.gradcheck.record import (
     JUDGED,
@@ -38,7 +38,6 @@ from nncompare.wire.derivative_job import Request
 Array = NDArray[Any]
 
 DEFAULT_AT = "-5:5:100"
-DEFAULT_RUNTIMES = ("torch", "tensorflow", "keras")
 _SWEEP_STEPS = 48
 _FREE_OF_RULES: tuple[Method, ...] = ("value", "reverse", "forward")
 """Methods that owe a finite number where the formula has one; a symbolic derivative may overflow on
@@ -95,7 +94,7 @@ def _ask(
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for name in names:
             asking(name)
-            answers = derive(request(truth, name), Path(scratch) / name.replace(":", "-"))
+            answers = derive(request(truth, name), Path(scratch) / file_name(name))
             rows.append(_row(truth, answers))
     return tuple(rows)
 
@@ -221,7 +220,6 @@ def sweep(truth: Truth) -> tuple[StepSweep, ...]:
 
 __all__ = [
     "DEFAULT_AT",
-    "DEFAULT_RUNTIMES",
     "DTYPES",
     "check_runtimes",
     "gradcheck",

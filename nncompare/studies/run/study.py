@@ -28,7 +28,7 @@ from nncompare.records.record import head
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
-from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.runtimes import CATALOG, file_name
 from nncompare.stats.relative import relative
 from nncompare.studies.run.parity import run_parity
 from nncompare.studies.run.record import STOPPED, Comparison, RunRecord
@@ -194,7 +194,7 @@ def _parity(
 
 
 def _job_folder(work: Path, runtime: str) -> Path:
-    return work / runtime.replace(":", "-")
+    return work / file_name(runtime)
 
 
 def _document(
@@ -233,7 +233,7 @@ def _store(
     folder.write_experiment(dump(experiment))
     for outcome in outcomes:
         folder.append_slices(outcome.runtime, outcome.slices)
-        name = outcome.runtime.replace(":", "-")
+        name = file_name(outcome.runtime)
         log, weights = work / name / "worker.log", work / name / jobs.WEIGHTS_FILE
         if log.exists():
             folder.add_log(outcome.runtime, log)

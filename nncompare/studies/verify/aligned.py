@@ -21,7 +21,7 @@ from nncompare.launch.train_one import Outcome
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
-from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.runtimes import CATALOG, file_name
 from nncompare.studies.verify import growth, judge
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.rounding import room_as_in_float64
@@ -153,7 +153,7 @@ class AlignedParity:
                 evidence.outcomes[dtype, runtime] = outcome
 
     def _task(self, runtime: str, dtype: str, convention: Convention = "aligned") -> CheckTask:
-        folder = self.work / dtype / runtime.replace(":", "-")
+        folder = self.work / dtype / file_name(runtime)
         job = self.job(runtime, dtype, convention)
         return CheckTask(job=job, folder=folder, data=self.work / dtype / "data", steps=self.steps)
 
@@ -228,7 +228,7 @@ class AlignedParity:
 
     def _perturbed_task(self, runtime: str) -> CheckTask:
         task = self._task(runtime, "float64")
-        folder = self.work / "nudged" / runtime.replace(":", "-")
+        folder = self.work / "nudged" / file_name(runtime)
         return replace(task, folder=folder, nudged=True)
 
     def _ordered(self, observations: Mapping[str, Observation]) -> dict[str, Observation]:

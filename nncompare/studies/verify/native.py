@@ -20,6 +20,7 @@ from nncompare.numerics import updates
 from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
 from nncompare.spec.model import Node
+from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify.aligned import AlignedParity, Evidence
 from nncompare.studies.verify.checks.dead import SHARE, dead_tensors
 from nncompare.studies.verify.checks.distance import absolute, relative, scale
@@ -59,7 +60,7 @@ class NativeParity(AlignedParity):
 
     def _native_task(self, runtime: str) -> CheckTask:
         task = self._task(runtime, "float64", convention="native")
-        folder = self.work / NATIVE / runtime.replace(":", "-")
+        folder = self.work / NATIVE / file_name(runtime)
         return CheckTask(job=task.job, folder=folder, data=task.data, steps=task.steps)
 
     def _keep(self, evidence: Evidence, task: CheckTask, outcome: Outcome) -> None:

@@ -15,6 +15,7 @@ from nncompare.records.finished import Finished
 from nncompare.records.folder import create
 from nncompare.records.record import head
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify import certificates, document
 from nncompare.studies.verify.aligned import DTYPES, STEPS, AlignedParity
 from nncompare.studies.verify.native import NativeParity
@@ -67,7 +68,7 @@ def verify(
         if folder is not None:
             folder.write_experiment(dump(experiment))
             for (dtype, runtime), _ in evidence.outcomes.items():
-                log = work / dtype / runtime.replace(":", "-") / "worker.log"
+                log = work / dtype / file_name(runtime) / "worker.log"
                 if log.exists():
                     folder.add_log(f"{runtime}-{dtype}", log)
             folder.write_result(result)

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -626,10 +626,7 @@ class Broken:
 def test_a_method_that_fails_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = ModuleType("broken")
-    module.DERIVATIVES = Broken()  # type: ignore[attr-defined]
-    imports = SimpleNamespace(import_module=lambda name: module)
-    monkeypatch.setattr("nncompare.worker.derivatives.importlib", imports)
+    monkeypatch.setattr("nncompare.worker.derivatives.load_derivatives", lambda name: Broken())
     backend = SimpleNamespace(versions=dict)
     monkeypatch.setattr("nncompare.worker.derivatives.load_backend", lambda name: backend)
     truth = establish("sin(x)", at="1,2", order=1, dtype="float64")
