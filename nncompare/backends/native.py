@@ -18,7 +18,7 @@ from nncompare.numerics.initializers import draw, initial_params
 from nncompare.spec.families import LayerList
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
-from nncompare.spec.layers import LAYERS, Layer, Residual
+from nncompare.spec.layers import LAYERS, Layer
 from nncompare.spec.training import OPTIMIZERS
 
 Part = TypeVar("Part", bound=Frozen)
@@ -34,10 +34,6 @@ def open_values() -> tuple[str, ...]:
     """
     parts: dict[str, type[Frozen]] = {**LAYERS, **OPTIMIZERS}
     return tuple(f"{kind}.{name}" for kind, part in parts.items() for name in part.open_fields())
-
-
-_INSIDE = ("layers", "shortcut")
-"""Where a residual holds layers."""
 
 
 def resolve(job: Job, defaults: Defaults) -> Job:
@@ -60,11 +56,9 @@ def resolve(job: Job, defaults: Defaults) -> Job:
 
 def _filled_layer(layer: Layer, defaults: Defaults) -> Layer:
     filled = _filled(layer, layer.type, defaults)
-    if not isinstance(filled, Residual):
-        return filled
     inside = {
         name: tuple(_filled_layer(item, defaults) for item in getattr(filled, name))
-        for name in _INSIDE
+        for name in filled.inside
     }
     return filled.model_copy(update=inside)
 

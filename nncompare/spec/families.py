@@ -5,8 +5,7 @@ To add a family, write a config class and its ``layers`` method here and add it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -15,6 +14,7 @@ from nncompare.spec.data import Signature, Sizes
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
 from nncompare.spec.layers import (
+    LAYERS,
     AnyLayer,
     Attention,
     BatchNorm,
@@ -23,32 +23,23 @@ from nncompare.spec.layers import (
     Dropout,
     Embedding,
     Flatten,
-    Gelu,
-    Gru,
     LastStep,
     Layer,
     LayerNorm,
-    LeakyRelu,
-    Lstm,
     MaxPool2d,
     MeanTime,
     Position,
-    Relu,
     Residual,
-    Rnn,
-    Sigmoid,
-    Tanh,
 )
 from nncompare.spec.layers.convolution import Padding, Pair
+from nncompare.spec.layers.recurrent import RecurrentLayer
+from nncompare.spec.unions import members
 
-ActivationName = Literal["relu", "leaky_relu", "gelu", "sigmoid", "tanh"]
-_ACTIVATIONS: dict[str, Callable[[], Layer]] = {
-    "relu": Relu,
-    "leaky_relu": LeakyRelu,
-    "gelu": Gelu,
-    "sigmoid": Sigmoid,
-    "tanh": Tanh,
-}
+_ACTIVATIONS = {kind: cls for kind, cls in LAYERS.items() if cls.is_activation}
+if TYPE_CHECKING:
+    ActivationName = str
+else:
+    ActivationName = Literal[tuple(_ACTIVATIONS)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Units = Annotated[int, Field(gt=0)]
 
@@ -71,7 +62,8 @@ class _Common(Family):
     initializer: InitializerField = XAVIER_UNIFORM
 
     def act(self) -> Layer:
-        return _ACTIVATIONS[self.activation]()
+        # mypy does not know that each of these classes has a type of its own
+        return _ACTIVATIONS[self.activation]()  # type: ignore[call-arg]
 
     def drop(self) -> list[Layer]:
         return [Dropout(rate=self.dropout)] if self.dropout else []
@@ -168,7 +160,11 @@ class Cnn(_Common):
         return [*found, self.head(signature)]
 
 
-_CELLS: dict[str, type[Rnn] | type[Lstm] | type[Gru]] = {"rnn": Rnn, "lstm": Lstm, "gru": Gru}
+_CELLS = {kind: cls for kind, cls in LAYERS.items() if issubclass(cls, RecurrentLayer)}
+if TYPE_CHECKING:
+    CellName = str
+else:
+    CellName = Literal[tuple(_CELLS)]
 
 
 def _sequence_entry(
@@ -198,7 +194,7 @@ class Recurrent(_Common):
         "recurrent layers: cell (rnn, lstm, gru), hidden, depth, embedding, dropout"
     )
     family: Literal["rnn"]
-    cell: Literal["rnn", "lstm", "gru"] = "lstm"
+    cell: CellName = "lstm"
     hidden: Units = 64
     depth: Annotated[int, Field(gt=0)] = 1
     embedding: Units | None = None
@@ -290,11 +286,5 @@ AnyModel = Annotated[
     Discriminator(_which),
 ]
 
-FAMILIES: dict[str, type[Family]] = {
-    "mlp": Mlp,
-    "cnn": Cnn,
-    "rnn": Recurrent,
-    "attention": AttentionFamily,
-    "layers": LayerList,
-}
+FAMILIES: dict[str, type[Family]] = members(AnyModel, "family")
 """Every family's config class by its name."""

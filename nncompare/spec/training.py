@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from nncompare.spec.frozen import Frozen, Open
+from nncompare.spec.unions import members
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -70,7 +71,8 @@ class RmsProp(Frozen):
 
 
 AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
-OPTIMIZERS: dict[str, type[Frozen]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
+OPTIMIZERS: dict[str, type[Frozen]] = members(AnyOptimizer)
+"""Every optimizer's description by its name."""
 
 
 class Penalty(Frozen):
@@ -110,12 +112,8 @@ class Cosine(Frozen):
 
 
 AnySchedule = Annotated[Constant | Step | Exponential | Cosine, Field(discriminator="name")]
-SCHEDULES: dict[str, type[Frozen]] = {
-    "constant": Constant,
-    "step": Step,
-    "exponential": Exponential,
-    "cosine": Cosine,
-}
+SCHEDULES: dict[str, type[Frozen]] = members(AnySchedule)
+"""Every schedule's description by its name."""
 
 
 class EarlyStopping(Frozen):

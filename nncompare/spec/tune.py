@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from nncompare.spec.frozen import Frozen
+from nncompare.spec.unions import members
 
 MetricName = Literal[
     "val_loss",
@@ -113,15 +114,6 @@ class PatientPruner(Frozen):
     """Smallest change that counts as an improvement."""
 
 
-PRUNERS: dict[str, type[Frozen]] = {
-    "none": NoPruner,
-    "median": MedianPruner,
-    "hyperband": HyperbandPruner,
-    "successive_halving": HalvingPruner,
-    "patient": PatientPruner,
-}
-
-
 class Dimension(Frozen):
     """The values of one dotted path: a range, or choices. `[a, b, c]` is short for `{choices: [a,
     b, c]}`.
@@ -187,6 +179,8 @@ AnyPruner = Annotated[
     ],
     BeforeValidator(_named),
 ]
+PRUNERS: dict[str, type[Frozen]] = members(AnyPruner)
+"""Every pruner's description by its name."""
 
 
 class Tune(Frozen):

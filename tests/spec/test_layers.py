@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import pytest
+from pydantic import Field, ValidationError
 
 from nncompare.numerics import reference
 from nncompare.numerics.reference.kinks import Sides
+from nncompare.spec import layers
+from nncompare.spec.data import Signature
+from nncompare.spec.families import Family, Mlp, Recurrent
+from nncompare.spec.frozen import Frozen
 from nncompare.spec.layers import LAYERS, AvgPool2d, Layer, TensorSpec
 from nncompare.spec.model import Node
+from nncompare.spec.unions import members, word_of
 from nncompare.testing.case import Case
 from nncompare.testing.cases import CASES
+
+SEQUENCE = TensorSpec((5, 4))
+FLAT = TensorSpec((6,))
 
 
 def nodes_of(kind: str) -> list[tuple[Case, Node]]:
@@ -23,6 +32,40 @@ def nodes_of(kind: str) -> list[tuple[Case, Node]]:
         for node in case.model.walk()
         if node.layer.type == kind
     ]
+
+
+def test_every_layer_class_is_found_by_itself() -> None:
+    finished = {cls for cls in _subclasses(Layer) if word_of(cls, "type") is not None}
+    assert set(LAYERS.values()) == finished
+    assert all(word_of(cls, "type") == kind for kind, cls in LAYERS.items())
+
+
+def test_lists_begin_with_the_layers_that_everybody_knows() -> None:
+    modules = {cls.__module__.rpartition(".")[2] for cls in LAYERS.values()}
+    assert set(layers._READING_ORDER) == modules
+    assert next(iter(LAYERS)) == "dense"
+
+
+def _subclasses(cls: type[Layer]) -> set[type[Layer]]:
+    direct = set(cls.__subclasses__())
+    return direct.union(*(_subclasses(item) for item in direct))
+
+
+def test_families_offer_what_layers_say() -> None:
+    for kind in LAYERS:
+        offered = _accepts(Mlp, activation=kind), _accepts(Recurrent, cell=kind)
+        assert offered == (LAYERS[kind].is_activation, LAYERS[kind].recurrent)
+
+
+def _accepts(family: type[Family], **field: str) -> bool:
+    word = word_of(family, "family")
+    try:
+        model = family.model_validate({"family": word, **field})
+    except ValidationError:
+        return False
+    shape = SEQUENCE if "cell" in field else FLAT
+    kinds = {layer.type for layer in model.layers_for(Signature(input=shape, outputs=2))}
+    return set(field.values()) <= kinds
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -112,3 +155,24 @@ def test_only_means_ask_about_padding() -> None:
         for kind in LAYERS
         if any(node.layer.averages_padding(node.input) for _, node in nodes_of(kind))
     ] == ["avg_pool2d"]
+
+
+class One(Frozen):
+    name: Literal["one"]
+
+
+class Two(Frozen):
+    name: Literal["two"]
+
+
+def test_members_of_a_union_in_their_order() -> None:
+    union = Annotated[Annotated[Two, "a tag"] | One, Field(discriminator="name")]
+    assert list(members(union).items()) == [("two", Two), ("one", One)]
+
+
+def test_a_member_without_a_word_of_its_own_is_refused() -> None:
+    class Several(Frozen):
+        name: Literal["one", "two"]
+
+    with pytest.raises(TypeError, match=r"Several\.name must be one word"):
+        members(Several | Two)

@@ -1,8 +1,13 @@
-"""Every layer, as a frozen description. ``AnyLayer`` is their union, told apart by ``type``."""
+"""Every layer, as a frozen description. ``AnyLayer`` is their union, told apart by ``type``.
+
+A layer is found because its class stands in a module of this package: it is registered nowhere.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_args
+import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
@@ -13,58 +18,50 @@ from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d, pad_
 from nncompare.spec.layers.linear import Dense, Embedding, Position
 from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
-from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape
+from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape, Residual
+from nncompare.spec.unions import word_of
+
+_READING_ORDER = (
+    "linear",
+    "convolution",
+    "structure",
+    "recurrent",
+    "attention",
+    "normalization",
+    "activation",
+)
+"""The modules in the order of lists and pages; others come after them."""
 
 
-class Residual(Layer):
-    """``y = shortcut(x) + layers(x)`` (He et al. 2016); without ``shortcut`` the input itself is
-    added.
+def _discover() -> dict[str, type[Layer]]:
+    """The layers that the modules of this package define, by their types."""
+    others = sorted({info.name for info in pkgutil.iter_modules(__path__)} - {*_READING_ORDER})
+    found: dict[str, type[Layer]] = {}
+    for name in (*_READING_ORDER, *others):
+        module = import_module(f"{__name__}.{name}")
+        for value in vars(module).values():
+            is_layer = isinstance(value, type) and issubclass(value, Layer)
+            if not is_layer or value.__module__ != module.__name__:
+                continue
+            kind = word_of(value, "type")
+            if kind is None:
+                continue  # a base of layers
+            if kind in found:
+                raise TypeError(f"{value.__name__} and {found[kind].__name__} are both {kind!r}")
+            found[kind] = value
+    return found
 
-    Its shapes, parameters and work are those of the layers inside, found by ``spec.model.resolve``.
-    """
 
-    title: ClassVar[str] = "a list of layers around which the input is added"
-    computes: ClassVar[bool] = False
-    inside: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
-    type: Literal["residual"] = "residual"
-    layers: tuple[AnyLayer, ...] = Field(min_length=1)
-    shortcut: tuple[AnyLayer, ...] = ()
-    """Layers on the way around, for instance a strided 1x1 convolution; empty: the identity."""
-
-
-AnyLayer = Annotated[
-    Dense
-    | Conv2d
-    | MaxPool2d
-    | AvgPool2d
-    | Flatten
-    | Reshape
-    | Embedding
-    | Position
-    | Rnn
-    | Lstm
-    | Gru
-    | Attention
-    | LayerNorm
-    | BatchNorm
-    | Dropout
-    | Relu
-    | LeakyRelu
-    | Gelu
-    | Sigmoid
-    | Tanh
-    | Softmax
-    | Residual
-    | LastStep
-    | MeanTime,
-    Field(discriminator="type"),
-]
-Residual.model_rebuild()
-
-LAYERS: dict[str, type[Layer]] = {
-    cls.model_fields["type"].default: cls for cls in get_args(get_args(AnyLayer)[0])
-}
+LAYERS: dict[str, type[Layer]] = _discover()
 """Every layer class by its ``type``, in the order of ``nncompare list``."""
+
+if TYPE_CHECKING:
+    AnyLayer = Layer
+else:
+    AnyLayer = Annotated[Union[tuple(LAYERS.values())], Field(discriminator="type")]  # noqa: UP007
+    for _layer in LAYERS.values():
+        # only now is there an answer to what layers a layer can hold
+        _layer.model_rebuild(_types_namespace={"AnyLayer": AnyLayer})
 
 __all__ = [
     "LAYERS",

@@ -11,6 +11,7 @@ from nncompare.spec.layers.base import Layer, TensorSpec
 
 
 class _Activation(Layer):
+    is_activation: ClassVar[bool] = True
     per_value: ClassVar[int] = 1
 
     def output(self, x: TensorSpec) -> TensorSpec:
@@ -72,5 +73,6 @@ class Softmax(_Activation):
     """
 
     title: ClassVar[str] = "softmax over the last axis"
+    is_activation: ClassVar[bool] = False
     per_value: ClassVar[int] = 4
     type: Literal["softmax"] = "softmax"

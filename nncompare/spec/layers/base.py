@@ -111,6 +111,9 @@ class Layer(Frozen):
     computes: ClassVar[bool] = True
     """False: it hands values on as they are, or leaves all arithmetic to the layers inside it."""
 
+    is_activation: ClassVar[bool] = False
+    """A function of each value by itself that needs no field, so that families offer it as one."""
+
     inside: ClassVar[tuple[str, ...]] = ()
     """The fields that hold layers."""
 

@@ -16,7 +16,9 @@ from nncompare.spec.initializers import (
 from nncompare.spec.layers.base import START_FIELDS, Layer, Parameter, Role, TensorSpec
 
 
-class _Recurrent(Layer):
+class RecurrentLayer(Layer):
+    """The base of all recurrent layers: a state that starts at zeros and goes along the steps."""
+
     recurrent: ClassVar[bool] = True
     gates: ClassVar[int]
     pointwise: ClassVar[int]
@@ -74,7 +76,7 @@ class _Recurrent(Layer):
         )
 
 
-class Rnn(_Recurrent):
+class Rnn(RecurrentLayer):
     """``h_t = tanh(x_t W + h_{t-1} U + b)`` (Elman 1990)."""
 
     title: ClassVar[str] = "simple recurrent layer (tanh)"
@@ -83,7 +85,7 @@ class Rnn(_Recurrent):
     type: Literal["rnn"] = "rnn"
 
 
-class Lstm(_Recurrent):
+class Lstm(RecurrentLayer):
     """Long short-term memory with forget gate (Gers, Schmidhuber and Cummins 2000), no peepholes.
 
     Gate order ``i, f, g, o``. ``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)``.
@@ -103,7 +105,7 @@ class Lstm(_Recurrent):
         )
 
 
-class Gru(_Recurrent):
+class Gru(RecurrentLayer):
     """Gated recurrent unit (Cho et al. 2014) with the reset gate after the product, as cuDNN
     computes it.
 

@@ -1,13 +1,16 @@
-"""Layers that move or combine values: flatten, reshape, last step, mean over time."""
+"""Layers that move or combine values: flatten, reshape, last step, mean over time, residual."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from nncompare.spec.layers.base import Layer, TensorSpec
+
+if TYPE_CHECKING:
+    from nncompare.spec.layers import AnyLayer
 
 
 class Flatten(Layer):
@@ -66,3 +69,19 @@ class MeanTime(Layer):
 
     def flops(self, x: TensorSpec) -> int:
         return x.size
+
+
+class Residual(Layer):
+    """``y = shortcut(x) + layers(x)`` (He et al. 2016); without ``shortcut`` the input itself is
+    added.
+
+    Its shapes, parameters and work are those of the layers inside, found by ``spec.model.resolve``.
+    """
+
+    title: ClassVar[str] = "a list of layers around which the input is added"
+    computes: ClassVar[bool] = False
+    inside: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
+    type: Literal["residual"] = "residual"
+    layers: tuple[AnyLayer, ...] = Field(min_length=1)
+    shortcut: tuple[AnyLayer, ...] = ()
+    """Layers on the way around, for instance a strided 1x1 convolution; empty: the identity."""
