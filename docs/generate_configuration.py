@@ -202,7 +202,8 @@ def _about(cls: type[BaseModel]) -> str:
 
 
 def _rows(cls: type[BaseModel]) -> list[str]:
-    schema = cls.model_json_schema()
+    # what comes out of reading, so that short forms do not fill the column; the text tells them
+    schema = cls.model_json_schema(mode="serialization")
     definitions = schema.get("$defs", {})
     # recursive classes stand there
     properties = schema.get("properties") or definitions[cls.__name__]["properties"]

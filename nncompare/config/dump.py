@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
-from nncompare.config.schema import tag
+from nncompare.config.schema import discriminator
 from nncompare.spec.experiment import Experiment
 
 _WORD = re.compile(r"[A-Za-z0-9_./]([\w ./:+-]*[\w./+-])?", re.ASCII)
@@ -35,44 +35,48 @@ def as_given(model: BaseModel) -> dict[str, Any]:
     """Only what was given, null included, and the words that choose between classes; reading it
     back gives an equal object that leaves the same open.
     """
-    chosen = tag(type(model))
+    chosen = discriminator(type(model))
     first = [chosen[0]] if chosen else []
-    given = [
-        name
-        for name in type(model).model_fields
-        if name in model.model_fields_set and name not in first
-    ]
+    given = []
+    for name in type(model).model_fields:
+        if name in model.model_fields_set and name not in first:
+            given.append(name)
     return {name: _plain(getattr(model, name), as_given) for name in (*first, *given)}
 
 
 def _mapping(model: BaseModel) -> dict[str, Any]:
+    """Every field with its value, but for nulls that are the default."""
+    fields = type(model).model_fields
+    chosen = discriminator(type(model))
+    # What a mapping is stands first in it: name, family or type.
+    names = sorted(fields, key=lambda name: chosen is None or name != chosen[0])
     found: dict[str, Any] = {}
-    chosen = tag(type(model))
-    # what a mapping is stands first in it: name, family or type
-    names = sorted(type(model).model_fields, key=lambda name: chosen is None or name != chosen[0])
     for name in names:
-        field = type(model).model_fields[name]
         value = getattr(model, name)
-        if value is None and not field.is_required() and field.default is None:
+        null_by_default = not fields[name].is_required() and fields[name].default is None
+        if value is None and null_by_default:
             continue
         found[name] = _plain(value, _mapping)
     return found
 
 
 def _plain(value: Any, inside: Callable[[BaseModel], dict[str, Any]]) -> Any:
+    """A value in lists and dicts; ``inside`` turns the models in it into mappings."""
     if isinstance(value, BaseModel):
         return inside(value)
     if isinstance(value, dict):
         return {key: _plain(item, inside) for key, item in value.items()}
-    return [_plain(item, inside) for item in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, inside) for item in value]
+    return value
 
 
 class _Representer(SafeRepresenter):
     """Puts quotes around text that is not a plain word."""
 
     def represent_text(self, value: str) -> Any:
-        # in a flow mapping a key such as ?x is written bare by the emitter and read as something
-        # else
+        # In a flow mapping a key such as ?x is written bare by the emitter, and read as something
+        # else.
         style = None if _WORD.fullmatch(value) else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

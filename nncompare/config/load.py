@@ -14,8 +14,9 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from nncompare.config import messages, space
-from nncompare.config.document import Document, parse, read_file
+from nncompare.config.document import Document, parse
 from nncompare.config.dump import dump, to_mapping
+from nncompare.config.files import read_file
 from nncompare.config.located import Located, Origin, Part, from_python
 from nncompare.config.overrides import Override, OverrideError, apply
 from nncompare.errors import ConfigError, DataError, Problem, ShapeError
@@ -84,28 +85,38 @@ def _checked(
     backends: Sequence[str],
     signature_of: SignatureOf | None,
 ) -> Experiment:
+    """The experiment, or every problem of the file and the overrides together.
+
+    Args:
+        name: of the experiment, where the file gives none.
+        source: the file's name, for messages.
+    """
     problems = list(document.problems)
     root = document.root
     if root is None or not root.is_mapping:
         raise ConfigError(problems or [_no_mapping(root, source)])
-    root, bad = _overridden(root, overrides, backends)
-    problems += bad
+    root, wrong_overrides = _overridden(root, overrides, backends)
+    problems += wrong_overrides
     root = _defaults(root, name)
     experiment, found = _validated(root)
+    # A value that could not be read has been complained about, and reads as null here.
     problems += [problem for problem in found if not _is_within(problem.path, document.spoilt)]
     problems += _wrong_task(root)
     if signature_of is not None:
         problems += _wrong_shapes(root, experiment, problems, signature_of)
+    # The search space is tried on the file's other values, so these must be right first.
     if experiment is not None and not problems:
-        problems += space.problems(
-            root, experiment, lambda changed: _of_candidate(changed, signature_of)
-        )
+
+        def check(changed: Located) -> list[Problem]:
+            return _candidate_problems(changed, signature_of)
+
+        problems += space.problems(root, experiment, check)
     if problems or experiment is None:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_position))
     return experiment
 
 
-def _of_candidate(root: Located, signature_of: SignatureOf | None) -> list[Problem]:
+def _candidate_problems(root: Located, signature_of: SignatureOf | None) -> list[Problem]:
     """What is wrong with the experiment at one point of a search."""
     experiment, problems = _validated(root)
     problems = [*problems, *_wrong_task(root)]
@@ -124,32 +135,33 @@ def _is_within(path: str, places: Collection[str]) -> bool:
 
 
 def _no_mapping(root: Located | None, source: str) -> Problem:
+    """What to say of a file whose top level is no mapping."""
+    origin = root.origin if root is not None else Origin(source)
     if root is None or root.value is None:
         message = (
             "the file holds no experiment: it is empty or only comments; 'nncompare init' writes"
             " one to start from"
         )
-        return (root.origin if root else Origin(source)).problem((), message)
+        return origin.problem((), message)
     kind = "a list" if root.is_list else "one value"
-    return root.origin.problem(
-        (), f"the file is {kind}, but an experiment is keys with values: data: …, model: …"
-    )
+    message = f"the file is {kind}, but an experiment is keys with values: data: …, model: …"
+    return origin.problem((), message)
 
 
 def _overridden(
     root: Located, overrides: Sequence[str | Override], backends: Sequence[str]
 ) -> tuple[Located, list[Problem]]:
+    """The file with the overrides in it, and what is wrong with those that could not be applied."""
     problems = []
     for item in overrides:
         try:
-            root = apply(root, Override.parse(item) if isinstance(item, str) else item)
+            override = Override.parse(item) if isinstance(item, str) else item
+            root = apply(root, override)
         except OverrideError as error:
             problems.append(error.problem)
     if backends:
-        names = [
-            Located(name, Origin(f"--backend {name}"), Origin(f"--backend {name}"))
-            for name in backends
-        ]
+        # Each name has the option that gave it as its origin, so that a message shows it.
+        names = [from_python(name, Origin(f"--backend {name}")) for name in backends]
         origin = Origin("--backend")
         root = root.with_child("backends", Located(names, origin, origin, 1 + len(names)))
     return root, problems
@@ -159,14 +171,14 @@ def _defaults(root: Located, name: str) -> Located:
     """The file's stem as the name, and the data set's own task, where the file gives none."""
     if "name" not in root.value:
         root = root.with_child("name", from_python(name, root.origin))
-    data, depth = root.find(("data", "name"))
-    known = DATA.get(data.value) if depth == 2 and isinstance(data.value, str) else None
+    known = _data_set(root)
     if "task" not in root.value and known is not None:
         root = root.with_child("task", from_python(known.tasks[0], root.origin))
     return root
 
 
 def _validated(root: Located) -> tuple[Experiment | None, list[Problem]]:
+    """The experiment, or None and what pydantic says about the file in words of ours."""
     try:
         return Experiment.model_validate(root.plain()), []
     except ValidationError as error:
@@ -175,15 +187,26 @@ def _validated(root: Located) -> tuple[Experiment | None, list[Problem]]:
 
 
 def _wrong_task(root: Located) -> list[Problem]:
-    data, found = root.find(("data", "name"))
-    task, given = root.find(("task",))
-    known = DATA.get(data.value) if found == 2 and isinstance(data.value, str) else None
-    if known is None or not given or task.value in known.tasks or task.value not in get_args(Task):
+    """A task that the data set does not have."""
+    known = _data_set(root)
+    task = root.child("task")
+    if known is None or task is None:
         return []
-    message = (
-        f"{task.value!r} does not fit data set {data.value}. Allowed: {', '.join(known.tasks)}"
-    )
+    # A word that is no task at all is a problem of its own, which is found elsewhere.
+    if task.value in known.tasks or task.value not in get_args(Task):
+        return []
+    data, _ = root.find(("data", "name"))
+    allowed = ", ".join(known.tasks)
+    message = f"{task.value!r} does not fit data set {data.value}. Allowed: {allowed}"
     return [task.place.problem(("task",), message)]
+
+
+def _data_set(root: Located) -> type[DataSet] | None:
+    """The class of the data set that the file names, if there is such a one."""
+    data, depth = root.find(("data", "name"))
+    if depth < 2 or not isinstance(data.value, str):
+        return None
+    return DATA.get(data.value)
 
 
 def _wrong_shapes(
@@ -193,13 +216,14 @@ def _wrong_shapes(
     signature_of: SignatureOf,
 ) -> list[Problem]:
     """The model's first impossible shape. Problems elsewhere in the file do not hide it."""
-    if any(problem.path.split(".")[0] in (*_MODEL_KEYS, "") for problem in problems):
+    touched = {problem.path.split(".")[0] for problem in problems}
+    # A problem without a path is one of the whole file.
+    if touched & {*_MODEL_KEYS, ""}:
         return []
     if experiment is None:
-        part = replace(
-            root, value={key: root.value[key] for key in _MODEL_KEYS if key in root.value}
-        )
-        experiment, found = _validated(part)
+        # Something else is wrong: the keys that decide the shapes are checked alone.
+        values = {key: root.value[key] for key in _MODEL_KEYS if key in root.value}
+        experiment, found = _validated(replace(root, value=values))
         if experiment is None or found:
             return []
     try:
@@ -207,9 +231,11 @@ def _wrong_shapes(
     except ShapeError as error:
         path: list[Part] = [int(part) if part.isdigit() else part for part in error.path.split(".")]
         node, depth = root.find(path)
+        # Where the file leaves the field out, the key of what should hold it is pointed at.
         place = node.place if depth == len(path) else (node.key or node.origin)
         return [place.problem(path, error.message)]
     except DataError:
+        # Missing data are worth an error only where the file itself is right.
         if not problems:
             raise
     return []

@@ -13,9 +13,11 @@ Path = tuple[Part, ...]
 """``("model", "hidden", 0)``, written ``model.hidden.0``."""
 
 _LONGEST_LINE = 160
+"""Characters of a source line that a message shows."""
 
 
 def dotted(path: Sequence[Part]) -> str:
+    """``model.hidden.0``, as messages and overrides write a path."""
     return ".".join(str(part) for part in path)
 
 
@@ -41,10 +43,12 @@ class Origin:
     text: str | None = None
 
     def problem(self, path: Sequence[Part], message: str) -> Problem:
+        """What is wrong with the value at ``path``, which was written here."""
         text = self.text
         if text is not None and len(text) > _LONGEST_LINE:
-            # a caret far to the right helps nobody; the column is in the message
-            text = text[:_LONGEST_LINE] + "…" if (self.column or 0) <= _LONGEST_LINE else None
+            # A caret far to the right helps nobody; the column is in the message.
+            is_near = (self.column or 0) <= _LONGEST_LINE
+            text = text[:_LONGEST_LINE] + "…" if is_near else None
         return Problem(
             path=_printable(dotted(path)),
             message=_printable(message),
@@ -57,10 +61,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Located:
-    """One value.
+    """One value, and where it was written.
 
     Args:
-        value: a scalar, a list of nodes, or a dict of nodes.
+        value: a scalar, a list of ``Located``, or a dict of text -> ``Located``.
         origin: where the value begins.
         key: where its key stands, if it is a mapping's value.
         size: the number of values inside, itself included, aliases counted as often as they are
@@ -85,27 +89,31 @@ class Located:
         """Where to point when the value is wrong: at a value that stands beside its key, else at
         the key.
         """
-        beside = self.key is None or self.key.line == self.origin.line
-        return self.origin if self.key is None or (beside and not self.is_mapping) else self.key
+        if self.key is None:
+            return self.origin
+        stands_beside = self.key.line == self.origin.line
+        # A mapping is pointed at by its key: its value begins at its first key, which is innocent.
+        return self.origin if stands_beside and not self.is_mapping else self.key
 
     def plain(self) -> Any:
         """The value in Python's own lists and dicts."""
         if self.is_mapping:
-            return {key: node.plain() for key, node in self.value.items()}
+            return {key: child.plain() for key, child in self.value.items()}
         if self.is_list:
-            return [node.plain() for node in self.value]
+            return [item.plain() for item in self.value]
         return self.value
 
     def child(self, part: Part) -> Located | None:
-        if self.is_mapping:
-            return self.value.get(part) if isinstance(part, str) else None
-        if self.is_list and isinstance(part, int) and 0 <= part < len(self.value):
-            found: Located = self.value[part]
-            return found
-        return None
+        """The value of a key, or an item of a list; None if there is none."""
+        found: Located | None = None
+        if self.is_mapping and isinstance(part, str):
+            found = self.value.get(part)
+        elif self.is_list and isinstance(part, int) and 0 <= part < len(self.value):
+            found = self.value[part]
+        return found
 
     def find(self, path: Sequence[Part]) -> tuple[Located, int]:
-        """The deepest node on the way along ``path`` and how many parts lead to it."""
+        """The deepest value on the way along ``path``, and how many parts lead to it."""
         node = self
         for depth, part in enumerate(path):
             inner = node.child(part)
@@ -124,11 +132,13 @@ class Located:
 
 
 def from_python(value: Any, origin: Origin) -> Located:
-    """A tree in which everything has the same origin."""
+    """A tree in which everything has the same origin, from Python's own lists and mappings."""
     if isinstance(value, Mapping):
         children = {str(key): from_python(item, origin) for key, item in value.items()}
-        return Located(children, origin, origin, 1 + sum(node.size for node in children.values()))
+        size = 1 + sum(child.size for child in children.values())
+        return Located(children, origin, origin, size)
     if isinstance(value, (list, tuple)):
         items = [from_python(item, origin) for item in value]
-        return Located(items, origin, origin, 1 + sum(node.size for node in items))
+        size = 1 + sum(item.size for item in items)
+        return Located(items, origin, origin, size)
     return Located(value, origin, origin)

@@ -18,6 +18,8 @@ from nncompare.config.scalars import CannotConvert, convert
 from nncompare.errors import Problem
 from nncompare.spec.experiment import Experiment
 
+_LONGEST_TEXT = 40
+"""Characters of a value that a message repeats."""
 _SYNONYMS = {
     "learning_rate": "lr",
     "eps": "epsilon",
@@ -35,12 +37,14 @@ _SYNONYMS = {
     "dataset": "data",
     "training": "train",
 }
+"""What other libraries call a key -> its name here."""
 _BOUNDS = {
     "greater_than": ("greater than", "gt"),
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+"""pydantic's kind of error -> words, and where the bound stands in its context."""
 _SIMPLE = {
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
@@ -49,12 +53,22 @@ _SIMPLE = {
     dict: ("a mapping of keys", "mappings"),
     type(None): ("null", "null"),
 }
+"""Python type -> one of it, several of it."""
 _SWITCHES = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Finding:
-    """One of pydantic's errors, at the user's path."""
+    """One of pydantic's errors, at the user's path.
+
+    Args:
+        path: as the user writes it.
+        kind: pydantic's ``type`` of the error.
+        context: pydantic's ``ctx``.
+        text: pydantic's ``msg``.
+        place: what the schema says about the place.
+        node: the offending value; None if it is missing.
+    """
 
     path: Path
     kind: str
@@ -62,7 +76,6 @@ class _Finding:
     text: str
     place: schema.Place
     node: Located | None
-    """The offending value; None if it is missing."""
 
 
 def problems(errors: Sequence[Mapping[str, Any]], root: Located) -> list[Problem]:
@@ -78,195 +91,256 @@ def problems(errors: Sequence[Mapping[str, Any]], root: Located) -> list[Problem
         groups.setdefault(finding.path, []).append(finding)
     found = []
     for path, group in groups.items():
-        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in groups)
-        if deeper and all(finding.kind in ("literal_error", "too_short") for finding in group):
-            # the other member of the union came further, or items were not counted because they are
-            # wrong
+        # The other member of the union came further, or items were not counted because they are
+        # wrong: what is said about the items says enough.
+        is_echo = all(finding.kind in ("literal_error", "too_short") for finding in group)
+        if is_echo and any(_is_inside(other, path) for other in groups):
             continue
         found.append(_problem(path, group, root))
     return found
 
 
+def _is_inside(path: Path, outer: Path) -> bool:
+    return len(path) > len(outer) and path[: len(outer)] == outer
+
+
 def _finding(error: Mapping[str, Any], root: Located) -> _Finding:
-    kind, loc, context = error["type"], error["loc"], error.get("ctx", {})
-    place = schema.follow(Experiment, loc)
+    """One error of pydantic's with its place in the file."""
+    kind = error["type"]
+    place = schema.place_of_error(Experiment, error["loc"])
     path = place.path
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         node, _ = root.find(path)
         if node.is_mapping:
-            chosen = schema.tag(schema.models(place.annotation)[0])
+            # The error is about the key that chooses, ``family`` or ``type``.
+            chosen = schema.discriminator(schema.model_classes(place.annotation)[0])
             path = (*path, chosen[0] if chosen else "name")
         elif kind == "union_tag_not_found":
+            # No mapping at all, so that there is no key to ask for.
             kind = "model_type"
     node, depth = root.find(path)
     if depth < len(path) and node.is_mapping and path[depth] == 0:
-        # one goal stands for a list of one
+        # One goal stands for a list of one.
         path = (*path[:depth], *path[depth + 1 :])
         node, depth = root.find(path)
     if depth < len(path) and not node.is_mapping:
         # pydantic looked inside a value that the user wrote as a whole: a name for an initializer,
-        # 3 for (3, 3)
+        # 3 for (3, 3).
         if isinstance(path[depth], int) and kind == "missing":
-            kind, place = "too_short_pair", schema.follow(Experiment, loc[:-1])
+            kind = "too_short_pair"
+            place = schema.place_of_error(Experiment, error["loc"][:-1])
         path = path[:depth]
-    return _Finding(path, kind, context, error["msg"], place, node if depth >= len(path) else None)
+    return _Finding(
+        path=path,
+        kind=kind,
+        context=error.get("ctx", {}),
+        text=error["msg"],
+        place=place,
+        node=node if depth >= len(path) else None,
+    )
 
 
 def _problem(path: Path, group: Sequence[_Finding], root: Located) -> Problem:
-    order = ["literal_error", "union_tag_invalid"]
-    finding = min(group, key=lambda item: (item.kind not in _BOUNDS, item.kind in order))
-    if finding.kind not in _BOUNDS and len(group) > 1:
-        finding = next((item for item in group if item.kind == "literal_error"), finding)
+    """One problem for all that was found at one path."""
+    finding = _most_telling(group)
     node, depth = root.find(path)
     if finding.kind == "extra_forbidden":
+        # The key is wrong, whatever its value.
         origin = node.key or node.origin
+    elif depth == len(path):
+        origin = node.place
     else:
-        origin = node.place if depth == len(path) else (node.key or node.origin)
+        # Something is missing: the key of what should hold it is pointed at.
+        origin = node.key or node.origin
     return origin.problem(path, _explain(finding, root))
 
 
+def _most_telling(group: Sequence[_Finding]) -> _Finding:
+    """Which error of a union's members to tell.
+
+    A bound first (the type was right), else the words that are allowed (the message adds what else
+    may stand there), else the first error.
+    """
+    for finding in group:
+        if finding.kind in _BOUNDS:
+            return finding
+    for finding in group if len(group) > 1 else ():
+        if finding.kind == "literal_error":
+            return finding
+    return next((item for item in group if item.kind != "union_tag_invalid"), group[0])
+
+
 def _explain(finding: _Finding, root: Located) -> str:
-    kind, node, annotation = finding.kind, finding.node, finding.place.annotation
-    if kind == "extra_forbidden":
-        return _unknown_key(finding, root)
-    if kind == "union_tag_not_found":
-        return f"is missing: one of {', '.join(_tag_words(annotation))}"
-    if kind == "missing":
-        return _missing(finding.path, annotation)
+    """What is wrong, in plain English."""
+    kind = finding.kind
+    node = finding.node
+    annotation = finding.place.annotation
     if kind in _BOUNDS:
         words, name = _BOUNDS[kind]
         return f"must be {words} {_number(finding.context[name])}, not {show(node)}"
-    if kind == "union_tag_invalid":
-        return _not_allowed(node, _tag_words(annotation))
-    if kind == "literal_error":
-        return _not_allowed(node, schema.literals(annotation), annotation)
-    if kind == "finite_number":
-        return f"must be a finite number, not {show(node)}"
-    if kind == "too_short":
-        count = finding.context["min_length"]
-        return f"needs at least {count} item{'s' if count != 1 else ''}"
-    if kind == "string_pattern_mismatch":
-        return f"{show(node)} does not fit: {_description(finding.place)}".rstrip(": ")
-    if kind.endswith("_type") or kind in ("int_from_float", "too_short_pair", "too_long"):
-        return _wrong_type(node, annotation)
-    text = finding.text.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return text[:1].lower() + text[1:]
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(finding, root)
+        case "union_tag_not_found":
+            return f"is missing: one of {', '.join(schema.discriminator_words(annotation))}"
+        case "missing":
+            return _missing(finding.path, annotation)
+        case "union_tag_invalid":
+            return _not_allowed(node, schema.discriminator_words(annotation))
+        case "literal_error":
+            return _not_allowed(node, schema.allowed_words(annotation), annotation)
+        case "finite_number":
+            return f"must be a finite number, not {show(node)}"
+        case "too_short":
+            count = finding.context["min_length"]
+            return f"needs at least {count} item{'s' if count != 1 else ''}"
+        case "string_pattern_mismatch":
+            return f"{show(node)} does not fit: {_description(finding.place)}".rstrip(": ")
+        case "int_from_float" | "too_short_pair" | "too_long":
+            return _wrong_type(node, annotation)
+        case _ if kind.endswith("_type"):
+            return _wrong_type(node, annotation)
+        case _:
+            # What our own validators raise is written for users already.
+            text = finding.text.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+            return text[:1].lower() + text[1:]
 
 
 def _description(place: schema.Place) -> str:
-    field = (
-        place.owner.model_fields.get(str(place.path[-1])) if place.owner and place.path else None
-    )
-    text = (field.description or "" if field else "").strip()
+    """A field's docstring, as the end of a sentence."""
+    if place.owner is None or not place.path:
+        return ""
+    field = place.owner.model_fields.get(str(place.path[-1]))
+    text = ((field.description if field is not None else None) or "").strip()
     return text[:1].lower() + text[1:]
 
 
 def _unknown_key(finding: _Finding, root: Located) -> str:
-    key, owner = str(finding.path[-1]), finding.place.owner
+    key = str(finding.path[-1])
+    owner = finding.place.owner
     allowed = list(owner.model_fields) if owner else []
-    chosen = schema.tag(owner) if owner else None
-    if chosen:
+    chosen = schema.discriminator(owner) if owner else None
+    message = f"unknown key {key!r}"
+    if chosen is not None:
+        message += f" for {chosen[0]}: {chosen[1]}"
+        # What the mapping is stands first among its keys.
         allowed.sort(key=lambda name: name != chosen[0])
-    message = f"unknown key {key!r}" + (f" for {chosen[0]}: {chosen[1]}" if chosen else "")
-    near = (
-        [_SYNONYMS[key]]
-        if _SYNONYMS.get(key) in allowed
-        else get_close_matches(key.lower(), allowed, n=1)
-    )
-    elsewhere = schema.paths_named(Experiment, root, key)
+    hint = _key_hint(key, allowed, root)
+    return f"{message}{hint or '.'} Allowed here: {', '.join(allowed)}"
+
+
+def _key_hint(key: str, allowed: Sequence[str], root: Located) -> str:
+    """What was meant by an unknown key, up to the end of the sentence; empty if nobody knows."""
     if "." in key:
-        message += "; dots are for the command line, in the file write one key inside the other"
-    elif near:
-        message += f"; did you mean {near[0]!r}?"
-    elif elsewhere:
-        message += f"; did you mean {dotted(elsewhere[0])}?"
-    return message + f"{'' if message.endswith('?') else '.'} Allowed here: {', '.join(allowed)}"
-
-
-def _tag_words(annotation: Any) -> list[str]:
-    return [found[1] for cls in schema.models(annotation) if (found := schema.tag(cls))]
+        return "; dots are for the command line, in the file write one key inside the other."
+    if _SYNONYMS.get(key) in allowed:
+        return f"; did you mean {_SYNONYMS[key]!r}?"
+    near = get_close_matches(key.lower(), allowed, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    elsewhere = schema.paths_named(Experiment, root, key)
+    if elsewhere:
+        return f"; did you mean {dotted(elsewhere[0])}?"
+    return ""
 
 
 def _missing(path: Path, annotation: Any) -> str:
-    classes = schema.models(annotation)
-    chosen = schema.tag(classes[0]) if len(classes) > 1 else None
-    if chosen:
-        words = _tag_words(annotation)
-        return (
-            f"is missing: write {path[-1]}: {{{chosen[0]}: {words[0]}}}, with one of"
-            f" {', '.join(words)}"
-        )
+    classes = schema.model_classes(annotation)
+    chosen = schema.discriminator(classes[0]) if len(classes) > 1 else None
+    if chosen is not None:
+        words = schema.discriminator_words(annotation)
+        example = f"{path[-1]}: {{{chosen[0]}: {words[0]}}}"
+        return f"is missing: write {example}, with one of {', '.join(words)}"
     return f"is missing: {wanted(annotation)}" if annotation is not None else "is missing"
 
 
 def _not_allowed(node: Located | None, words: Sequence[str], annotation: Any = None) -> str:
-    message = f"{show(node)} is not allowed"
+    """A word that is none of those that may stand here.
+
+    Args:
+        annotation: if given, what else may stand here is told too.
+    """
     value = node.value if node is not None else None
-    lower = {word.lower(): word for word in words}
-    near = (
-        get_close_matches(value.lower(), lower, n=1, cutoff=0.5) if isinstance(value, str) else []
-    )
-    message += f"; did you mean {lower[near[0]]!r}?" if near else "."
-    rest = wanted(annotation, without_words=True) if annotation is not None else ""
-    return f"{message} Allowed: {', '.join(words)}" + (f", or {rest}" if rest else "")
+    by_lower_case = {word.lower(): word for word in words}
+    near: list[str] = []
+    if isinstance(value, str):
+        near = get_close_matches(value.lower(), by_lower_case, n=1, cutoff=0.5)
+    hint = f"; did you mean {by_lower_case[near[0]]!r}?" if near else "."
+    message = f"{show(node)} is not allowed{hint} Allowed: {', '.join(words)}"
+    others = wanted(annotation, without_words=True) if annotation is not None else ""
+    return f"{message}, or {others}" if others else message
 
 
 def _wrong_type(node: Located | None, annotation: Any) -> str:
-    if node is not None and node.value is None:
+    if node is None:
+        return f"must be {wanted(annotation)}, not {show(node)}{_remedy(None, annotation)}"
+    if node.value is None:
         return f"is empty: {wanted(annotation)} belongs here, or leave the key out"
-    shown = f"a list of {len(node.value)}" if node is not None and node.is_list else show(node)
-    return (
-        f"must be {wanted(annotation)}, not"
-        f" {shown}{_remedy(node.value if node else None, annotation)}"
-    )
+    shown = f"a list of {len(node.value)}" if node.is_list else show(node)
+    return f"must be {wanted(annotation)}, not {shown}{_remedy(node.value, annotation)}"
 
 
 def _remedy(value: Any, annotation: Any) -> str:
+    """How to write what was meant, as the end of a sentence; empty if nobody knows."""
     kinds = [get_origin(item) or item for item in schema.alternatives(annotation)]
     if isinstance(value, str):
-        tags = [
-            found
-            for cls in schema.models(annotation)
-            if (found := schema.tag(cls)) and found[1] == value
-        ]
-        if tags:
-            return f"; write {{{tags[0][0]}: {value}}}"
-        if bool in kinds and value.lower() in _SWITCHES:
-            return f"; write {_SWITCHES[value.lower()]}"
-        if {int, float, bool, tuple} & set(kinds) and _is_number(value):
-            return "; remove the quotes"
+        remedy = _text_remedy(value, annotation, kinds)
+        if remedy:
+            return remedy
     if isinstance(value, float) and int in kinds and isfinite(value) and value == int(value):
         return f"; write {int(value)}"
-    if kinds == [str] and not isinstance(value, (dict, list)):
+    if isinstance(value, (dict, list)):
+        return ""
+    if kinds == [str]:
         return "; put it in quotes"
-    scalar = value is not None and not isinstance(value, (dict, list))
-    return (
-        f"; write [{_text(value)}]"
-        if tuple in kinds and scalar and schema.element(annotation)
-        else ""
-    )
+    # One value where a list is wanted.
+    if tuple in kinds and value is not None and schema.item_annotation(annotation):
+        return f"; write [{_text(value)}]"
+    return ""
+
+
+def _text_remedy(value: str, annotation: Any, kinds: Sequence[Any]) -> str:
+    """How to write what was meant by a text, as the end of a sentence; empty if nobody knows."""
+    for cls in schema.model_classes(annotation):
+        chosen = schema.discriminator(cls)
+        if chosen is not None and chosen[1] == value:
+            return f"; write {{{chosen[0]}: {value}}}"
+    if bool in kinds and value.lower() in _SWITCHES:
+        return f"; write {_SWITCHES[value.lower()]}"
+    if {int, float, bool, tuple} & set(kinds) and _is_number(value):
+        return "; remove the quotes"
+    return ""
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text would be a number, or true or false, without its quotes."""
     try:
-        return not isinstance(convert(text, None, plain=True), str | None)
+        value = convert(text, None, plain=True)
     except CannotConvert:
         return False
+    return isinstance(value, (int, float))
 
 
 def wanted(annotation: Any, *, without_words: bool = False, plural: bool = False) -> str:
-    """What a value may be, in words: ``a whole number``, ``a list of numbers``, ``valid, same or
-    …``.
+    """What a value may be, in words: ``a whole number``, ``a list of numbers``, ``one of valid,
+    same or …``.
+
+    Args:
+        without_words: leave out the words that are allowed.
+        plural: several such values.
     """
-    words = [] if without_words else schema.literals(annotation)
-    parts = [f"{'names among' if plural else 'one of'} {', '.join(words)}"] if words else []
+    words = [] if without_words else schema.allowed_words(annotation)
+    parts = []
+    if words:
+        parts.append(f"{'names among' if plural else 'one of'} {', '.join(words)}")
     for item in schema.alternatives(annotation):
-        if get_origin(item) is tuple:
+        kind = get_origin(item) or item
+        if kind is tuple:
             parts.append(_list_wanted(item))
         elif isinstance(item, type) and issubclass(item, BaseModel):
             parts.append("mappings" if plural else "a mapping of keys")
-        else:
-            parts += [_SIMPLE[kind][plural] for kind in (get_origin(item), item) if kind in _SIMPLE]
+        elif kind in _SIMPLE:
+            parts.append(_SIMPLE[kind][plural])
     return " or ".join(dict.fromkeys(parts))
 
 
@@ -274,8 +348,8 @@ def _list_wanted(annotation: Any) -> str:
     arguments = get_args(annotation)
     if arguments[-1] is Ellipsis:
         return f"a list of {wanted(arguments[0], plural=True)}"
-    # every fixed tuple of an experiment is a pair for the two axes of an image, and one number
-    # stands for both
+    # Every fixed tuple of an experiment is a pair for the two axes of an image, and one number
+    # stands for both.
     return f"{wanted(arguments[0])} or a list of {len(arguments)} (vertical, horizontal)"
 
 
@@ -283,20 +357,28 @@ def show(node: Located | None) -> str:
     """A value as it may stand in a message."""
     if node is None:
         return "nothing"
-    if node.is_mapping or node.is_list:
-        return "a mapping of keys" if node.is_mapping else "a list"
+    if node.is_mapping:
+        return "a mapping of keys"
+    if node.is_list:
+        return "a list"
     if isinstance(node.value, str):
-        return f"'{node.value if len(node.value) <= 40 else node.value[:39] + '…'}'"
+        return f"'{_shortened(node.value)}'"
     return _text(node.value)
 
 
 def _text(value: Any) -> str:
+    """A plain value as YAML writes it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float) and isnan(value):
+        return ".nan"
     if isinstance(value, float) and not isfinite(value):
-        return ".nan" if isnan(value) else "-.inf" if value < 0 else ".inf"
-    text = str(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+        return "-.inf" if value < 0 else ".inf"
+    return _shortened(str(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
 def _number(value: Any) -> str:

@@ -13,6 +13,10 @@ from nncompare.errors import Problem
 from nncompare.spec.experiment import Experiment
 
 _INDEX = re.compile(r"-?\d+")
+_MOST_DIGITS = 9
+"""Of an index; Python refuses to read numbers of thousands of digits."""
+_LONGEST_VALUE = 60
+"""Characters of a value that a message repeats."""
 SYNTAX = "an override is path=value, for example train.optimizer.lr=3e-4"
 
 
@@ -50,20 +54,20 @@ class Override:
         Raises:
             OverrideError: the value is missing or is not YAML.
         """
-        origin, parts = Origin(source), tuple(path.split("."))
+        origin = Origin(source)
         if not text.strip():
-            raise OverrideError(
-                origin.problem((path,), "no value is given; write null for none, '' for empty text")
-            )
+            message = "no value is given; write null for none, '' for empty text"
+            raise OverrideError(origin.problem((path,), message))
+        shown = text[:_LONGEST_VALUE]
         document = parse(text, source, with_lines=False)
         if document.problems:
             problem = document.problems[0]
             inner = ".".join(part for part in (path, problem.path) if part)
-            raise OverrideError(
-                replace(problem, path=inner, message=f"the value {text[:60]!r}: {problem.message}")
-            )
+            message = f"the value {shown!r}: {problem.message}"
+            raise OverrideError(replace(problem, path=inner, message=message))
+        parts = tuple(path.split("."))
         if document.root is None:
-            raise OverrideError(origin.problem(parts, f"the value {text[:60]!r} is only a comment"))
+            raise OverrideError(origin.problem(parts, f"the value {shown!r} is only a comment"))
         return cls(path=parts, value=document.root, origin=origin)
 
     @classmethod
@@ -76,20 +80,19 @@ class Override:
         path, equals, text = argument.partition("=")
         path = path.strip()
         if not equals:
-            raise OverrideError(Origin(argument).problem((), f"there is no '=' in it; {SYNTAX}"))
+            message = f"there is no '=' in it; {SYNTAX}"
+            raise OverrideError(Origin(argument).problem((), message))
         if not path or not all(path.split(".")):
-            raise OverrideError(
-                Origin(argument).problem((), f"the path before '=' is empty or has a gap; {SYNTAX}")
-            )
+            message = f"the path before '=' is empty or has a gap; {SYNTAX}"
+            raise OverrideError(Origin(argument).problem((), message))
         return cls.from_text(path, text, argument)
 
 
 def apply(root: Located, override: Override) -> Located:
     """A copy of the tree with the override's value in its place; mappings on the way are made.
 
-    Where the file leaves a key out, the override reaches into its default:
-        ``train.optimizer.lr=1e-4`` changes
-    the default optimizer's rate.
+    Where the file leaves a key out, the override reaches into its default: without an optimizer in
+    the file, ``train.optimizer.lr=1e-4`` changes the default optimizer's rate.
 
     Raises:
         OverrideError: the way leads through a plain value or past the end of a list.
@@ -100,31 +103,24 @@ def apply(root: Located, override: Override) -> Located:
 def _assign(
     node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
 ) -> Located:
+    """A copy of ``node`` with the override's value below it.
+
+    Args:
+        node: the part of the file that the way has reached.
+        annotation: what that part may be.
+        rest: the parts of the path that are still to go.
+        done: the parts that lie behind.
+    """
     if node.value is None:
+        # An empty key (``train:``) becomes a mapping, which the override has made.
         node = replace(node, value={}, origin=override.origin, key=override.origin)
     if node.is_mapping:
-        key, rest = _key(node, rest)
-        field = schema.inside(annotation, node, key)
-        if not rest:
-            return node.with_child(key, override.value)
-        child = node.child(key)
-        if child is None:
-            child = (
-                schema.seed(field, override.origin) if field else from_python({}, override.origin)
-            )
-        inner = field.annotation if field else None
-        return node.with_child(key, _assign(child, inner, rest, (*done, key), override))
+        return _assign_in_mapping(node, annotation, rest, done, override)
     if node.is_list:
-        index = _index(node, rest[0], done, override)
-        if len(rest) == 1:
-            return node.with_child(index, override.value)
-        item = node.value[index]
-        return node.with_child(
-            index, _assign(item, schema.element(annotation), rest[1:], (*done, index), override)
-        )
-    # an initializer's name stands for a mapping with that name
-    shorthand = schema.models(annotation) if isinstance(node.value, str) else []
-    if len(shorthand) == 1 and "name" in shorthand[0].model_fields:
+        return _assign_in_list(node, annotation, rest, done, override)
+    # A name stands for a mapping with that name, where a mapping is what belongs here.
+    classes = schema.model_classes(annotation) if isinstance(node.value, str) else []
+    if len(classes) == 1 and "name" in classes[0].model_fields:
         mapping = from_python({"name": node.value}, node.origin)
         return _assign(mapping, annotation, rest, done, override)
     message = (
@@ -133,7 +129,35 @@ def _assign(
     raise OverrideError(override.origin.problem((*done, *rest), message))
 
 
-def _key(node: Located, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+def _assign_in_mapping(
+    node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
+) -> Located:
+    key, rest = _next_key(node, rest)
+    if not rest:
+        return node.with_child(key, override.value)
+    field = schema.field_of_key(annotation, node, key)
+    child = node.child(key)
+    if child is None and field is not None:
+        child = schema.default_tree(field, override.origin)
+    if child is None:
+        # An unknown key: the check of the whole file will say so, with its near names.
+        child = from_python({}, override.origin)
+    inner = field.annotation if field is not None else None
+    return node.with_child(key, _assign(child, inner, rest, (*done, key), override))
+
+
+def _assign_in_list(
+    node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
+) -> Located:
+    index = _index(node, rest[0], done, override)
+    if len(rest) == 1:
+        return node.with_child(index, override.value)
+    inner = schema.item_annotation(annotation)
+    item = _assign(node.value[index], inner, rest[1:], (*done, index), override)
+    return node.with_child(index, item)
+
+
+def _next_key(node: Located, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """The next key and what follows it. A key may itself hold dots
     (``sweep.grid.train.batch_size``): the longest that exists is meant.
     """
@@ -145,16 +169,24 @@ def _key(node: Located, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 
 
 def _index(node: Located, part: str, done: Path, override: Override) -> int:
-    count = len(node.value)
+    """The number of a list's item.
+
+    Raises:
+        OverrideError: no number, or there is no such item.
+    """
     path: tuple[Part, ...] = (*done, part)
     if not _INDEX.fullmatch(part):
         message = f"{dotted(done)} is a list; its items are numbers from 0, not {part!r}"
         raise OverrideError(override.origin.problem(path, message))
-    if len(part) > 9 or not 0 <= int(part) < count:
-        have = f"items 0 to {count - 1}" if count > 1 else "item 0 only" if count else "no items"
-        raise OverrideError(
-            override.origin.problem(
-                path, f"{dotted(done)} has {have}; there is no item {part[:12]}"
-            )
-        )
-    return int(part)
+    count = len(node.value)
+    if len(part) <= _MOST_DIGITS and 0 <= int(part) < count:
+        return int(part)
+    match count:
+        case 0:
+            have = "no items"
+        case 1:
+            have = "item 0 only"
+        case _:
+            have = f"items 0 to {count - 1}"
+    message = f"{dotted(done)} has {have}; there is no item {part[:12]}"
+    raise OverrideError(override.origin.problem(path, message))

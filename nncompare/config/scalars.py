@@ -9,13 +9,6 @@ import re
 Scalar = str | int | float | bool | None
 
 _PREFIX = "tag:yaml.org,2002:"
-KNOWN_TAGS = {
-    "scalar": {"!", *(_PREFIX + name for name in ("str", "int", "float", "bool", "null"))},
-    "map": {"!", _PREFIX + "map"},
-    "seq": {"!", _PREFIX + "seq"},
-}
-"""The tags that may be written, by kind of node."""
-
 _NULLS = ("", "~", "null", "Null", "NULL")
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -23,6 +16,9 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = (".nan", ".NaN", ".NAN")
 _LONGEST_NUMBER = 400
+"""Digits: Python takes quadratic time to read them, and no float has more than 309."""
+_LONGEST_TEXT = 40
+"""Characters of a text that a message repeats."""
 
 
 class CannotConvert(Exception):
@@ -41,39 +37,58 @@ def convert(text: str, tag: str | None, *, plain: bool) -> Scalar:
         CannotConvert: ``!!int abc``, or a number of absurd length.
     """
     name = tag.removeprefix(_PREFIX) if tag else ""
-    if name in ("str", "!") or (not name and not plain):
+    if name in ("str", "!"):
         return text
-    value = _plain(text)
-    if name in ("int", "float", "bool", "null") and not _is(value, name):
-        raise CannotConvert(f"{text[:40]!r} is not of the type !!{name}")
-    return float(value) if name == "float" and isinstance(value, int) else value
+    # A tag that is refused elsewhere leaves text that stands in quotes as it is.
+    if not name and not plain:
+        return text
+    value = _plain_value(text)
+    if not _has_type(value, name):
+        raise CannotConvert(f"{text[:_LONGEST_TEXT]!r} is not of the type !!{name}")
+    # ``!!float 3`` is 3.0.
+    if name == "float" and isinstance(value, int):
+        return float(value)
+    return value
 
 
-def _is(value: Scalar, name: str) -> bool:
-    if name == "float":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if name == "int":
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, bool) if name == "bool" else value is None
+def _has_type(value: Scalar, name: str) -> bool:
+    """Whether a value is what a core tag says; any value satisfies another tag, or none."""
+    match name:
+        case "int":
+            # True and False are whole numbers for Python, and are none in YAML.
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "float":
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        case "bool":
+            return isinstance(value, bool)
+        case "null":
+            return value is None
+        case _:
+            return True
 
 
-def _plain(text: str) -> Scalar:
+def _plain_value(text: str) -> Scalar:
+    """What text without quotes is, tried in the order of the specification's table."""
     if text in _NULLS:
         return None
     if text in _BOOLS:
         return _BOOLS[text]
     if _INT.fullmatch(text):
-        return _whole(text)
+        return _whole_number(text)
     if _FLOAT.fullmatch(text):
         return float(text.replace("_", ""))
     if _INFINITE.fullmatch(text):
         return float("-inf") if text[0] == "-" else float("inf")
-    return float("nan") if text in _NAN else text
+    if text in _NAN:
+        return float("nan")
+    return text
 
 
-def _whole(text: str) -> int:
+def _whole_number(text: str) -> int:
     if len(text) > _LONGEST_NUMBER:
         raise CannotConvert(f"a number of {len(text)} digits")
     if text.startswith("0x"):
         return int(text[2:], 16)
-    return int(text[2:], 8) if text.startswith("0o") else int(text.replace("_", ""))
+    if text.startswith("0o"):
+        return int(text[2:], 8)
+    return int(text.replace("_", ""))

@@ -1,6 +1,4 @@
-"""Which class describes which place of an experiment file: the way from a path, or from pydantic's,
-to a class.
-"""
+"""Maps a path in the file, or pydantic's error location, to the model class that describes it."""
 
 from __future__ import annotations
 
@@ -14,8 +12,10 @@ from pydantic.fields import FieldInfo
 
 from nncompare.config.located import Located, Origin, Part, Path, from_python
 
-_TAGS = ("type", "family", "name")
+_DISCRIMINATORS = ("type", "family", "name")
 """The fields by whose value alternatives are told apart."""
+_DEEPEST_HINT = 3
+"""Keys of a path that ``paths_named`` proposes: ``train.optimizer.lr`` has three."""
 
 
 def alternatives(annotation: Any) -> list[Any]:
@@ -24,20 +24,23 @@ def alternatives(annotation: Any) -> list[Any]:
     if origin is Annotated:
         return alternatives(get_args(annotation)[0])
     if origin in (Union, UnionType):
-        return [item for member in get_args(annotation) for item in alternatives(member)]
+        found: list[Any] = []
+        for member in get_args(annotation):
+            found += alternatives(member)
+        return found
     return [annotation]
 
 
-def models(annotation: Any) -> list[type[BaseModel]]:
-    """The classes among the alternatives."""
-    return [
-        item
-        for item in alternatives(annotation)
-        if isinstance(item, type) and issubclass(item, BaseModel)
-    ]
+def model_classes(annotation: Any) -> list[type[BaseModel]]:
+    """The pydantic models among the alternatives."""
+    found = []
+    for item in alternatives(annotation):
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            found.append(item)
+    return found
 
 
-def element(annotation: Any) -> Any:
+def item_annotation(annotation: Any) -> Any:
     """What a list's items are; None if the annotation is no list."""
     for item in alternatives(annotation):
         if get_origin(item) in (tuple, list):
@@ -45,9 +48,9 @@ def element(annotation: Any) -> Any:
     return None
 
 
-def entry(annotation: Any) -> Any:
-    """What the values of a mapping with free keys are; None if the annotation is no such
-    mapping.
+def free_value_annotation(annotation: Any) -> Any:
+    """What the values of a mapping with free keys are (``tune.parameters``); None if the annotation
+    is no such mapping.
     """
     for item in alternatives(annotation):
         if get_origin(item) is dict:
@@ -55,62 +58,83 @@ def entry(annotation: Any) -> Any:
     return None
 
 
-def literals(annotation: Any) -> list[str]:
-    """The words that are allowed."""
-    return [
-        str(word)
-        for item in alternatives(annotation)
-        if get_origin(item) is Literal
-        for word in get_args(item)
-    ]
+def allowed_words(annotation: Any) -> list[str]:
+    """The members of the ``Literal`` types among the alternatives."""
+    found: list[str] = []
+    for item in alternatives(annotation):
+        if get_origin(item) is Literal:
+            found += [str(word) for word in get_args(item)]
+    return found
 
 
-def tag(cls: type[BaseModel]) -> tuple[str, str] | None:
-    """``("family", "mlp")``: the field and the word that choose this class among others."""
-    for name in _TAGS:
+def discriminator(cls: type[BaseModel]) -> tuple[str, str] | None:
+    """``("family", "mlp")``: the field and the word that choose this class among others; None of a
+    class that stands alone.
+    """
+    for name in _DISCRIMINATORS:
         field = cls.model_fields.get(name)
-        if field is not None:
-            words = literals(field.annotation)
-            if len(words) == 1:
-                return name, words[0]
+        words = allowed_words(field.annotation) if field is not None else []
+        # A field with several words (a goal's ``name``) chooses nothing.
+        if len(words) == 1:
+            return name, words[0]
     return None
 
 
-def choose(classes: Sequence[type[BaseModel]], node: Located | None) -> type[BaseModel] | None:
-    """The alternative that a mapping has chosen, or None if it has chosen none."""
+def class_of_word(classes: Sequence[type[BaseModel]], word: Part) -> type[BaseModel] | None:
+    """The class that a discriminator's word chooses."""
+    for cls in classes:
+        chosen = discriminator(cls)
+        if chosen is not None and chosen[1] == word:
+            return cls
+    return None
+
+
+def discriminator_words(annotation: Any) -> list[str]:
+    """The words that choose among the classes of a union, in its order."""
+    chosen = [discriminator(cls) for cls in model_classes(annotation)]
+    return [item[1] for item in chosen if item is not None]
+
+
+def chosen_class(
+    classes: Sequence[type[BaseModel]], node: Located | None
+) -> type[BaseModel] | None:
+    """The alternative that a mapping of the file has chosen, or None if it has chosen none."""
     if len(classes) == 1:
         return classes[0]
     given = node.value if node is not None and node.is_mapping else {}
+    implied = []
     for cls in classes:
-        found = tag(cls)
-        if found and found[0] in given and given[found[0]].value == found[1]:
-            return cls
-    implied = [
-        cls
-        for cls in classes
-        if (found := tag(cls)) and found[0] not in given and _optional(cls, found[0])
-    ]
-    wanted = [cls for cls in implied if any(key in cls.model_fields for key in given)]
-    return wanted[0] if len(wanted) == 1 else None
+        found = discriminator(cls)
+        if found is None:
+            continue
+        name, word = found
+        if name in given:
+            if given[name].value == word:
+                return cls
+        elif not cls.model_fields[name].is_required():
+            # ``layers: […]`` without a family: the class whose word is the default.
+            implied.append(cls)
+    # Nothing is named: a class is meant if one of its own keys is there, and no other fits, too.
+    fitting = [cls for cls in implied if any(key in cls.model_fields for key in given)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
-def _optional(cls: type[BaseModel], name: str) -> bool:
-    return not cls.model_fields[name].is_required()
-
-
-def seed(field: FieldInfo, origin: Origin) -> Located:
+def default_tree(field: FieldInfo, origin: Origin) -> Located:
     """A field's default as a tree, so that an override can reach inside it; an empty mapping if
     there is none.
     """
     default = None if field.is_required() else field.get_default(call_default_factory=False)
-    if isinstance(default, BaseModel):
-        chosen = tag(type(default))
-        values = {
-            **(dict([chosen]) if chosen else {}),
-            **default.model_dump(mode="json", exclude_unset=True),
-        }
-        return from_python(values, origin)
-    return from_python({} if default is None else default, origin)
+    if default is None:
+        return from_python({}, origin)
+    if not isinstance(default, BaseModel):
+        return from_python(default, origin)
+    values: dict[str, Any] = {}
+    chosen = discriminator(type(default))
+    if chosen is not None:
+        values[chosen[0]] = chosen[1]
+    # Only what the default itself sets: the rest stays open, as in a file that leaves it out.
+    values |= default.model_dump(mode="json", exclude_unset=True)
+    return from_python(values, origin)
 
 
 @dataclass(frozen=True)
@@ -121,7 +145,6 @@ class Place:
         path: as the user writes it, without pydantic's tags.
         owner: the class of the mapping that holds the last key, if it is known.
         annotation: what the value may be; None for an unknown key.
-        key: the last part is a key of ``owner``.
     """
 
     path: Path
@@ -129,7 +152,7 @@ class Place:
     annotation: Any
 
 
-def follow(root: type[BaseModel], loc: Sequence[Part]) -> Place:
+def place_of_error(root: type[BaseModel], loc: Sequence[Part]) -> Place:
     """From pydantic's location of an error to the user's path.
 
     pydantic writes the chosen alternative into the location (``('model', 'mlp', 'hidden', 0)``),
@@ -138,49 +161,65 @@ def follow(root: type[BaseModel], loc: Sequence[Part]) -> Place:
     path: list[Part] = []
     owner: type[BaseModel] | None = None
     annotation: Any = root
-    position = 0
-    while position < len(loc):
-        part = loc[position]
-        classes = models(annotation)
+    for part in loc:
+        classes = model_classes(annotation)
         if len(classes) > 1:
-            annotation = next(
-                (cls for cls in classes if (found := tag(cls)) and found[1] == part), None
-            )
+            # The alternative's word, which the file does not have here.
+            annotation = class_of_word(classes, part)
         elif classes:
-            owner, field = classes[0], classes[0].model_fields.get(str(part))
+            owner = classes[0]
+            field = owner.model_fields.get(str(part))
             path.append(part)
             annotation = field.annotation if field else None
         elif isinstance(part, int):
             path.append(part)
-            annotation = element(annotation)
-        elif entry(annotation) is not None:
+            annotation = item_annotation(annotation)
+        elif free_value_annotation(annotation) is not None:
             path.append(part)
-            annotation = entry(annotation)
+            annotation = free_value_annotation(annotation)
         elif annotation is None:
+            # Below an unknown key everything is the user's.
             path.append(part)
-        position += 1
+        # What is left is the name of a union's member (``int``), which is nobody's key.
     return Place(tuple(path), owner, annotation)
 
 
-def inside(annotation: Any, node: Located | None, part: Part) -> FieldInfo | None:
-    """The description of one key of a mapping in the file, if it is known."""
-    classes = models(annotation)
-    cls = choose(classes, node) if classes else None
-    return cls.model_fields.get(str(part)) if cls is not None else None
+def field_of_key(annotation: Any, node: Located | None, key: Part) -> FieldInfo | None:
+    """The description of one key of a mapping in the file, if it is known.
+
+    Args:
+        annotation: what the mapping may be.
+        node: the mapping as the file has it, which decides between alternatives.
+    """
+    classes = model_classes(annotation)
+    cls = chosen_class(classes, node) if classes else None
+    return cls.model_fields.get(str(key)) if cls is not None else None
 
 
 def paths_named(
     root: type[BaseModel], node: Located | None, name: str, at: Path = ()
 ) -> list[Path]:
-    """Where else a key of this name is allowed, given the alternatives that the file has chosen."""
-    classes = models(root)
-    cls = choose(classes, node) if classes else None
+    """Where else a key of this name is allowed, given the alternatives that the file has chosen.
+
+    Args:
+        root: a class, or a union of classes.
+        node: the part of the file that it describes; None where the file has none.
+        name: the key.
+        at: the path of ``node``.
+    """
+    classes = model_classes(root)
+    cls = chosen_class(classes, node) if classes else None
+    if cls is None:
+        return []
     found: list[Path] = []
-    for key, field in cls.model_fields.items() if cls is not None else ():
+    for key, field in cls.model_fields.items():
         if key == name:
             found.append((*at, key))
-        inner = node.child(key) if node is not None else None
-        if models(field.annotation) and len(at) < 3:
-            default = seed(field, Origin()) if inner is None else inner
-            found += paths_named(field.annotation, default, name, (*at, key))  # type: ignore[arg-type]
+        if model_classes(field.annotation) and len(at) < _DEEPEST_HINT:
+            inner = node.child(key) if node is not None else None
+            if inner is None:
+                # What the file leaves out has the default's alternatives.
+                inner = default_tree(field, Origin())
+            annotation: Any = field.annotation
+            found += paths_named(annotation, inner, name, (*at, key))
     return found

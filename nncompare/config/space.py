@@ -25,6 +25,10 @@ Check = Callable[[Located], list[Problem]]
 SEARCHABLE = ("data", "model", "train")
 """The top keys whose values a search may change."""
 LARGEST_GRID = 100_000
+_LONGEST_VALUE = 60
+"""Characters of a value that a message repeats."""
+_ROUNDING = 1e-9
+"""What a number of steps may differ from a whole one by rounding alone, relative."""
 _OF_TASK = {
     "val_accuracy": ("classification", "binary"),
     "train_accuracy": ("classification", "binary"),
@@ -33,42 +37,74 @@ _OF_TASK = {
     "val_r2": ("regression",),
     "train_r2": ("regression",),
 }
+"""Metric -> the tasks that have it; every task has the others."""
 
 
-def label(choice: Any) -> str | int | float | bool | None:
+def stored_choice(choice: Any) -> str | int | float | bool | None:
     """A choice as Optuna stores it: plain values as they are, lists and mappings as JSON."""
     if choice is None or isinstance(choice, (str, int, float, bool)):
         return choice
     return json.dumps(choice, default=list)
 
 
-def values(parameter: Dimension) -> list[Any] | None:
+def all_values(dimension: Dimension) -> list[Any] | None:
     """Every value in order, lists and mappings as they are written; None if they cannot be
     counted.
     """
-    if parameter.choices is not None:
-        return list(parameter.choices)
-    (low, high), step = parameter.bounds, parameter.step
-    if step is None and (parameter.log or not parameter.whole):
-        return None
-    count = math.floor((high - low) / (step or 1) + 1e-9) + 1
-    # the last one is the bound itself, free of rounding
-    return [high if k == count - 1 else low + k * (step or 1) for k in range(count)]
+    if dimension.choices is not None:
+        return list(dimension.choices)
+    step = dimension.step
+    if step is None:
+        if dimension.log or not dimension.whole:
+            return None
+        step = 1
+    low, high = dimension.bounds
+    count = math.floor((high - low) / step + _ROUNDING) + 1
+    # The last one is the bound itself, free of rounding.
+    return [*(low + k * step for k in range(count - 1)), high]
 
 
-def settings(tune: Tune, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted path -> value as the file would hold it, from Optuna's parameters; outer paths
-    first.
+def file_values(tune: Tune, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted path -> value as the file would hold it, from Optuna's parameters; outer paths first,
+    since an inner one changes what the outer one has put there.
     """
+    order = list(tune.parameters)
     found = {}
-    for path in sorted(
-        params, key=lambda name: (name.count("."), list(tune.parameters).index(name))
-    ):
-        value, choices = params[path], tune.parameters[path].choices
+    for path in sorted(params, key=lambda name: (name.count("."), order.index(name))):
+        value = params[path]
+        choices = tune.parameters[path].choices
         if choices is not None and isinstance(value, str):
-            value = next(choice for choice in choices if label(choice) == value)
+            value = next(choice for choice in choices if stored_choice(choice) == value)
         found[path] = value
     return found
+
+
+def grid_points(tune: Tune) -> Iterator[dict[str, Any]]:
+    """Every point of the grid as Optuna's parameters, the last parameter running fastest."""
+    points: list[dict[str, Any]] = [{}]
+    for name, dimension in tune.parameters.items():
+        longer = []
+        for point in points:
+            for value in all_values(dimension) or ():
+                longer.append({**point, name: stored_choice(value)})
+        points = longer
+    return iter(points)
+
+
+def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of an experiment's mapping with ``file_values`` in it.
+
+    Raises:
+        ConfigError: from a path that another choice has taken away.
+    """
+    root = from_python(mapping, Origin())
+    for name, value in values.items():
+        try:
+            root = apply(root, Override.of(name, value, f"{name}={_shown(value)}"))
+        except OverrideError as error:
+            raise ConfigError([error.problem]) from None
+    plain: dict[str, Any] = root.plain()
+    return plain
 
 
 def problems(root: Located, experiment: Experiment, check: Check) -> list[Problem]:
@@ -79,225 +115,240 @@ def problems(root: Located, experiment: Experiment, check: Check) -> list[Proble
         experiment: what it gives.
         check: finds the problems of a changed file, without its ``tune:``.
     """
-    tune, section = experiment.tune, root.child("tune")
+    tune = experiment.tune
+    section = root.child("tune")
     if tune is None or section is None:
         return []
-    found = [*_goals(experiment, tune, section), *_pruner(tune, section)]
-    shapes = [problem for name in tune.parameters for problem in _form(tune, name, section)]
-    found += shapes
-    if not shapes:
-        found += _sampler(tune, section)
-    bare = replace(
-        root, value={key: node for key, node in root.value.items() if key not in ("tune", "sweep")}
-    )
-    wrong = {problem.path for problem in shapes}
+    found = [*_goal_problems(experiment, tune, section), *_pruner_problems(tune, section)]
+    malformed: dict[str, list[Problem]] = {}
     for name in tune.parameters:
-        if not any(path.startswith(f"tune.parameters.{name}") for path in wrong):
-            found += _candidates(tune, name, section, bare, check)
+        malformed[name] = list(_dimension_problems(tune, name, section))
+        found += malformed[name]
+    # A grid can be counted only where every dimension is well formed.
+    if not any(malformed.values()):
+        found += _sampler_problems(tune, section)
+    values = {key: node for key, node in root.value.items() if key not in ("tune", "sweep")}
+    bare = replace(root, value=values)
+    for name in tune.parameters:
+        if not malformed[name]:
+            found += _candidate_problems(tune, name, section, bare, check)
     return found
 
 
-def _at(section: Located, *path: Part) -> tuple[Origin, tuple[Part, ...]]:
-    """Where to point for a place below ``tune:``, or for the nearest place above it."""
-    node, depth = section.find(path)
-    # of a parameter its path
-    whole = depth == len(path) and not (len(path) == 2 and path[0] == "parameters")
-    return node.place if whole else (node.key or node.origin), ("tune", *path)
-
-
 def _problem(section: Located, path: Sequence[Part], message: str) -> Problem:
-    origin, full = _at(section, *path)
-    return origin.problem(full, message)
+    """A problem at a place below ``tune:``, or at the nearest place above it."""
+    node, depth = section.find(path)
+    is_dimension = len(path) == 2 and path[0] == "parameters"
+    if depth == len(path) and not is_dimension:
+        origin = node.place
+    else:
+        # Of a dimension its key, which is the path that is searched.
+        origin = node.key or node.origin
+    return origin.problem(("tune", *path), message)
 
 
-def _goals(experiment: Experiment, tune: Tune, section: Located) -> Iterator[Problem]:
+def _goal_problems(experiment: Experiment, tune: Tune, section: Located) -> Iterator[Problem]:
+    """Metrics that the task does not have, and metrics that stand twice."""
     listed = section.child("metric")
     names = [goal.name for goal in tune.metric]
     for index, goal in enumerate(tune.metric):
-        path: list[Part] = (
-            ["metric", index] if listed is not None and listed.is_list else ["metric"]
-        )
+        path: list[Part] = ["metric"]
+        # One goal may stand without a list around it, and a name without its mapping.
+        if listed is not None and listed.is_list:
+            path.append(index)
         _, depth = section.find([*path, "name"])
-        path += ["name"] if depth == len(path) + 1 else []
+        if depth == len(path) + 1:
+            path.append("name")
         allowed = _OF_TASK.get(goal.name)
         if allowed is not None and experiment.task not in allowed:
-            have = [
-                "val_loss",
-                *(name for name, tasks in _OF_TASK.items() if experiment.task in tasks),
-            ]
-            message = f"task {experiment.task} has no {goal.name}. It has: {', '.join(have)}"
+            own = [name for name, tasks in _OF_TASK.items() if experiment.task in tasks]
+            have = ", ".join(["val_loss", *own])
+            message = f"task {experiment.task} has no {goal.name}. It has: {have}"
             yield _problem(section, path, message)
         if names.index(goal.name) < index:
-            yield _problem(
-                section, path, f"{goal.name} stands twice; each metric can be a goal once"
-            )
+            message = f"{goal.name} stands twice; each metric can be a goal once"
+            yield _problem(section, path, message)
 
 
-def _pruner(tune: Tune, section: Located) -> Iterator[Problem]:
+def _pruner_problems(tune: Tune, section: Located) -> Iterator[Problem]:
+    """A pruner that would have nothing to judge by."""
     if isinstance(tune.pruner, NoPruner):
         return
     if len(tune.metric) > 1:
-        yield _problem(
-            section, ["pruner"], "pruning needs a single goal; with several write pruner: none"
-        )
+        message = "pruning needs a single goal; with several write pruner: none"
+        yield _problem(section, ["pruner"], message)
     elif tune.metric[0].name not in BY_EPOCH:
         message = (
             f"{tune.metric[0].name} is not known after every epoch, so no trial can be judged by"
-            " it; write none"
+            f" it; write none, or take {' or '.join(BY_EPOCH)} as the metric"
         )
-        yield _problem(
-            section, ["pruner"], f"{message}, or take {' or '.join(BY_EPOCH)} as the metric"
-        )
+        yield _problem(section, ["pruner"], message)
 
 
-def _sampler(tune: Tune, section: Located) -> Iterator[Problem]:
-    if tune.sampler == "grid":
-        size = 1
-        for name, parameter in tune.parameters.items():
-            found = values(parameter)
-            if found is None:
-                message = "a grid cannot enumerate a continuous range; give it a step, or choices"
-                yield _problem(section, ["parameters", name], message)
-            else:
-                size *= len(found)
-        if size > LARGEST_GRID:
-            message = (
-                f"the grid has {size:,} points, more than {LARGEST_GRID:,}; use steps or another"
-                " sampler"
-            )
-            yield _problem(section, ["sampler"], message)
-    if tune.sampler == "cmaes":
-        if len(tune.metric) > 1:
-            yield _problem(
-                section,
-                ["sampler"],
-                "cmaes knows a single goal; with several take nsga2, tpe or gp",
-            )
-        ranges = [name for name, parameter in tune.parameters.items() if parameter.choices is None]
-        if len(ranges) < 2:
-            message = (
-                f"cmaes needs two or more ranges of numbers, and there {_are(len(ranges))};"
-                " take tpe"
-            )
-            yield _problem(section, ["sampler"], message)
+def _sampler_problems(tune: Tune, section: Located) -> Iterator[Problem]:
+    """A sampler that cannot search this space."""
+    match tune.sampler:
+        case "grid":
+            yield from _grid_problems(tune, section)
+        case "cmaes":
+            yield from _cmaes_problems(tune, section)
+        case _:
+            return  # the others take any space
 
 
-def _are(count: int) -> str:
-    return "is none" if count == 0 else "is one"
-
-
-def _form(tune: Tune, name: str, section: Located) -> Iterator[Problem]:
-    """Range or choices, bounds in order."""
-    parameter, place = tune.parameters[name], ["parameters", name]
-    top = name.split(".")[0]
-    if top not in SEARCHABLE or name in SEARCHABLE:
-        what = "a whole section" if name in SEARCHABLE else f"{name!r}"
-        yield _problem(
-            section,
-            place,
-            f"{what} cannot be searched; only paths inside {', '.join(SEARCHABLE)} can",
-        )
-    elif parameter.choices is not None:
-        yield from _choices_form(parameter, section, place)
-    elif parameter.min is None or parameter.max is None:
-        absent = [key for key in ("min", "max") if getattr(parameter, key) is None]
-        yield _problem(
-            section, place, f"needs min and max, or choices; {' and '.join(absent)} missing"
-        )
-    elif parameter.min >= parameter.max:
+def _grid_problems(tune: Tune, section: Located) -> Iterator[Problem]:
+    size = 1
+    for name, dimension in tune.parameters.items():
+        found = all_values(dimension)
+        if found is None:
+            message = "a grid cannot enumerate a continuous range; give it a step, or choices"
+            yield _problem(section, ["parameters", name], message)
+        else:
+            size *= len(found)
+    if size > LARGEST_GRID:
         message = (
-            f"the bounds are the wrong way round: min {parameter.min:g} must be below max"
-            f" {parameter.max:g}"
+            f"the grid has {size:,} points, more than {LARGEST_GRID:,}; use steps or another"
+            " sampler"
+        )
+        yield _problem(section, ["sampler"], message)
+
+
+def _cmaes_problems(tune: Tune, section: Located) -> Iterator[Problem]:
+    if len(tune.metric) > 1:
+        message = "cmaes knows a single goal; with several take nsga2, tpe or gp"
+        yield _problem(section, ["sampler"], message)
+    ranges = [name for name, item in tune.parameters.items() if item.choices is None]
+    if len(ranges) < 2:
+        have = "is one" if ranges else "is none"
+        message = f"cmaes needs two or more ranges of numbers, and there {have}; take tpe"
+        yield _problem(section, ["sampler"], message)
+
+
+def _dimension_problems(tune: Tune, name: str, section: Located) -> Iterator[Problem]:
+    """Range or choices, bounds in order."""
+    dimension = tune.parameters[name]
+    place: list[Part] = ["parameters", name]
+    if name in SEARCHABLE or name.split(".")[0] not in SEARCHABLE:
+        what = "a whole section" if name in SEARCHABLE else f"{name!r}"
+        message = f"{what} cannot be searched; only paths inside {', '.join(SEARCHABLE)} can"
+        yield _problem(section, place, message)
+    elif dimension.choices is not None:
+        yield from _choices_problems(dimension, section, place)
+    elif dimension.min is None or dimension.max is None:
+        absent = [key for key in ("min", "max") if getattr(dimension, key) is None]
+        message = f"needs min and max, or choices; {' and '.join(absent)} missing"
+        yield _problem(section, place, message)
+    elif dimension.min >= dimension.max:
+        message = (
+            f"the bounds are the wrong way round: min {dimension.min:g} must be below max"
+            f" {dimension.max:g}"
         )
         yield _problem(section, [*place, "min"], message)
     else:
-        yield from _range_form(parameter, section, place)
+        yield from _range_problems(dimension, section, place)
 
 
-def _choices_form(parameter: Dimension, section: Located, place: list[Any]) -> Iterator[Problem]:
+def _choices_problems(
+    dimension: Dimension, section: Located, place: Sequence[Part]
+) -> Iterator[Problem]:
     for key in ("min", "max", "log", "step"):
-        if getattr(parameter, key) not in (None, False):
-            yield _problem(
-                section, [*place, key], f"choices are a list of their own; {key} is for ranges"
-            )
+        if getattr(dimension, key) not in (None, False):
+            message = f"choices are a list of their own; {key} is for ranges"
+            yield _problem(section, [*place, key], message)
     seen: list[Any] = []
-    for index, choice in enumerate(parameter.choices or ()):
-        if label(choice) in seen:
-            yield _problem(
-                section,
-                [*place, "choices", index],
-                f"{label(choice)} stands twice among the choices",
-            )
-        seen.append(label(choice))
+    for index, choice in enumerate(dimension.choices or ()):
+        stored = stored_choice(choice)
+        if stored in seen:
+            message = f"{stored} stands twice among the choices"
+            yield _problem(section, [*place, "choices", index], message)
+        seen.append(stored)
 
 
-def _range_form(parameter: Dimension, section: Located, place: list[Any]) -> Iterator[Problem]:
-    (low, high), step = parameter.bounds, parameter.step
-    if parameter.log and low <= 0:
+def _range_problems(
+    dimension: Dimension, section: Located, place: Sequence[Part]
+) -> Iterator[Problem]:
+    low, high = dimension.bounds
+    step = dimension.step
+    if dimension.log and low <= 0:
         message = (
             f"a log range cannot start at {low:g}: it must lie above zero; raise min or leave"
             " log out"
         )
         yield _problem(section, [*place, "min"], message)
-    if parameter.log and step is not None:
+    if step is None:
+        return
+    if dimension.log:
         message = "a log range has no even steps; leave log or step out, or list choices"
         yield _problem(section, [*place, "step"], message)
-    elif step is not None:
-        whole = (high - low) / step
-        if abs(whole - round(whole)) > 1e-9 * max(1.0, whole) or whole < 1 - 1e-9:
-            last = low + math.floor(whole + 1e-9) * step
-            message = (
-                f"steps of {step:g} from {low:g} do not meet max {high:g}; the last one is {last:g}"
-            )
-            yield _problem(section, [*place, "max"], message)
+        return
+    steps = (high - low) / step
+    is_whole = abs(steps - round(steps)) <= _ROUNDING * max(1.0, steps)
+    if not is_whole or steps < 1 - _ROUNDING:
+        last = low + math.floor(steps + _ROUNDING) * step
+        message = (
+            f"steps of {step:g} from {low:g} do not meet max {high:g}; the last one is {last:g}"
+        )
+        yield _problem(section, [*place, "max"], message)
 
 
-def _candidates(
+def _candidate_problems(
     tune: Tune, name: str, section: Located, bare: Located, check: Check
 ) -> list[Problem]:
-    """Problems of the experiments at the bounds and choices of one parameter."""
-    parameter = tune.parameters[name]
-    if parameter.choices is not None:
-        # a list is short for choices
-        _, depth = section.find(["parameters", name, "choices"])
-        keys: list[Part] = ["choices"] if depth == 3 else []
-        tried: list[tuple[list[Part], Any]] = [
-            ([*keys, index], choice) for index, choice in enumerate(parameter.choices)
-        ]
-    else:
-        tried = [(["min"], parameter.min), (["max"], parameter.max)]
+    """Problems of the experiments at the bounds and choices of one dimension.
+
+    Args:
+        name: the dimension's path.
+        section: the file's ``tune:``.
+        bare: the file without it.
+        check: finds the problems of a changed file.
+    """
+    dimension_place: list[Part] = ["parameters", name]
     found: list[Problem] = []
     for context, said in _contexts(tune, name, bare):
-        for inside, value in tried:
-            place: list[Part] = ["parameters", name, *inside]
+        for inside, value in _candidates(tune.parameters[name], name, section):
+            place = [*dimension_place, *inside]
             try:
                 changed = apply(context, Override.of(name, value, name))
             except OverrideError as error:
-                return [_problem(section, ["parameters", name], error.problem.message + said)]
+                # The path itself is wrong, whatever the value.
+                return [_problem(section, dimension_place, error.problem.message + said)]
             wrong = check(changed)
             unknown = [item for item in wrong if item.message.startswith("unknown key")]
             if unknown:
-                return [_problem(section, ["parameters", name], unknown[0].message + said)]
+                return [_problem(section, dimension_place, unknown[0].message + said)]
             for item in wrong:
-                within = item.path == name or item.path.startswith(f"{name}.")
-                where = item.path.removeprefix(name).lstrip(".") if within else item.path
-                why = f"{where}: {item.message}" if where else item.message
-                found.append(
-                    _problem(
-                        section, place, f"{_short(value)} gives no valid experiment{said}: {why}"
-                    )
-                )
+                why = _why(item, name)
+                message = f"{_shown(value)} gives no valid experiment{said}: {why}"
+                found.append(_problem(section, place, message))
     return list(dict.fromkeys(found))
 
 
-def _short(value: Any) -> str:
-    text = str(label(value))
-    return text if len(text) <= 60 else f"{text[:59]}…"
+def _candidates(dimension: Dimension, name: str, section: Located) -> list[tuple[list[Part], Any]]:
+    """The values of one dimension that are tried, each with its path below the dimension."""
+    if dimension.choices is None:
+        return [(["min"], dimension.min), (["max"], dimension.max)]
+    # A list is short for choices.
+    _, depth = section.find(["parameters", name, "choices"])
+    keys: list[Part] = ["choices"] if depth == 3 else []
+    return [([*keys, index], choice) for index, choice in enumerate(dimension.choices)]
+
+
+def _why(problem: Problem, name: str) -> str:
+    """A problem of a changed file, as seen from the dimension that has changed it."""
+    where = problem.path
+    if where == name or where.startswith(f"{name}."):
+        where = where.removeprefix(name).lstrip(".")
+    return f"{where}: {problem.message}" if where else problem.message
+
+
+def _shown(value: Any) -> str:
+    text = str(stored_choice(value))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
 def _contexts(tune: Tune, name: str, bare: Located) -> Iterator[tuple[Located, str]]:
-    """The file with each choice of every parameter that stands around ``name``; else the file as it
-    is.
+    """The file with each choice of every dimension that stands around ``name``; else the file as it
+    is. Each comes with words for a message.
     """
     outer = [other for other in tune.parameters if name.startswith(f"{other}.")]
     if not outer:
@@ -305,38 +356,17 @@ def _contexts(tune: Tune, name: str, bare: Located) -> Iterator[tuple[Located, s
     for other in outer:
         for choice in tune.parameters[other].choices or ():
             try:
-                yield (
-                    apply(bare, Override.of(other, choice, other)),
-                    f" (with {other} = {_short(choice)})",
-                )
+                context = apply(bare, Override.of(other, choice, other))
             except OverrideError:
-                continue  # said where that parameter is checked
+                continue  # said where that dimension is checked
+            yield context, f" (with {other} = {_shown(choice)})"
 
 
-def grid(tune: Tune) -> Iterator[dict[str, Any]]:
-    """Every point of the grid as Optuna's parameters, the last parameter running fastest."""
-    points: list[dict[str, Any]] = [{}]
-    for name, parameter in tune.parameters.items():
-        points = [
-            {**point, name: label(value)} for point in points for value in values(parameter) or ()
-        ]
-    return iter(points)
-
-
-def at(mapping: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of an experiment's mapping with the values of ``settings`` in it.
-
-    Raises:
-        ConfigError: from a path that another choice has taken away.
-    """
-    root = from_python(mapping, Origin())
-    for name, value in changes.items():
-        try:
-            root = apply(root, Override.of(name, value, f"{name}={_short(value)}"))
-        except OverrideError as error:
-            raise ConfigError([error.problem]) from None
-    plain: dict[str, Any] = root.plain()
-    return plain
-
-
-__all__ = ["at", "grid", "label", "problems", "settings", "values"]
+__all__ = [
+    "all_values",
+    "file_values",
+    "grid_points",
+    "problems",
+    "stored_choice",
+    "with_values",
+]

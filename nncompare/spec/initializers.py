@@ -45,7 +45,9 @@ def _from_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-InitializerField = Annotated[Initializer, BeforeValidator(_from_name)]
+InitializerField = Annotated[
+    Initializer, BeforeValidator(_from_name, json_schema_input_type=InitializerName | Initializer)
+]
 
 XAVIER_UNIFORM = Initializer(name="xavier_uniform")
 ORTHOGONAL = Initializer(name="orthogonal")

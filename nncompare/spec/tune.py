@@ -29,6 +29,7 @@ MetricName = Literal[
     "parameters",
 ]
 GoalName = Literal["minimize", "maximize"]
+PrunerName = Literal["none", "median", "hyperband", "successive_halving", "patient"]
 SamplerName = Literal["tpe", "random", "grid", "cmaes", "gp", "qmc", "nsga2"]
 
 MAXIMIZED = ("val_accuracy", "val_r2", "train_accuracy", "train_r2", "samples_per_s")
@@ -172,12 +173,22 @@ def _choices(value: Any) -> Any:
     return {"choices": tuple(value)} if isinstance(value, (list, tuple)) else value
 
 
+_PrunerMapping = Annotated[
+    NoPruner | MedianPruner | HyperbandPruner | HalvingPruner | PatientPruner,
+    Field(discriminator="name"),
+]
 AnyPruner = Annotated[
-    Annotated[
-        NoPruner | MedianPruner | HyperbandPruner | HalvingPruner | PatientPruner,
-        Field(discriminator="name"),
-    ],
-    BeforeValidator(_named),
+    _PrunerMapping,
+    BeforeValidator(_named, json_schema_input_type=PrunerName | _PrunerMapping),
+]
+
+
+_MetricInput = MetricName | Goal | Annotated[list[MetricName | Goal], Field(min_length=1)]
+DimensionField = Annotated[
+    Dimension,
+    BeforeValidator(
+        _choices, json_schema_input_type=Annotated[list[Any], Field(min_length=1)] | Dimension
+    ),
 ]
 PRUNERS: dict[str, type[Frozen]] = members(AnyPruner)
 """Every pruner's description by its name."""
@@ -186,9 +197,9 @@ PRUNERS: dict[str, type[Frozen]] = members(AnyPruner)
 class Tune(Frozen):
     """What ``nncompare tune`` searches, and how long."""
 
-    metric: Annotated[tuple[Goal, ...], BeforeValidator(_several)] = Field(
-        default=(Goal(),), min_length=1
-    )
+    metric: Annotated[
+        tuple[Goal, ...], BeforeValidator(_several, json_schema_input_type=_MetricInput)
+    ] = Field(default=(Goal(),), min_length=1)
     """What is optimized: `{name: val_loss, goal: minimize}`, a name, or a list of several (a Pareto
     front).
     """
@@ -206,7 +217,7 @@ class Tune(Frozen):
     """Random trials before `tpe`, `gp` or `cmaes` begins to learn."""
     pruner: AnyPruner = NoPruner()
     """Who stops hopeless trials early, by their metric after every epoch; a name or a mapping."""
-    parameters: dict[str, Annotated[Dimension, BeforeValidator(_choices)]] = Field(min_length=1)
+    parameters: dict[str, DimensionField] = Field(min_length=1)
     """Dotted path of the experiment -> its values."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """Cross-validation: the metric is the mean over so many folds (stratified for classes)."""

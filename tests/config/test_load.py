@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nncompare.config.document import LIMIT_BYTES, parse
+from nncompare.config.document import parse
+from nncompare.config.files import LIMIT_BYTES
 from nncompare.config.load import Override, dump, load, load_mapping, to_mapping
 from nncompare.data import signature
 from nncompare.errors import ConfigError, DataError, Problem

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from nncompare.config import space
 from nncompare.config.load import dump, load, load_mapping
 from nncompare.data import signature
 from nncompare.errors import ConfigError
+from nncompare.spec.tune import PRUNERS, PrunerName
 
 HEAD = """\
 data: {name: digits}
@@ -53,8 +56,8 @@ def test_a_section_in_full_and_its_short_forms():
     tune = experiment.tune
     assert [goal.direction for goal in tune.metric] == ["minimize", "minimize"]
     assert tune.parameters["model.activation"].choices == ("relu", "tanh")
-    assert space.values(tune.parameters["model.hidden.0"]) == [64, 128, 192, 256]
-    assert space.values(tune.parameters["train.optimizer.lr"]) is None
+    assert space.all_values(tune.parameters["model.hidden.0"]) == [64, 128, 192, 256]
+    assert space.all_values(tune.parameters["train.optimizer.lr"]) is None
 
 
 def test_the_default_direction_follows_the_metric():
@@ -170,7 +173,7 @@ def test_accuracy_is_no_metric_of_a_regression(tmp_path):
     assert "val_mae" in problem.message
 
 
-def test_points_become_settings_outer_paths_first():
+def test_points_become_values_of_the_file_outer_paths_first():
     section = {
         "parameters": {
             "train.optimizer.lr": [0.1, 0.2],
@@ -181,13 +184,13 @@ def test_points_become_settings_outer_paths_first():
         {"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section}
     )
     params = {"train.optimizer.lr": 0.2, "train.optimizer": '{"name": "sgd"}'}
-    changes = space.settings(experiment.tune, params)
+    changes = space.file_values(experiment.tune, params)
     assert list(changes.items()) == [
         ("train.optimizer", {"name": "sgd"}),
         ("train.optimizer.lr", 0.2),
     ]
     changed = load_mapping(
-        space.at({"data": {"name": "digits"}, "model": {"family": "mlp"}}, changes)
+        space.with_values({"data": {"name": "digits"}, "model": {"family": "mlp"}}, changes)
     )
     assert (changed.train.optimizer.name, changed.train.optimizer.lr) == ("sgd", 0.2)
 
@@ -198,6 +201,10 @@ def test_a_grid_is_every_point_once():
     experiment = load_mapping(
         {"data": {"name": "digits"}, "model": {"family": "mlp"}, "tune": section}
     )
-    points = list(space.grid(experiment.tune))
+    points = list(space.grid_points(experiment.tune))
     assert len(points) == len({tuple(point.values()) for point in points}) == 8
     assert {point["model.dropout"] for point in points} >= {0.0, 0.3}
+
+
+def test_the_names_of_pruners_are_those_of_their_classes() -> None:
+    assert get_args(PrunerName) == tuple(PRUNERS)

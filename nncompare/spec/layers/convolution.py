@@ -18,9 +18,17 @@ def _pair(value: Any) -> Any:
 
 Size = Annotated[int, Field(gt=0)]
 Amount = Annotated[int, Field(ge=0)]
-Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
+Pair = Annotated[
+    tuple[Size, Size], BeforeValidator(_pair, json_schema_input_type=Size | tuple[Size, Size])
+]
 """Two sizes, vertical and horizontal; in YAML one number means both."""
-Padding = Literal["valid", "same"] | Annotated[tuple[Amount, Amount], BeforeValidator(_pair)]
+Padding = (
+    Literal["valid", "same"]
+    | Annotated[
+        tuple[Amount, Amount],
+        BeforeValidator(_pair, json_schema_input_type=Amount | tuple[Amount, Amount]),
+    ]
+)
 """``valid`` (none), ``same`` (see ``pad_amounts``), or explicit: the zeros on each side, vertical
 and horizontal.
 """

@@ -171,7 +171,7 @@ def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Itera
 
 def _plan(experiment: Experiment, asked: SearchOptions, *, as_json: bool) -> None:
     """What would be searched; nothing is trained or written."""
-    from nncompare.config.space import grid
+    from nncompare.config.space import grid_points
     from nncompare.spec.tune import DEFAULT_TRIALS
     from nncompare.studies.tune.options import check, threads_of
     from nncompare.studies.tune.samplers import distributions
@@ -179,7 +179,7 @@ def _plan(experiment: Experiment, asked: SearchOptions, *, as_json: bool) -> Non
 
     section = check(experiment, asked)
     count = section.trials or (
-        len(list(grid(section))) if section.sampler == "grid" else DEFAULT_TRIALS
+        len(list(grid_points(section))) if section.sampler == "grid" else DEFAULT_TRIALS
     )
     runtimes = experiment.backends if asked.per_backend else experiment.backends[:1]
     threads = threads_of(experiment, asked.jobs)

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.config.load import dump
-from nncompare.config.space import settings
+from nncompare.config.space import file_values
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune.record import TuneBest, TuneGoal, TuneSearch, TuneTrial
@@ -69,7 +69,7 @@ def _is_figure(value: Any) -> bool:
 
 def _params(item: FrozenTrial, tune: Tune) -> dict[str, Any]:
     """In the order of the file."""
-    known = settings(
+    known = file_values(
         tune, {name: value for name, value in item.params.items() if name in tune.parameters}
     )
     return {name: known[name] for name in tune.parameters if name in known}

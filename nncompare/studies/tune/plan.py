@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from nncompare.config.space import grid
+from nncompare.config.space import grid_points
 from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker
 from nncompare.records.trained_runtime import TrainedRuntime
@@ -52,7 +52,7 @@ class SearchPlan:
         """One for each trial: empty, or a point of the grid."""
         wanted = self.tune.trials
         if self.tune.sampler == "grid":
-            points = list(grid(self.tune))
+            points = list(grid_points(self.tune))
             return points if wanted is None else points[:wanted]
         return [{} for _ in range(DEFAULT_TRIALS if wanted is None else wanted)]
 

@@ -21,7 +21,7 @@ from optuna.distributions import (
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
-from nncompare.config.space import label, values
+from nncompare.config.space import all_values, stored_choice
 from nncompare.spec import tune as spec
 from nncompare.spec.tune import Dimension, Tune
 
@@ -35,7 +35,9 @@ def seed_of(tune: Tune, number: int) -> int:
 def distribution(parameter: Dimension, *, grid: bool = False) -> BaseDistribution:
     """Optuna's description of one parameter; on a grid every one is a choice among its points."""
     if grid or parameter.choices is not None:
-        return CategoricalDistribution([label(value) for value in values(parameter) or ()])
+        return CategoricalDistribution(
+            [stored_choice(value) for value in all_values(parameter) or ()]
+        )
     (low, high), step = parameter.bounds, parameter.step
     if parameter.whole:
         return IntDistribution(int(low), int(high), log=parameter.log, step=int(step or 1))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nncompare.config.load import load_mapping, to_mapping
-from nncompare.config.space import at, settings
+from nncompare.config.space import file_values, with_values
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data
 from nncompare.data.folds import fold as cut_fold
@@ -37,7 +37,9 @@ def experiment_of(experiment: Experiment, params: Mapping[str, Any]) -> Experime
     mapping = {
         key: value for key, value in to_mapping(experiment).items() if key not in ("tune", "sweep")
     }
-    return load_mapping(at(mapping, settings(experiment.tune, params)), signature_of=signature)
+    return load_mapping(
+        with_values(mapping, file_values(experiment.tune, params)), signature_of=signature
+    )
 
 
 def most_epochs(experiment: Experiment) -> int:
