@@ -132,8 +132,8 @@ class NumpySession:
             momentum = node.layer.running_momentum
             if momentum is None:
                 continue
-            for kind, batch in zip(("mean", "variance"), run.statistics[node.name], strict=True):
-                name = f"{node.name}.running_{kind}"
+            for kind, batch in run.statistics[node.name].items():
+                name = f"{node.name}.{kind}"
                 found[name] = self.blend(self.weights[name], batch, momentum, kind, len(rows))
         return found
 

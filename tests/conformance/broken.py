@@ -263,7 +263,7 @@ class _Clipped(NumpySession):
 @plant("biased running variance", "layer/batch_norm", "running")
 class _Biased(NumpySession):
     def blend(self, old: Array, batch: Array, momentum: float, kind: str, examples: int) -> Array:
-        factor = (examples - 1) / examples if kind == "variance" else 1.0
+        factor = (examples - 1) / examples if kind == "running_variance" else 1.0
         return super().blend(old, batch * factor, momentum, kind, examples)
 
 

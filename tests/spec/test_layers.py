@@ -9,7 +9,6 @@ import pytest
 from pydantic import Field, ValidationError
 
 from nncompare.numerics import reference
-from nncompare.numerics.reference.kinks import Sides
 from nncompare.spec import layers
 from nncompare.spec.data import Signature
 from nncompare.spec.families import Family, Mlp, Recurrent
@@ -125,14 +124,14 @@ def _input(node: Node) -> Any:
     return stream.normal(size=shape)
 
 
-def test_every_kink_can_be_held() -> None:
-    """``smooth_loss`` holds the kinks of exactly the layers that have some."""
-    held = {
-        kind
-        for kind, formula in Sides(reference.FORWARD).table.items()
-        if formula is not reference.FORWARD[kind]
-    }
-    assert held == {kind for kind, cls in LAYERS.items() if cls.kinked}
+@pytest.mark.parametrize("kind", LAYERS)
+def test_the_formula_of_a_kinked_layer_lets_its_sides_be_held(kind: str) -> None:
+    case, node = nodes_of(kind)[0]
+    run = reference.Run(params=case.params, forward=reference.FORWARD, sides={})
+    run.chain([node], _input(node))
+    assert run.sides is not None
+    inside = {item.name for item in node.walk() if item.layer.kinked}
+    assert set(run.sides) == inside
 
 
 @pytest.mark.parametrize(

@@ -1,51 +1,25 @@
 """Forward formulas of every layer in NumPy float64: the judge of all backends.
 
-One file mirrors each file of ``spec.layers``. ``FORWARD`` maps a layer's ``type`` to its formula.
+One file mirrors each file of ``spec.layers``. ``FORWARD`` maps a layer's ``type`` to its formula;
+``@formula(Dense)`` above a function is all that a new one needs.
 """
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+
 from nncompare.numerics import losses
-from nncompare.numerics.reference.activation import gelu, leaky_relu, relu, sigmoid, softmax, tanh
-from nncompare.numerics.reference.attention import attention
-from nncompare.numerics.reference.convolution import avg_pool2d, conv2d, max_pool2d
-from nncompare.numerics.reference.linear import dense, embedding, position
-from nncompare.numerics.reference.normalization import batch_norm, dropout, layer_norm
-from nncompare.numerics.reference.recurrent import gru, lstm, rnn
+from nncompare.numerics.reference.registry import FORWARD
 from nncompare.numerics.reference.run import Array, Forward, Masks, Params, Run
-from nncompare.numerics.reference.structure import flatten, last_step, mean_time, reshape, residual
 from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.data import Task
 from nncompare.spec.model import Model
 from nncompare.spec.training import Penalty
 
-FORWARD: dict[str, Forward] = {
-    "dense": dense,
-    "conv2d": conv2d,
-    "max_pool2d": max_pool2d,
-    "avg_pool2d": avg_pool2d,
-    "flatten": flatten,
-    "reshape": reshape,
-    "embedding": embedding,
-    "position": position,
-    "rnn": rnn,
-    "lstm": lstm,
-    "gru": gru,
-    "attention": attention,
-    "layer_norm": layer_norm,
-    "batch_norm": batch_norm,
-    "dropout": dropout,
-    "relu": relu,
-    "leaky_relu": leaky_relu,
-    "gelu": gelu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "softmax": softmax,
-    "residual": residual,
-    "last_step": last_step,
-    "mean_time": mean_time,
-}
-"""Layer type -> its formula, for the same types as ``spec.layers.LAYERS``."""
+for _module in pkgutil.iter_modules(__path__):
+    # a module registers its formulas when it is imported
+    import_module(f"{__name__}.{_module.name}")
 
 
 def outputs(
@@ -125,12 +99,11 @@ def new_running(
     found: Params = {}
     for node in model.walk():
         momentum = node.layer.running_momentum
-        if momentum is not None:
-            for kind, batch in zip(
-                ("running_mean", "running_variance"), run.statistics[node.name], strict=True
-            ):
-                name = f"{node.name}.{kind}"
-                found[name] = (1 - momentum) * params[name] + momentum * batch
+        if momentum is None:
+            continue
+        for kind, batch in run.statistics[node.name].items():
+            name = f"{node.name}.{kind}"
+            found[name] = (1 - momentum) * params[name] + momentum * batch
     return found
 
 

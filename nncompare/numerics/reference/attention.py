@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from nncompare.numerics.losses import log_softmax
+from nncompare.numerics.reference.registry import formula
 from nncompare.numerics.reference.run import Array, Params, Run
-from nncompare.spec.layers import Attention
+from nncompare.spec.layers.attention import Attention
 from nncompare.spec.model import Node
 
 
+@formula(Attention)
 def attention(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``softmax(q k^T / sqrt(head_dim)) v`` in every head, heads joined by ``output_kernel``
     (Vaswani et al. 2017, equation 1 and section 3.2.2). ``(N, T, E) -> (N, T, E)``; causal: step t

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nncompare.numerics.reference.registry import formula
 from nncompare.numerics.reference.run import Array, Params, Run
 from nncompare.numerics.semantics import PooledPadding
+from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d
 from nncompare.spec.model import Node
 
 
@@ -20,6 +22,7 @@ def windows(node: Node, x: Array, fill: float) -> Array:
     return sliding_window_view(padded, layer.window(), axis=(1, 2))[:, ::down, ::across]
 
 
+@formula(Conv2d)
 def conv2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Cross-correlation with HWIO kernels plus bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H',
     W', filters)``.
@@ -28,11 +31,16 @@ def conv2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     return y + p["bias"] if "bias" in p else y
 
 
+@formula(MaxPool2d)
 def max_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Largest value of each window; padding never wins."""
-    return np.asarray(windows(node, x, -np.inf).max(axis=(4, 5)))
+    places = windows(node, x, -np.inf)
+    places = places.reshape(*places.shape[:4], -1)
+    largest = run.hold(node, places.argmax(axis=-1)[..., None])
+    return np.asarray(np.take_along_axis(places, largest, axis=-1)[..., 0])
 
 
+@formula(AvgPool2d)
 def avg_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Mean of each window over its real values; padding is not counted, or as a zero where
     ``Semantics.pooled_padding`` says so.

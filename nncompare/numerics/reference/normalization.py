@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from nncompare.numerics.reference.registry import formula
 from nncompare.numerics.reference.run import Array, Params, Run
 from nncompare.numerics.semantics import RunningVariance
-from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
+from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
 
+@formula(LayerNorm)
 def layer_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba
     et al. 2016).
@@ -19,6 +21,7 @@ def layer_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
 
 
+@formula(BatchNorm)
 def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """Ioffe and Szegedy 2015, Algorithm 1, over the batch and all axes but the last.
 
@@ -35,10 +38,11 @@ def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
         values = x.size // x.shape[-1]
         unbiased = run.semantics.running_variance is RunningVariance.UNBIASED
         factor = values / max(values - 1, 1) if unbiased else 1.0
-        run.statistics[node.name] = (mean, variance * factor)
+        run.statistics[node.name] = {"running_mean": mean, "running_variance": variance * factor}
     return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
 
 
+@formula(Dropout)
 def dropout(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in
     evaluation.

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from nncompare.numerics.losses import sigmoid
+from nncompare.numerics.reference.registry import formula
 from nncompare.numerics.reference.run import ADDED_BIAS, Array, Params, Run
+from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 
 
@@ -27,6 +29,7 @@ def _bias(p: Params) -> Array:
     return p["bias"] + p[ADDED_BIAS] if ADDED_BIAS in p else p["bias"]
 
 
+@formula(Rnn)
 def rnn(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``h_t = tanh(x_t W + h_{t-1} U + b)`` (Elman 1990)."""
     h, states = _start(node, x), []
@@ -36,6 +39,7 @@ def rnn(node: Node, p: Params, x: Array, run: Run) -> Array:
     return _result(node, states)
 
 
+@formula(Lstm)
 def lstm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)`` (Gers, Schmidhuber and Cummins 2000). Gates
     i, f, g, o.
@@ -51,6 +55,7 @@ def lstm(node: Node, p: Params, x: Array, run: Run) -> Array:
     return _result(node, states)
 
 
+@formula(Gru)
 def gru(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``n = tanh(x W_n + b_n + r (h U_n + c_n))``, ``h_t = (1 - z) n + z h_{t-1}``: Cho et al. 2014
     with the reset gate after the product (Appleyard et al. 2016, as in cuDNN). Gates r, z, n; ``c``

@@ -38,11 +38,12 @@ class Run:
         training: batch statistics and dropout masks.
         masks: see ``outputs``.
         semantics: what layers mean where frameworks differ.
+        sides: None, or node -> the side on which its kinks are held; filled by the first pass.
 
     Attributes:
         outputs: filled in order of computation.
-        statistics: BatchNorm node -> in training, the batch's mean and the variance that goes into
-            the running variance.
+        statistics: in training, node -> name of each of its running statistics -> what the batch
+            adds to it.
     """
 
     params: Params
@@ -51,7 +52,14 @@ class Run:
     masks: Masks | None = None
     semantics: Semantics = ALIGNED
     outputs: dict[str, Array] = field(default_factory=dict)
-    statistics: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    statistics: dict[str, Params] = field(default_factory=dict)
+    sides: dict[str, Array] | None = None
+
+    def hold(self, node: Node, side: Array) -> Array:
+        """On which side of its kinks a layer is: ``side``, but in a pass in which the kinks are
+        held (see ``kinks``) what the first pass has found.
+        """
+        return side if self.sides is None else self.sides.setdefault(node.name, side)
 
     def chain(self, nodes: Sequence[Node], x: Array) -> Array:
         """Output of the last of ``nodes``; ``x`` itself if there are none."""
