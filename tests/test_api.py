@@ -4,6 +4,7 @@ stored document.
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,34 @@ from nncompare.errors import ConfigError, StoreError
 from nncompare.records.folder import ResultFolder
 from tests.running import THREE, stored
 
+PUBLIC = [
+    "Certificate",
+    "Conventions",
+    "Gradcheck",
+    "NncompareError",
+    "Result",
+    "Run",
+    "Tuned",
+    "__version__",
+    "compare_conventions",
+    "gradcheck",
+    "load",
+    "read",
+    "run",
+    "tune",
+    "verify",
+]
+
 
 def test_public_names() -> None:
-    assert set(nncompare.__all__) <= set(dir(nncompare))
-    assert all(getattr(nncompare, name) is not None for name in nncompare.__all__)
+    assert sorted(nncompare.__all__) == dir(nncompare) == PUBLIC
+    for name in PUBLIC[1:]:
+        assert getattr(nncompare, name) is not None
+    tree = ast.parse(Path(nncompare.__file__).read_text(encoding="utf-8"))
+    typed = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    homes = {alias.asname: node.module for node in typed for alias in node.names if alias.asname}
+    assert homes.items() - nncompare._HOMES.items() == {("__version__", "nncompare.version")}
+    assert nncompare._HOMES.items() <= homes.items()
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         nncompare.runn  # noqa: B018
 

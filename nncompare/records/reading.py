@@ -1,7 +1,7 @@
 """Opens what nncompare has written, whatever its kind.
 
 A record says its ``kind`` and its ``schema_version``. The classes that describe the kinds live with
-their studies, above this package; callers hand in a table of them (``nncompare.studies.KINDS``),
+their studies, above this package; callers hand in a table of them (``nncompare.studies.RECORDS``),
 and a class is imported when a record of its kind is opened.
 """
 

@@ -11,7 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -162,8 +169,23 @@ def best(
     return frozenset(row for _, row in known if texts[row] == texts[winner])
 
 
-def section(title: str) -> Text:
-    return Text(title, style="bold")
+class Section(Text):
+    """The title of a part of a report."""
+
+
+def section(title: str) -> Section:
+    """A title as it stands above every part of a report."""
+    return Section(title, style="bold")
+
+
+def spaced(parts: Sequence[RenderableType]) -> Group:
+    """The parts of a report below each other, with a blank line between them."""
+    lines: list[RenderableType] = []
+    for part in parts:
+        if lines:
+            lines.append(Text())
+        lines.append(part)
+    return Group(*lines)
 
 
 def grid_of_texts() -> Table:

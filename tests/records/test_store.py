@@ -19,7 +19,7 @@ from nncompare.records.ledger import ledger
 from nncompare.records.record import Record, to_json
 from nncompare.stats.relative import relative
 from nncompare.stats.summary import step_time
-from nncompare.studies import KINDS
+from nncompare.studies import RECORDS
 from nncompare.studies.run.record import Comparison
 from tests.fixtures.results import examples
 
@@ -33,11 +33,11 @@ SLICES = [
 
 
 def read(path: Path) -> Record:
-    return reading.read(path, KINDS)
+    return reading.read(path, RECORDS)
 
 
 def stored(output: Path) -> reading.Stored:
-    return reading.stored(output, KINDS)
+    return reading.stored(output, RECORDS)
 
 
 def publish(output: Path, **changes) -> ResultFolder:
@@ -234,7 +234,7 @@ class TestReading:
 
     @pytest.mark.parametrize("example", examples.ALL.values(), ids=examples.ALL)
     def test_comes_back_as_it_was(self, example):
-        assert reading.from_json(to_json(example()), source="x", kinds=KINDS) == example()
+        assert reading.from_json(to_json(example()), source="x", kinds=RECORDS) == example()
 
     @pytest.mark.parametrize(
         ("change", "says"),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from nncompare.show import numbers
 from nncompare.show.ledger import ledger_sheet
-from nncompare.show.sheet import Column, Sheet, grid_of_texts, section
+from nncompare.show.sheet import Column, Sheet, grid_of_texts, section, spaced
 from nncompare.studies.conventions.record import ConventionRow, ConventionsRecord
 from nncompare.studies.run.report import did_not_finish
 from nncompare.studies.run.tables import LOSS
@@ -42,8 +42,7 @@ def conventions_report(result: ConventionsRecord, *, folder: Path | None = None)
         ledger_sheet(result.ledger, title=title) or Text(f"{title}: none of those recorded.")
     )
     parts.append(_notes(result, folder))
-    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
-    return Group(*spaced[:-1])
+    return spaced(parts)
 
 
 def _head(result: ConventionsRecord) -> Group:

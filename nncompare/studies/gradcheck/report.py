@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nncompare.show import numbers
-from nncompare.show.sheet import Column, Sheet, section
+from nncompare.show.sheet import Column, Sheet, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.gradcheck.record import (
     METHODS,
@@ -47,8 +47,7 @@ def gradcheck_report(result: GradcheckRecord) -> RenderableType:
         parts.append(
             Group(section("Notes"), *(Text(f"  {line}", overflow="fold") for line in remarks))
         )
-    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
-    return Group(*spaced[:-1])
+    return spaced(parts)
 
 
 def prime(result: GradcheckRecord) -> str:

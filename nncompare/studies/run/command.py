@@ -65,8 +65,8 @@ def run(
 
 
 def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
-    from nncompare.studies.run.plan import plan
-    from nncompare.studies.run.plan_report import plan_report
+    from nncompare.studies.run.plan.report import plan_report
+    from nncompare.studies.run.plan.study import plan
     from nncompare.terminal.console import human, print_json
 
     found = plan(experiment, output=output)

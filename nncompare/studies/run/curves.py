@@ -11,8 +11,10 @@ from rich.text import Text
 
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
+from nncompare.show.page import html
 from nncompare.show.plots import Axis, Series, choose_axis, curve
 from nncompare.show.sheet import remark, section
+from nncompare.show.svg import Line, figure
 
 HEIGHT = 4
 """Lines of one plot."""
@@ -31,7 +33,7 @@ class Curves:
     """Training and validation loss over epochs, one plot a runtime.
 
     Only runtimes that finished are drawn: a loss that ran away would flatten all others. The rest
-        is told in words.
+    is told in words.
 
     Args:
         rows: of a result; those without a loss are left out.
@@ -39,24 +41,48 @@ class Curves:
 
     rows: tuple[TrainedRuntime, ...]
 
+    @property
+    def known(self) -> list[TrainedRuntime]:
+        """The rows that have a loss."""
+        return [row for row in self.rows if choose_axis([series(row, name) for _, name in PARTS])]
+
+    @property
+    def drawn(self) -> list[TrainedRuntime]:
+        """The rows that a plot can show; none where a training had a single epoch."""
+        finished = [row for row in self.known if row.status == "ok"]
+        return finished if any(len(row.history) > 1 for row in finished) else []
+
+    @property
+    def told(self) -> list[TrainedRuntime]:
+        """The rows that words must do for."""
+        return [row for row in self.known if row not in self.drawn]
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        known = [row for row in self.rows if choose_axis([series(row, name) for _, name in PARTS])]
-        drawn = [row for row in known if row.status == "ok"]
-        told = [row for row in known if row.status != "ok"]
-        axis = choose_axis([series(row, name) for row in drawn for _, name in PARTS])
-        epochs = max((len(row.history) for row in drawn), default=0)
-        if not known:
+        if not self.known:
             return
-        if axis is None or epochs == 1:
-            yield section("Loss by epoch")
-            told = known
-        else:
-            yield section(
-                f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots"
-            )
-            yield from self._plots(drawn, axis, epochs, options)
-        yield from _in_words(told, ascii=options.ascii_only)
+        axis = self._axis()
+        yield section(_title(axis))
+        if axis is not None:
+            yield from self._plots(self.drawn, axis, self._epochs(), options)
+        yield from _in_words(self.told, ascii=options.ascii_only)
         yield remark(NOTE)
+
+    def __html__(self) -> str:
+        if not self.known:
+            return ""
+        axis = self._axis()
+        parts = [html(section(_title(axis)))]
+        if axis is not None:
+            parts += [_figure(row, axis, self._epochs()) for row in self.drawn]
+        parts += [html(line) for line in _in_words(self.told, ascii=False)]
+        return "".join([*parts, html(remark(NOTE))])
+
+    def _axis(self) -> Axis | None:
+        """One axis for all plots; None: nothing is drawn."""
+        return choose_axis([series(row, name) for row in self.drawn for _, name in PARTS])
+
+    def _epochs(self) -> int:
+        return max(len(row.history) for row in self.drawn)
 
     def _plots(
         self, drawn: Sequence[TrainedRuntime], axis: Axis, epochs: int, options: ConsoleOptions
@@ -68,6 +94,24 @@ class Curves:
         for start in range(0, len(drawn), beside):
             panel = _Panel(axis, margin, width, epochs, options.ascii_only)
             yield from panel.lines(drawn[start : start + beside])
+
+
+def _title(axis: Axis | None) -> str:
+    if axis is None:
+        return "Loss by epoch"
+    return f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots"
+
+
+def _figure(row: TrainedRuntime, axis: Axis, epochs: int) -> str:
+    """Training (solid) and validation (dashed) loss of one runtime."""
+    lines = []
+    for title, name in PARTS:
+        values = series(row, name)
+        dashed = name != "train_loss"
+        stroke = "dashed" if dashed else "solid"
+        caption = f"{title} ({stroke}) {first_and_last(values)}"
+        lines.append(Line(caption=caption, values=values, dashed=dashed))
+    return figure(row.runtime, lines, axis=axis, length=epochs)
 
 
 @dataclass(frozen=True)

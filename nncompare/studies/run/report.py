@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show.ledger import ledger_sheet
-from nncompare.show.sheet import grid_of_texts, section
+from nncompare.show.sheet import grid_of_texts, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.run import headline
 from nncompare.studies.run.curves import Curves
@@ -42,8 +42,7 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
             ledger_sheet(result.ledger) or Text("Settings that differ: none of those recorded.")
         )
     parts.append(_notes(result, folder))
-    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
-    return Group(*spaced[:-1])
+    return spaced(parts)
 
 
 def _head(result: RunRecord) -> Group:

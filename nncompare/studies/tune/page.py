@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from nncompare.records.atomic import write_text
+from nncompare.show import page
+from nncompare.show.page import plain
 from nncompare.studies.tune.charts import charts
 from nncompare.studies.tune.folder import REPORT
 from nncompare.studies.tune.record import TuneRecord
@@ -42,11 +41,12 @@ def to_html(result: TuneRecord) -> str:
     # the libraries themselves, so that the file needs no network
     bundle = vl_convert.javascript_bundle(code) if specs else ""
     script = f"<script>{bundle.replace('</script', '<' + chr(92) + '/script')}</script>"
+    text = plain(tune_report(result), _TEXT_WIDTH)
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(result.name)}:'
         " tune</title>"
         f"<style>{_STYLE}</style></head><body><h1>{escape(result.name)}</h1><p><b>{escape(headline(result))}</b></p>"
-        f"<pre>{escape(_text(result))}</pre>{''.join(parts)}{script}</body></html>\n"
+        f"<pre>{escape(text)}</pre>{''.join(parts)}{script}</body></html>\n"
     )
 
 
@@ -67,9 +67,7 @@ def fragment(result: TuneRecord) -> str:
     """
     import vl_convert
 
-    parts = [
-        f'<div style="max-width:72em"><pre style="white-space:pre">{escape(_text(result))}</pre>'
-    ]
+    parts = [page.fragment(tune_report(result)), '<div style="max-width:72em">']
     for search in result.searches:
         for title, chart in charts(result, search).items():
             picture = vl_convert.vegalite_to_svg(chart.to_dict())
@@ -88,12 +86,3 @@ def _script(specs: dict[str, Any]) -> str:
         f"const specs = {text};\nfor (const id in specs) vegaEmbed('#' + id, specs[id], {{actions:"
         " false});\n"
     )
-
-
-def _text(result: TuneRecord) -> str:
-    console = Console(
-        file=io.StringIO(), width=_TEXT_WIDTH, color_system=None, force_terminal=False, _environ={}
-    )
-    with console.capture() as capture:
-        console.print(tune_report(result))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())

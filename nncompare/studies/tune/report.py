@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nncompare.show import numbers
-from nncompare.show.sheet import Column, Sheet, best, remark, section
+from nncompare.show.sheet import Column, Sheet, best, remark, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.tune.record import TuneRecord, TuneSearch
 
@@ -31,8 +31,7 @@ def tune_report(result: TuneRecord, *, folder: Path | None = None) -> Renderable
             Group(*(remark(line) for line in transfer_lines(result))),
         ]
     parts.append(_notes(result, folder))
-    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
-    return Group(*spaced[:-1])
+    return spaced(parts)
 
 
 def headline(result: TuneRecord) -> str:
@@ -121,12 +120,11 @@ def _search(result: TuneRecord, search: TuneSearch) -> Iterator[RenderableType]:
         item for item in result.trials if item.runtime == search.runtime and item.state == "failed"
     ]
     if failed:
-        lines = [section(f"Failed on {search.runtime}")]
-        lines += [
+        reasons = (
             Text(f"  trial {item.number}: {item.status}: {printable(item.reason or '')}")
             for item in failed
-        ]
-        yield Group(*lines)
+        )
+        yield Group(section(f"Failed on {search.runtime}"), *reasons)
 
 
 def _top(result: TuneRecord, search: TuneSearch) -> Sheet | None:

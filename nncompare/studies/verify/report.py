@@ -16,7 +16,7 @@ from rich.text import Text
 from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
 from nncompare.show.ledger import ledger_sheet
-from nncompare.show.sheet import grid_of_texts, section
+from nncompare.show.sheet import grid_of_texts, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.verify.checks.check import JUDGES
 from nncompare.studies.verify.record import Change, ParityCheck, ParityFinding, VerifyRecord
@@ -47,8 +47,7 @@ def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> Render
     if (ledger := ledger_sheet(result.ledger)) is not None:
         parts.append(ledger)
     parts.append(_notes(result, folder))
-    spaced = [part for pair in ((part, Text()) for part in parts) for part in pair]
-    return Group(*spaced[:-1])
+    return spaced(parts)
 
 
 def verdict(result: VerifyRecord) -> str:

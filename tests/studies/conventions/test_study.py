@@ -19,7 +19,7 @@ from nncompare.records.finished import Finished
 from nncompare.records.ledger import LedgerEntry
 from nncompare.records.trained_runtime import Final, TrainedRuntime
 from nncompare.spec.experiment import Experiment
-from nncompare.studies import KINDS
+from nncompare.studies import RECORDS
 from nncompare.studies.conventions import study as conventions
 from nncompare.studies.conventions.report import conventions_report
 from nncompare.studies.run.record import RunRecord
@@ -187,7 +187,7 @@ def test_the_command_prints_json_and_stores_three_folders(tiny, capsys):
     assert document["kind"] == "conventions"
     assert [row["runtime"] for row in document["runtimes"]] == list(THREE)
     assert "Loss with the final weights" in output.err
-    stored = reading.stored(tiny / "results", KINDS)
+    stored = reading.stored(tiny / "results", RECORDS)
     assert {(record.kind, record.name) for _, record in stored.records} == {
         ("run", "tiny-aligned"),
         ("run", "tiny-native"),

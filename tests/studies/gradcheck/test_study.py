@@ -35,6 +35,7 @@ from nncompare.formulas.stencils import STENCILS
 from nncompare.formulas.symbolic import differentiate
 from nncompare.launch.derivatives import Answers, derive
 from nncompare.launch.environment import worker_environment
+from nncompare.show.page import plain
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.gradcheck import study
 from nncompare.studies.gradcheck.exact_answer import establish
@@ -42,7 +43,6 @@ from nncompare.studies.gradcheck.plot import chart, draw
 from nncompare.studies.gradcheck.record import METHODS, GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report, verdict
 from nncompare.studies.gradcheck.study import gradcheck
-from nncompare.studies.run.page import plain
 from nncompare.wire.derivative_job import Request, read, write
 from nncompare.worker.derivatives import answer
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nncompare.show.page import fragment, plain
 from nncompare.show.sheet import best
 from nncompare.show.words import printable
 from nncompare.studies.doctor.report import (
@@ -21,12 +22,20 @@ from nncompare.studies.doctor.report import (
     System,
     doctor_report,
 )
-from nncompare.studies.run.page import to_html, to_text
 from nncompare.studies.run.progress import RunProgress
-from nncompare.studies.run.record import Comparison
+from nncompare.studies.run.record import Comparison, RunRecord
 from nncompare.studies.run.report import run_report
 from nncompare.studies.verify.record import Parity, ParityFinding
 from tests.fixtures.results import examples
+
+
+def to_text(record: RunRecord, width: int = 100) -> str:
+    return plain(run_report(record), width)
+
+
+def to_html(record: RunRecord) -> str:
+    return fragment(run_report(record))
+
 
 WIDTHS = (40, 60, 80, 100, 120, 160)
 

@@ -9,7 +9,7 @@ from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
 from nncompare.show.sheet import grid_of_texts, section
 from nncompare.show.words import printable
-from nncompare.studies.run.plan_record import PlanRecord
+from nncompare.studies.run.plan.record import PlanRecord
 
 
 def plan_report(plan: PlanRecord) -> RenderableType:
@@ -30,7 +30,7 @@ def plan_report(plan: PlanRecord) -> RenderableType:
         section("Runtimes"),
         runtimes,
         Text(),
-        section("PlanRecord"),
+        section("Plan"),
         grid,
         Text(),
         _verdict(plan),

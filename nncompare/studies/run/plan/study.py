@@ -12,7 +12,7 @@ from nncompare.records.folder import check_place
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.runtimes import CATALOG
-from nncompare.studies.run.plan_record import PlannedRuntime, PlanRecord
+from nncompare.studies.run.plan.record import PlannedRuntime, PlanRecord
 from nncompare.studies.run.study import plan_jobs
 
 

@@ -1,0 +1,194 @@
+"""A report as an HTML fragment for a notebook, and as plain text.
+
+A report is made of a few kinds of pieces: sheets, tables, lines of text and groups of them. Each
+kind has its picture in HTML here. A piece that can be drawn better than its text (a curve) says so
+itself, with a method ``__html__`` that gives markup.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from html import escape
+from typing import Any, Protocol, runtime_checkable
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nncompare.show.sheet import BEST, UNKNOWN, Section, Sheet
+
+_FALLBACK_WIDTH = 100
+"""Characters of a piece that is shown as text."""
+# Colours come from the page (currentColor, inherit), so that the fragment reads on a light and on a
+# dark page alike.
+_STYLE = """<style>
+.nncompare{font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;color:inherit;max-width:72em}
+.nncompare table{border-collapse:collapse;margin:.3em 0;color:inherit;background:transparent;
+font-variant-numeric:tabular-nums}
+.nncompare th,.nncompare td{padding:.15em .7em;text-align:right;white-space:nowrap;
+vertical-align:bottom;
+background:transparent;color:inherit;border:0}
+.nncompare thead th{border-bottom:1px solid currentColor;font-weight:500}
+.nncompare tbody th{font-weight:500}
+.nncompare .w{text-align:left;white-space:normal;vertical-align:top}
+.nncompare h4{margin:1em 0 .2em;font-size:1.05em;color:inherit}
+.nncompare p{margin:.15em 0}
+.nncompare small{opacity:.75;display:block}
+.nncompare figure{display:inline-block;margin:.3em 1.2em .3em 0}
+.nncompare pre{white-space:pre-wrap;background:transparent;color:inherit;
+border-left:2px solid currentColor;
+padding-left:.8em;margin:.3em 0}
+</style>"""
+
+
+@runtime_checkable
+class HasHtml(Protocol):
+    """A piece of a report that draws itself."""
+
+    def __html__(self) -> str:
+        """Markup, with everything from outside escaped."""
+
+
+def fragment(report: RenderableType) -> str:
+    """The report with its own style; nothing is loaded from anywhere, and everything from outside
+    is escaped.
+    """
+    return f'<div class="nncompare">{_STYLE}{html(report)}</div>'
+
+
+def plain(report: RenderableType, width: int) -> str:
+    """The report as text without control codes, no line longer than ``width``."""
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    with console.capture() as capture:
+        console.print(report)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def html(piece: RenderableType) -> str:
+    """One piece of a report, without a style of its own."""
+    match piece:
+        case HasHtml():
+            return piece.__html__()
+        case Group():
+            return "".join(html(part) for part in piece.renderables)
+        case Padding():
+            return html(piece.renderable)
+        case Sheet():
+            return _on_its_side(piece) if piece.prose else _upright(piece)
+        case Table():
+            return _table(piece)
+        case Section():
+            return f"<h4>{_inline(piece)}</h4>"
+        case Text() if piece.plain.strip():
+            return _block(piece)
+        case Text():
+            return ""  # a blank line: the page has margins
+        case _:
+            return f"<pre>{escape(plain(piece, _FALLBACK_WIDTH))}</pre>"
+
+
+def _block(text: Text) -> str:
+    """A paragraph; several lines (a log) keep their form, and what is dim stands back."""
+    if "\n" in text.plain:
+        return f"<pre>{escape(text.plain)}</pre>"
+    if text.style == "dim":
+        return f"<small>{escape(text.plain.strip())}</small>"
+    return f"<p>{_inline(text)}</p>"
+
+
+def _inline(text: Text) -> str:
+    """The words of a text; bold ones are bold, other styles are a terminal's own."""
+    console = Console(file=io.StringIO(), _environ={})
+    parts = []
+    for segment in text.render(console):
+        words = escape(segment.text)
+        parts.append(f"<b>{words}</b>" if segment.style and segment.style.bold else words)
+    return "".join(parts).strip()
+
+
+def _upright(sheet: Sheet) -> str:
+    """One row a label, as in a wide terminal."""
+    head = "".join(
+        f"<th{_align(column.number)}>{escape(column.head)}"
+        f"{f'<br>{escape(column.unit)}' if column.unit else ''}</th>"
+        for column in sheet.columns
+    )
+    rows = []
+    for index, label in enumerate(sheet.labels):
+        cells = ""
+        for column in sheet.columns:
+            text = _cell(column.texts[index], best=index in column.best)
+            cells += f"<td{_align(column.number)}>{text}</td>"
+        rows.append(f'<tr><th class="w">{escape(label)}</th>{cells}</tr>')
+    return (
+        f"<h4>{escape(sheet.title)}</h4><table><thead><tr>"
+        f'<th class="w">{escape(sheet.corner)}</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>{_remarks(sheet.notes)}"
+    )
+
+
+def _on_its_side(sheet: Sheet) -> str:
+    """One row a quantity: cells of words want room."""
+    head = "".join(f'<th class="w">{escape(label)}</th>' for label in ("", *sheet.labels))
+    rows = []
+    for column in sheet.columns:
+        cells = "".join(f'<td class="w">{_cell(text, best=False)}</td>' for text in column.texts)
+        rows.append(f'<tr><th class="w">{escape(column.head)}</th>{cells}</tr>')
+    return (
+        f"<h4>{escape(sheet.title)}</h4><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>{_remarks(sheet.notes)}"
+    )
+
+
+def _cell(text: str | None, *, best: bool) -> str:
+    if text is None:
+        return UNKNOWN
+    return f"<b>{escape(text)} {BEST}</b>" if best else escape(text)
+
+
+def _remarks(notes: Iterable[str]) -> str:
+    return "".join(f"<small>{escape(note)}</small>" for note in notes)
+
+
+def _table(table: Table) -> str:
+    """A table of rich's; a grid has no heads, and its first column names its rows."""
+    numbers = [column.justify == "right" for column in table.columns]
+    head = ""
+    if table.show_header:
+        cells = "".join(
+            f"<th{_align(number)}>{_cell_of(column.header)}</th>"
+            for column, number in zip(table.columns, numbers, strict=True)
+        )
+        head = f"<thead><tr>{cells}</tr></thead>"
+    rows = []
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        first, *rest = (_cell_of(cell) for cell in row)
+        cells = "".join(
+            f"<td{_align(number)}>{cell}</td>"
+            for cell, number in zip(rest, numbers[1:], strict=True)
+        )
+        rows.append(f'<tr><th class="w">{first}</th>{cells}</tr>')
+    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
+
+
+def _cell_of(cell: Any) -> str:
+    """What stands in a cell of rich's, in one line or several."""
+    while isinstance(cell, Padding):
+        cell = cell.renderable
+    text = cell if isinstance(cell, Text) else Text(str(cell))
+    return _inline(text).replace("\n", "<br>")
+
+
+def _align(number: bool) -> str:
+    """Numbers stand to the right, which is the style's default; words have a class."""
+    return "" if number else ' class="w"'

@@ -1,0 +1,53 @@
+"""What a function of the Python API gives back: a record with its report as its picture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rich.console import RenderableType
+
+from nncompare.records.record import Record
+from nncompare.show.page import fragment, plain
+
+R = TypeVar("R", bound=Record)
+
+_TEXT_WIDTH = 120
+
+
+class Result(ABC, Generic[R]):
+    """A finished study. It shows itself as tables, in a terminal and in a notebook.
+
+    Args:
+        record: its document, all figures as attributes.
+        folder: where it is stored, or None.
+    """
+
+    def __init__(self, record: R, folder: Path | None = None):
+        self.record = record
+        self.folder = folder
+
+    @property
+    def result(self) -> R:
+        """Another name of ``record``."""
+        return self.record
+
+    @property
+    def complete(self) -> bool:
+        """True if everything that was asked for was done."""
+        return self.record.complete
+
+    @abstractmethod
+    def report(self) -> RenderableType:
+        """What the command prints, as something that rich can print."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that ``--json`` prints."""
+        return self.record.model_dump(mode="json")
+
+    def __repr__(self) -> str:
+        return plain(self.report(), _TEXT_WIDTH)
+
+    def _repr_html_(self) -> str:
+        return fragment(self.report())

@@ -1,0 +1,1 @@
+"""``nncompare run --dry-run``: what a run would do, without doing it."""
