@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from nncompare.show.result import Result
+from nncompare.spec.runtimes import DEFAULT_RUNTIMES
 from nncompare.studies.gradcheck import study
 from nncompare.studies.gradcheck.record import GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report
-from nncompare.studies.gradcheck.study import DEFAULT_AT, DEFAULT_RUNTIMES
+from nncompare.studies.gradcheck.study import DEFAULT_AT
 
 
 class Gradcheck(Result[GradcheckRecord]):
