@@ -16,7 +16,10 @@ from nncompare.config import schema
 from nncompare.config.located import Located, Path, dotted
 from nncompare.config.scalars import CannotConvert, convert
 from nncompare.errors import Problem
+from nncompare.spec.data import DATA
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.registry import BrokenPlugin
+from nncompare.spec.runtimes import CATALOG
 
 _LONGEST_TEXT = 40
 """Characters of a value that a message repeats."""
@@ -266,9 +269,20 @@ def _not_allowed(node: Located | None, words: Sequence[str], annotation: Any = N
     if isinstance(value, str):
         near = get_close_matches(value.lower(), by_lower_case, n=1, cutoff=0.5)
     hint = f"; did you mean {by_lower_case[near[0]]!r}?" if near else "."
+    broken = _broken_plugin(value, words)
+    if broken is not None:
+        hint = f"; the plug-in {broken.origin} cannot be used: {broken.reason}."
     message = f"{show(node)} is not allowed{hint} Allowed: {', '.join(words)}"
     others = wanted(annotation, without_words=True) if annotation is not None else ""
     return f"{message}, or {others}" if others else message
+
+
+def _broken_plugin(value: Any, words: Sequence[str]) -> BrokenPlugin | None:
+    """The plug-in that would have brought the name, if ``words`` are all runtimes or data sets."""
+    for registry in (CATALOG, DATA):
+        if set(words) == set(registry):
+            return next((plugin for plugin in registry.broken if plugin.name == value), None)
+    return None
 
 
 def _wrong_type(node: Located | None, annotation: Any) -> str:
