@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 ROUNDING_FACTOR = 10.0
+"""So many times the rounding error that NumPy shows is allowed to a framework, which may order its
+operations in another way.
+"""
 _NEAR = 3
 """Points on each side that share their rounding error: at a single point it may be 0 by luck."""
 
@@ -22,7 +25,7 @@ class Accuracy:
     Args:
         largest: absolute; ``at``: its index.
         relative: largest error over the size of the exact value, where that is not 0.
-        beyond: points whose error is beyond the gate.
+        beyond: points whose error is larger than allowed.
         not_finite: points that take part without a finite value.
     """
 
@@ -34,74 +37,82 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
-    """An error passes if it is at most ``tolerance * max(|exact|, scale) + rounding``.
+class Tolerance:
+    """An error passes if it is at most ``relative * max(|exact|, scale) + rounding``.
 
     Args:
-        tolerance: square root of epsilon, half of the digits.
-        scale: usual size of the exact values that are not 0: the median, or a thousandth of the
-            90th percentile (where a function is flat at most points, its slopes there drown in the
-            rounding of the others).
+        relative: square root of the dtype's epsilon, half of its digits.
+        scale: usual size of the exact values that are not 0.
         rounding: ``(N,)``, ten times the rounding error near each point.
     """
 
-    tolerance: float
+    relative: float
     scale: float
     rounding: Array
 
-    def limit(self, exact: Array) -> Array:
+    @classmethod
+    def of(
+        cls, exact: Array, rounding: Array, dtype: np.dtype[Any], *, otherwise: float = 0.0
+    ) -> Tolerance:
+        """The tolerance for computations in a dtype.
+
+        Args:
+            exact: ``(N,)``, NaN where there is no value.
+            rounding: ``(N,)``, size of the rounding error at each point; NaN: not known.
+            otherwise: the scale, if every exact value is 0.
+        """
+        sizes = np.abs(exact[np.isfinite(exact) & (exact != 0)])
+        return cls(
+            relative=float(np.sqrt(np.finfo(dtype).eps)),
+            scale=_usual_size(sizes) if sizes.size else otherwise,
+            rounding=ROUNDING_FACTOR * _largest_nearby(rounding),
+        )
+
+    def allowed(self, exact: Array) -> Array:
         """The largest error that passes ``(N,)``."""
-        return np.asarray(self.tolerance * np.maximum(np.abs(exact), self.scale) + self.rounding)
+        return np.asarray(self.relative * np.maximum(np.abs(exact), self.scale) + self.rounding)
 
 
-def make_gate(
-    exact: Array, rounding: Array, dtype: np.dtype[Any], *, otherwise: float = 0.0
-) -> Gate:
-    """The gate for computations in a dtype.
-
-    Args:
-        exact: ``(N,)``, NaN where there is no value.
-        rounding: ``(N,)``, size of the rounding error at each point; NaN: not known.
-        otherwise: the scale, if every exact value is 0.
+def _usual_size(sizes: Array) -> float:
+    """The median, or a thousandth of the 90th percentile if that is more: where a function is flat
+    at most points, its slopes there drown in the rounding of the others.
     """
-    sizes = np.abs(exact[np.isfinite(exact) & (exact != 0)])
-    known = np.pad(np.nan_to_num(rounding, nan=0.0, posinf=0.0), _NEAR)
-    windows = np.lib.stride_tricks.sliding_window_view(known, 2 * _NEAR + 1)
-    return Gate(
-        tolerance=float(np.sqrt(np.finfo(dtype).eps)),
-        scale=_usual(sizes) if sizes.size else otherwise,
-        rounding=ROUNDING_FACTOR * windows.max(1),
-    )
-
-
-def _usual(sizes: Array) -> float:
     return float(max(np.median(sizes), np.quantile(sizes, 0.9) / 1000))
 
 
-def measure(values: Array, exact: Array, gate: Gate, judged: Array) -> Accuracy:
+def _largest_nearby(rounding: Array) -> Array:
+    """The largest rounding error among each point and its ``_NEAR`` neighbours ``(N,)``."""
+    known = np.nan_to_num(rounding, nan=0.0, posinf=0.0)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(known, _NEAR), 2 * _NEAR + 1)
+    return np.asarray(windows.max(1))
+
+
+def measure_errors(values: Array, exact: Array, tolerance: Tolerance, judged: Array) -> Accuracy:
     """Errors of computed values.
 
     Args:
         values: ``(N,)``, in float64; NaN or infinite where the method failed.
         exact: ``(N,)``, NaN where a point takes no part.
-        judged: ``(N,)``, the points where an error can be beyond the gate.
+        judged: ``(N,)``, the points where an error can be beyond the tolerance.
     """
     takes_part = np.isfinite(exact)
     finite = takes_part & np.isfinite(values)
+    not_finite = int((takes_part & ~finite).sum())
     if not finite.any():
-        return Accuracy(
-            largest=None, at=None, relative=None, beyond=0, not_finite=int(takes_part.sum())
-        )
+        return Accuracy(largest=None, at=None, relative=None, beyond=0, not_finite=not_finite)
     with np.errstate(all="ignore"):
+        # Below zero is smaller than every error, so that such a point is never the largest.
         errors = np.where(finite, np.abs(values - exact), -1.0)
         sizes = np.abs(exact)
         relative = np.where(finite & (sizes > 0), errors / sizes, -1.0)
-        beyond = finite & judged & (errors > gate.limit(exact))
-    at, largest = int(errors.argmax()), float(relative.max())
+        beyond = finite & judged & (errors > tolerance.allowed(exact))
+    at = int(errors.argmax())
+    largest_relative = float(relative.max())
     return Accuracy(
         largest=float(errors[at]),
         at=at,
-        relative=largest if 0 <= largest < np.inf else None,
+        # An error over a denormal number may overflow: that tells nothing.
+        relative=largest_relative if 0 <= largest_relative < np.inf else None,
         beyond=int(beyond.sum()),
-        not_finite=int((takes_part & ~finite).sum()),
+        not_finite=not_finite,
     )

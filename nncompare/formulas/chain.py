@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.formulas.evaluation import Arrays
+from nncompare.formulas.evaluation import NumpyArithmetic
 from nncompare.formulas.expression import Expression, evaluate
 
 Array = NDArray[Any]
@@ -30,42 +30,33 @@ class Jet(NamedTuple):
     second: Array
 
 
-class Jets:
-    """Jets as an arithmetic."""
+class JetArithmetic:
+    """Jets as an arithmetic, in one dtype."""
 
     def __init__(self, dtype: np.dtype[Any]):
-        self.plain = Arrays(dtype)
+        self.plain = NumpyArithmetic(dtype)
+        rules = {**self._elementary(), **self._activations()}
         self.functions: Mapping[str, Callable[[Jet], Jet]] = {
-            name: self._chained(rule)
-            for name, rule in {**self._elementary(), **self._activations()}.items()
+            name: _chained(rule) for name, rule in rules.items()
         }
         self.operators: Mapping[str, Callable[[Jet, Jet], Jet]] = {
             "+": lambda u, v: Jet(u.value + v.value, u.first + v.first, u.second + v.second),
             "-": lambda u, v: Jet(u.value - v.value, u.first - v.first, u.second - v.second),
             "*": _product,
-            "/": lambda u, v: _product(u, self._chained(lambda w: (1 / w, -1 / w**2, 2 / w**3))(v)),
+            "/": _quotient,
             "**": self._power,
         }
 
     def number(self, value: Fraction) -> Jet:
-        return self._constant(self.plain.number(value))
+        """A number, whose derivatives are 0."""
+        return _without_slope(self.plain.number(value))
 
     def constant(self, name: str) -> Jet:
-        return self._constant(self.plain.constant(name))
-
-    def _constant(self, value: Array) -> Jet:
-        return Jet(value, np.zeros_like(value), np.zeros_like(value))
-
-    def _chained(self, rule: Rule) -> Callable[[Jet], Jet]:
-        """``f(u)' = f'(u) u'`` and ``f(u)'' = f''(u) u'^2 + f'(u) u''``."""
-
-        def apply(u: Jet) -> Jet:
-            value, slope, bend = rule(u.value)
-            return Jet(value, slope * u.first, bend * u.first**2 + slope * u.second)
-
-        return apply
+        """``pi`` or ``e``, whose derivatives are 0."""
+        return _without_slope(self.plain.constant(name))
 
     def _elementary(self) -> dict[str, Rule]:
+        """Value, first and second derivative of the functions of calculus."""
         return {
             "exp": lambda u: (np.exp(u),) * 3,
             "log": lambda u: (np.log(u), 1 / u, -1 / u**2),
@@ -95,7 +86,11 @@ class Jets:
         }
 
     def _activations(self) -> dict[str, Rule]:
-        plain, root = self.plain.functions, np.sqrt(self.plain.constant("pi"))
+        """Value, first and second derivative of the functions of networks. At a kink the first
+        derivative is the mean of both sides, as ``step`` and ``sign`` have it.
+        """
+        plain = self.plain.functions
+        root_pi = np.sqrt(self.plain.constant("pi"))
 
         def sigmoid(u: Array) -> tuple[Array, Array, Array]:
             s = plain["sigmoid"](u)
@@ -107,18 +102,15 @@ class Jets:
 
         def gelu(u: Array) -> tuple[Array, Array, Array]:
             two = np.sqrt(self.plain.number(Fraction(2)))
-            density = np.exp(-(u**2) / 2) / (two * root)
-            return (
-                plain["gelu"](u),
-                (1 + plain["erf"](u / two)) / 2 + u * density,
-                density * (2 - u**2),
-            )
+            density = np.exp(-(u**2) / 2) / (two * root_pi)
+            slope = (1 + plain["erf"](u / two)) / 2 + u * density
+            return plain["gelu"](u), slope, density * (2 - u**2)
 
         return {
             "erf": lambda u: (
                 plain["erf"](u),
-                2 * np.exp(-(u**2)) / root,
-                -4 * u * np.exp(-(u**2)) / root,
+                2 * np.exp(-(u**2)) / root_pi,
+                -4 * u * np.exp(-(u**2)) / root_pi,
             ),
             "sigmoid": sigmoid,
             "softplus": lambda u: (plain["softplus"](u), *sigmoid(u)[:2]),
@@ -131,17 +123,34 @@ class Jets:
         }
 
     def _power(self, u: Jet, v: Jet) -> Jet:
-        if not (np.any(v.first) or np.any(v.second)):
-            c = v.value
-            return self._chained(
-                lambda w: (w**c, _scaled(c, w, c - 1), _scaled(c * (c - 1), w, c - 2))
-            )(u)
-        # u**v = exp(v log u)
-        log = self._chained(self._elementary()["log"])
-        return self._chained(self._elementary()["exp"])(_product(v, log(u)))
+        exponent_is_constant = not (np.any(v.first) or np.any(v.second))
+        if not exponent_is_constant:
+            # u**v = exp(v log u)
+            return self.functions["exp"](_product(v, self.functions["log"](u)))
+        # The rule of powers has values at negative u, where the logarithm has none.
+        c = v.value
+
+        def power_of(w: Array) -> tuple[Array, Array, Array]:
+            return w**c, _scaled_power(c, w, c - 1), _scaled_power(c * (c - 1), w, c - 2)
+
+        return _chained(power_of)(u)
 
 
-def _scaled(factor: Array, u: Array, exponent: Array) -> Array:
+def _without_slope(value: Array) -> Jet:
+    return Jet(value, np.zeros_like(value), np.zeros_like(value))
+
+
+def _chained(rule: Rule) -> Callable[[Jet], Jet]:
+    """``f(u)' = f'(u) u'`` and ``f(u)'' = f''(u) u'^2 + f'(u) u''``."""
+
+    def apply(u: Jet) -> Jet:
+        value, slope, bend = rule(u.value)
+        return Jet(value, slope * u.first, bend * u.first**2 + slope * u.second)
+
+    return apply
+
+
+def _scaled_power(factor: Array, u: Array, exponent: Array) -> Array:
     """``factor * u**exponent``; a vanished factor wins over an infinite power: the derivative of
     ``x**1`` is 1.
     """
@@ -149,8 +158,14 @@ def _scaled(factor: Array, u: Array, exponent: Array) -> Array:
 
 
 def _product(u: Jet, v: Jet) -> Jet:
+    """``(u v)' = u' v + u v'``, and the same once more."""
     second = u.second * v.value + 2 * u.first * v.first + u.value * v.second
     return Jet(u.value * v.value, u.first * v.value + u.value * v.first, second)
+
+
+def _quotient(u: Jet, v: Jet) -> Jet:
+    inverse = _chained(lambda w: (1 / w, -1 / w**2, 2 / w**3))
+    return _product(u, inverse(v))
 
 
 def chain_rule(expression: Expression, x: Array, order: int) -> Array:
@@ -161,5 +176,5 @@ def chain_rule(expression: Expression, x: Array, order: int) -> Array:
     """
     jet = Jet(x, np.ones_like(x), np.zeros_like(x))
     with np.errstate(all="ignore"):
-        found = evaluate(expression, jet, Jets(x.dtype))[order]
+        found = evaluate(expression, jet, JetArithmetic(x.dtype))[order]
     return np.array(np.broadcast_to(found, x.shape), x.dtype)

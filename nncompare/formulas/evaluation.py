@@ -23,7 +23,7 @@ _DIGITS = {
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
-class Arrays:
+class NumpyArithmetic:
     """NumPy arrays as an arithmetic; numbers and constants are made in the dtype."""
 
     operators: Mapping[str, Callable[[Array, Array], Array]] = {
@@ -38,12 +38,21 @@ class Arrays:
         self.dtype = dtype
         two = self.number(Fraction(2))
         self.functions: Mapping[str, Callable[[Array], Array]] = {
-            **{
-                name: getattr(np, name)
-                for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
-            },
-            **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan")},
-            **{name: getattr(np, name) for name in ("abs", "negative", "sign")},
+            "exp": np.exp,
+            "log": np.log,
+            "sqrt": np.sqrt,
+            "sin": np.sin,
+            "cos": np.cos,
+            "tan": np.tan,
+            "asin": np.arcsin,
+            "acos": np.arccos,
+            "atan": np.arctan,
+            "sinh": np.sinh,
+            "cosh": np.cosh,
+            "tanh": np.tanh,
+            "abs": np.abs,
+            "negative": np.negative,
+            "sign": np.sign,
             "erf": self._erf,
             "sigmoid": lambda u: 1 / (1 + np.exp(-u)),
             "softplus": lambda u: np.logaddexp(u, np.zeros_like(u)),
@@ -54,14 +63,18 @@ class Arrays:
         }
 
     def number(self, value: Fraction) -> Array:
-        if self.dtype.itemsize <= 8:
+        """A number, rounded once."""
+        if self.dtype.itemsize <= np.dtype(np.float64).itemsize:
             return np.asarray(float(value), self.dtype)
+        # A wider dtype holds more than a Python float, which would round first.
         return np.asarray(self.dtype.type(value.numerator) / self.dtype.type(value.denominator))
 
     def constant(self, name: str) -> Array:
+        """``pi`` or ``e``."""
         return np.asarray(self.dtype.type(_DIGITS[name]))
 
     def _erf(self, u: Array) -> Array:
+        """NumPy has none; the C library's is right to the last bits of float64."""
         return np.asarray(_ERF(u.astype(np.float64)), self.dtype)
 
 
@@ -71,5 +84,5 @@ def compute(expression: Expression, x: Array) -> Array:
     Where the formula has no real value the result is NaN or infinite, without a warning.
     """
     with np.errstate(all="ignore"):
-        values = evaluate(expression, x, Arrays(x.dtype))
+        values = evaluate(expression, x, NumpyArithmetic(x.dtype))
     return np.array(np.broadcast_to(values, x.shape), x.dtype)

@@ -23,6 +23,8 @@ AGREEMENT = 25
 """Decimal digits in which two precisions must agree."""
 _HUGE = 10**5
 """Values beyond ``10**±_HUGE`` count as too large and as 0: float64 ends at ``10**308``."""
+_LARGEST_ANGLE = 10**400
+"""An argument of a sine beyond the floats would need as many digits of pi as it has itself."""
 
 Reason = Literal["outside", "kink", "too large", "unknown"]
 REASONS: tuple[Reason, ...] = ("outside", "kink", "too large", "unknown")
@@ -37,7 +39,7 @@ class NoValue(Exception):
 
 
 @dataclass(frozen=True)
-class Exact:
+class ExactValues:
     """Values in float64, NaN where there is none, with the reason (None where there is a value)."""
 
     values: NDArray[np.float64]
@@ -48,12 +50,12 @@ class Exact:
         return tuple(index for index, reason in enumerate(self.reasons) if reason in reasons)
 
 
-def exact(
+def exact_values(
     expression: Expression,
     points: Sequence[float],
     *,
     largest: float = float(np.finfo(np.float64).max),
-) -> Exact:
+) -> ExactValues:
     """The values at these points, each rounded once.
 
     Args:
@@ -61,42 +63,55 @@ def exact(
         points: floats, taken as they are.
         largest: values beyond have the reason ``too large``.
     """
-    tables = [_Precise(digits) for digits in DIGITS]
-    values, reasons = np.full(len(points), np.nan), list[Reason | None]()
+    arithmetics = [_RealArithmetic(digits) for digits in DIGITS]
+    values = np.full(len(points), np.nan)
+    reasons: list[Reason | None] = []
     for index, point in enumerate(points):
         try:
-            value = _at(expression, float(point), tables)
+            value = _value_at(expression, float(point), arithmetics)
+            # Also not, if the value is infinite in float64.
             if not abs(value) <= largest:
                 raise NoValue("too large")
             values[index] = value
             reasons.append(None)
         except NoValue as none:
             reasons.append(none.reason)
-    return Exact(values, tuple(reasons))
+    return ExactValues(values, tuple(reasons))
 
 
-def _at(expression: Expression, point: float, tables: Sequence[_Precise]) -> float:
+def _value_at(
+    expression: Expression, point: float, arithmetics: Sequence[_RealArithmetic]
+) -> float:
+    """The value at one point.
+
+    Args:
+        arithmetics: of growing precision.
+
+    Raises:
+        NoValue: there is none, or no two precisions agree.
+    """
     before = None
-    for table in tables:
-        value = evaluate(expression, table.context.mpf(point), table)
-        if (
-            before is not None
-            and abs(value - before) <= abs(value) * table.context.mpf(10) ** -AGREEMENT
-        ):
+    for arithmetic in arithmetics:
+        real = arithmetic.context.mpf
+        value = evaluate(expression, real(point), arithmetic)
+        if before is not None and abs(value - before) <= abs(value) * real(10) ** -AGREEMENT:
             return float(value)
         before = value
+    # All digits cancel: the value is zero as far as anyone can tell.
     if before is not None and abs(before) < mpmath.mpf(10) ** (-DIGITS[-1] // 2):
-        return 0.0  # all digits cancel: the value is zero as far as anyone can tell
+        return 0.0
     raise NoValue("unknown")
 
 
-class _Precise:
+class _RealArithmetic:
     """Real numbers of so many digits as an arithmetic. What is not real has no value."""
 
     def __init__(self, digits: int):
-        self.context = context = mpmath.MPContext()
+        context = mpmath.MPContext()
         context.dps = digits
-        self.huge, self.tiny = context.mpf(10) ** _HUGE, context.mpf(10) ** -_HUGE
+        self.context = context
+        self.huge = context.mpf(10) ** _HUGE
+        self.tiny = context.mpf(10) ** -_HUGE
         self.largest_exponent = context.mpf(_HUGE) * 2
         self.functions: Mapping[str, Callable[[Any], Any]] = {
             "exp": self.exp,
@@ -104,9 +119,14 @@ class _Precise:
             "sqrt": self._within(context.sqrt, lambda u: u >= 0),
             "asin": self._within(context.asin, lambda u: abs(u) <= 1),
             "acos": self._within(context.acos, lambda u: abs(u) <= 1),
-            **{name: self._periodic(getattr(context, name)) for name in ("sin", "cos", "tan")},
-            **{name: self._bounded(getattr(context, name)) for name in ("sinh", "cosh")},
-            **{name: getattr(context, name) for name in ("tanh", "atan", "erf")},
+            "sin": self._up_to(context.sin, context.mpf(_LARGEST_ANGLE)),
+            "cos": self._up_to(context.cos, context.mpf(_LARGEST_ANGLE)),
+            "tan": self._up_to(context.tan, context.mpf(_LARGEST_ANGLE)),
+            "sinh": self._up_to(context.sinh, self.largest_exponent),
+            "cosh": self._up_to(context.cosh, self.largest_exponent),
+            "tanh": context.tanh,
+            "atan": context.atan,
+            "erf": context.erf,
             "sigmoid": lambda u: 1 / (1 + self.exp(-u)),
             "softplus": lambda u: context.log(1 + self.exp(u)),
             "silu": lambda u: u / (1 + self.exp(-u)),
@@ -126,9 +146,11 @@ class _Precise:
         }
 
     def number(self, value: Fraction) -> Any:
+        """A number."""
         return self.context.mpf(value.numerator) / value.denominator
 
     def constant(self, name: str) -> Any:
+        """``pi`` or ``e``; the plus rounds mpmath's constant to the digits at hand."""
         return +self.context.pi if name == "pi" else +self.context.e
 
     def limited(self, value: Any) -> Any:
@@ -138,15 +160,18 @@ class _Precise:
         return value if abs(value) > self.tiny else self.context.zero
 
     def exp(self, u: Any) -> Any:
+        """The exponential; exponents are looked at first, since mpmath would compute any."""
         if u > self.largest_exponent:
             raise NoValue("too large")
-        return (
-            self.limited(self.context.exp(u)) if u > -self.largest_exponent else self.context.zero
-        )
+        if u <= -self.largest_exponent:
+            return self.context.zero
+        return self.limited(self.context.exp(u))
 
     def _within(
         self, function: Callable[[Any], Any], inside: Callable[[Any], bool]
     ) -> Callable[[Any], Any]:
+        """The function on its domain."""
+
         def guarded(u: Any) -> Any:
             if not inside(u):
                 raise NoValue("outside")
@@ -154,25 +179,18 @@ class _Precise:
 
         return guarded
 
-    def _bounded(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def guarded(u: Any) -> Any:
-            if abs(u) > self.largest_exponent:
-                raise NoValue("too large")
-            return self.limited(function(u))
-
-        return guarded
-
-    def _periodic(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """An argument beyond the floats would need as many digits of pi as it has itself."""
+    def _up_to(self, function: Callable[[Any], Any], largest: Any) -> Callable[[Any], Any]:
+        """The function of arguments up to a size."""
 
         def guarded(u: Any) -> Any:
-            if abs(u) > self.context.mpf(10) ** 400:
+            if abs(u) > largest:
                 raise NoValue("too large")
             return self.limited(function(u))
 
         return guarded
 
     def _sign(self, u: Any) -> Any:
+        # The slope of abs: at its kink there is none.
         if u == 0:
             raise NoValue("kink")
         return self.context.mpf(1 if u > 0 else -1)
@@ -183,12 +201,15 @@ class _Precise:
         return self.limited(u / v)
 
     def _power(self, u: Any, v: Any) -> Any:
-        whole = v == self.context.floor(v)
-        if (u < 0 and not whole) or (u == 0 and v < 0):
+        is_whole = v == self.context.floor(v)
+        if (u < 0 and not is_whole) or (u == 0 and v < 0):
             raise NoValue("outside")
-        if u == 0 or v == 0:
-            # 0**0 is 1, as in IEEE 754 and in every framework
-            return self.context.mpf(1 if v == 0 else 0)
+        # 0**0 is 1, as in IEEE 754 and in every framework.
+        if v == 0:
+            return self.context.one
+        if u == 0:
+            return self.context.zero
+        # The size of the result is known before it is computed.
         exponent = v * self.context.log(abs(u))
         if exponent > self.largest_exponent:
             raise NoValue("too large")

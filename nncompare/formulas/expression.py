@@ -1,8 +1,8 @@
 """A formula of one variable as a small frozen tree. Knows no framework, no NumPy, no SymPy.
 
 ``evaluate`` walks the tree with an arithmetic: NumPy arrays, numbers of high precision, SymPy
-    expressions and each
-framework's tensors all go through this one walk, so that a formula means the same everywhere.
+expressions and each framework's tensors all go through this one walk, so that a formula means the
+same everywhere.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 OPERATORS = ("+", "-", "*", "/", "**")
 CONSTANTS = ("pi", "e")
@@ -104,20 +104,22 @@ class Arithmetic(Protocol[T]):
 
 def evaluate(expression: Expression, x: T, arithmetic: Arithmetic[T]) -> T:
     """The expression's value at ``x``, with this arithmetic."""
-    if isinstance(expression, Variable):
-        return x
-    if isinstance(expression, Number):
-        return arithmetic.number(expression.value)
-    if isinstance(expression, Constant):
-        return arithmetic.constant(expression.name)
-    if isinstance(expression, Call):
-        return arithmetic.functions[expression.function](
-            evaluate(expression.argument, x, arithmetic)
-        )
-    left = evaluate(expression.left, x, arithmetic)
-    return arithmetic.operators[expression.operator](
-        left, evaluate(expression.right, x, arithmetic)
-    )
+    match expression:
+        case Variable():
+            return x
+        case Number(value):
+            return arithmetic.number(value)
+        case Constant(name):
+            return arithmetic.constant(name)
+        case Call(function, argument):
+            inner = evaluate(argument, x, arithmetic)
+            return arithmetic.functions[function](inner)
+        case Binary(operator, left, right):
+            first = evaluate(left, x, arithmetic)
+            second = evaluate(right, x, arithmetic)
+            return arithmetic.operators[operator](first, second)
+        case _:
+            assert_never(expression)
 
 
 def nodes(expression: Expression) -> Iterator[Expression]:
@@ -134,15 +136,19 @@ def nodes(expression: Expression) -> Iterator[Expression]:
 
 def to_data(expression: Expression) -> list[Any]:
     """The tree as nested lists for JSON: ``["*", ["number", "2"], ["x"]]``."""
-    if isinstance(expression, Variable):
-        return ["x"]
-    if isinstance(expression, Number):
-        return ["number", str(expression.value)]
-    if isinstance(expression, Constant):
-        return ["constant", expression.name]
-    if isinstance(expression, Call):
-        return ["call", expression.function, to_data(expression.argument)]
-    return [expression.operator, to_data(expression.left), to_data(expression.right)]
+    match expression:
+        case Variable():
+            return ["x"]
+        case Number(value):
+            return ["number", str(value)]
+        case Constant(name):
+            return ["constant", name]
+        case Call(function, argument):
+            return ["call", function, to_data(argument)]
+        case Binary(operator, left, right):
+            return [operator, to_data(left), to_data(right)]
+        case _:
+            assert_never(expression)
 
 
 def from_data(data: list[Any]) -> Expression:

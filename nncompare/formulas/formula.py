@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
+from typing import assert_never
 
 from nncompare.errors import ConfigError, Problem
 from nncompare.formulas.expression import (
@@ -40,6 +41,10 @@ MAX_SIZE = 1e100
 
 ALLOWED = f"x, numbers, {', '.join(CONSTANTS)}, + - * / **, parentheses, and {', '.join(FUNCTIONS)}"
 _ALLOWED = f" Allowed: {ALLOWED}"
+_RANGE = (
+    f"a number without x may be {MAX_SIZE:.0e} at most, and a power or quotient {1 / MAX_SIZE:.0e}"
+    " at least"
+)
 SOURCE = "formula"
 
 _BINARY: dict[type[ast.operator], str] = {
@@ -57,6 +62,7 @@ _REAL: dict[str, Callable[[float], float]] = {
     "gelu": lambda u: u * (1 + math.erf(u / math.sqrt(2))) / 2,
     "relu": lambda u: max(u, 0.0),
     "abs": abs,
+    "negative": lambda u: -u,
 }
 """Functions of one number, for parts of a formula without ``x``."""
 
@@ -78,7 +84,8 @@ def parse(text: str) -> Formula:
     text = text.strip()
     _check_characters(text)
     try:
-        with warnings.catch_warnings():  # Python warns of "2if x", which is refused anyway
+        with warnings.catch_warnings():
+            # Python warns of "2if x", which is refused anyway.
             warnings.simplefilter("ignore")
             root = ast.parse(text, mode="eval").body
     except SyntaxError as error:
@@ -89,37 +96,37 @@ def parse(text: str) -> Formula:
     reader = _Reader(text)
     expression = reader.read(root, 1)
     if reader.problems:
-        raise ConfigError(
-            _said_once(sorted(reader.problems, key=lambda problem: problem.column or 0))
-        )
+        problems = sorted(reader.problems, key=lambda problem: problem.column or 0)
+        raise ConfigError(_said_once(problems))
     return Formula(text, expression)
 
 
 def _check_characters(text: str) -> None:
+    """Refuses what Python's parser would stumble over, or read in a way of its own.
+
+    Raises:
+        ConfigError: empty, too long, or a character that no formula has.
+    """
     if not text:
         raise _error(text, None, f"is empty.{_ALLOWED}")
     if len(text) > MAX_LENGTH:
-        raise _error(
-            text[:MAX_LENGTH] + "…",
-            MAX_LENGTH + 1,
-            f"has {len(text)} characters, at most {MAX_LENGTH}",
-        )
+        message = f"has {len(text)} characters, at most {MAX_LENGTH}"
+        raise _error(text[:MAX_LENGTH] + "…", MAX_LENGTH + 1, message)
     for column, character in enumerate(text, 1):
         if character in CHARACTERS:
-            raise _error(
-                _visible(text), column, f"{character!r} is not allowed; {CHARACTERS[character]}"
-            )
+            message = f"{character!r} is not allowed; {CHARACTERS[character]}"
+            raise _error(_visible(text), column, message)
         if not (character.isascii() and character.isprintable()):
-            raise _error(
-                _visible(text), column, f"character {character!a} is not allowed.{_ALLOWED}"
-            )
+            message = f"character {character!a} is not allowed.{_ALLOWED}"
+            raise _error(_visible(text), column, message)
 
 
 def _said_once(problems: list[Problem]) -> list[Problem]:
     """What is allowed stands under the last of several problems alone."""
-    return [
-        replace(item, message=item.message.partition(" Allowed: ")[0]) for item in problems[:-1]
-    ] + problems[-1:]
+    shortened = []
+    for item in problems[:-1]:
+        shortened.append(replace(item, message=item.message.partition(" Allowed: ")[0]))
+    return [*shortened, problems[-1]]
 
 
 def _visible(text: str) -> str:
@@ -153,34 +160,46 @@ class _Reader:
         return Variable()
 
     def read(self, node: ast.expr, depth: int) -> Expression:
+        """Our tree of one of Python's nodes.
+
+        Args:
+            depth: levels above, this one counted.
+        """
         column = node.col_offset + 1
         if depth > MAX_DEPTH:
             return self.refuse(column, f"is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(node, ast.Constant):
-            return self.number(node)
-        if isinstance(node, ast.Name):
-            return self.name(node)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-            inside = self.read(node.operand, depth + 1)
-            return inside if isinstance(node.op, ast.UAdd) else Call("negative", inside)
-        if isinstance(node, ast.BinOp):
-            return self.binary(node, depth)
-        if isinstance(node, ast.Call):
-            return self.call(node, depth)
-        what = SHAPES.get(type(node).__name__, "this")
-        return self.refuse(column, f"{what} is not allowed.{_ALLOWED}")
+        match node:
+            case ast.Constant():
+                return self.number(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.UnaryOp(op=ast.UAdd()):
+                return self.read(node.operand, depth + 1)
+            case ast.UnaryOp(op=ast.USub()):
+                return Call("negative", self.read(node.operand, depth + 1))
+            case ast.BinOp():
+                return self.binary(node, depth)
+            case ast.Call():
+                return self.call(node, depth)
+            case _:
+                # All else that Python knows: lambdas, attributes, comparisons, text, …
+                what = SHAPES.get(type(node).__name__, "this")
+                return self.refuse(column, f"{what} is not allowed.{_ALLOWED}")
 
     def number(self, node: ast.Constant) -> Expression:
-        value, column = node.value, node.col_offset + 1
+        value = node.value
+        column = node.col_offset + 1
+        # True is a whole number for Python.
         if isinstance(value, bool) or not isinstance(value, int | float):
             shown = ast.get_source_segment(self.text, node) or "this"
             return self.refuse(column, f"{shown} is not a number.{_ALLOWED}")
+        # 1e-999 is 0 for Python, and is not meant as 0.
         mantissa = self.text[node.col_offset : node.end_col_offset].lower().partition("e")[0]
         vanished = value == 0 and any(digit in "123456789" for digit in mantissa)
         if vanished or (value != 0 and not 1 / MAX_SIZE <= value <= MAX_SIZE):
-            return self.refuse(
-                column, f"this number is too {'large' if value > 1 else 'small'}; {_RANGE}"
-            )
+            size = "large" if value > 1 else "small"
+            return self.refuse(column, f"this number is too {size}; {_RANGE}")
+        # The shortest text that gives this float is what was written, up to its sixteenth digit.
         return Number(Fraction(value) if isinstance(value, int) else Fraction(repr(value)))
 
     def name(self, node: ast.Name) -> Expression:
@@ -190,41 +209,39 @@ class _Reader:
         if node.id in CONSTANTS:
             return Constant(node.id)
         if node.id in FUNCTIONS:
-            return self.refuse(
-                column + len(node.id), f"{node.id} needs its argument in parentheses: {node.id}(x)"
-            )
-        return self.refuse(
-            column, f"{node.id!r} is not known{_hint(node.id, ('x', *CONSTANTS))}{_ALLOWED}"
-        )
+            message = f"{node.id} needs its argument in parentheses: {node.id}(x)"
+            return self.refuse(column + len(node.id), message)
+        hint = _hint(node.id, ("x", *CONSTANTS))
+        return self.refuse(column, f"{node.id!r} is not known{hint}{_ALLOWED}")
 
     def binary(self, node: ast.BinOp, depth: int) -> Expression:
+        # Python does not say where the operator stands: it is what follows the left side.
+        end_of_left = node.left.end_col_offset or 0
+        operator = self.text[end_of_left:].lstrip(" )")[0]
+        column = self.text.find(operator, end_of_left) + 1
+        left = self.read(node.left, depth + 1)
+        right = self.read(node.right, depth + 1)
         sign = _BINARY.get(type(node.op))
-        begin = (
-            self.text.find(
-                self.text[node.left.end_col_offset :].lstrip(" )")[0], node.left.end_col_offset
-            )
-            + 1
-        )
-        left, right = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
         if sign is None:
             found = SHAPES.get(type(node.op).__name__, "this operator")
-            return self.refuse(begin, f"{found} is not allowed.{_ALLOWED}")
+            return self.refuse(column, f"{found} is not allowed.{_ALLOWED}")
         result = Binary(sign, left, right)
         if self.problems:
+            # A refused part has no value to look at.
             return result
-        return self.checked(result, node.right.col_offset + 1 if sign == "**" else begin)
+        return self.checked(result, node.right.col_offset + 1 if sign == "**" else column)
 
     def checked(self, found: Binary | Call, column: int) -> Expression:
         """The expression, unless what it computes from numbers alone is too large or not real."""
         try:
             if isinstance(found, Binary) and found.operator == "**":
-                exponent = fold(found.right)
+                exponent = constant_value(found.right)
                 if exponent is not None and abs(exponent) > MAX_EXPONENT:
-                    return self.refuse(
-                        column,
-                        f"the exponent is {exponent:.6g}; its size may be {MAX_EXPONENT} at most",
+                    message = (
+                        f"the exponent is {exponent:.6g}; its size may be {MAX_EXPONENT} at most"
                     )
-            value = fold(found)
+                    return self.refuse(column, message)
+            value = constant_value(found)
         except ArithmeticError as error:
             return self.refuse(column, str(error))
         except ValueError:
@@ -235,66 +252,62 @@ class _Reader:
 
     def call(self, node: ast.Call, depth: int) -> Expression:
         column = node.col_offset + 1
+        # ``2(x + 1)``, ``(x + 1)(x - 1)``
+        if isinstance(node.func, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Call):
+            end = (node.func.end_col_offset or 0) + 1
+            return self.refuse(end, "is a * missing here? Write 2*(x + 1)")
         if not isinstance(node.func, ast.Name):
-            if isinstance(node.func, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Call):
-                return self.refuse(
-                    (node.func.end_col_offset or 0) + 1, "is a * missing here? Write 2*(x + 1)"
-                )
-            # an attribute, a subscript: the reason stands there
+            # An attribute, a subscript: the reason is said there.
             return self.read(node.func, depth + 1)
         name = node.func.id
         if name == "x" or name in CONSTANTS:
-            return self.refuse(
-                column + len(name), f"{name} is not a function; to multiply write {name}*(…)"
-            )
+            message = f"{name} is not a function; to multiply write {name}*(…)"
+            return self.refuse(column + len(name), message)
         if name not in FUNCTIONS:
             hint = _hint(name, tuple(FUNCTIONS))
-            return self.refuse(
-                column, f"there is no function {name!r}{hint} Allowed: {', '.join(FUNCTIONS)}"
-            )
+            message = f"there is no function {name!r}{hint} Allowed: {', '.join(FUNCTIONS)}"
+            return self.refuse(column, message)
         if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
             return self.refuse(column + len(name), f"{name} takes exactly one argument: {name}(x)")
         found = Call(name, self.read(node.args[0], depth + 1))
         return found if self.problems else self.checked(found, column)
 
 
-_RANGE = (
-    f"a number without x may be {MAX_SIZE:.0e} at most, and a power or quotient {1 / MAX_SIZE:.0e}"
-    " at least"
-)
-
-
 def _hint(name: str, known: tuple[str, ...]) -> str:
+    """What was meant by a name, up to the end of the sentence."""
     if name in NAMES:
         return f"; {NAMES[name]}{'' if NAMES[name].endswith('?') else '.'}"
     near = get_close_matches(name.lower(), (*known, *FUNCTIONS), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
-def fold(expression: Expression) -> float | None:
-    """The value of an expression without ``x`` as a float; None if it has one.
+def constant_value(expression: Expression) -> float | None:
+    """The value of an expression without ``x`` as a float; None if it has an ``x``.
 
     Raises:
         ArithmeticError: larger than a float, a power that vanishes, a division by zero; the message
             says so.
         ValueError: not real.
     """
-    if isinstance(expression, Variable):
-        return None
-    if isinstance(expression, Number):
-        return float(expression.value)
-    if isinstance(expression, Constant):
-        return math.pi if expression.name == "pi" else math.e
     try:
-        if isinstance(expression, Call):
-            inside = fold(expression.argument)
-            if inside is None:
+        match expression:
+            case Variable():
                 return None
-            return (
-                -inside if expression.function == "negative" else _REAL[expression.function](inside)
-            )
-        left, right = fold(expression.left), fold(expression.right)
-        return None if left is None or right is None else _combine(expression.operator, left, right)
+            case Number(value):
+                return float(value)
+            case Constant(name):
+                return math.pi if name == "pi" else math.e
+            case Call(function, argument):
+                inside = constant_value(argument)
+                return None if inside is None else _REAL[function](inside)
+            case Binary(operator, first, second):
+                left = constant_value(first)
+                right = constant_value(second)
+                if left is None or right is None:
+                    return None
+                return _combine(operator, left, right)
+            case _:
+                assert_never(expression)
     except ZeroDivisionError:
         raise ArithmeticError("this divides by zero") from None
     except OverflowError:
@@ -302,11 +315,21 @@ def fold(expression: Expression) -> float | None:
 
 
 def _combine(operator: str, left: float, right: float) -> float:
-    if operator in "+-":
-        return left + right if operator == "+" else left - right
-    if operator == "*":
-        return left * right
-    value = left / right if operator == "/" else left**right
+    """One operator between two numbers; errors as ``constant_value``."""
+    match operator:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "/":
+            value = left / right
+        case "**":
+            value = left**right
+        case _:
+            raise AssertionError(f"no operator of a formula: {operator!r}")
+    # A negative number to a power that is not whole is complex for Python.
     if isinstance(value, complex):
         raise ValueError
     if left != 0 and abs(value) < 1 / MAX_SIZE:

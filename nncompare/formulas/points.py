@@ -8,6 +8,7 @@ from fractions import Fraction
 from nncompare.errors import ConfigError, Problem
 
 MAX_COUNT = 10_000
+_MOST_DIGITS = 9
 SOURCE = "--at"
 _FORM = "write START:STOP:COUNT, for example -5:5:100, or points with commas, for example -1,0,2.5"
 
@@ -24,9 +25,10 @@ def parse_points(text: str) -> tuple[float, ...]:
     parts = text.split(",")
     if len(parts) > MAX_COUNT:
         raise _error(text, 1, f"{len(parts)} points, at most {MAX_COUNT:,}")
-    return tuple(
-        _number(text, part, begin) for part, begin in zip(parts, _begins(parts), strict=True)
-    )
+    found = []
+    for part, begin in zip(parts, _begins(parts), strict=True):
+        found.append(_number(text, part, begin))
+    return tuple(found)
 
 
 def _range(text: str) -> tuple[float, ...]:
@@ -34,32 +36,32 @@ def _range(text: str) -> tuple[float, ...]:
     begins = _begins(parts)
     if len(parts) != 3:
         raise _error(text, 1, f"{len(parts)} parts between colons, not 3; {_FORM}")
-    start, stop = (
-        _number(text, part, begin) for part, begin in zip(parts[:2], begins[:2], strict=True)
-    )
-    counted = parts[2].strip()
-    if (
-        not (counted.isascii() and counted.isdigit() and len(counted) < 10)
-        or not 1 <= int(counted) <= MAX_COUNT
-    ):
-        raise _error(
-            text,
-            begins[2],
-            f"the count is a whole number from 1 to {MAX_COUNT:,}, not {counted[:40]!r}",
-        )
-    count = int(counted)
+    start = _number(text, parts[0], begins[0])
+    stop = _number(text, parts[1], begins[1])
+    count = _count(text, parts[2].strip(), begins[2])
     if stop <= start and not (count == 1 and stop == start):
         raise _error(text, begins[1], f"the stop {stop:g} must be greater than the start {start:g}")
     if count == 1:
         return (start,)
-    begin, width = Fraction(start), Fraction(stop) - Fraction(start)
-    # in fractions, so that every point is rounded once
+    # In fractions, so that every point is rounded once.
+    begin = Fraction(start)
+    width = Fraction(stop) - begin
     return tuple(float(begin + width * i / (count - 1)) for i in range(count))
+
+
+def _count(text: str, counted: str, column: int) -> int:
+    # Python refuses to read numbers of thousands of digits.
+    is_whole = counted.isascii() and counted.isdigit() and len(counted) <= _MOST_DIGITS
+    if not is_whole or not 1 <= int(counted) <= MAX_COUNT:
+        message = f"the count is a whole number from 1 to {MAX_COUNT:,}, not {counted[:40]!r}"
+        raise _error(text, column, message)
+    return int(counted)
 
 
 def _begins(parts: list[str]) -> list[int]:
     """The columns where the parts begin, after blanks."""
-    found, column = [], 1
+    found = []
+    column = 1
     for part in parts:
         found.append(column + len(part) - len(part.lstrip()))
         column += len(part) + 1
@@ -67,17 +69,15 @@ def _begins(parts: list[str]) -> list[int]:
 
 
 def _number(text: str, part: str, column: int) -> float:
+    if not part.strip():
+        raise _error(text, column, f"a number is missing; {_FORM}")
     try:
+        # Python reads digits of every script; people who type them mean something else.
         value = float(part) if part.isascii() else math.nan
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        what = (
-            f"{part.strip()[:40]!r} is not a finite number"
-            if part.strip()
-            else "a number is missing"
-        )
-        raise _error(text, column, f"{what}; {_FORM}")
+        raise _error(text, column, f"{part.strip()[:40]!r} is not a finite number; {_FORM}")
     return value
 
 

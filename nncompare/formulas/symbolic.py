@@ -49,6 +49,7 @@ def _function(name: str, slope: Callable[[Any], Any]) -> Any:
 
 
 def _flat(_: Any) -> Any:
+    """The slope of a function with steps."""
     return sympy.S.Zero
 
 
@@ -57,8 +58,9 @@ STEP = _function("step", _flat)
 ABS = _function("abs", SIGN)
 RELU = _function("relu", STEP)
 
+# SymPy has these under the same names, with rules of their own.
 _NAMED = ("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "erf")
-_BACK: dict[Any, str] = {
+_NAME_OF: dict[Any, str] = {
     **{getattr(sympy, name): name for name in _NAMED},
     SIGN: "sign",
     STEP: "step",
@@ -67,7 +69,7 @@ _BACK: dict[Any, str] = {
 }
 
 
-class _Symbolic:
+class _SympyArithmetic:
     """SymPy expressions as an arithmetic; composed functions are spelt out, so that SymPy's own
     rules apply.
     """
@@ -99,9 +101,9 @@ class _Symbolic:
         return sympy.pi if name == "pi" else sympy.E
 
 
-class _Sizes:
-    """How many nodes ``_Symbolic`` makes, as an arithmetic: ``silu`` and ``gelu`` write their
-    argument twice, so that a nest of them doubles with every level.
+class _SizeArithmetic:
+    """How many nodes ``_SympyArithmetic`` makes, as an arithmetic: ``silu`` and ``gelu`` write
+    their argument twice, so that a nest of them doubles with every level.
     """
 
     functions: Mapping[str, Callable[[int], int]] = {
@@ -128,25 +130,29 @@ def differentiate(expression: Expression, order: int = 1) -> tuple[Expression, s
     Raises:
         UsageError: SymPy finds none with real values, or one that is too large.
     """
-    if (size := evaluate(expression, 1, _Sizes())) > MAX_NODES:
+    size = evaluate(expression, 1, _SizeArithmetic())
+    if size > MAX_NODES:
         raise UsageError(
             f"formula: spelt out for SymPy it has {size:,} parts, at most {MAX_NODES:,}; nest silu"
             " and gelu less deeply"
         )
-    found = sympy.diff(evaluate(expression, X, _Symbolic()), X)
+    found = sympy.diff(evaluate(expression, X, _SympyArithmetic()), X)
     for _ in range(order - 1):
-        _Back(MAX_BETWEEN).read(found)
+        # Reading it back counts its parts, and stops where SymPy would take minutes.
+        _TreeReader(MAX_BETWEEN).read(found)
         found = sympy.diff(found, X)
-    return _Back().read(found), sympy.sstr(found, full_prec=False)
+    return _TreeReader().read(found), sympy.sstr(found, full_prec=False)
 
 
-class _Back:
+class _TreeReader:
     """From SymPy to our tree. Sums and products become balanced, so that the tree stays shallow."""
 
     def __init__(self, most: int = MAX_NODES) -> None:
-        self.count, self.most = 0, most
+        self.count = 0
+        self.most = most
 
     def read(self, found: Any) -> Expression:
+        """The tree of one of SymPy's expressions."""
         self.count += 1
         if self.count > self.most:
             raise UsageError(
@@ -164,30 +170,36 @@ class _Back:
             return self._product(found)
         if found.is_Pow:
             return self._power(found.base, found.exp)
-        if found.func in _BACK:
-            return Call(_BACK[found.func], self.read(found.args[0]))
+        if found.func in _NAME_OF:
+            return Call(_NAME_OF[found.func], self.read(found.args[0]))
         if isinstance(found, sympy.cot):
             return Binary("/", Number(Fraction(1)), Call("tan", self.read(found.args[0])))
         raise UsageError(f"formula: its derivative has no real value ({sympy.sstr(found)[:60]})")
 
     def _balanced(self, sign: str, parts: list[Any]) -> Expression:
+        """A sum or product as a tree whose halves have the same number of parts."""
         if len(parts) == 1:
             return self.read(parts[0])
         middle = len(parts) // 2
-        return Binary(
-            sign, self._balanced(sign, parts[:middle]), self._balanced(sign, parts[middle:])
-        )
+        left = self._balanced(sign, parts[:middle])
+        right = self._balanced(sign, parts[middle:])
+        return Binary(sign, left, right)
 
     def _product(self, found: Any) -> Expression:
-        above, below = [], []
+        """A product; what SymPy writes as a negative power becomes a divisor."""
+        above = []
+        below = []
         for factor in sympy.Mul.make_args(found):
             if factor.is_Pow and factor.exp.is_Rational and factor.exp < 0:
                 below.append(sympy.Pow(factor.base, -factor.exp))
             else:
                 above.append(factor)
         negative = bool(above) and above[0] == -1
-        above = above[1:] if negative else above
-        result: Expression = self._balanced("*", above) if above else Number(Fraction(1))
+        if negative:
+            above = above[1:]
+        result: Expression = Number(Fraction(1))
+        if above:
+            result = self._balanced("*", above)
         if below:
             result = Binary("/", result, self._balanced("*", below))
         return Call("negative", result) if negative else result

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nncompare.errors import ConfigError, UsageError
 from nncompare.formulas.evaluation import compute
-from nncompare.formulas.exact import exact
+from nncompare.formulas.exact import exact_values
 from nncompare.formulas.expression import (
     FUNCTIONS,
     Binary,
@@ -283,7 +283,7 @@ def test_numpy_and_high_precision_agree(text: str, x: float) -> None:
     if len(text) > MAX_LENGTH:
         return
     expression = parse(text).expression
-    (value,) = exact(expression, [x]).values
+    (value,) = exact_values(expression, [x]).values
     assert compute(expression, np.array([x]))[0] == pytest.approx(value, rel=1e-9, abs=1e-9)
 
 

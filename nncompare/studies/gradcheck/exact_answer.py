@@ -1,20 +1,19 @@
-"""What is true of a formula at some points: its exact values, its exact derivative, and where it
-has none.
+"""The exact answer to a gradcheck's question: values, derivative, and where there is none.
 
-SymPy and mpmath are imported when a truth is established, and not before.
+SymPy and mpmath are imported when a question is solved, and not before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.errors import UsageError
-from nncompare.formulas.accuracy import Accuracy, Gate, make_gate, measure
+from nncompare.errors import UsageError, did_you_mean
+from nncompare.formulas.accuracy import Accuracy, Tolerance, measure_errors
 from nncompare.formulas.chain import chain_rule
 from nncompare.formulas.evaluation import compute
 from nncompare.formulas.expression import Expression
@@ -33,7 +32,7 @@ not.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Truth:
+class ExactAnswer:
     """A checked question with its exact answer; no framework has been started.
 
     Args:
@@ -42,7 +41,7 @@ class Truth:
         exact_value, exact_derivative: ``(N,)`` in float64, NaN at points that take no part.
         owed: ``(N,)``, the points where a framework owes a right number: the formula and the chain
             rule can be computed in the dtype. Elsewhere errors are measured and not judged.
-        gates: for ``value`` and ``derivative``.
+        tolerances: for ``value`` and ``derivative``.
     """
 
     formula: Formula
@@ -54,22 +53,24 @@ class Truth:
     exact_value: Array
     exact_derivative: Array
     owed: Array
-    gates: dict[str, Gate]
+    tolerances: dict[str, Tolerance]
 
-    def gate(self, method: Method) -> Gate:
-        return self.gates["value" if method == "value" else "derivative"]
+    def tolerance(self, method: Method) -> Tolerance:
+        """What a method is judged by."""
+        return self.tolerances["value" if method == "value" else "derivative"]
 
     def measure(self, method: Method, values: Array) -> Accuracy:
         """The errors of a method's values ``(N,)``."""
         exact = self.exact_value if method == "value" else self.exact_derivative
-        return measure(values, exact, self.gate(method), self.owed)
+        return measure_errors(values, exact, self.tolerance(method), self.owed)
 
     def neighbours(self) -> Array:
         """All points of all stencils ``(S, N)``."""
-        stencils = [STENCILS[name, self.order] for name in NAMES]
-        return np.concatenate(
-            [stencil.neighbours(self.x, stencil.step(self.x)) for stencil in stencils]
-        )
+        found = []
+        for name in NAMES:
+            stencil = STENCILS[name, self.order]
+            found.append(stencil.neighbours(self.x, stencil.step(self.x)))
+        return np.concatenate(found)
 
     def differences(self, values: Array) -> dict[Method, Array]:
         """The finite differences from the formula's values ``(S, N)`` at ``neighbours()``."""
@@ -83,7 +84,7 @@ class Truth:
         return found
 
 
-def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
+def solve_exactly(formula: str, *, at: str, order: int, dtype: str) -> ExactAnswer:
     """Reads the question and finds the exact answer.
 
     Raises:
@@ -91,41 +92,41 @@ def establish(formula: str, *, at: str, order: int, dtype: str) -> Truth:
     """
     read = parse(formula)
     _check(order, dtype)
-    x = _points(at, np.dtype(dtype))
-    from nncompare.formulas.exact import exact
+    x = _points_in(at, np.dtype(dtype))
+    from nncompare.formulas.exact import exact_values
     from nncompare.formulas.symbolic import differentiate
 
     largest = float(np.finfo(x.dtype).max)
-    value = exact(read.expression, x.tolist(), largest=largest)
-    # a second derivative needs a first one
+    value = exact_values(read.expression, x.tolist(), largest=largest)
+    # A second derivative needs a first one: where that has no value, nothing is owed.
     derivatives = [differentiate(read.expression, n) for n in range(1, order + 1)]
-    slopes = [exact(tree, x.tolist(), largest=largest) for tree, _ in derivatives]
-    reasons = [
-        _first(found)
-        for found in zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)
-    ]
+    slopes = [exact_values(tree, x.tolist(), largest=largest) for tree, _ in derivatives]
+    columns = zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)
+    reasons = [_first_reason(column) for column in columns]
     takes_part = np.array([reason is None for reason in reasons])
-    exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
     exact_value = np.where(takes_part, value.values, np.nan)
+    exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)
     derivative, text = derivatives[-1]
-    computable = np.isfinite(compute(read.expression, x)) & np.isfinite(
-        chain_rule(read.expression, x, order)
-    )
-    value_gate = make_gate(exact_value, _rounding(read.expression, x), x.dtype)
-    # SymPy may have simplified away what a framework computes, and rounds, as it stands
+
+    value_tolerance = Tolerance.of(exact_value, _rounding(read.expression, x), x.dtype)
+    # SymPy may have simplified away what a framework computes, and rounds, as it stands.
     rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
-    gate = make_gate(exact_derivative, rounding, x.dtype, otherwise=value_gate.scale)
-    return Truth(
+    derivative_tolerance = Tolerance.of(
+        exact_derivative, rounding, x.dtype, otherwise=value_tolerance.scale
+    )
+    computable = np.isfinite(compute(read.expression, x))
+    computable &= np.isfinite(chain_rule(read.expression, x, order))
+    return ExactAnswer(
         formula=read,
         order=order,
         derivative=derivative,
         text=text,
         x=x,
-        points=_document(x, value.values, exact_derivative, reasons),
+        points=_points_record(x, value.values, exact_derivative, reasons),
         exact_value=exact_value,
         exact_derivative=exact_derivative,
         owed=computable & (np.abs(exact_derivative) < largest**_FAR),
-        gates={"value": value_gate, "derivative": gate},
+        tolerances={"value": value_tolerance, "derivative": derivative_tolerance},
     )
 
 
@@ -133,30 +134,40 @@ def _check(order: int, dtype: str) -> None:
     if order not in ORDERS:
         raise UsageError(f"the order is {order}. Allowed: 1 or 2")
     if dtype not in DTYPES:
-        near = get_close_matches(dtype, DTYPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        near = did_you_mean(dtype, DTYPES)
+        hint = f"; did you mean {near!r}?" if near else "."
         raise UsageError(f"the dtype is {dtype!r}{hint} Allowed: {', '.join(DTYPES)}")
 
 
-def _points(at: str, dtype: np.dtype[Any]) -> Array:
+def _points_in(at: str, dtype: np.dtype[Any]) -> Array:
+    """The points that were asked for, in the dtype.
+
+    Raises:
+        ConfigError: the text cannot be read.
+        UsageError: a point is beyond the dtype's range.
+    """
     asked = np.array(parse_points(at))
-    if np.abs(asked).max() > np.finfo(dtype).max:
-        raise UsageError(f"--at {at}: {np.abs(asked).max():g} is beyond the range of {dtype}")
+    largest = np.abs(asked).max()
+    if largest > np.finfo(dtype).max:
+        raise UsageError(f"--at {at}: {largest:g} is beyond the range of {dtype}")
     return asked.astype(dtype)
 
 
-def _first(reasons: tuple[str | None, ...]) -> str | None:
+def _first_reason(reasons: Sequence[str | None]) -> str | None:
     """Why a point takes no part: the formula's reason, else that of a derivative."""
     value, *slopes = reasons
     if value is not None:
         return value
     for reason in slopes:
         if reason is not None:
+            # The formula has a value here, so its derivative is what is missing.
             return "no derivative" if reason in ("outside", "kink") else reason
     return None
 
 
-def _document(x: Array, value: Array, derivative: Array, reasons: list[str | None]) -> Points:
+def _points_record(
+    x: Array, value: Array, derivative: Array, reasons: Sequence[str | None]
+) -> Points:
     def where(*wanted: str) -> tuple[int, ...]:
         return tuple(index for index, reason in enumerate(reasons) if reason in wanted)
 
@@ -183,10 +194,10 @@ def _rounding(expression: Expression, x: Array, order: int = 0) -> Array:
     wider: np.dtype[Any] = np.dtype(np.float64 if x.dtype == np.float32 else np.longdouble)
     if np.finfo(wider).eps >= np.finfo(x.dtype).eps:
         return np.zeros(len(x))
+
+    def computed(at: Array) -> Array:
+        return chain_rule(expression, at, order) if order else compute(expression, at)
+
     with np.errstate(all="ignore"):
-        narrow, wide = (
-            chain_rule(expression, at, order) if order else compute(expression, at)
-            for at in (x, x.astype(wider))
-        )
-        difference = narrow.astype(wider) - wide
+        difference = computed(x).astype(wider) - computed(x.astype(wider))
         return np.asarray(np.abs(difference), np.float64)

@@ -19,7 +19,10 @@ FORMATS = (".png", ".svg")
 _SCALE = 2.0
 """Pixels a unit: sharp on dense screens and on paper."""
 _WIDTH = 760
+_HEIGHT = 240
+"""Of a panel."""
 _GAP = 60
+_FEW_POINTS = 30
 _MARKS = 30
 _LINE = 240
 """Most marks of a method, most points of a line; more are summed up by the largest error of each
@@ -51,6 +54,8 @@ _DASHES: dict[Method, list[int]] = {
     "central": [5, 3],
     "five_point": [1, 0],
 }
+_LONGEST_FORMULA = 90
+"""Characters in the picture's title."""
 _CURVES = ("#0072B2", "#D55E00")
 _GREY = "#555555"
 
@@ -80,9 +85,10 @@ def chart(result: GradcheckRecord) -> Any:
 
     panels = [_curves(result), _errors(result), _steps(result)]
     whole = alt.vconcat(*(panel for panel in panels if panel is not None), spacing=28)
+    derivative = _shortened(result.formula.derivative)
     title = alt.TitleParams(
-        f"f(x) = {_short(result.formula.text)}",
-        subtitle=f"{prime(result)} = {_short(result.formula.derivative)}, in {result.points.dtype}",
+        f"f(x) = {_shortened(result.formula.text)}",
+        subtitle=f"{prime(result)} = {derivative}, in {result.points.dtype}",
         anchor="start",
         frame="bounds",
         fontSize=18,
@@ -106,8 +112,8 @@ def chart(result: GradcheckRecord) -> Any:
     )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 90 else text[:89] + "…"
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_FORMULA else text[: _LONGEST_FORMULA - 1] + "…"
 
 
 def _curves(result: GradcheckRecord) -> Any:
@@ -117,19 +123,12 @@ def _curves(result: GradcheckRecord) -> Any:
     points = result.points
     order = sorted(range(points.count), key=lambda index: points.x[index])
     names = ("f(x)", prime(result))
-    limit = data.limit(
-        [
-            value
-            for values in (points.value, points.derivative)
-            for value in values
-            if value is not None
-        ]
-    )
+    both = (*points.value, *points.derivative)
+    limit = data.limit([value for value in both if value is not None])
+    x = [points.x[index] for index in order]
     rows: list[dict[str, Any]] = []
     for name, values in zip(names, (points.value, points.derivative), strict=True):
-        rows += data.line(
-            name, [points.x[index] for index in order], [values[index] for index in order], limit
-        )
+        rows += data.line(name, x, [values[index] for index in order], limit)
     scale = alt.Scale(domain=[-limit, limit], nice=False) if limit is not None else alt.Undefined
     encoding = {
         "x": alt.X("x:Q", title="x", scale=alt.Scale(zero=False, nice=False)),
@@ -142,37 +141,32 @@ def _curves(result: GradcheckRecord) -> Any:
             "curve:N", scale=alt.Scale(domain=list(names), range=[[1, 0], [7, 4]]), legend=_legend()
         ),
     }
-    base = alt.Chart(_data(rows))
-    line = base.mark_line(
-        strokeWidth=2.4, clip=True, point={"size": 35} if points.count <= 30 else False
-    )
-    title = "The function and its exact derivative"
-    subtitle = _left_out(result) + (
-        f"; values beyond ±{limit:.3g} are cut off" if limit is not None else ""
-    )
-    return line.encode(**encoding).properties(
-        width=_WIDTH,
-        height=230,
-        title=alt.TitleParams(title, subtitle=subtitle.lstrip("; ") or " "),
-    )
+    # Of a few points the line alone would hide where they are.
+    marks = {"size": 35} if points.count <= _FEW_POINTS else False
+    line = alt.Chart(_data(rows)).mark_line(strokeWidth=2.4, clip=True, point=marks)
+    remarks = [_left_out(result)]
+    if limit is not None:
+        remarks.append(f"values beyond ±{limit:.3g} are cut off")
+    # A subtitle keeps its place if it is empty, so that all panels begin at the same height.
+    subtitle = "; ".join(remark for remark in remarks if remark) or " "
+    title = alt.TitleParams("The function and its exact derivative", subtitle=subtitle)
+    return line.encode(**encoding).properties(width=_WIDTH, height=_HEIGHT, title=title)
 
 
 def _left_out(result: GradcheckRecord) -> str:
     missing = result.points.count - result.points.compared
-    return (
-        f"{missing} of {result.points.count} points have no derivative to compare with"
-        if missing
-        else ""
-    )
+    if not missing:
+        return ""
+    return f"{missing} of {result.points.count} points have no derivative to compare with"
 
 
 def _errors(result: GradcheckRecord) -> Any:
     """The error of each method along the points, a picture for each runtime that finished."""
     import altair as alt
 
-    shown = [row for row in result.runtimes if any(method.values for method in row.methods)] or [
-        result.reference
-    ]
+    shown = [row for row in result.runtimes if any(method.values for method in row.methods)]
+    # Without a framework NumPy's symbolic derivative and differences are still worth a look.
+    shown = shown or [result.reference]
     floor = data.floor(result, shown)
     if floor is None:
         return None
@@ -189,22 +183,17 @@ def _errors(result: GradcheckRecord) -> Any:
             axis=alt.Axis(format=".0e", tickCount=8, labels=index == 0),
         )
         x = alt.X("x:Q", title="x", scale=alt.Scale(zero=False, nice=False))
-        charts.append(
-            _error_chart(marks, lines, x, y).properties(width=width, height=250, title=row.runtime)
-        )
+        panel = _error_chart(marks, lines, x, y)
+        charts.append(panel.properties(width=width, height=_HEIGHT, title=row.runtime))
+    # One legend for all panels.
     row_of_charts = alt.hconcat(*charts, spacing=14).resolve_scale(
         color="shared", shape="shared", strokeDash="shared"
     )
-    return row_of_charts.properties(
-        title=alt.TitleParams(
-            "Error of each method",
-            frame="bounds",
-            subtitle=(
-                "size of computed - exact; at the bottom edge: no error, or one too small for the"
-                " axis"
-            ),
-        )
+    subtitle = (
+        "size of computed - exact; at the bottom edge: no error, or one too small for the axis"
     )
+    title = alt.TitleParams("Error of each method", frame="bounds", subtitle=subtitle)
+    return row_of_charts.properties(title=title)
 
 
 def _error_chart(marks: list[dict[str, Any]], lines: list[dict[str, Any]], x: Any, y: Any) -> Any:
@@ -250,12 +239,12 @@ def _steps(result: GradcheckRecord) -> Any:
     """The largest error against the step: truncation on the right, rounding on the left."""
     import altair as alt
 
-    rows = [
-        {"method": NAMES[one.method], "h": step, "error": error}
-        for one in result.sweep
-        for step, error in zip(one.steps, one.largest_errors, strict=True)
-        if error
-    ]
+    rows = []
+    for one in result.sweep:
+        for step, error in zip(one.steps, one.largest_errors, strict=True):
+            # A logarithmic axis has no place for 0, and None is no figure.
+            if error:
+                rows.append({"method": NAMES[one.method], "h": step, "error": error})
     if not rows:
         return None
     x = alt.X(
@@ -270,32 +259,21 @@ def _steps(result: GradcheckRecord) -> Any:
         scale=alt.Scale(type="log"),
         axis=alt.Axis(format=".0e", tickCount=8),
     )
-    lines = (
-        alt.Chart(_data(rows))
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("method:N", scale=_scale(DIFFERENCES, _COLOURS), legend=_legend()),
-            strokeDash=alt.StrokeDash(
-                "method:N", scale=_scale(DIFFERENCES, _DASHES), legend=_legend()
-            ),
-        )
-    )
+    colour = alt.Color("method:N", scale=_scale(DIFFERENCES, _COLOURS), legend=_legend())
+    dash = alt.StrokeDash("method:N", scale=_scale(DIFFERENCES, _DASHES), legend=_legend())
+    lines = alt.Chart(_data(rows)).mark_line(strokeWidth=2)
+    layers: list[Any] = [lines.encode(x=x, y=y, color=colour, strokeDash=dash)]
     symbolic = result.reference.method("symbolic")
-    level = symbolic.largest_error if symbolic is not None else None
-    layers = [lines, *([_level(level)] if level else [])]
-    return alt.layer(*layers).properties(
-        width=_WIDTH,
-        height=230,
-        title=alt.TitleParams(
-            "Why finite differences are worse: no step is right",
-            subtitle=(
-                "NumPy, one step at all points; left: rounding divided by h, right: f bends within"
-                " h (truncation)"
-            ),
+    if symbolic is not None and symbolic.largest_error:
+        layers.append(_level(symbolic.largest_error))
+    title = alt.TitleParams(
+        "Why finite differences are worse: no step is right",
+        subtitle=(
+            "NumPy, one step at all points; left: rounding divided by h, right: f bends within h"
+            " (truncation)"
         ),
     )
+    return alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=title)
 
 
 def _level(error: float) -> Any:

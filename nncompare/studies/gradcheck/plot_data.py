@@ -23,7 +23,10 @@ def limit(values: Sequence[float]) -> float | None:
     if not sizes:
         return None
     usual = sizes[min(len(sizes) - 1, int(0.9 * len(sizes)))]
-    return _CLIP * usual if usual > 0 and sizes[-1] > 2 * _CLIP * usual else None
+    # A little beyond the limit is worth the room that it takes.
+    if usual > 0 and sizes[-1] > 2 * _CLIP * usual:
+        return _CLIP * usual
+    return None
 
 
 def line(
@@ -33,16 +36,15 @@ def line(
     a pole.
     """
     rows: list[dict[str, Any]] = []
-    part, before = 0, 0.0
+    part = 0
+    before = 0.0
     for at, value in zip(x, values, strict=True):
         if value is None:
             part += 1
             continue
-        if (
-            limit is not None
-            and min(abs(before), abs(value)) > limit / _CLIP
-            and before * value < 0
-        ):
+        # Large on both sides and of the other sign: a pole lies between.
+        is_large = limit is not None and min(abs(before), abs(value)) > limit / _CLIP
+        if is_large and before * value < 0:
             part += 1
         rows.append({"curve": name, "part": f"{name} {part}", "x": at, "y": value})
         before = value
@@ -56,24 +58,36 @@ def _pairs(
     method = row.method(name)
     if method is None or not method.values:
         return []
-    known = zip(result.points.x, method.values, result.points.derivative, strict=True)
-    return sorted(
-        (x, abs(got - exact)) for x, got, exact in known if got is not None and exact is not None
-    )
+    pairs = []
+    points = zip(result.points.x, method.values, result.points.derivative, strict=True)
+    for x, computed, exact in points:
+        if computed is not None and exact is not None:
+            pairs.append((x, abs(computed - exact)))
+    return sorted(pairs)
+
+
+def _all_errors(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> list[float]:
+    errors: list[float] = []
+    for row in rows:
+        for name in DRAWN:
+            errors += [error for _, error in _pairs(result, row, name)]
+    return errors
 
 
 def floor(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> float | None:
     """The bottom edge, below the smallest error; None: there is nothing to draw."""
-    sizes = [error for row in rows for name in DRAWN for _, error in _pairs(result, row, name)]
+    sizes = _all_errors(result, rows)
     if not sizes:
         return None
     positive = sorted(size for size in sizes if size > 0) or [1e-16]
-    usual = positive[len(positive) // 50]  # a few are tiny by luck
+    # A few are tiny by luck, and would make the axis long.
+    usual = positive[len(positive) // 50]
     return float(10.0 ** (math.floor(math.log10(max(usual, 1e-300))) - 1))
 
 
 def ceiling(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> float:
-    sizes = [error for row in rows for name in DRAWN for _, error in _pairs(result, row, name)]
+    """The top edge, a little above the largest error."""
+    sizes = _all_errors(result, rows)
     return float(10.0 ** math.ceil(math.log10(max(*sizes, 1e-15)) + 0.2))
 
 
@@ -84,6 +98,12 @@ def error_rows(
     bottom: float,
     most: int,
 ) -> list[dict[str, Any]]:
+    """The errors of some methods in one runtime, as rows of a chart.
+
+    Args:
+        bottom: errors below are drawn there.
+        most: points of each method.
+    """
     found: list[dict[str, Any]] = []
     for name in methods:
         for x, error in _thinned(_pairs(result, row, name), most):
@@ -94,6 +114,7 @@ def error_rows(
 def _thinned(pairs: list[tuple[float, float]], most: int) -> list[tuple[float, float]]:
     """At most so many pairs: of each stretch the one with the largest error."""
     length = -(-len(pairs) // most) or 1
-    return [
-        max(pairs[i : i + length], key=lambda pair: pair[1]) for i in range(0, len(pairs), length)
-    ]
+    found = []
+    for begin in range(0, len(pairs), length):
+        found.append(max(pairs[begin : begin + length], key=lambda pair: pair[1]))
+    return found

@@ -5,8 +5,7 @@ History of the format, newest first:
 1. first version.
 
 Unknown figures are ``null``, never NaN: a point where a formula or a method has no finite value is
-    ``null`` in every
-list of values, and its index stands in the list that says why.
+``null`` in every list of values, and its index stands in the list that says why.
 """
 
 from __future__ import annotations
@@ -81,10 +80,10 @@ class MethodResult(RecordPart):
     finite_outside: int = 0
     """Points outside the formula's domain where the method gave a finite number all the same."""
     beyond: int = 0
-    """Points whose error is beyond the gate."""
+    """Points whose error is beyond the tolerance."""
     passed: bool | None = None
-    """No point beyond the gate, and none without a finite number that should have one; null: not
-    judged.
+    """No point beyond the tolerance, and none without a finite number that should have one; null:
+    not judged.
     """
     values: Values = ()
 
@@ -97,11 +96,14 @@ class RuntimeDerivatives(RuntimeRow):
     methods: tuple[MethodResult, ...] = ()
 
     def method(self, name: Method) -> MethodResult | None:
+        """One method's row; None if it was not asked."""
         return next((found for found in self.methods if found.method == name), None)
 
 
-class Tolerance(RecordPart):
-    """An error passes if it is at most ``tolerance * max(|exact|, scale) + rounding``."""
+class ToleranceFigures(RecordPart):
+    """What ``formulas.accuracy.Tolerance`` was: an error passes if it is at most ``tolerance *
+    max(|exact|, scale) + rounding``.
+    """
 
     tolerance: float
     """Square root of the dtype's epsilon: half of its digits."""
@@ -133,7 +135,7 @@ class GradcheckRecord(StudyRecord):
     environment: dict[str, Any]
     formula: FormulaText
     points: Points
-    gates: dict[Literal["value", "derivative"], Tolerance]
+    gates: dict[Literal["value", "derivative"], ToleranceFigures]
     steps: dict[str, float]
     """Method -> the step of its finite difference at ``|x| <= 1``; it grows with ``|x|``."""
     runtimes: tuple[RuntimeDerivatives, ...]
@@ -146,23 +148,23 @@ class GradcheckRecord(StudyRecord):
     @property
     def complete(self) -> bool:
         """Every runtime finished, and no method of any failed."""
-        return all(
-            row.status == "ok" and all(method.status != "failed" for method in row.methods)
-            for row in self.runtimes
-        )
+        for row in self.runtimes:
+            if row.status != "ok" or any(method.status == "failed" for method in row.methods):
+                return False
+        return True
 
     @property
     def passed(self) -> bool:
-        """No judged method is beyond the gate."""
+        """No judged method is beyond its tolerance."""
         return not self.beyond
 
     @property
     def beyond(self) -> tuple[tuple[str, MethodResult], ...]:
-        """Runtime and method of all that is beyond the gate."""
-        rows = (*self.runtimes, self.reference)
-        return tuple(
-            (row.runtime, method)
-            for row in rows
-            for method in row.methods
-            if method.passed is False
-        )
+        """Runtime and method of all that is beyond its tolerance."""
+        found = []
+        for row in (*self.runtimes, self.reference):
+            for method in row.methods:
+                # None is not judged.
+                if method.passed is False:
+                    found.append((row.runtime, method))
+        return tuple(found)

@@ -44,9 +44,8 @@ def gradcheck_report(result: GradcheckRecord) -> RenderableType:
     parts.append(Group(section("What the methods do"), _grid(explanations(result))))
     remarks = notes(result)
     if remarks:
-        parts.append(
-            Group(section("Notes"), *(Text(f"  {line}", overflow="fold") for line in remarks))
-        )
+        lines = [Text(f"  {line}", overflow="fold") for line in remarks]
+        parts.append(Group(section("Notes"), *lines))
     return spaced(parts)
 
 
@@ -56,23 +55,18 @@ def prime(result: GradcheckRecord) -> str:
 
 
 def _head(result: GradcheckRecord) -> Group:
+    points = result.points
+    where = f"at x = {points.x[0]:g}"
+    if points.count > 1:
+        where = f"at {points.count:,} points, {points.x[0]:g} to {points.x[-1]:g}"
     name = Text("Derivative of a formula", style="bold")
-    first, last = result.points.x[0], result.points.x[-1]
-    where = (
-        f"at x = {first:g}"
-        if result.points.count == 1
-        else f"at {result.points.count:,} points, {first:g} to {last:g}"
-    )
-    name.append(f"  {where}, in {result.points.dtype}", style="not bold")
-    formulas = _grid(
-        [
-            ("f(x)", result.formula.text),
-            (prime(result), f"{result.formula.derivative}   (by SymPy's rules)"),
-        ]
-    )
-    return Group(
-        name, Text(), formulas, Text(), Text(verdict(result), style="bold", overflow="fold")
-    )
+    name.append(f"  {where}, in {points.dtype}", style="not bold")
+    rows = [
+        ("f(x)", result.formula.text),
+        (prime(result), f"{result.formula.derivative}   (by SymPy's rules)"),
+    ]
+    sentence = Text(verdict(result), style="bold", overflow="fold")
+    return Group(name, Text(), _grid(rows), Text(), sentence)
 
 
 def verdict(result: GradcheckRecord) -> str:
@@ -81,13 +75,11 @@ def verdict(result: GradcheckRecord) -> str:
     if compared == 0:
         return "Nothing to compare: the formula has a derivative at none of the points."
     if result.beyond:
-        parts = (
-            f"{NAMES[method.method]} of {runtime}{_how_far(method)}"
-            for runtime, method in result.beyond
-        )
-        return (
-            f"DIFFERS from the exact derivative by more than rounding explains: {'; '.join(parts)}."
-        )
+        parts = []
+        for runtime, method in result.beyond:
+            parts.append(f"{NAMES[method.method]} of {runtime}{_how_far(method)}")
+        said = "; ".join(parts)
+        return f"DIFFERS from the exact derivative by more than rounding explains: {said}."
     if not any(row.status == "ok" for row in result.runtimes):
         return "No framework answered; NumPy's figures are below."
     return (
@@ -97,12 +89,11 @@ def verdict(result: GradcheckRecord) -> str:
 
 
 def _how_far(method: MethodResult) -> str:
+    """How a judged method failed, as the end of a sentence."""
     if method.beyond:
-        assert method.largest_error is not None
-        return (
-            f" by up to {numbers.two(method.largest_error)}, at {method.beyond}"
-            f" {_points(method.beyond)}"
-        )
+        assert method.largest_error is not None, "an error beyond the tolerance has a size"
+        largest = numbers.two(method.largest_error)
+        return f" by up to {largest}, at {method.beyond} {_points(method.beyond)}"
     return f" is not a finite number at {method.not_finite} {_points(method.not_finite)}"
 
 
@@ -113,18 +104,15 @@ def _points(count: int) -> str:
 def error_sheet(result: GradcheckRecord) -> Sheet:
     """The largest error of each method (a row) in each runtime (a column)."""
     rows = (*result.runtimes, result.reference)
-    columns = tuple(
-        Column(head=row.runtime, texts=tuple(_error(row, method) for method in METHODS))
-        for row in rows
-    )
-    labels = tuple(
-        (
-            f"{NAMES[method]}, h = {numbers.two(result.steps[method])}"
-            if method in result.steps
-            else NAMES[method]
-        )
-        for method in METHODS
-    )
+    columns = []
+    for row in rows:
+        texts = tuple(_error(row, method) for method in METHODS)
+        columns.append(Column(head=row.runtime, texts=texts))
+    labels = []
+    for method in METHODS:
+        step = result.steps.get(method)
+        size = "" if step is None else f", h = {numbers.two(step)}"
+        labels.append(NAMES[method] + size)
     remarks = [
         "Error: the largest |computed - exact|. The exact values are SymPy's derivative in 40"
         " digits or more."
@@ -139,25 +127,33 @@ def error_sheet(result: GradcheckRecord) -> Sheet:
     missing = {method.reason for row in rows for method in row.methods if method.status == "n/a"}
     remarks += [f"n/a: {reason}." for reason in sorted(reason for reason in missing if reason)]
     return Sheet(
-        title="Largest error", corner="method", labels=labels, columns=columns, notes=tuple(remarks)
+        title="Largest error",
+        corner="method",
+        labels=tuple(labels),
+        columns=tuple(columns),
+        notes=tuple(remarks),
     )
 
 
 def _error(row: RuntimeDerivatives, name: Method) -> str | None:
+    """A cell of the table; None: there is no figure."""
     method = row.method(name)
     if method is None:
         return None
     if method.status == "failed":
         return "failed"
-    return None if method.largest_error is None else numbers.two(method.largest_error)
+    if method.largest_error is None:
+        return None
+    return numbers.two(method.largest_error)
 
 
 def _absences(result: GradcheckRecord) -> Iterator[tuple[str, str]]:
+    """Runtime and reason of all that did not finish."""
     for row in result.runtimes:
         if row.status != "ok":
             yield row.runtime, f"{row.status}: {printable(row.reason or 'no reason was given')}"
         for method in row.methods:
-            # both differences fail together
+            # Both differences fail together, since they share their points.
             if method.status == "failed" and method.method != "five_point":
                 name = "finite differences" if method.method == "central" else NAMES[method.method]
                 yield row.runtime, f"{name}: {printable(method.reason or 'no reason was given')}"
@@ -219,6 +215,7 @@ def explanations(result: GradcheckRecord) -> list[tuple[str, str]]:
 
 
 def _calls(result: GradcheckRecord, name: Method) -> str:
+    """How each framework is asked for a method: ``torch: …; tensorflow, keras: …``."""
     calls: dict[str, list[str]] = {}
     for row in result.runtimes:
         method = row.method(name)
@@ -231,16 +228,16 @@ def notes(result: GradcheckRecord) -> list[str]:
     """What a reader should know: points that take no part, numbers where there should be none,
     known weaknesses.
     """
-    points, found = result.points, []
-    for indices, text in (
+    points = result.points
+    kinks = f"without {prime(result)}, though f has a value (a kink, a vertical tangent or 0/0)"
+    left_out = (
         (points.outside, "outside the domain of f"),
-        (
-            points.no_derivative,
-            f"without {prime(result)}, though f has a value (a kink, a vertical tangent or 0/0)",
-        ),
+        (points.no_derivative, kinks),
         (points.too_large, f"beyond the range of {points.dtype}"),
         (points.unknown, "left out, since too many digits cancel for an exact value"),
-    ):
+    )
+    found = []
+    for indices, text in left_out:
         if indices:
             verb = "is" if len(indices) == 1 else "are"
             found.append(
@@ -248,43 +245,50 @@ def notes(result: GradcheckRecord) -> list[str]:
                 f" {_named(result, indices)}."
             )
     rows = (*result.runtimes, result.reference)
-    found += _surprises(result, rows)
-    found += [f"{row.runtime}: {note}." for row in rows for note in row.notes]
+    found += _missed_points(rows)
+    found += _finite_outside(result, rows)
+    for row in rows:
+        found += [f"{row.runtime}: {note}." for note in row.notes]
     if result.plot:
         found.append(f"Picture: {result.plot}")
     return found
 
 
-def _surprises(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
-    for method in METHODS:
-        who = [
-            (row.runtime, got.not_finite)
-            for row in rows
-            if (got := row.method(method)) and got.status == "ok"
-        ]
-        missed = [f"{name} at {count}" for name, count in who if count]
+def _missed_points(rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
+    """Methods without a finite number where there is a derivative."""
+    for name in METHODS:
+        missed = []
+        for row in rows:
+            method = row.method(name)
+            if method is not None and method.status == "ok" and method.not_finite:
+                missed.append(f"{row.runtime} at {method.not_finite}")
         if missed:
-            why = ": a step leaves the domain or the range" if method in DIFFERENCES else ""
+            why = ": a step leaves the domain or the range" if name in DIFFERENCES else ""
             yield (
-                f"No finite number by {NAMES[method]} where there is a derivative{why}:"
+                f"No finite number by {NAMES[name]} where there is a derivative{why}:"
                 f" {', '.join(missed)}."
             )
-    outside = len(result.points.outside)
-    wrong: dict[tuple[Method, int], list[str]] = {}
-    for method in ("reverse", "forward"):
+
+
+def _finite_outside(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
+    """Gradients that look sound where the formula has no value at all."""
+    found: dict[tuple[Method, int], list[str]] = {}
+    names: tuple[Method, ...] = ("reverse", "forward")
+    for name in names:
         for row in rows:
-            if (got := row.method(method)) and got.finite_outside:
-                wrong.setdefault((method, got.finite_outside), []).append(row.runtime)
-    if wrong:
-        parts = (
-            f"{NAMES[method]} of {', '.join(who)} at {count}"
-            for (method, count), who in wrong.items()
-        )
-        yield (
-            f"Outside the domain f is not a number, yet these are finite at some of the {outside}"
-            f" {_points(outside)}: {'; '.join(parts)}. Look at the value before trusting a"
-            " gradient."
-        )
+            method = row.method(name)
+            if method is not None and method.finite_outside:
+                found.setdefault((name, method.finite_outside), []).append(row.runtime)
+    if not found:
+        return
+    parts = []
+    for (name, count), runtimes in found.items():
+        parts.append(f"{NAMES[name]} of {', '.join(runtimes)} at {count}")
+    outside = len(result.points.outside)
+    yield (
+        f"Outside the domain f is not a number, yet these are finite at some of the {outside}"
+        f" {_points(outside)}: {'; '.join(parts)}. Look at the value before trusting a gradient."
+    )
 
 
 def _named(result: GradcheckRecord, indices: Sequence[int]) -> str:

@@ -22,7 +22,7 @@ from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
 from nncompare.records.record import head
 from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES, file_name
-from nncompare.studies.gradcheck.exact_answer import DTYPES, Truth, establish
+from nncompare.studies.gradcheck.exact_answer import DTYPES, ExactAnswer, solve_exactly
 from nncompare.studies.gradcheck.record import (
     JUDGED,
     FormulaText,
@@ -31,7 +31,7 @@ from nncompare.studies.gradcheck.record import (
     MethodResult,
     RuntimeDerivatives,
     StepSweep,
-    Tolerance,
+    ToleranceFigures,
 )
 from nncompare.wire.derivative_job import Request
 
@@ -69,33 +69,33 @@ def gradcheck(
         UsageError: something in the question is not allowed; nothing was started.
     """
     names = check_runtimes(runtimes)
-    truth = establish(formula, at=at, order=order, dtype=dtype)
+    exact = solve_exactly(formula, at=at, order=order, dtype=dtype)
     created = datetime.now().astimezone()
     return GradcheckRecord(
-        **head("gradcheck", created=created) | {"name": truth.formula.text},
+        **head("gradcheck", created=created) | {"name": exact.formula.text},
         environment=describe_system(),
-        formula=FormulaText(text=truth.formula.text, derivative=truth.text, order=order),
-        points=truth.points,
-        gates={"value": _tolerance(truth, "value"), "derivative": _tolerance(truth, "reverse")},
+        formula=FormulaText(text=exact.formula.text, derivative=exact.text, order=order),
+        points=exact.points,
+        gates={"value": _tolerance(exact, "value"), "derivative": _tolerance(exact, "reverse")},
         steps={
-            name: float(STENCILS[name, order].step(np.ones(1, truth.x.dtype))[0]) for name in NAMES
+            name: float(STENCILS[name, order].step(np.ones(1, exact.x.dtype))[0]) for name in NAMES
         },
-        runtimes=_ask(truth, names, asking),
-        reference=_reference(truth),
-        sweep=sweep(truth),
+        runtimes=_ask(exact, names, asking),
+        reference=_reference(exact),
+        sweep=sweep(exact),
     )
 
 
 def _ask(
-    truth: Truth, names: Sequence[str], asking: Callable[[str], None]
+    exact: ExactAnswer, names: Sequence[str], asking: Callable[[str], None]
 ) -> tuple[RuntimeDerivatives, ...]:
     """A row for each runtime, one process after the other."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for name in names:
             asking(name)
-            answers = derive(request(truth, name), Path(scratch) / file_name(name))
-            rows.append(_row(truth, answers))
+            answers = derive(request(exact, name), Path(scratch) / file_name(name))
+            rows.append(_row(exact, answers))
     return tuple(rows)
 
 
@@ -113,31 +113,31 @@ def check_runtimes(runtimes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(runtimes)) or DEFAULT_RUNTIMES
 
 
-def request(truth: Truth, runtime: str) -> Request:
+def request(exact: ExactAnswer, runtime: str) -> Request:
     """What a worker is asked."""
     return Request(
         runtime=runtime,
-        function=truth.formula.expression,
-        derivative=truth.derivative,
-        order=truth.order,
-        points=truth.x,
-        neighbours=truth.neighbours(),
+        function=exact.formula.expression,
+        derivative=exact.derivative,
+        order=exact.order,
+        points=exact.x,
+        neighbours=exact.neighbours(),
         threads=usable_threads(1),
     )
 
 
-def _row(truth: Truth, answers: Answers) -> RuntimeDerivatives:
+def _row(exact: ExactAnswer, answers: Answers) -> RuntimeDerivatives:
     methods: list[MethodResult] = []
     for name, message in answers.methods.items():
         values = message["values"]
         got = None if values is None else np.array(values, np.float64)  # null becomes NaN
         facts = {"status": message["status"], "reason": message["reason"], "how": message["how"]}
         if name != "neighbours":
-            methods.append(_judged(truth, name, got, facts))  # type: ignore[arg-type]
+            methods.append(_judged(exact, name, got, facts))  # type: ignore[arg-type]
             continue
-        shifted = None if got is None else got.reshape(-1, len(truth.x)).astype(truth.x.dtype)
-        differences = {} if shifted is None else truth.differences(shifted)
-        methods += [_judged(truth, stencil, differences.get(stencil), facts) for stencil in NAMES]
+        shifted = None if got is None else got.reshape(-1, len(exact.x)).astype(exact.x.dtype)
+        differences = {} if shifted is None else exact.differences(shifted)
+        methods += [_judged(exact, stencil, differences.get(stencil), facts) for stencil in NAMES]
     return RuntimeDerivatives(
         runtime=answers.runtime,
         status=answers.status,  # pydantic checks the word
@@ -149,18 +149,18 @@ def _row(truth: Truth, answers: Answers) -> RuntimeDerivatives:
     )
 
 
-def _reference(truth: Truth) -> RuntimeDerivatives:
+def _reference(exact: ExactAnswer) -> RuntimeDerivatives:
     """The same in NumPy, which has no automatic differentiation."""
     lacks = {"status": "n/a", "reason": "NumPy has no automatic differentiation", "how": None}
     facts = {"status": "ok", "reason": None, "how": "NumPy"}
     values = {
-        "value": compute(truth.formula.expression, truth.x),
-        "symbolic": compute(truth.derivative, truth.x),
-        **truth.differences(compute(truth.formula.expression, truth.neighbours())),
+        "value": compute(exact.formula.expression, exact.x),
+        "symbolic": compute(exact.derivative, exact.x),
+        **exact.differences(compute(exact.formula.expression, exact.neighbours())),
     }
     order: tuple[Method, ...] = ("value", "reverse", "forward", "symbolic", "central", "five_point")
     methods = [
-        _judged(truth, name, values.get(name), facts if name in values else lacks) for name in order
+        _judged(exact, name, values.get(name), facts if name in values else lacks) for name in order
     ]
     return RuntimeDerivatives(
         runtime="numpy", status="ok", versions={"numpy": np.__version__}, methods=tuple(methods)
@@ -168,49 +168,51 @@ def _reference(truth: Truth) -> RuntimeDerivatives:
 
 
 def _judged(
-    truth: Truth, name: Method, values: Array | None, facts: dict[str, Any]
+    exact: ExactAnswer, name: Method, values: Array | None, facts: dict[str, Any]
 ) -> MethodResult:
     """The errors of one method's values ``(N,)``; None: it gave none."""
     if values is None:
         return MethodResult(method=name, **facts)
     values = values.astype(np.float64)
-    found = truth.measure(name, values)
-    owed = int((truth.owed & ~np.isfinite(values)).sum()) if name in _FREE_OF_RULES else 0
+    found = exact.measure(name, values)
+    owed = int((exact.owed & ~np.isfinite(values)).sum()) if name in _FREE_OF_RULES else 0
     return MethodResult(
         method=name,
         **facts,
         largest_error=found.largest,
-        largest_error_at=None if found.at is None else float(truth.x[found.at]),
+        largest_error_at=None if found.at is None else float(exact.x[found.at]),
         largest_relative_error=found.relative,
         not_finite=found.not_finite,
-        finite_outside=int(np.isfinite(values[list(truth.points.outside)]).sum()),
+        finite_outside=int(np.isfinite(values[list(exact.points.outside)]).sum()),
         beyond=found.beyond,
         passed=(found.beyond == 0 and owed == 0) if name in JUDGED else None,
         values=tuple(float(value) if np.isfinite(value) else None for value in values),
     )
 
 
-def _tolerance(truth: Truth, name: Method) -> Tolerance:
-    gate = truth.gate(name)
-    return Tolerance(
-        tolerance=gate.tolerance, scale=gate.scale, rounding=float(gate.rounding.max())
+def _tolerance(exact: ExactAnswer, name: Method) -> ToleranceFigures:
+    tolerance = exact.tolerance(name)
+    return ToleranceFigures(
+        tolerance=tolerance.relative,
+        scale=tolerance.scale,
+        rounding=float(tolerance.rounding.max()),
     )
 
 
-def sweep(truth: Truth) -> tuple[StepSweep, ...]:
+def sweep(exact: ExactAnswer) -> tuple[StepSweep, ...]:
     """The largest errors of finite differences in NumPy for steps from 0.5 down to where ``x + h``
     is ``x``.
     """
-    smallest = np.log2(float(np.finfo(truth.x.dtype).eps))
+    smallest = np.log2(float(np.finfo(exact.x.dtype).eps))
     steps = np.unique(np.exp2(np.round(np.linspace(-1, smallest, _SWEEP_STEPS))))[::-1]
     found = []
     for name in NAMES:
-        stencil = STENCILS[name, truth.order]
+        stencil = STENCILS[name, exact.order]
         errors: list[float | None] = []
         for step in steps:
-            h = np.full_like(truth.x, step)
-            values = compute(truth.formula.expression, stencil.neighbours(truth.x, h))
-            accuracy = truth.measure(name, stencil.derivative(values, h).astype(np.float64))
+            h = np.full_like(exact.x, step)
+            values = compute(exact.formula.expression, stencil.neighbours(exact.x, h))
+            accuracy = exact.measure(name, stencil.derivative(values, h).astype(np.float64))
             errors.append(accuracy.largest if accuracy.not_finite == 0 else None)
         found.append(
             StepSweep(method=name, steps=tuple(map(float, steps)), largest_errors=tuple(errors))

@@ -28,7 +28,7 @@ from nncompare.cli import call
 from nncompare.errors import UsageError
 from nncompare.formulas.chain import chain_rule
 from nncompare.formulas.evaluation import compute
-from nncompare.formulas.exact import exact
+from nncompare.formulas.exact import exact_values
 from nncompare.formulas.expression import FUNCTIONS
 from nncompare.formulas.formula import parse
 from nncompare.formulas.stencils import STENCILS
@@ -38,7 +38,7 @@ from nncompare.launch.environment import worker_environment
 from nncompare.show.page import plain
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.gradcheck import study
-from nncompare.studies.gradcheck.exact_answer import establish
+from nncompare.studies.gradcheck.exact_answer import solve_exactly
 from nncompare.studies.gradcheck.plot import chart, draw
 from nncompare.studies.gradcheck.record import METHODS, GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report, verdict
@@ -221,11 +221,11 @@ def test_values_against_mpmath(answers: Callable[[str], dict[str, Any]], runtime
 def test_an_error_planted_in_a_backend_is_found(
     answers: Callable[[str], dict[str, Any]], runtime: str
 ) -> None:
-    truth = establish("sin(x)", at=",".join(map(str, ANYWHERE)), order=1, dtype="float64")
+    exact = solve_exactly("sin(x)", at=",".join(map(str, ANYWHERE)), order=1, dtype="float64")
     for name, beyond in ((name_of("sin(x)", 1, "float64"), False), ("planted", True)):
         methods = values_of(answers(runtime)[name])
         for mode in ("value", *MODES):
-            found = truth.measure(mode, np.array(methods[mode]["values"]))
+            found = exact.measure(mode, np.array(methods[mode]["values"]))
             assert (found.beyond > 0) is beyond, (name, mode, found)
 
 
@@ -237,7 +237,7 @@ def test_every_function_is_judged() -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_exact_derivative_is_that_of_mpmath(text: str, order: int) -> None:
     tree, _ = differentiate(parse(text).expression, order)
-    got, true = exact(tree, JUDGES[text][1]).values, judged(text, order)
+    got, true = exact_values(tree, JUDGES[text][1]).values, judged(text, order)
     assert np.all(np.abs(got - true) <= 4e-16 * np.abs(true)), got - true
 
 
@@ -292,19 +292,19 @@ def test_the_chain_rule_at_zero(text: str, x: float, true: tuple[float, float]) 
     ],
 )
 def test_points_without_a_value(text: str, point: float, reason: str) -> None:
-    found = exact(parse(text).expression, [point])
+    found = exact_values(parse(text).expression, [point])
     assert found.reasons == (reason,)
     assert np.isnan(found.values[0])
 
 
 def test_cancellation_does_not_reach_the_exact_value() -> None:
     expression = parse("(1 - cos(x))/x**2").expression
-    assert exact(expression, [1e-9]).values[0] == 0.5
+    assert exact_values(expression, [1e-9]).values[0] == 0.5
     assert compute(expression, np.array([1e-9]))[0] == 0.0  # what float64 makes of it
 
 
 def test_zero_is_zero_and_not_unknown() -> None:
-    found = exact(parse("sin(x)**2 + cos(x)**2 - 1").expression, [0.7])
+    found = exact_values(parse("sin(x)**2 + cos(x)**2 - 1").expression, [0.7])
     assert found.values[0] == 0.0
     assert found.reasons == (None,)
 
@@ -597,8 +597,8 @@ def test_a_worker_that_says_nothing_is_ended(
     monkeypatch.setitem(CATALOG, "torch", replace(CATALOG["torch"], needs=()))
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     monkeypatch.setattr("nncompare.launch.derivatives.worker_command", lambda *_: command)
-    truth = establish("x", at="1", order=1, dtype="float64")
-    found = derive(study.request(truth, "torch"), tmp_path, timeout_s=0.5)
+    exact = solve_exactly("x", at="1", order=1, dtype="float64")
+    found = derive(study.request(exact, "torch"), tmp_path, timeout_s=0.5)
     assert (found.status, found.reason) == ("timed out", "no answer within 0.5 s")
 
 
@@ -629,8 +629,8 @@ def test_a_method_that_fails_leaves_the_others(
     monkeypatch.setattr("nncompare.worker.derivatives.load_derivatives", lambda name: Broken())
     backend = SimpleNamespace(versions=dict)
     monkeypatch.setattr("nncompare.worker.derivatives.load_backend", lambda name: backend)
-    truth = establish("sin(x)", at="1,2", order=1, dtype="float64")
-    write(tmp_path, study.request(truth, "torch"))
+    exact = solve_exactly("sin(x)", at="1,2", order=1, dtype="float64")
+    write(tmp_path, study.request(exact, "torch"))
     said: list[dict[str, Any]] = []
     answer(read(tmp_path), lambda kind, **fields: said.append({"kind": kind, **fields}))
     assert said[0]["notes"] == ["sin: known"]
@@ -654,8 +654,8 @@ def test_a_method_that_fails_leaves_the_others(
 
 def test_a_request_comes_back_bit_by_bit(tmp_path: Path) -> None:
     for dtype in ("float32", "float64"):
-        truth = establish("gelu(x)/3 + 0.1", at="-1:1:7", order=2, dtype=dtype)
-        request = study.request(truth, "keras:xla")
+        exact = solve_exactly("gelu(x)/3 + 0.1", at="-1:1:7", order=2, dtype=dtype)
+        request = study.request(exact, "keras:xla")
         write(tmp_path, request)
         got = read(tmp_path)
         assert got.points.dtype == got.neighbours.dtype == dtype
