@@ -30,8 +30,8 @@ import numpy as np
 from nncompare.spec.data import Task
 from nncompare.spec.initializers import Initializer
 from nncompare.spec.job import Job
-from nncompare.spec.layers import AvgPool2d
-from nncompare.spec.model import Node
+from nncompare.spec.layers import AvgPool2d, Lstm, Rnn
+from nncompare.spec.model import Model, Node
 from nncompare.spec.training import AdamW
 
 
@@ -92,6 +92,10 @@ class Clipping(StrEnum):
 
     GLOBAL = "global norm"
     """Pascanu et al. 2013, Algorithm 1; keras' ``global_clipnorm``, tf.clip_by_global_norm."""
+    GLOBAL_BY_TOKEN = "global norm, of tables token by token"
+    """The same two where the model has an embedding: of the gradient of a table, which is a
+    ``tf.IndexedSlices``, they square the rows before a repeated token's are summed.
+    """
     GLOBAL_PLUS = "global norm + 1e-06"
     """torch.nn.utils.clip_grad_norm_."""
     PER_TENSOR = "each tensor's own norm"
@@ -120,7 +124,7 @@ class TableGradient(StrEnum):
     """The gradient of the table as a dense array."""
     SQUARED_FIRST = "repeated tokens squared, then summed"
     """Adam, AdamW and RMSprop of keras.optimizers on TensorFlow, whose ``ops.square`` takes the
-    values of ``tf.IndexedSlices`` one by one.
+    rows of ``tf.IndexedSlices`` one by one; not after clipping, which makes the gradient dense.
     """
     LAZY = "repeated tokens summed; rows without a token keep their state"
     """The sparse kernels of tf.compat.v1.train's momentum and RMSprop."""
@@ -151,6 +155,10 @@ class RecurrentBiases(StrEnum):
     """Elman 1990; Gers et al. 2000; keras.layers.LSTM."""
     TWO = "2, used as their sum"
     """torch.nn.RNN and LSTM: the sum moves twice as fast."""
+
+
+SECOND_BIAS = "recurrent_bias"
+"""Its name in the canonical parameters of a framework that has two."""
 
 
 class FinalActivation(StrEnum):
@@ -194,6 +202,18 @@ class Semantics:
         """A number of the file as the framework computes with it in a float64 run."""
         return float(np.float32(value)) if name in self.rounded else value
 
+    def added_parameters(self, model: Model) -> dict[str, str]:
+        """Names of the trained parameters that the canonical layers lack -> the one beside each,
+        which has its shape and its gradient.
+        """
+        if self.recurrent_biases is not RecurrentBiases.TWO:
+            return {}
+        return {
+            f"{node.name}.{SECOND_BIAS}": f"{node.name}.bias"
+            for node in model.walk()
+            if isinstance(node.layer, Rnn | Lstm)
+        }
+
     def alternatives(self, job: Job) -> Iterator[Alternative]:
         """Every other meaning of every knob that this experiment turns, one at a time; then every
         constant alone, rounded to float32 or no longer rounded.
@@ -201,7 +221,7 @@ class Semantics:
         for knob in KNOBS:
             settings = knob.settings(job)
             own = getattr(self, knob.field)
-            # RMSprop has two words for its three epsilons: what reads the same is the same
+            # what reads the same in an experiment is the same
             told = {knob.words(job, own)}
             for meaning in knob.meanings if settings else ():
                 words = knob.words(job, meaning)
@@ -273,18 +293,34 @@ class Knob:
 
     def words(self, job: Job, meaning: StrEnum) -> str:
         """The ledger's words for a meaning, in this experiment."""
-        # without bias correction there is nothing to stand before or after
-        if isinstance(meaning, Epsilon) and not _optimizer_has(job, "beta2"):
-            return meaning.partition(",")[0]
-        return str(meaning)
+        match meaning:
+            case Epsilon() if not _optimizer_has(job, "beta2"):
+                # without bias correction there is nothing to stand before or after
+                return meaning.partition(",")[0]
+            case Clipping.GLOBAL_BY_TOKEN if not has_embedding(job):
+                return str(Clipping.GLOBAL)
+            case TableGradient.SQUARED_FIRST if not _keeps_squares(job):
+                return str(TableGradient.SUMMED)
+            case _:
+                return str(meaning)
 
 
 def _types(job: Job) -> set[str]:
     return {node.layer.type for node in job.model.walk()}
 
 
+def has_embedding(job: Job) -> bool:
+    """Whether the model looks up tokens in a table."""
+    return "embedding" in _types(job)
+
+
 def _optimizer_has(job: Job, name: str) -> bool:
     return name in type(job.experiment.train.optimizer).model_fields
+
+
+def _keeps_squares(job: Job) -> bool:
+    """Whether the optimizer keeps a running mean of squared gradients."""
+    return _optimizer_has(job, "beta2") or _optimizer_has(job, "rho")
 
 
 def _setting(name: str, turned: Callable[[Job], Any]) -> Callable[[Job], list[str]]:
@@ -367,7 +403,7 @@ KNOBS = (
     Knob(
         "table_gradient",
         TableGradient,
-        _setting("embedding gradient", lambda job: "embedding" in _types(job)),
+        _setting("embedding gradient", has_embedding),
     ),
 )
 """All knobs, in the order of the ledger: layers, optimizer, penalties."""
@@ -377,8 +413,8 @@ LAYER_CONSTANTS = {
     "gelu": ("gelu.constants",),
     "attention": ("attention.scale",),
 }
-"""Layer type -> names of its numbers that a framework may round. ``gelu.constants``: sqrt(2), or
-0.044715 of the tanh form; ``attention.scale``: 1/sqrt(head_dim).
+"""Layer type -> names of its numbers that a framework may round. ``gelu.constants``: 1/sqrt(2),
+or 0.044715 of the tanh form; ``attention.scale``: 1/sqrt(head_dim).
 """
 
 

@@ -5,7 +5,7 @@ Every formula obeys the knobs of ``semantics``; the defaults are the canonical m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,12 +59,17 @@ class TableUse:
     squares: Array | None = None
 
 
-def clip(gradients: Params, norm: float | None, semantics: Semantics = ALIGNED) -> Params:
+def clip(
+    gradients: Params,
+    norm: float | None,
+    semantics: Semantics = ALIGNED,
+    tables: Mapping[str, TableUse] | None = None,
+) -> Params:
     """Gradients of which none is larger than ``clip_norm`` allows.
 
     Canonical: all of them times ``norm / total`` if ``total``, the norm of them all together, is
     larger than ``norm`` (Pascanu et al. 2013, Algorithm 1; no epsilon). None: as they are. The
-    other meanings stand at ``semantics.Clipping``.
+    other meanings stand at ``semantics.Clipping``; ``tables`` as in ``step``.
     """
     if norm is None:
         return gradients
@@ -72,19 +77,32 @@ def clip(gradients: Params, norm: float | None, semantics: Semantics = ALIGNED) 
         case Clipping.PER_VALUE:
             return {name: np.clip(g, -norm, norm) for name, g in gradients.items()}
         case Clipping.PER_TENSOR:
-            return {name: _shorter({name: g}, norm, 0.0)[name] for name, g in gradients.items()}
+            return {
+                name: _scaled({name: g}, norm, _norm([g**2]))[name] for name, g in gradients.items()
+            }
         case Clipping.GLOBAL_PLUS:
-            return _shorter(gradients, norm, 1e-6)
+            return _scaled(gradients, norm, _norm(g**2 for g in gradients.values()) + 1e-6)
+        case Clipping.GLOBAL_BY_TOKEN:
+            squares = [_squares(g, (tables or {}).get(name)) for name, g in gradients.items()]
+            return _scaled(gradients, norm, _norm(squares))
         case Clipping.GLOBAL:
-            return _shorter(gradients, norm, 0.0)
+            return _scaled(gradients, norm, _norm(g**2 for g in gradients.values()))
         case _:
             raise NotImplementedError(semantics.clipping)
 
 
-def _shorter(gradients: Params, norm: float, added: float) -> Params:
-    """All of them times ``norm / (total + added)``, where that is less than 1."""
-    squares = [float((np.asarray(g, np.float64) ** 2).sum()) for g in gradients.values()]
-    total = float(np.sqrt(sum(squares))) + added
+def _norm(squares: Iterable[Array]) -> float:
+    """The root of the sum of all entries."""
+    return float(np.sqrt(sum(float(np.asarray(part, np.float64).sum()) for part in squares)))
+
+
+def _squares(g: Array, use: TableUse | None) -> Array:
+    """``g^2``; of a table the sum over the occurrences of each token, where it is known."""
+    return np.asarray(g**2 if use is None or use.squares is None else use.squares)
+
+
+def _scaled(gradients: Params, norm: float, total: float) -> Params:
+    """All of them times ``norm / total``, where that is less than 1."""
     if total <= norm:
         return gradients
     return {name: g * (norm / total) for name, g in gradients.items()}
@@ -120,7 +138,7 @@ def step(
     Returns:
         New parameters (float64 where updated) and the new state; the arguments stay as they are.
     """
-    clipped = clip(gradients, clip_norm, semantics)
+    clipped = clip(gradients, clip_norm, semantics, tables)
     decay = semantics.constant("penalty.l2", penalty.l2) if penalty else 0.0
     updated, first, second = dict(params), dict(state.first), dict(state.second)
     for name, gradient in clipped.items():
@@ -149,13 +167,12 @@ def step(
 
 def _square(g: Array, unclipped: Array, use: TableUse | None, semantics: Semantics) -> Array:
     """The squared gradient that goes into a running mean of squares."""
-    squared_first = semantics.table_gradient is TableGradient.SQUARED_FIRST
-    if not squared_first or use is None or use.squares is None:
+    if semantics.table_gradient is not TableGradient.SQUARED_FIRST:
         return g**2
-    # clipping has scaled every occurrence as it scaled their sum
+    # clipping scales every occurrence as it scales their sum
     whole = float(np.abs(unclipped).max(initial=0.0))
     factor = float(np.abs(g).max(initial=0.0)) / whole if whole else 1.0
-    return use.squares * factor**2
+    return _squares(unclipped, use) * factor**2
 
 
 def _rows_of(tokens: Array, new: tuple[Array, ...], old: tuple[Array, ...]) -> Any:

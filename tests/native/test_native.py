@@ -344,6 +344,7 @@ NATIVE: dict[str, dict[str, list[str | None]]] = {
     },
     "lstm": {
         **COMMON,
+        "clipping by": [CLIPPING[0], *["global norm, of tables token by token"] * 2],
         "optimizer lr": ["0.001", "0.01", "0.01"],
         "rate of old gradients": ["the current step's", "the current step's", "their own steps'"],
         "l2": list(L2),

@@ -166,7 +166,7 @@ def test_float32_multiplies_step_by_step() -> None:
     assert 1 - found["w"][0] == pytest.approx(m / (sqrt(v) + 1e-8), rel=1e-14)
 
 
-def test_clipping_has_four_meanings() -> None:
+def test_clipping_has_five_meanings() -> None:
     gradients = {"a": np.array([3.0, -4.0]), "b": np.array([12.0])}
     plus = clip(gradients, 6.5, Semantics(clipping=Clipping.GLOBAL_PLUS))
     assert plus["b"][0] == pytest.approx(12 * 6.5 / (13 + 1e-6), rel=1e-15)
@@ -176,6 +176,12 @@ def test_clipping_has_four_meanings() -> None:
     values = clip(gradients, 3.5, Semantics(clipping=Clipping.PER_VALUE))
     assert values["a"].tolist() == [3.0, -3.5]
     assert values["b"].tolist() == [3.5]
+    # of the two rows -2 and -2 that make -4
+    tables = {"a": TableUse(tokens=np.array([0, 1]), squares=np.array([9.0, 8.0]))}
+    by_token = Semantics(clipping=Clipping.GLOBAL_BY_TOKEN)
+    whole = clip(gradients, 6.5, by_token, tables)
+    assert whole["b"][0] == pytest.approx(12 * 6.5 / sqrt(9 + 8 + 144), rel=1e-15)
+    assert clip(gradients, 6.5, by_token)["b"][0] == pytest.approx(6.0, rel=1e-15)
 
 
 def test_l2_may_be_a_matter_of_the_optimizer() -> None:
@@ -309,10 +315,6 @@ def test_every_alternative_is_another_function(case: str) -> None:
     found = list(ALIGNED.alternatives(CASES[case]))
     assert len({(item.setting, item.words) for item in found}) == len(found) > 8
     for item in found:
-        # SGD squares nothing
-        squared = item.semantics.table_gradient is TableGradient.SQUARED_FIRST
-        if squared and CASES[case].experiment.train.optimizer.name == "sgd":
-            continue
         figures = _figures(CASES[case], item.semantics)
         assert not np.array_equal(figures, base), (item.setting, item.words)
 

@@ -98,23 +98,22 @@ _ROUNDED = frozenset(
 """Numbers that ``ops.cast``, ``tf.nn`` or a regularizer makes a float32 tensor of, whatever the
 dtype. All others are handed to operations that know their dtype.
 """
-_SQUARING = ("adam", "adamw", "rmsprop")
-"""Optimizers that keep a mean of squared gradients."""
 
 
 def semantics(job: Job) -> Semantics:
     """What Keras's layers and optimizers mean, where frameworks differ."""
     optimizer = job.experiment.train.optimizer.name
-    squares = optimizer in _SQUARING
+    # clipping makes the gradient of a table dense, which only then is summed before it is squared
+    dense = job.experiment.train.clip_norm is not None
     narrow = job.dtype == "float32"
     return Semantics(
         epsilon=Epsilon.UNDER_ROOT if optimizer == "rmsprop" else Epsilon.BEFORE_CORRECTION,
         momentum_rate=MomentumRate.OLD,
         bias_correction=BiasCorrection.FLOAT32 if narrow else BiasCorrection.ROUNDED,
         mean_square_start=MeanSquareStart.ZERO,
-        clipping=Clipping.GLOBAL,
+        clipping=Clipping.GLOBAL_BY_TOKEN,
         l2=L2.IN_LOSS,
-        table_gradient=TableGradient.SQUARED_FIRST if squares else TableGradient.SUMMED,
+        table_gradient=TableGradient.SUMMED if dense else TableGradient.SQUARED_FIRST,
         running_variance=RunningVariance.BIASED,
         pooled_padding=PooledPadding.NOT_COUNTED,
         recurrent_biases=RecurrentBiases.ONE,

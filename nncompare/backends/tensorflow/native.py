@@ -129,13 +129,14 @@ def semantics(job: Job) -> Semantics:
     optimizer = job.experiment.train.optimizer.name
     rmsprop = optimizer == "rmsprop"
     # XLA has no kernels for sparse updates: there the gradient of a table is made dense
-    lazy = optimizer in _LAZY and job.mode != "xla"
+    sparse = job.mode != "xla"
+    lazy = optimizer in _LAZY and sparse
     return Semantics(
         epsilon=Epsilon.UNDER_ROOT if rmsprop else Epsilon.BEFORE_CORRECTION,
         momentum_rate=MomentumRate.OLD if rmsprop else MomentumRate.CURRENT,
         bias_correction=BiasCorrection.FLOAT32,
         mean_square_start=MeanSquareStart.ONE,
-        clipping=Clipping.GLOBAL,
+        clipping=Clipping.GLOBAL_BY_TOKEN if sparse else Clipping.GLOBAL,
         l2=L2.HALVED,
         table_gradient=TableGradient.LAZY if lazy else TableGradient.SUMMED,
         running_variance=RunningVariance.BIASED,

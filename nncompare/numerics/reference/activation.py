@@ -41,8 +41,8 @@ def gelu(node: Node, p: Params, x: Array, run: Run) -> Array:
     # scikit-learn's own dependency; slow to import, and only this formula needs it
     from scipy.special import erf
 
-    root = run.semantics.constant("gelu.constants", np.sqrt(2))
-    return np.asarray(x / 2 * (1 + erf(x / root)))
+    inverse_root = run.semantics.constant("gelu.constants", 1 / np.sqrt(2))
+    return np.asarray(x / 2 * (1 + erf(x * inverse_root)))
 
 
 @formula(Sigmoid)

@@ -9,7 +9,8 @@ import numpy as np
 
 from nncompare.numerics.losses import sigmoid
 from nncompare.numerics.reference.registry import formula
-from nncompare.numerics.reference.run import ADDED_BIAS, Array, Params, Run
+from nncompare.numerics.reference.run import Array, Params, Run
+from nncompare.numerics.semantics import SECOND_BIAS
 from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 
@@ -26,7 +27,7 @@ def _result(node: Node, states: Sequence[Array]) -> Array:
 
 def _bias(p: Params) -> Array:
     """The bias of all gates, ``(gates*units,)``; of two biases only their sum is used."""
-    return p["bias"] + p[ADDED_BIAS] if ADDED_BIAS in p else p["bias"]
+    return p["bias"] + p[SECOND_BIAS] if SECOND_BIAS in p else p["bias"]
 
 
 @formula(Rnn)

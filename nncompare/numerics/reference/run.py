@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nncompare.numerics.semantics import (
     ALIGNED,
+    SECOND_BIAS,
     FinalActivation,
     RecurrentBiases,
     Semantics,
@@ -23,9 +24,6 @@ Array = NDArray[Any]
 Params = dict[str, Array]
 Masks = Callable[[str, tuple[int, ...]], NDArray[np.bool_]]
 """``(node, shape)`` -> True where dropout keeps the value."""
-
-ADDED_BIAS = "recurrent_bias"
-"""Of a simple RNN and an LSTM, where ``Semantics.recurrent_biases`` is two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +88,8 @@ class Run:
         names = [item.name for item in node.parameters]
         doubled = self.semantics.recurrent_biases is RecurrentBiases.TWO
         # canonical weights may come without it: then it is zero
-        if doubled and f"{node.name}.{ADDED_BIAS}" in self.params and ADDED_BIAS not in names:
-            names.append(ADDED_BIAS)
+        if doubled and f"{node.name}.{SECOND_BIAS}" in self.params and SECOND_BIAS not in names:
+            names.append(SECOND_BIAS)
         return names
 
 

@@ -4,7 +4,7 @@ these.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,8 +17,9 @@ from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_plan, probe_params
 from nncompare.numerics.reference import kinks
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Dropout
+from nncompare.spec.layers import Dropout, Embedding
 from nncompare.spec.model import Model
 from nncompare.wire.observation import Observation, evaluation_rows
 
@@ -43,11 +44,14 @@ class Context:
         job: of any of its runtimes; seed, model and training are the same for all.
         data: the examples of the check in the job's dtype.
         steps: of the trajectory.
+        semantics: what layers and optimizers mean: in the native convention, what the runtime's
+            backend declares.
     """
 
     job: Job
     data: Data
     steps: int
+    semantics: Semantics = ALIGNED
 
     @cached_property
     def model(self) -> Model:
@@ -65,17 +69,33 @@ class Context:
 
     @cached_property
     def probe(self) -> Params:
-        return probe_params(self.model, self.job.seed)
+        """Weights at which layers and gradients are judged, the same in every runtime."""
+        return self._complete(probe_params(self.model, self.job.seed))
 
     @cached_property
     def initial(self) -> Params:
         """Where the trajectory starts."""
-        return initial_params(self.model, self.job.seed)
+        return self._complete(initial_params(self.model, self.job.seed))
+
+    @cached_property
+    def added(self) -> dict[str, str]:
+        """Trained parameters that the canonical layers lack -> the one beside each."""
+        return self.semantics.added_parameters(self.model)
+
+    def _complete(self, params: Params) -> Params:
+        """Canonical weights as they stand in a session after they were loaded: what only the
+        framework has is zero.
+        """
+        added = {name: np.zeros_like(params[beside]) for name, beside in self.added.items()}
+        return {**params, **added}
 
     @cached_property
     def trained(self) -> list[str]:
-        """Canonical names of the trained parameters, in order of the model."""
-        return [name for name, parameter in self.model.parameters.items() if parameter.trainable]
+        """Canonical names of the trained parameters, in order of the model; then those that only
+        the framework has.
+        """
+        parameters = self.model.parameters.items()
+        return [*(name for name, parameter in parameters if parameter.trainable), *self.added]
 
     @cached_property
     def running(self) -> list[str]:
@@ -85,7 +105,11 @@ class Context:
 
     @cached_property
     def directions(self) -> dict[str, Params]:
-        return directions(self.model, self.job.seed)
+        """Of the gradient that is judged by differences: see ``numerics.parity.directions``."""
+        found = directions(self.model, self.job.seed)
+        for name, beside in self.added.items():
+            found[name] = {name: found[beside][beside]}
+        return found
 
     def masks(self, step: int) -> Callable[[str, tuple[int, ...]], Array]:
         """What dropout keeps at a step."""
@@ -104,7 +128,14 @@ class Context:
     def outputs(self, *, training: bool) -> dict[str, Array]:
         """Every node by the formulas, at the probe weights."""
         masks = self.masks(0) if training else None
-        return reference.outputs(self.model, self.probe, self.x, training=training, masks=masks)
+        return reference.outputs(
+            self.model,
+            self.probe,
+            self.x,
+            training=training,
+            masks=masks,
+            semantics=self.semantics,
+        )
 
     def evaluations(self, observation: Observation) -> list[tuple[int, Array]]:
         """``predict``'s logits and after how many steps they were made; in the midst of training
@@ -143,15 +174,15 @@ class Context:
 
     def evaluated(self, params: Params) -> Array:
         """The logits of ``evaluation_rows`` by the formulas, in inference mode."""
-        return reference.forward(self.model, params, self.data.test.x)[
-            evaluation_rows(len(self.data.test))
-        ]
+        x = self.data.test.x
+        logits = reference.forward(self.model, params, x, semantics=self.semantics)
+        return logits[evaluation_rows(len(self.data.test))]
 
     def later_outputs(self, params: Params) -> dict[str, Array]:
         """Every node by the formulas, in inference mode, at the weights after the checked
         updates.
         """
-        return reference.outputs(self.model, params, self.x)
+        return reference.outputs(self.model, params, self.x, semantics=self.semantics)
 
     def loss(self, params: Params, rows: Array, step: int, *, training: bool = True) -> float:
         """The minimized loss of training examples, with the masks of a step; without masks in
@@ -161,11 +192,41 @@ class Context:
         task, masks = self.job.experiment.task, self.masks(step) if training else None
         x, y = split.x[rows], split.y[rows]
         return reference.loss(
-            self.model, task, params, x, y, penalty=train.penalty, training=training, masks=masks
+            self.model,
+            task,
+            params,
+            x,
+            y,
+            penalty=train.penalty,
+            training=training,
+            masks=masks,
+            semantics=self.semantics,
         )
 
+    def tables(self, rows: Array, squares: Params | None = None) -> dict[str, updates.TableUse]:
+        """How training examples use the table of every embedding.
+
+        Args:
+            squares: table -> sums of squared gradients, where the runtime gave them.
+        """
+        known = squares or {}
+        tokens = {
+            f"{node.name}.table": np.unique(self.data.train.x[rows])
+            for node in self.model.walk()
+            if isinstance(node.layer, Embedding)
+        }
+        return {
+            name: updates.TableUse(tokens=used, squares=known.get(name))
+            for name, used in tokens.items()
+        }
+
     def update(
-        self, state: updates.State, params: Params, gradients: Params, rate: float
+        self,
+        state: updates.State,
+        params: Params,
+        gradients: Params,
+        rate: float,
+        tables: Mapping[str, updates.TableUse] | None = None,
     ) -> tuple[Params, updates.State]:
         """One step of the experiment's optimizer by its formula, after clipping.
 
@@ -173,17 +234,28 @@ class Context:
             state: what the optimizer remembers; ``updates.State()`` before its first step.
             params: weights; ``gradients``: before clipping.
             rate: learning rate of the step.
+            tables: see ``updates.step``.
 
         Returns:
             New weights and the new state.
         """
         train = self.job.experiment.train
-        return updates.step(train.optimizer, state, params, gradients, rate, train.clip_norm)
+        return updates.step(
+            train.optimizer,
+            state,
+            params,
+            gradients,
+            rate,
+            train.clip_norm,
+            penalty=train.penalty,
+            semantics=self.semantics,
+            tables=tables,
+        )
 
     def new_running(self, params: Params, step: int) -> Params:
         """Running statistics after the checked update ``step`` from ``params``."""
         x = self.data.train.x[self.plan.updates.rows(step)]
-        return reference.new_running(self.model, params, x, self.masks(step))
+        return reference.new_running(self.model, params, x, self.masks(step), self.semantics)
 
     def smooth_loss(
         self, change: Callable[[kinks.Table], kinks.Table] = lambda table: table
@@ -202,6 +274,7 @@ class Context:
             penalty=experiment.train.penalty,
             masks=self.masks(0),
             change=change,
+            semantics=self.semantics,
         )
 
     @cached_property

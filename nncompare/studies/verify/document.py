@@ -40,11 +40,6 @@ def build(parity: AlignedParity, evidence: Evidence, *, head: Head, seconds: flo
         )
     ]
     status, reason = verdict(rows, checks)
-    if parity.experiment.train.convention == "native":
-        reason = (
-            "convention native, every framework with its own defaults; what they change stands"
-            " below"
-        )
     return VerifyRecord(
         **head,
         experiment=parity.experiment.model_dump(mode="json", exclude_none=True),

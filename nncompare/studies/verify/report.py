@@ -4,7 +4,7 @@ figures and gates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -53,6 +53,8 @@ def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> Render
 def verdict(result: VerifyRecord) -> str:
     """The outcome in one sentence."""
     names = _list([row.runtime for row in result.runtimes])
+    if result.status != "not_comparable" and _is_native(result):
+        return _native_verdict(result, names)
     if result.status == "certified":
         if len(result.runtimes) == 1:
             return f"CERTIFIED: {names} computes what the formulas say."
@@ -63,6 +65,20 @@ def verdict(result: VerifyRecord) -> str:
             return f"FAILED: not the same function. It parts in {guilty}."
         return "FAILED: the runtimes do not compute the same function."
     return f"NOT COMPARABLE: {printable(result.reason or 'no reason was given')}."
+
+
+def _is_native(result: VerifyRecord) -> bool:
+    train: Mapping[str, object] = result.experiment.get("train", {})
+    return train.get("convention") == "native"
+
+
+def _native_verdict(result: VerifyRecord, names: str) -> str:
+    """Of frameworks as they ship: each is held to its own declaration, not to the others."""
+    if result.status == "certified":
+        does = "does" if len(result.runtimes) == 1 else "each do"
+        return f"CERTIFIED: {names} {does} what is declared of the framework's own defaults."
+    guilty = _list(list(dict.fromkeys(finding.runtime for finding in result.findings)))
+    return f"FAILED: {guilty or 'a runtime'} does not do what is declared of its own defaults."
 
 
 def _head(result: VerifyRecord) -> Group:
@@ -77,6 +93,8 @@ def _head(result: VerifyRecord) -> Group:
     )
     if any(check.dtype == "float32" for check in result.checks):
         how += " Float64 decides; float32 is held to its own rounding."
+    if _is_native(result):
+        how += " Each runtime is judged by the formulas under its own defaults, in float64."
     return Group(name, Text(), Text(verdict(result), style=style), Text(how))
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from nncompare.numerics import reference
 from nncompare.records.ledger import LedgerEntry
+from nncompare.studies.verify.changes import changes
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.native import changes
 from nncompare.studies.verify.record import Change, Hashes, Limit, VerifiedRuntime, VerifyRecord
 from nncompare.studies.verify.report import verify_report
 from nncompare.testing.cases import CASES

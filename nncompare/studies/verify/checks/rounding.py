@@ -188,7 +188,13 @@ class _NoisyRuns:
     def _run(self, place: Place, forward: Mapping[str, reference.Forward]) -> Params:
         training = place.step is not None
         masks = None if place.step is None else self.context.masks(place.step)
-        run = reference.Run(params=place.params, forward=forward, training=training, masks=masks)
+        run = reference.Run(
+            params=place.params,
+            forward=forward,
+            training=training,
+            masks=masks,
+            semantics=self.context.semantics,
+        )
         run.chain(self.context.model.nodes, place.x)
         return run.outputs
 

@@ -71,7 +71,9 @@ def checked_steps(context: Context, observation: Observation) -> Iterator[Step]:
         before = observation.update_weights[index]
         gradient = observation.update_gradients[index]
         rate = float(plan.updates.learning_rate[index])
-        expected, state = context.update(state, before, gradient, rate)
+        squares = observation.update_squares.get(index)
+        tables = context.tables(plan.updates.rows(index), squares)
+        expected, state = context.update(state, before, gradient, rate, tables)
         yield Step(
             number=index + 1,
             before=before,
@@ -100,7 +102,8 @@ def after_load(context: Context, runtime: str, observation: Observation) -> Iter
     before = observation.checkpoints[0]
     gradient = observation.start_gradients
     rate = float(context.plan.trajectory.learning_rate[0])
-    expected, _ = context.update(updates.State(), before, gradient, rate)
+    tables = context.tables(context.plan.trajectory.rows(0), observation.start_squares)
+    expected, _ = context.update(updates.State(), before, gradient, rate, tables)
     after = observation.checkpoints[1]
     step = Step(number=1, before=before, after=after, gradient=gradient, expected=expected)
     for name in context.trained:
