@@ -22,10 +22,16 @@ def attention(node: Node, p: Params, x: Array, run: Run) -> Array:
         np.einsum("nte,ehd->nthd", x, p[f"{name}_kernel"]) + p[f"{name}_bias"]
         for name in ("query", "key", "value")
     )
-    scale = run.semantics.constant("attention.scale", 1 / np.sqrt(q_NTHD.shape[-1]))
-    scores_NHTS = np.einsum("nthd,nshd->nhts", q_NTHD, k_NTHD) * scale
+    scores_NHTS = np.einsum("nthd,nshd->nhts", q_NTHD, k_NTHD) / _root(q_NTHD.shape[-1], run)
     if node.layer.causal:
         steps = x.shape[1]
         scores_NHTS = np.where(np.tril(np.ones((steps, steps), bool)), scores_NHTS, -np.inf)
     mixed_NTHD = np.einsum("nhts,nshd->nthd", np.exp(log_softmax(scores_NHTS)), v_NTHD)
     return np.asarray(np.einsum("nthd,hde->nte", mixed_NTHD, p["output_kernel"]) + p["output_bias"])
+
+
+def _root(head_dim: int, run: Run) -> float:
+    """``sqrt(head_dim)``, or one over the factor that a framework has rounded."""
+    exact = float(np.sqrt(head_dim))
+    factor = run.semantics.constant("attention.scale", 1 / exact)
+    return exact if factor == 1 / exact else 1 / factor
