@@ -23,19 +23,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a command leaves with."""
+
+    OK = 0
+    NEGATIVE = 1
+    """What was checked is not so."""
+    USAGE = 2
+    """The user's input is wrong."""
+    NOT_FINISHED = 3
+    """Some runtime did not finish; the others did."""
+    INTERRUPTED = 130
+    """Ctrl-C, as a shell reports it."""
+    BROKEN_PIPE = 141
+    """The reader of the output has gone, as a shell reports it."""
 
 
 class NncompareError(Exception):
     """Base of every deliberate error."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.NEGATIVE
 
 
 class UsageError(NncompareError):
     """The user's input is wrong; the message says what to change."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +118,7 @@ class StoreError(UsageError):
 class RuntimeFailure(NncompareError):
     """One runtime did not finish. ``status`` is the word in its row."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: ClassVar[ExitCode] = ExitCode.NOT_FINISHED
     status: ClassVar[str] = "failed"
 
 
@@ -135,7 +152,7 @@ class Interrupted(RuntimeFailure):
     status: ClassVar[str] = "interrupted"
 
 
-def did_you_mean(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+def nearest(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """The allowed word that is nearest to a misspelt one, whatever its case; None: none is near.
 
     Args:
@@ -144,14 +161,25 @@ def did_you_mean(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> s
     # imported here: a command line without mistakes needs no difflib
     from difflib import get_close_matches
 
-    by_lower = {name.lower(): name for name in allowed}
-    near = get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[near[0]] if near else None
+    by_lower_case = {name.lower(): name for name in allowed}
+    near = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=cutoff)
+    return by_lower_case[near[0]] if near else None
+
+
+def did_you_mean(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """How a message about a misspelt word goes on: ``; did you mean 'torch'?``, or with a full
+    stop if no allowed word is near.
+    """
+    near = nearest(word, allowed, cutoff=cutoff)
+    return "." if near is None else f"; did you mean {near!r}?"
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
-    """``there is no runtime 'torhc'; did you mean 'torch'? Allowed: …``."""
+    """The message about a name that is not there: ``there is no runtime 'torhc'; did you mean
+    'torch'? Allowed: torch, tensorflow, …``.
+
+    Args:
+        what: ``no runtime``.
+    """
     names = list(allowed)
-    near = did_you_mean(name, names)
-    hint = f"; did you mean {near!r}?" if near else "."
-    return f"there is {what} {name!r}{hint} Allowed: {', '.join(names)}"
+    return f"there is {what} {name!r}{did_you_mean(name, names)} Allowed: {', '.join(names)}"

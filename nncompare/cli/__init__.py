@@ -15,6 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from nncompare.errors import ExitCode, NncompareError
+
 
 @dataclass(frozen=True)
 class Command:
@@ -74,9 +76,6 @@ COMMANDS = {
 _CLICK_ERROR: Any = next(
     cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
 )
-_INTERRUPTED = 130
-_BROKEN_PIPE = 141
-"""What a shell reports for a program that a closed pipe has ended."""
 
 
 def _wants_rich() -> bool:
@@ -97,10 +96,10 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             _drop_output()
-            raise typer.Exit(_BROKEN_PIPE) from None
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
 
 
 class _Lazy(TyperCommand):
@@ -175,8 +174,6 @@ def call(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code. A user's mistake is a message on stderr, no
     traceback.
     """
-    from nncompare.errors import NncompareError
-
     try:
         code = build().main(list(arguments), prog_name="nncompare", standalone_mode=False)
         sys.stdout.flush()
@@ -190,10 +187,10 @@ def call(arguments: Sequence[str]) -> int:
         report_error(error)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _drop_output()
-        return _BROKEN_PIPE
+        return ExitCode.BROKEN_PIPE
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nncompare.errors import UsageError
+from nncompare.errors import UsageError, unknown_name
 
 _TEMPLATE = """\
 # An experiment for nncompare: {title}.
@@ -128,11 +128,7 @@ def init(
 
 
 def _check_data(data: str) -> None:
-    from difflib import get_close_matches
-
     from nncompare.spec.data import DATA
 
     if data not in DATA:
-        near = get_close_matches(data, DATA, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise UsageError(f"there is no data set {data!r}{hint} Allowed: {', '.join(DATA)}")
+        raise UsageError(unknown_name("no data set", data, DATA))

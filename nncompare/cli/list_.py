@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nncompare.errors import UsageError
+from nncompare.errors import UsageError, did_you_mean
 from nncompare.terminal import options
 
 INITIALIZERS = {
@@ -133,10 +133,7 @@ def _runtimes() -> list[dict[str, Any]]:
 
 
 def _unknown(kind: str, known: dict[str, Any]) -> Any:
-    from difflib import get_close_matches
-
-    near = get_close_matches(kind, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = did_you_mean(kind, known)
     raise UsageError(f"there is nothing of kind {kind!r} to list{hint} Allowed: {', '.join(known)}")
 
 

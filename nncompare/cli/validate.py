@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nncompare.errors import ConfigError, UsageError
+from nncompare.errors import ConfigError, ExitCode, UsageError
 from nncompare.terminal import options
 
 
@@ -43,7 +43,7 @@ def validate(
         line = f"ok  {row['file']:{width}}  {row['family']}, {row['parameters']:,} parameters"
         typer.echo(line, err=as_json)
     if len(good) < len(rows):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.USAGE)
 
 
 def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite, isnan
 from typing import Any, get_args, get_origin
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel
 from nncompare.config import schema
 from nncompare.config.located import Located, Path, dotted
 from nncompare.config.scalars import CannotConvert, convert
-from nncompare.errors import Problem
+from nncompare.errors import Problem, did_you_mean, nearest
 from nncompare.spec.data import DATA
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.registry import BrokenPlugin
@@ -238,9 +237,9 @@ def _key_hint(key: str, allowed: Sequence[str], root: Located) -> str:
         return "; dots are for the command line, in the file write one key inside the other."
     if _SYNONYMS.get(key) in allowed:
         return f"; did you mean {_SYNONYMS[key]!r}?"
-    near = get_close_matches(key.lower(), allowed, n=1)
+    near = nearest(key, allowed)
     if near:
-        return f"; did you mean {near[0]!r}?"
+        return f"; did you mean {near!r}?"
     elsewhere = schema.paths_named(Experiment, root, key)
     if elsewhere:
         return f"; did you mean {dotted(elsewhere[0])}?"
@@ -264,11 +263,7 @@ def _not_allowed(node: Located | None, words: Sequence[str], annotation: Any = N
         annotation: if given, what else may stand here is told too.
     """
     value = node.value if node is not None else None
-    by_lower_case = {word.lower(): word for word in words}
-    near: list[str] = []
-    if isinstance(value, str):
-        near = get_close_matches(value.lower(), by_lower_case, n=1, cutoff=0.5)
-    hint = f"; did you mean {by_lower_case[near[0]]!r}?" if near else "."
+    hint = did_you_mean(value, words, cutoff=0.5) if isinstance(value, str) else "."
     broken = _broken_plugin(value, words)
     if broken is not None:
         hint = f"; the plug-in {broken.origin} cannot be used: {broken.reason}."

@@ -8,7 +8,6 @@ downloads are asked for.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nncompare.data.base import Data
-from nncompare.errors import DataError
+from nncompare.errors import DataError, unknown_name
 from nncompare.spec.data import DATA, DataSet, Report, Signature, Task
 
 
@@ -92,9 +91,7 @@ def fetch(name: str, *, report: Report | None = None) -> Path | None:
         DataError: unknown name, no mirror answered, or a file is damaged.
     """
     if name not in DATA:
-        close = get_close_matches(name, DATA, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise DataError(f"there is no data set {name!r}{hint} Known: {', '.join(DATA)}")
+        raise DataError(unknown_name("no data set", name, DATA))
     return DATA[name].fetch(report or _quiet)
 
 

@@ -12,11 +12,10 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fractions import Fraction
 from typing import assert_never
 
-from nncompare.errors import ConfigError, Problem
+from nncompare.errors import ConfigError, Problem, did_you_mean
 from nncompare.formulas.expression import (
     CONSTANTS,
     FUNCTIONS,
@@ -277,8 +276,7 @@ def _hint(name: str, known: tuple[str, ...]) -> str:
     """What was meant by a name, up to the end of the sentence."""
     if name in NAMES:
         return f"; {NAMES[name]}{'' if NAMES[name].endswith('?') else '.'}"
-    near = get_close_matches(name.lower(), (*known, *FUNCTIONS), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else "."
+    return did_you_mean(name, (*known, *FUNCTIONS))
 
 
 def constant_value(expression: Expression) -> float | None:

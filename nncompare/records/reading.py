@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from nncompare.errors import StoreError, did_you_mean
+from nncompare.errors import StoreError, nearest
 from nncompare.records.folder import PARTIAL, RESULT_FILE
 from nncompare.records.record import Record, StudyRecord
 
@@ -79,7 +79,7 @@ def _missing(path: Path) -> str:
         return f"{path}: no {RESULT_FILE} in this folder{hint}"
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     visible = [name for name in siblings if not name.startswith(".")]
-    close = did_you_mean(path.name, visible)
+    close = nearest(path.name, visible)
     return f"{path}: no such result" + (f"; did you mean {path.parent / close}?" if close else "")
 
 

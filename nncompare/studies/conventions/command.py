@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from nncompare.spec.experiment import Experiment
     from nncompare.studies.conventions.record import ConventionsRecord
     from nncompare.studies.run.study import Watcher
-
-_NOT_ALL_FINISHED = 3
-_INTERRUPTED = 130
 
 
 def compare_conventions(
@@ -41,17 +36,16 @@ def compare_conventions(
     gives hold in both; in the native run each framework fills in the rest. Exit code 3 if some
     runtime did not finish.
     """
+    from nncompare.studies.conventions.report import conventions_report
+    from nncompare.terminal.ending import leave, print_finished
+
     experiment = options.load_experiment(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
     )
-    compared = _train(experiment, output, verbose=verbose > 0, quiet=quiet)
-    _print(compared, as_json=as_json)
-    if compared.problem is not None:
-        raise compared.problem
-    if compared.record.interrupted:
-        raise typer.Exit(_INTERRUPTED)
-    if not compared.record.complete:
-        raise typer.Exit(_NOT_ALL_FINISHED)
+    finished = _train(experiment, output, verbose=verbose > 0, quiet=quiet)
+    report = conventions_report(finished.record, folder=finished.folder)
+    print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
+    leave(finished)
 
 
 def _train(
@@ -76,15 +70,3 @@ def _train(
 
     with ended_like_ctrl_c():
         return compare(experiment, output=output, watching=watching)
-
-
-def _print(compared: Finished[ConventionsRecord], *, as_json: bool) -> None:
-    import sys
-
-    from nncompare.records.record import to_json
-    from nncompare.studies.conventions.report import conventions_report
-    from nncompare.terminal.console import human
-
-    human(as_json).print(conventions_report(compared.record, folder=compared.folder))
-    if as_json:
-        sys.stdout.write(to_json(compared.record))

@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 _STARTS_WITH_MINUS = re.compile(r"-\s*(?:[\d.(]|x(?!\w)|[A-Za-z]\w*\s*[-+*/(]|(?:pi|e)$)")
 """``-x**2``, ``-5:5:100``: not an option."""
-_NOT_ALL_FINISHED = 3
 _NO_PLOT = "none"
 
 Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the picture is put.")]
@@ -74,11 +73,13 @@ def gradcheck(
     a table of the largest errors and a picture. Exit code 1 if one differs by more than rounding, 3
     if some runtime did not finish.
     """
+    from nncompare.records.finished import Finished
     from nncompare.spec.runtimes import DEFAULT_RUNTIMES
     from nncompare.studies.gradcheck.report import gradcheck_report
     from nncompare.studies.gradcheck.study import check_runtimes
     from nncompare.studies.gradcheck.study import gradcheck as study
-    from nncompare.terminal.console import err, human, print_json
+    from nncompare.terminal.console import err
+    from nncompare.terminal.ending import leave, print_finished
 
     runtimes = check_runtimes(
         [name for item in backend or () for name in item.split(",")] or DEFAULT_RUNTIMES
@@ -94,13 +95,10 @@ def gradcheck(
         formula, at=at.strip(), order=order, dtype=dtype, runtimes=runtimes, asking=asking
     )
     result, problem = _draw(result, picture) if picture is not None else (result, None)
-    human(as_json).print(gradcheck_report(result))
-    if as_json:
-        print_json(result.model_dump(mode="json"))
-    if problem is not None:
-        raise problem
-    if not (result.complete and result.passed):
-        raise typer.Exit(1 if result.complete else _NOT_ALL_FINISHED)
+    finished = Finished(record=result, problem=problem)
+    print_finished(finished, gradcheck_report(result), as_json=as_json)
+    # a method that could not be judged is worse news than one that was judged and found wanting
+    leave(finished, negative=result.complete and not result.passed)
 
 
 def _picture(

@@ -134,8 +134,7 @@ def _check(order: int, dtype: str) -> None:
     if order not in ORDERS:
         raise UsageError(f"the order is {order}. Allowed: 1 or 2")
     if dtype not in DTYPES:
-        near = did_you_mean(dtype, DTYPES)
-        hint = f"; did you mean {near!r}?" if near else "."
+        hint = did_you_mean(dtype, DTYPES)
         raise UsageError(f"the dtype is {dtype!r}{hint} Allowed: {', '.join(DTYPES)}")
 
 

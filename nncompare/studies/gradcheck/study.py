@@ -7,14 +7,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.errors import UsageError
+from nncompare.errors import UsageError, unknown_name
 from nncompare.formulas.evaluation import compute
 from nncompare.formulas.stencils import NAMES, STENCILS
 from nncompare.launch.derivatives import Answers, derive
@@ -107,9 +106,7 @@ def check_runtimes(runtimes: Sequence[str]) -> tuple[str, ...]:
     """
     for name in runtimes:
         if name not in CATALOG:
-            near = get_close_matches(name, CATALOG, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise UsageError(f"there is no runtime {name!r}{hint} Allowed: {', '.join(CATALOG)}")
+            raise UsageError(unknown_name("no runtime", name, CATALOG))
     return tuple(dict.fromkeys(runtimes)) or DEFAULT_RUNTIMES
 
 

@@ -18,9 +18,6 @@ SaveWeights = Annotated[
     bool, typer.Option("--save-weights", help="Keep the final weights as safetensors.")
 ]
 
-_NOT_ALL_FINISHED = 3
-_INTERRUPTED = 130
-
 
 def run(
     config: options.Config,
@@ -51,30 +48,27 @@ def run(
         seed=seed,
         threads=threads,
     )
+    from nncompare.studies.run.report import run_report
+    from nncompare.terminal.ending import leave, print_finished
+
     if dry_run:
         _plan(experiment, output, as_json)
         return
     finished = _train(experiment, output, save_weights, verbose=verbose > 0, quiet=quiet)
-    _print(finished, as_json=as_json, verbose=verbose > 0)
-    if finished.problem is not None:
-        raise finished.problem
-    if finished.record.interrupted:
-        raise typer.Exit(_INTERRUPTED)
-    if not finished.record.complete:
-        raise typer.Exit(_NOT_ALL_FINISHED)
+    report = run_report(finished.record, folder=finished.folder)
+    print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
+    leave(finished)
 
 
 def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
+    from nncompare.records.finished import Finished
     from nncompare.studies.run.plan.report import plan_report
     from nncompare.studies.run.plan.study import plan
-    from nncompare.terminal.console import human, print_json
+    from nncompare.terminal.ending import leave, print_finished
 
-    found = plan(experiment, output=output)
-    human(as_json).print(plan_report(found))
-    if as_json:
-        print_json(found.model_dump(mode="json"))
-    if not found.complete:
-        raise typer.Exit(_NOT_ALL_FINISHED)
+    finished = Finished(record=plan(experiment, output=output))
+    print_finished(finished, plan_report(finished.record), as_json=as_json)
+    leave(finished)
 
 
 def _train(
@@ -96,18 +90,3 @@ def _train(
     )
     with ended_like_ctrl_c(), progress:
         return train(experiment, output=output, watcher=progress, save_weights=save_weights)
-
-
-def _print(finished: Finished[RunRecord], *, as_json: bool, verbose: bool) -> None:
-    import sys
-
-    from nncompare.records.record import to_json
-    from nncompare.studies.run.report import run_report
-    from nncompare.terminal.console import err, human
-
-    human(as_json).print(run_report(finished.record, folder=finished.folder))
-    if verbose and finished.folder is not None:
-        for path in sorted(path for path in finished.folder.rglob("*") if path.is_file()):
-            err().print(f"stored: {path}", markup=False, soft_wrap=True)
-    if as_json:
-        sys.stdout.write(to_json(finished.record))

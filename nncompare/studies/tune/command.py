@@ -50,9 +50,6 @@ Resume = Annotated[
     ),
 ]
 
-_NOT_ALL_DONE = 3
-_INTERRUPTED = 130
-
 
 def tune(
     config: Config = None,
@@ -79,6 +76,7 @@ def tune(
     trials asked for. Exit code 3 if the search ended early or no trial ended well.
     """
     from nncompare.studies.tune.options import SearchOptions
+    from nncompare.terminal.ending import leave
 
     if resume is not None:
         given = {
@@ -108,11 +106,8 @@ def tune(
             _plan(experiment, asked, as_json=as_json)
             return
         finished = _search(experiment, asked, output, quiet=quiet, verbose=verbose > 0)
-    _print(finished, as_json=as_json)
-    if finished.record.interrupted:
-        raise typer.Exit(_INTERRUPTED)
-    if not finished.record.complete:
-        raise typer.Exit(_NOT_ALL_DONE)
+    _print(finished, as_json=as_json, verbose=verbose > 0)
+    leave(finished)
 
 
 def _search(
@@ -197,17 +192,15 @@ def _plan(experiment: Experiment, asked: SearchOptions, *, as_json: bool) -> Non
         print_json({"schema_version": 1, "kind": "tune-plan", **plan})
 
 
-def _print(finished: Finished[TuneRecord], *, as_json: bool) -> None:
-    import sys
-
-    from nncompare.records.record import to_json
+def _print(finished: Finished[TuneRecord], *, as_json: bool, verbose: bool) -> None:
     from nncompare.studies.tune.page import write
     from nncompare.studies.tune.report import tune_report
-    from nncompare.terminal.console import err, human
+    from nncompare.terminal.console import err
+    from nncompare.terminal.ending import print_finished
 
-    human(as_json).print(tune_report(finished.record, folder=finished.folder))
     if finished.folder is not None:
         pictures = write(finished.record, finished.folder)
+    report = tune_report(finished.record, folder=finished.folder)
+    print_finished(finished, report, as_json=as_json, verbose=verbose)
+    if finished.folder is not None:
         err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
-    if as_json:
-        sys.stdout.write(to_json(finished.record))

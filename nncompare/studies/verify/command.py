@@ -5,22 +5,17 @@ part.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nncompare.terminal import options
-
-if TYPE_CHECKING:
-    from nncompare.records.finished import Finished
-    from nncompare.studies.verify.record import VerifyRecord
 
 Steps = Annotated[
     int, typer.Option("--steps", metavar="N", min=1, help="Training steps that are compared.")
 ]
 Dtype = Annotated[str, typer.Option("--dtype", metavar="NAME", help="both, or float64 alone.")]
 
-_FAILED, _NOT_ALL_FINISHED = 1, 3
 _DTYPES = {"both": ("float64", "float32"), "float64": ("float64",)}
 
 
@@ -51,33 +46,16 @@ def verify(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
     )
     from nncompare.studies.verify.progress import VerifyProgress
+    from nncompare.studies.verify.report import verify_report
     from nncompare.studies.verify.study import verify as check
     from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.ending import leave, print_finished
 
     console = err()
     with VerifyProgress(console, quiet=quiet, live=is_live(console)) as progress:
-        verified = check(
+        finished = check(
             experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
         )
-    _print(verified, as_json=as_json)
-    if code := exit_code(verified.record):
-        raise typer.Exit(code)
-
-
-def exit_code(result: VerifyRecord) -> int:
-    """0: certified, or native; 1: failed; 3: some runtime could not be checked."""
-    if result.status == "failed":
-        return _FAILED
-    return 0 if result.complete else _NOT_ALL_FINISHED
-
-
-def _print(verified: Finished[VerifyRecord], *, as_json: bool) -> None:
-    import sys
-
-    from nncompare.records.record import to_json
-    from nncompare.studies.verify.report import verify_report
-    from nncompare.terminal.console import human
-
-    human(as_json).print(verify_report(verified.record, folder=verified.folder))
-    if as_json:
-        sys.stdout.write(to_json(verified.record))
+    report = verify_report(finished.record, folder=finished.folder)
+    print_finished(finished, report, as_json=as_json)
+    leave(finished, negative=finished.record.status == "failed")
