@@ -1,16 +1,21 @@
-"""``verify``: proves that the runtimes compute the same function, or says where they part.
+"""``nncompare verify``: proves that the runtimes compute the same function, or says where they
+part.
 
-========================  ========================================================================
-``study``                 ``verify``: one check from the experiment to the stored certificate
-``parity``, ``native``      jobs, examples, workers, judges, in the two conventions
-``context``               one experiment in one dtype, and the formulas at its examples
-``judge``, ``floor``      the checks: by formula and between runtimes; float32 by its rounding floor
-``rounding``,
-``trajectory``            what rounding may do to them; how far a chaotic or diverging
-                          training can be compared
-``gates``                 how far apart is too far
-``explain``, ``suspects``  the first cause of a failed check, and the known mistake that it
-                          looks like
-``document``              the certificate
-========================  ========================================================================
+Beside the files that every study has:
+
+=====================  ===========================================================================
+``aligned``, ``native``  jobs, examples, workers and judges, in the two conventions
+``context``            one experiment in one dtype, and the formulas at its examples
+``judge``              which checks are made of what the runtimes did
+``checks``             the checks, one file a quantity, each with its tolerance
+``growth``             how far a training can be compared that diverges or is chaotic
+``quick``              the short form, which every run makes
+``root_causes``        which failed checks are causes and which follow from them
+``first_divergence``   runtimes that part from each other although each stands before the formulas
+``explain``            the first cause of a failed check, and what it looks like
+``suspects``           known mistakes, computed
+``document``           from the evidence to the certificate
+``certificates``       certificates that were given before
+``watcher``            who is told what a check does
+=====================  ===========================================================================
 """
