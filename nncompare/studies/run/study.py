@@ -125,7 +125,7 @@ def run(
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         data.save(work / "data")
         neighbours = Neighbours()
-        outcomes = _train_all(jobs_, work, watcher, save_weights)
+        outcomes = _train_all(jobs_, len(data.train), work, watcher, save_weights)
         environment = describe_environment(data) | {"others_cpu_share": neighbours.share()}
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
         watcher.prepares("compares what the runtimes computed")
@@ -141,7 +141,7 @@ def run(
 
 
 def _train_all(
-    jobs_: Sequence[Job], work: Path, watcher: Watcher, save_weights: bool
+    jobs_: Sequence[Job], examples: int, work: Path, watcher: Watcher, save_weights: bool
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     # between two workers; during one, ``train_one.train`` tells of it
@@ -150,9 +150,7 @@ def _train_all(
             watcher.started(job.runtime)
             outcome = _train_one(job, work, watcher, save_weights)
             outcomes[job.runtime] = outcome
-            watcher.finished(
-                job.runtime, runtime_row(job, outcome, job.experiment.train.batch_size)
-            )
+            watcher.finished(job.runtime, runtime_row(job, outcome, examples))
             if outcome.status == "interrupted":
                 break
     return outcomes
