@@ -289,7 +289,7 @@ def test_fetch_says_when_nothing_is_downloaded() -> None:
     said: list[str] = []
     assert fetch("digits", report=said.append) is None
     assert "nothing to download" in said[0]
-    with pytest.raises(DataError, match="no data set 'mnits'; did you mean 'mnist'\?"):
+    with pytest.raises(DataError, match=r"no data set 'mnits'; did you mean 'mnist'\?"):
         fetch("mnits")
 
 
