@@ -2,8 +2,8 @@
 and its meaning.
 
 ``python docs/generate_configuration.py`` writes the page, ``--check`` compares it (exit 1 if it is
-out of date). A key's meaning is its docstring in ``nncompare.spec``; where the key says all there
-is, it stands in ``MEANINGS``.
+out of date). A key's meaning is the docstring under its field, which also is its description in the
+JSON Schema.
 """
 
 from __future__ import annotations
@@ -26,103 +26,6 @@ from nncompare.spec.training import OPTIMIZERS, SCHEDULES, EarlyStopping, Penalt
 from nncompare.spec.tune import PRUNERS, Confirm, Dimension, Goal, Tune
 
 PAGE = Path(__file__).with_name("configuration.md")
-
-MEANINGS = {
-    "Experiment.task": (
-        "What is learned. It decides head and loss: softmax cross-entropy, sigmoid cross-entropy, "
-        "or mean squared error."
-    ),
-    "Experiment.data": "The data set, chosen by `name`; see [data](#data).",
-    "Experiment.model": "The network, chosen by `family`; see [model](#model).",
-    "Experiment.train": "See [train](#train).",
-    "Experiment.backends": "The runtimes to compare, in the order of the tables.",
-    "Experiment.measure": "See [measure](#measure).",
-    "Experiment.sweep": "Read by `nncompare sweep`, which does not exist yet.",
-    "Experiment.tune": "Read by `nncompare tune`; see [tune](#tune).",
-    "Adam.beta1": "Decay of the mean of the gradients.",
-    "Adam.beta2": "Decay of the mean of their squares.",
-    "Adam.epsilon": "Added to the root, after bias correction.",
-    "Adam.lr": "Learning rate.",
-    "AdamW.beta1": "As in `adam`.",
-    "AdamW.beta2": "As in `adam`.",
-    "AdamW.epsilon": "As in `adam`.",
-    "AdamW.lr": "Learning rate.",
-    "AdamW.weight_decay": (
-        "Decoupled decay: each step first multiplies every parameter by `1 - lr * weight_decay`."
-    ),
-    "RmsProp.epsilon": "Added to the root.",
-    "RmsProp.lr": "Learning rate.",
-    "RmsProp.momentum": "Decay of the momentum buffer; 0: none.",
-    "RmsProp.rho": "Decay of the mean of the squared gradients.",
-    "Sgd.lr": "Learning rate.",
-    "Sgd.momentum": "Decay of the momentum buffer; 0: none.",
-    "Sgd.nesterov": "Nesterov's look-ahead form of the momentum.",
-    "Cosine.minimum": "Learning rate at the end.",
-    "Exponential.factor": "By which the learning rate is multiplied after every epoch.",
-    "Step.factor": "By which the learning rate is multiplied.",
-    "Train.batch_size": "Examples a step; the last step of an epoch takes what is left.",
-    "Train.dtype": (
-        "Arithmetic of the whole network. In `float64` the runtimes agree to about 1e-12."
-    ),
-    "Train.early_stopping": (
-        "Stop when validation no longer improves; see [early_stopping](#early_stopping)."
-    ),
-    "Train.epochs": "Passes over the training part.",
-    "Train.optimizer": "The update rule, chosen by `name`; see [optimizers](#optimizers).",
-    "Train.penalty": "L1 and L2 penalties; see [penalty](#penalty).",
-    "Train.schedule": (
-        "How the learning rate changes, chosen by `name`; see [schedules](#schedules)."
-    ),
-    "Train.seed": "Keys the initial weights, the batch order, the splits and the masks of dropout.",
-    "Penalty.l1": "Factor of the sum of absolute values.",
-    "Penalty.l2": "Factor of the sum of squares (not halved).",
-    "EarlyStopping.metric": "What must improve.",
-    "EarlyStopping.min_delta": "Smallest change that counts as an improvement.",
-    "EarlyStopping.patience": "Epochs without improvement before training stops.",
-    "Initializer.name": "The distribution.",
-    "*.activation": "Activation between layers.",
-    "*.batch_norm": (
-        "Batch normalization before each activation; the layer before it then has no bias."
-    ),
-    "*.bias": "Whether it has a bias.",
-    "*.causal": "True: step t sees steps 0…t only.",
-    "*.dropout": "Share of the values that dropout zeroes after each activation; 0: no dropout.",
-    "*.epsilon": "Added to the variance under the root.",
-    "*.filters": "Filters of each block.",
-    "*.heads": "Number of heads; must divide the number of features.",
-    "*.hidden": "Units of each hidden layer.",
-    "*.initializer": (
-        "How the kernels start; a name or `{name: …, scale: …}`, see [initializers](#initializers)."
-    ),
-    "*.kernel": "Height and width of the kernel; one number means both.",
-    "*.layers": "The layers inside, in order.",
-    "*.padding": (
-        "`valid` (none), `same` (as many outputs as inputs at stride 1), or explicit zeros on each"
-        " side."
-    ),
-    "*.pool": "Height and width of the window; one number means both.",
-    "*.positions": "Whether a learned vector is added to every step.",
-    "*.rate": "Share of the values that are zeroed.",
-    "*.recurrent_initializer": "How the recurrent kernel starts.",
-    "*.shape": "Shape of one example.",
-    "*.slope": "Factor for negative values.",
-    "*.stride": "Steps of the window; one number means both directions.",
-    "*.units": "Size of the output.",
-    "AttentionFamily.depth": "Number of blocks.",
-    "AttentionFamily.embedding": "Features of every step inside the model.",
-    "Attention.initializer": "How the four projections start.",
-    "Conv2d.filters": "Number of filters.",
-    "LayerList.layers": (
-        "The layers in order, each `{type: …, …}`, the head included; see [layers](#layers)."
-    ),
-    "Mlp.embedding": "Features a token; needed for tokens.",
-    "Recurrent.cell": "Kind of the recurrent layers.",
-    "Recurrent.depth": "Number of recurrent layers.",
-    "Recurrent.embedding": "Features a token; needed for tokens.",
-    "Recurrent.hidden": "Units of each recurrent layer.",
-    "Reshape.shape": "The new shape of one example; one size may be -1.",
-}
-"""``Class.key`` or ``*.key`` -> meaning, for keys that have no docstring."""
 
 _CHOOSERS = ("name", "family", "type")
 
@@ -224,13 +127,8 @@ def meaning(cls: type[BaseModel], name: str) -> str:
         KeyError: nobody has said.
     """
     own = cls.model_fields[name].description
-    for key in (f"{cls.__name__}.{name}", *([] if own else [f"*.{name}"])):
-        if key in MEANINGS:
-            return MEANINGS[key]
     if own is None:
-        raise KeyError(
-            f"{cls.__name__}.{name} has no docstring in nncompare.spec and no entry in MEANINGS"
-        )
+        raise KeyError(f"{cls.__name__}.{name} has no docstring under it in nncompare.spec")
     return _prose(own)
 
 

@@ -55,17 +55,25 @@ class Experiment(Frozen):
     name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     """Letters, digits, dot, dash and underscore; part of the result folder's name."""
     task: Task = "classification"
+    """What is learned. It decides head and loss: softmax cross-entropy, sigmoid cross-entropy, or
+    mean squared error.
+    """
     data: AnyData
+    """The data set, chosen by ``name``; see [data](#data)."""
     model: AnyModel
+    """The network, chosen by ``family``; see [model](#model)."""
     train: Train = Train()
+    """See [train](#train)."""
     backends: Annotated[tuple[RuntimeName, ...], BeforeValidator(_unique)] = Field(
         default=DEFAULT_RUNTIMES, min_length=1
     )
+    """The runtimes to compare, in the order of the tables."""
     measure: Measure = Measure()
+    """See [measure](#measure)."""
     tune: Tune | None = None
-    """Read by ``nncompare tune``."""
+    """Read by ``nncompare tune``; see [tune](#tune)."""
     sweep: dict[str, Any] | None = None
-    """Read by ``nncompare sweep``."""
+    """Read by ``nncompare sweep``, which does not exist yet."""
 
     def resolve(self, signature: Signature) -> Model:
         """The model with all shapes, for the data's signature.

@@ -58,8 +58,12 @@ class Family(Frozen):
 
 class _Common(Family):
     activation: ActivationName = "relu"
+    """Activation between layers."""
     dropout: Rate = 0.0
+    """Share of the values that dropout zeroes after each activation; 0: no dropout."""
     initializer: InitializerField = XAVIER_UNIFORM
+    """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
+    """
 
     def act(self) -> Layer:
         # mypy does not know that each of these classes has a type of its own
@@ -93,10 +97,13 @@ class Mlp(_Common):
     title: ClassVar[str] = "dense layers: hidden, depth, activation, dropout, batch_norm, embedding"
     family: Literal["mlp"]
     hidden: Sizes = Field(default=(128,), min_length=1)
+    """Units of each hidden layer."""
     depth: Annotated[int, Field(gt=0)] | None = None
     """Number of hidden layers; the last size of ``hidden`` is repeated, or the list cut."""
     batch_norm: bool = False
+    """Batch normalization before each activation; the layer before it then has no bias."""
     embedding: Units | None = None
+    """Features a token; needed for tokens."""
 
     def layers_for(self, signature: Signature) -> list[Layer]:
         found: list[Layer] = []
@@ -124,15 +131,23 @@ class Cnn(_Common):
     )
     family: Literal["cnn"]
     filters: Sizes = Field(default=(16, 32), min_length=1)
+    """Filters of each block."""
     depth: Annotated[int, Field(gt=0)] | None = None
     """Number of blocks; the last size of ``filters`` is repeated, or the list cut."""
     kernel: Pair = (3, 3)
+    """Height and width of the kernel; one number means both."""
     stride: Pair = (1, 1)
+    """Steps of the window; one number means both directions."""
     padding: Padding = "same"
+    """``valid`` (none), ``same`` (as many outputs as inputs at stride 1), or explicit zeros on each
+    side.
+    """
     pool: Pair | None = (2, 2)
     """Window of the max pooling after each block; null: none."""
     batch_norm: bool = False
+    """Batch normalization before each activation; the layer before it then has no bias."""
     hidden: Sizes = (64,)
+    """Units of each hidden layer."""
 
     def layers_for(self, signature: Signature) -> list[Layer]:
         if len(signature.input.shape) != 3:
@@ -195,9 +210,13 @@ class Recurrent(_Common):
     )
     family: Literal["rnn"]
     cell: CellName = "lstm"
+    """Kind of the recurrent layers."""
     hidden: Units = 64
+    """Units of each recurrent layer."""
     depth: Annotated[int, Field(gt=0)] = 1
+    """Number of recurrent layers."""
     embedding: Units | None = None
+    """Features a token; needed for tokens."""
 
     def layers_for(self, signature: Signature) -> list[Layer]:
         found = _sequence_entry(signature, self.embedding, self.start(), project=False)
@@ -223,11 +242,17 @@ class AttentionFamily(_Common):
     )
     family: Literal["attention"]
     activation: ActivationName = "gelu"
+    """Activation between layers."""
     embedding: Units = 32
+    """Features of every step inside the model."""
     heads: Units = 2
+    """Number of heads; must divide the number of features."""
     depth: Annotated[int, Field(gt=0)] = 1
+    """Number of blocks."""
     causal: bool = False
+    """True: step t sees steps 0…t only."""
     positions: bool = True
+    """Whether a learned vector is added to every step."""
     feed_forward: Units | None = None
     """Width of the feed-forward part; null: attention alone."""
     readout: Literal["last", "mean"] = "last"
@@ -265,6 +290,7 @@ class LayerList(Family):
     )
     family: Literal["layers"] = "layers"
     layers: tuple[AnyLayer, ...] = Field(min_length=1)
+    """The layers in order, each ``{type: …, …}``, the head included; see [layers](#layers)."""
 
     def layers_for(self, signature: Signature) -> list[Layer]:
         return list(self.layers)

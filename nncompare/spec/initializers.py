@@ -35,6 +35,7 @@ class Initializer(Frozen):
     """
 
     name: InitializerName
+    """The distribution."""
     scale: float | None = Field(default=None, gt=0)
     """Half-width for ``uniform`` (default 0.05), standard deviation for ``normal`` (default 0.05),
     gain for the others (default: 1 for Xavier and orthogonal, sqrt(2) for Kaiming).

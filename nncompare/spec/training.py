@@ -26,8 +26,11 @@ class Sgd(Frozen):
     title: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov momentum"
     name: Literal["sgd"]
     lr: OpenPositive = 1e-2
+    """Learning rate."""
     momentum: OpenBeta = 0.0
+    """Decay of the momentum buffer; 0: none."""
     nesterov: Annotated[bool, Open] = False
+    """Nesterov's look-ahead form of the momentum."""
 
 
 class Adam(Frozen):
@@ -36,9 +39,13 @@ class Adam(Frozen):
     title: ClassVar[str] = "adaptive moments (Kingma and Ba 2015)"
     name: Literal["adam"]
     lr: OpenPositive = 1e-3
+    """Learning rate."""
     beta1: OpenBeta = 0.9
+    """Decay of the mean of the gradients."""
     beta2: OpenBeta = 0.999
+    """Decay of the mean of their squares."""
     epsilon: OpenPositive = 1e-8
+    """Added to the root, after bias correction."""
 
 
 class AdamW(Frozen):
@@ -49,10 +56,15 @@ class AdamW(Frozen):
     title: ClassVar[str] = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
     name: Literal["adamw"]
     lr: OpenPositive = 1e-3
+    """Learning rate."""
     beta1: OpenBeta = 0.9
+    """As in ``adam``."""
     beta2: OpenBeta = 0.999
+    """As in ``adam``."""
     epsilon: OpenPositive = 1e-8
+    """As in ``adam``."""
     weight_decay: OpenNonNegative = 1e-2
+    """Decoupled decay: each step first multiplies every parameter by ``1 - lr * weight_decay``."""
 
 
 class RmsProp(Frozen):
@@ -65,9 +77,13 @@ class RmsProp(Frozen):
     title: ClassVar[str] = "gradient over its running root mean square (Tieleman and Hinton 2012)"
     name: Literal["rmsprop"]
     lr: OpenPositive = 1e-3
+    """Learning rate."""
     rho: OpenBeta = 0.99
+    """Decay of the mean of the squared gradients."""
     epsilon: OpenPositive = 1e-8
+    """Added to the root."""
     momentum: OpenBeta = 0.0
+    """Decay of the momentum buffer; 0: none."""
 
 
 AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
@@ -81,7 +97,9 @@ class Penalty(Frozen):
     """
 
     l1: NonNegative = 0.0
+    """Factor of the sum of absolute values."""
     l2: NonNegative = 0.0
+    """Factor of the sum of squares (not halved)."""
 
 
 class Constant(Frozen):
@@ -95,12 +113,14 @@ class Step(Frozen):
     every: int = Field(gt=0)
     """Epochs."""
     factor: float = Field(default=0.1, gt=0, le=1)
+    """By which the learning rate is multiplied."""
 
 
 class Exponential(Frozen):
     title: ClassVar[str] = "times factor after every epoch"
     name: Literal["exponential"]
     factor: float = Field(gt=0, le=1)
+    """By which the learning rate is multiplied after every epoch."""
 
 
 class Cosine(Frozen):
@@ -109,6 +129,7 @@ class Cosine(Frozen):
     )
     name: Literal["cosine"]
     minimum: NonNegative = 0.0
+    """Learning rate at the end."""
 
 
 AnySchedule = Annotated[Constant | Step | Exponential | Cosine, Field(discriminator="name")]
@@ -122,25 +143,35 @@ class EarlyStopping(Frozen):
     """
 
     metric: Literal["val_loss", "val_accuracy"] = "val_loss"
+    """What must improve."""
     patience: int = Field(default=3, gt=0)
+    """Epochs without improvement before training stops."""
     min_delta: NonNegative = 0.0
+    """Smallest change that counts as an improvement."""
 
 
 class Train(Frozen):
     epochs: int = Field(default=3, gt=0)
+    """Passes over the training part."""
     batch_size: int = Field(default=128, gt=0)
     """Examples a step; the last step of an epoch takes what is left."""
     optimizer: AnyOptimizer = Adam(name="adam")
+    """The update rule, chosen by ``name``; see [optimizers](#optimizers)."""
     schedule: AnySchedule = Constant()
+    """How the learning rate changes, chosen by ``name``; see [schedules](#schedules)."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises linearly from zero, before the schedule takes over.
     """
     penalty: Penalty = Penalty()
+    """L1 and L2 penalties; see [penalty](#penalty)."""
     clip_norm: Positive | None = None
     """Largest global norm of the gradient (Pascanu et al. 2013)."""
     early_stopping: EarlyStopping | None = None
+    """Stop when validation no longer improves; see [early_stopping](#early_stopping)."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Keys the initial weights, the batch order, the splits and the masks of dropout."""
     dtype: Literal["float32", "float64"] = "float32"
+    """Arithmetic of the whole network. In ``float64`` the runtimes agree to about 1e-12."""
     convention: Literal["aligned", "native"] = "aligned"
     """``aligned``: all runtimes compute the same function. ``native``: every layer and optimizer as
     its framework ships it, with the framework's own default for every value that the file leaves

@@ -38,6 +38,7 @@ class LeakyRelu(_Activation):
     per_value: ClassVar[int] = 2
     type: Literal["leaky_relu"] = "leaky_relu"
     slope: Annotated[float, Open] = Field(default=0.01, ge=0)
+    """Factor for negative values."""
 
 
 class Gelu(_Activation):

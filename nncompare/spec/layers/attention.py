@@ -22,9 +22,11 @@ class Attention(Layer):
     title: ClassVar[str] = "multi-head self-attention"
     type: Literal["attention"] = "attention"
     heads: int = Field(gt=0)
+    """Number of heads; must divide the number of features."""
     causal: bool = False
     """True: step t sees steps 0…t only."""
     initializer: InitializerField = XAVIER_UNIFORM
+    """How the four projections start."""
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_rank(x, 2, "a sequence (steps, features)")

@@ -95,11 +95,20 @@ class Conv2d(_Window):
     title: ClassVar[str] = "two-dimensional convolution"
     type: Literal["conv2d"] = "conv2d"
     filters: int = Field(gt=0)
+    """Number of filters."""
     kernel: Pair = (3, 3)
+    """Height and width of the kernel; one number means both."""
     stride: Pair = (1, 1)
+    """Steps of the window; one number means both directions."""
     padding: Padding = "valid"
+    """``valid`` (none), ``same`` (as many outputs as inputs at stride 1), or explicit zeros on each
+    side.
+    """
     bias: bool = True
+    """Whether it has a bias."""
     initializer: InitializerField = XAVIER_UNIFORM
+    """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
+    """
 
     def window(self) -> tuple[int, int]:
         return self.kernel
@@ -131,9 +140,11 @@ class Conv2d(_Window):
 
 class _Pool(_Window):
     pool: Pair = (2, 2)
+    """Height and width of the window; one number means both."""
     stride: Pair | None = None
     """Default: the window's own size."""
     padding: Literal["valid", "same"] = "valid"
+    """``valid`` (none) or ``same`` (as many outputs as inputs at stride 1)."""
 
     def window(self) -> tuple[int, int]:
         return self.pool

@@ -16,8 +16,12 @@ class Dense(Layer):
     title: ClassVar[str] = "fully connected layer over the last axis"
     type: Literal["dense"] = "dense"
     units: int = Field(gt=0)
+    """Size of the output."""
     bias: bool = True
+    """Whether it has a bias."""
     initializer: InitializerField = XAVIER_UNIFORM
+    """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
+    """
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)
@@ -50,7 +54,10 @@ class Embedding(Layer):
     takes_tokens: ClassVar[bool] = True
     type: Literal["embedding"] = "embedding"
     units: int = Field(gt=0)
+    """Size of the output."""
     initializer: InitializerField = EMBEDDING_NORMAL
+    """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
+    """
 
     def output(self, x: TensorSpec) -> TensorSpec:
         if not x.is_tokens:
@@ -79,6 +86,8 @@ class Position(Layer):
     title: ClassVar[str] = "learned positional embedding, added to the input"
     type: Literal["position"] = "position"
     initializer: InitializerField = EMBEDDING_NORMAL
+    """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
+    """
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_rank(x, 2, "a sequence (steps, features)")

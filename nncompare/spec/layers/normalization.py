@@ -19,6 +19,7 @@ class LayerNorm(Layer):
     title: ClassVar[str] = "normalization over the last axis of each example"
     type: Literal["layer_norm"] = "layer_norm"
     epsilon: Annotated[float, Open] = Field(default=1e-5, gt=0)
+    """Added to the variance under the root."""
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)
@@ -46,6 +47,7 @@ class BatchNorm(Layer):
     title: ClassVar[str] = "normalization over the batch, per channel"
     type: Literal["batch_norm"] = "batch_norm"
     epsilon: Annotated[float, Open] = Field(default=1e-5, gt=0)
+    """Added to the variance under the root."""
     momentum: Annotated[float, Open] = Field(default=0.1, gt=0, le=1)
     """Weight of the newest batch in the running statistics (PyTorch's sense; Keras's is one minus
     this).
@@ -81,6 +83,7 @@ class Dropout(Layer):
     title: ClassVar[str] = "inverted dropout"
     type: Literal["dropout"] = "dropout"
     rate: float = Field(ge=0, lt=1)
+    """Share of the values that are zeroed."""
 
     @property
     def drop_rate(self) -> float:

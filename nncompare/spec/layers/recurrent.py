@@ -27,10 +27,14 @@ class RecurrentLayer(Layer):
     """
 
     units: int = Field(gt=0)
+    """Size of the output."""
     return_sequences: bool = False
     """True: every step's output ``(T, units)``; False: the last step's ``(units,)``."""
     initializer: InitializerField = XAVIER_UNIFORM
+    """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
+    """
     recurrent_initializer: InitializerField = ORTHOGONAL
+    """How the recurrent kernel starts."""
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_rank(x, 2, "a sequence (steps, features)")

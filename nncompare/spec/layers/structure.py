@@ -34,6 +34,7 @@ class Reshape(Layer):
     computes: ClassVar[bool] = False
     type: Literal["reshape"] = "reshape"
     shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(min_length=1)
+    """The new shape of one example; one size may be -1."""
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)
@@ -83,5 +84,6 @@ class Residual(Layer):
     inside: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
     type: Literal["residual"] = "residual"
     layers: tuple[AnyLayer, ...] = Field(min_length=1)
+    """The layers inside, in order."""
     shortcut: tuple[AnyLayer, ...] = ()
     """Layers on the way around, for instance a strided 1x1 convolution; empty: the identity."""
