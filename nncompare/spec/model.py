@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic
+
+from typing_extensions import TypeVar  # has defaults, which typing has from Python 3.13 on
 
 from nncompare.errors import ShapeError
 from nncompare.spec.layers import Layer, Parameter, Residual, TensorSpec
 
+L = TypeVar("L", bound=Layer, covariant=True, default=Layer)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
-    """One layer at its place.
+class Node(Generic[L]):
+    """One layer at its place. ``Node[Dense]``: of that layer; ``Node``: of any.
 
     Args:
         name: ``dense_1``, unique in the model; parameters are called ``dense_1.kernel``.
@@ -23,7 +28,7 @@ class Node:
     """
 
     name: str
-    layer: Layer
+    layer: L
     input: TensorSpec
     output: TensorSpec
     parameters: tuple[Parameter, ...] = ()
