@@ -166,10 +166,6 @@ class Backend(Protocol):
         """Lowers every layer and stages the data on the device; resolves the job first."""
 
 
-class Unsupported(Exception):
-    """Raised by a lowering that a backend lacks; ``why_not`` turns it into the row's reason."""
-
-
 def choose_device(devices: list[Device], asked: DeviceName) -> Device | str:
     """The device for a request, or the reason why there is none."""
     if asked == "auto":

@@ -33,7 +33,7 @@ from nncompare.numerics.schedules import make_plan
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
-from nncompare.spec.layers import TensorSpec
+from nncompare.spec.layers import Relu, TensorSpec
 from nncompare.spec.runtimes import CATALOG
 from nncompare.worker.pieces import FixedGate, pieces_of
 
@@ -190,15 +190,15 @@ def check_compile_says_what_is_missing() -> None:
 
 
 def check_a_layer_without_lowering_is_refused_by_name() -> None:
-    from nncompare.backends.base import Unsupported
-    from nncompare.backends.torch import layers
+    from nncompare.backends.registry import Unsupported
+    from nncompare.backends.torch.lowering import LOWERINGS, UNSUPPORTED
     from nncompare.backends.torch.session import TorchSession
 
     job = make_job(DENSE)
-    gone = {kind: make for kind, make in layers.LOWERINGS.items() if kind != "relu"}
+    gone = {kind: make for kind, make in LOWERINGS.aligned.items() if kind is not Relu}
     with (
-        mock.patch.object(layers, "LOWERINGS", gone),
-        mock.patch.object(layers, "UNSUPPORTED", {"relu": "too simple"}),
+        mock.patch.object(LOWERINGS, "aligned", gone),
+        mock.patch.dict(UNSUPPORTED, {Relu: "too simple"}),
     ):
         assert why_not(job) == "relu: too simple"
         with pytest.raises(Unsupported, match="too simple"):
@@ -361,18 +361,18 @@ def check_nesterov_without_momentum_is_plain_descent() -> None:
 def check_clipping_has_no_epsilon_and_survives_zero() -> None:
     import torch
 
-    from nncompare.backends.torch.optimizers import clip_
+    from nncompare.backends.torch.optimizers import clip_by_global_norm
 
     gradients = [
         torch.full((4,), 3e-6, dtype=torch.float64),
         torch.full((9,), 2e-6, dtype=torch.float64),
     ]
-    clip_(gradients, 1e-9)
+    clip_by_global_norm(gradients, 1e-9)
     norm = torch.cat(gradients).norm().item()
     assert abs(norm / 1e-9 - 1) < 1e-12, norm
     zero, small = [torch.zeros(3)], [torch.ones(2)]
-    clip_(zero, 1.0)
-    clip_(small, 10.0)
+    clip_by_global_norm(zero, 1.0)
+    clip_by_global_norm(small, 10.0)
     assert not zero[0].any()
     assert (small[0] == 1).all()
 

@@ -26,8 +26,8 @@ TORCH: list[Mutation] = [
     _plant(
         "epsilon of Adam",
         "optimizers",
-        "return torch.optim.Adam(parameters, lr=spec.lr, betas=betas, eps=spec.epsilon,",
-        "return torch.optim.Adam(parameters, lr=spec.lr, betas=betas, eps=1e-7,",
+        "return torch.optim.Adam(weights, betas=betas, eps=spec.epsilon,",
+        "return torch.optim.Adam(weights, betas=betas, eps=1e-7,",
         "words",
         "update",
         looks_like="epsilon 1e-07 in place of 1e-08",
@@ -53,8 +53,8 @@ TORCH: list[Mutation] = [
     _plant(
         "momentum rounded to float32",
         "optimizers",
-        "lr=spec.lr, momentum=spec.momentum, nesterov",
-        "lr=spec.lr, momentum=torch.tensor(spec.momentum).item(), nesterov",
+        "torch.optim.SGD(weights, momentum=spec.momentum,",
+        "torch.optim.SGD(weights, momentum=torch.tensor(spec.momentum).item(),",
         "series",
         "update",
         looks_like="momentum rounded to float32",
@@ -88,9 +88,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "second recurrent bias is trained",
-        "recurrent",
-        "nn.init.zeros_(cell.bias_hh_l0.requires_grad_(False))",
-        "nn.init.zeros_(cell.bias_hh_l0)",
+        "layers/recurrent",
+        'nn.init.zeros_(cell.get_parameter("bias_hh_l0").requires_grad_(False))',
+        'nn.init.zeros_(cell.get_parameter("bias_hh_l0"))',
         "series",
         "forward after updates",
         layer=r"rnn_1",
@@ -98,9 +98,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "second recurrent bias is not zero",
-        "recurrent",
-        "nn.init.zeros_(cell.bias_hh_l0.requires_grad_(False))",
-        "nn.init.constant_(cell.bias_hh_l0.requires_grad_(False), 0.01)",
+        "layers/recurrent",
+        'nn.init.zeros_(cell.get_parameter("bias_hh_l0").requires_grad_(False))',
+        'nn.init.constant_(cell.get_parameter("bias_hh_l0").requires_grad_(False), 0.01)',
         "rows",
         "forward",
         layer="lstm_1",
@@ -108,9 +108,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "gate order of the LSTM",
-        "recurrent",
-        "kernel=(cell.weight_ih_l0, transpose),",
-        "kernel=(cell.weight_ih_l0, lambda w: transpose(w[[*range(8), *range(12, 16), *range(8,"
+        "layers/recurrent",
+        'kernel=(cell.get_parameter("weight_ih_l0"), transpose),',
+        'kernel=(cell.get_parameter("weight_ih_l0"), lambda w: transpose(w[[*range(8), *range(12, 16), *range(8,'
         " 12)]] if kind is nn.LSTM else w)),",
         "rows",
         "round trip",
@@ -118,9 +118,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "causal mask missing",
-        "attention",
-        "is_causal=self.causal",
-        "is_causal=False",
+        "layers/attention",
+        "k_NHTD, v_NHTD, is_causal=self.causal",
+        "k_NHTD, v_NHTD, is_causal=False",
         "words",
         "forward",
         layer="attention_1",
@@ -128,7 +128,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "transposed attention heads",
-        "attention",
+        "layers/attention",
         "unflatten(-1, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)",
         "unflatten(-1, (3, -1, self.heads)).permute(0, 2, 4, 1, 3)",
         "words",
@@ -138,10 +138,10 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "one attention head is scaled",
-        "attention",
-        "return self.output(y_NHTD.transpose(1, 2).flatten(2))",
+        "layers/attention",
+        "y_NTE: Tensor = self.output(y_NHTD.transpose(1, 2).flatten(2))",
         "scale = y_NHTD.new_tensor([1.0, 1 + 1e-9]).view(1, 2, 1, 1)\n"
-        "        return self.output((y_NHTD * scale).transpose(1, 2).flatten(2))",
+        "        y_NTE: Tensor = self.output((y_NHTD * scale).transpose(1, 2).flatten(2))",
         "words",
         "forward",
         layer="attention_1",
@@ -149,7 +149,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "padding before instead of after",
-        "convolution",
+        "layers/convolution",
         "return (0, 0), (left, right, top, bottom)",
         "return (0, 0), (right, left, bottom, top)",
         "image",
@@ -159,9 +159,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "padding counted by average pool",
-        "convolution",
-        "return self.pool(self.pad(x_NCHW)) * self.factor",
-        "return self.pool(self.pad(x_NCHW))",
+        "layers/convolution",
+        "self.pool(self.pad(x_NCHW)) * self.factor",
+        "self.pool(self.pad(x_NCHW))",
         "residual",
         "forward",
         layer="avg_pool2d_1",
@@ -169,7 +169,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "flatten in the order CHW",
-        "layers",
+        "layers/structure",
         "return on_canonical_axes(nn.Flatten(), node)",
         "return nn.Flatten()",
         "image",
@@ -179,7 +179,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "epsilon of batch norm",
-        "layers",
+        "layers/normalization",
         "norm = kind(node.input.shape[-1], eps=layer.epsilon,",
         "norm = kind(node.input.shape[-1], eps=1e-3,",
         "image",
@@ -189,7 +189,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "momentum of batch norm turned round",
-        "layers",
+        "layers/normalization",
         "momentum=layer.momentum, **build.factory",
         "momentum=1 - layer.momentum, **build.factory",
         "image",
@@ -199,7 +199,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "tanh form of GELU",
-        "layers",
+        "layers/activation",
         'nn.GELU("tanh" if node.layer.approximate else "none")',
         'nn.GELU("none" if node.layer.approximate else "tanh")',
         "table",
@@ -209,7 +209,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "dropout mask inverted",
-        "layers",
+        "layers/normalization",
         "return x * from_canonical(keep, self.node.input)",
         "return x * from_canonical(~keep, self.node.input)",
         "table",
@@ -219,9 +219,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "residual without its input",
-        "layers",
-        "return self.shortcut(x) + self.layers(x)",
-        "return 0 * self.shortcut(x) + self.layers(x)",
+        "layers/structure",
+        "y: Tensor = self.shortcut(x) + self.layers(x)",
+        "y: Tensor = 0 * self.shortcut(x) + self.layers(x)",
         "residual",
         "forward",
         layer="residual_1",
@@ -229,9 +229,9 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "no gradient through the shortcut",
-        "layers",
-        "return self.shortcut(x) + self.layers(x)",
-        "return self.shortcut(x.detach()) + self.layers(x)",
+        "layers/structure",
+        "y: Tensor = self.shortcut(x) + self.layers(x)",
+        "y: Tensor = self.shortcut(x.detach()) + self.layers(x)",
         "residual",
         "gradient",
         layer="residual_2",
@@ -239,7 +239,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "second epoch in the order of the first",
-        "session",
+        "pipeline",
         "torch.tensor(plan.order(epoch), dtype=torch.int64)",
         "torch.tensor(plan.order(0), dtype=torch.int64)",
         "series",
@@ -249,8 +249,8 @@ TORCH: list[Mutation] = [
     _plant(
         "last batch filled up",
         "session",
-        "losses.append(self._step(batches[step - first]))",
-        "rows = torch.cat([batches[step - first], batches[0]])\n"
+        "losses.append(self._step(self._batches[step - first]))",
+        "rows = torch.cat([self._batches[step - first], self._batches[0]])\n"
         "            losses.append(self._step(rows[: plan.batch_size]))",
         "series",
         "loss",
@@ -259,8 +259,8 @@ TORCH: list[Mutation] = [
     _plant(
         "loss of a piece not weighted by examples",
         "session",
-        "gate.done(plan.mean_loss(piece.begin, piece.end, losses))",
-        "gate.done(float(losses.mean()))",
+        "return plan.mean_loss(piece.begin, piece.end, on_host)",
+        "return float(on_host.mean())",
         "series",
         "loss of long pieces",
         looks_like="not weighed by their examples",
@@ -277,8 +277,9 @@ TORCH: list[Mutation] = [
     _plant(
         "load keeps the optimizer's state",
         "session",
-        "                target.copy_(source)\n        self._restart()",
-        "                target.copy_(source)",
+        "        self._optimizer = optimizers.build(self.job, self._trained)\n",
+        '        if not hasattr(self, "_optimizer"):\n'
+        "            self._optimizer = optimizers.build(self.job, self._trained)\n",
         "series",
         "update after load",
         looks_like="state",
@@ -345,7 +346,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "no gradient to the values of attention",
-        "attention",
+        "layers/attention",
         "k_NHTD, v_NHTD, is_causal",
         "k_NHTD, v_NHTD.detach(), is_causal",
         "words",
@@ -355,7 +356,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "causal mask off by one",
-        "attention",
+        "layers/attention",
         "v_NHTD, is_causal=self.causal)",
         "v_NHTD, attn_mask=q_NHTD.new_ones(x_NTE.shape[1], x_NTE.shape[1]).tril(1).bool())",
         "words",
@@ -366,8 +367,8 @@ TORCH: list[Mutation] = [
     _plant(
         "state lost at the end of an epoch",
         "session",
-        "            if piece.epoch != epoch:\n",
-        "            if piece.epoch != epoch:\n                self._optimizer.state.clear()\n",
+        "        self._batches = batches(plan, epoch, self._device)\n",
+        "        self._batches = batches(plan, epoch, self._device)\n        self._optimizer.state.clear()\n",
         "series",
         "update",
         looks_like="starts anew in update 4",
@@ -375,8 +376,8 @@ TORCH: list[Mutation] = [
     _plant(
         "pieces within an epoch begin with its first batch",
         "session",
-        "batches[step - first]",
-        "batches[step - (first if len(rates) == 1 else piece.begin)]",
+        "self._batches[step - first]",
+        "self._batches[step - (first if len(rates) == 1 else piece.begin)]",
         "series",
         "long pieces",
         looks_like="begin within an epoch",
@@ -393,7 +394,7 @@ TORCH: list[Mutation] = [
     ),
     _plant(
         "rate of the framework's own dropout",
-        "layers",
+        "layers/normalization",
         "return nn.Dropout(node.layer.rate) if",
         "return nn.Dropout(node.layer.rate / 2) if",
         "table",
@@ -404,8 +405,8 @@ TORCH: list[Mutation] = [
     _plant(
         "examples rounded to float32",
         "session",
-        "self._stage(data.train.x, torch.int64",
-        "self._stage(data.train.x.astype(np.float32), torch.int64",
+        "stage(data.train.x, self._device,",
+        "stage(data.train.x.astype(np.float32), self._device,",
         "table",
         "loss",
         looks_like="examples are rounded to float32",

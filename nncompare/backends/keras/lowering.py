@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from nncompare.backends.base import Unsupported
+from nncompare.backends.registry import Unsupported
 from nncompare.backends.keras.binding import Binding
 from nncompare.spec.job import Job
 from nncompare.spec.model import Model, Node

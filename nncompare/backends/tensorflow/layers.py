@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nncompare.backends.base import Unsupported
+from nncompare.backends.registry import Unsupported
 from nncompare.backends.tensorflow.attention import AttentionModule
 from nncompare.backends.tensorflow.lowering import Context, Lowered, Pass, affine
 from nncompare.backends.tensorflow.normalization import (

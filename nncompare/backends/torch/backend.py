@@ -12,27 +12,33 @@ from pathlib import Path
 
 import torch
 
-from nncompare.backends.base import Device, Session, choose_device
-from nncompare.backends.native import resolve
+from nncompare.backends.backend import BaseBackend
+from nncompare.backends.base import Device, Session
 from nncompare.backends.torch import device as hardware
-from nncompare.backends.torch.layers import unsupported
+from nncompare.backends.torch import layers  # noqa: F401 - registers every layer
+from nncompare.backends.torch.lowering import LOWERINGS
 from nncompare.backends.torch.native import DEFAULTS, semantics
 from nncompare.backends.torch.session import TorchSession
 from nncompare.data.base import Data
-from nncompare.errors import Refused
-from nncompare.numerics.semantics import ALIGNED, Semantics
+from nncompare.numerics.semantics import Semantics
 from nncompare.spec.job import Job
-from nncompare.spec.model import Model
+from nncompare.spec.layers import BatchNorm
+from nncompare.spec.model import Node
 
-MODES = ("", "compile")
 
-
-class TorchBackend:
+class TorchBackend(BaseBackend):
     """``torch`` runs modules eagerly, ``torch:compile`` through ``torch.compile`` in its default
     mode.
     """
 
+    name = "torch"
+    modes = ("", "compile")
+    oldest = {"torch": (2, 7)}
+    lowerings = LOWERINGS
+    defaults = DEFAULTS
+
     def versions(self) -> dict[str, str]:
+        """PyTorch, and the libraries that it was built with."""
         built = torch.__config__.show()
         found = {
             "torch": torch.__version__,
@@ -45,40 +51,33 @@ class TorchBackend:
         return {name: version for name, version in found.items() if version}
 
     def devices(self) -> list[Device]:
+        """What PyTorch sees, best first."""
         return hardware.devices()
 
-    def why_not(self, job: Job) -> str | None:
-        if job.mode not in MODES:
-            return (
-                f"unknown mode {job.mode!r}; the torch backend has the runtimes torch and"
-                " torch:compile"
-            )
-        device = choose_device(self.devices(), job.device)
-        if isinstance(device, str):
-            return device
-        lacking = {
-            kind: unsupported(kind) for kind in (node.layer.type for node in job.model.walk())
-        }
-        if reasons := [f"{kind}: {reason}" for kind, reason in lacking.items() if reason]:
-            return "; ".join(reasons)
-        if job.dtype == "float64" and device.kind == "tpu":
-            return "TPUs have no float64 arithmetic; use train.dtype=float32 or --device cpu"
+    def _semantics(self, job: Job) -> Semantics:
+        return semantics(job)
+
+    def _why_not_here(self, job: Job, device: Device) -> str | None:
         if job.dtype == "float64" and device.id == "mps":
             return "Apple's Metal (mps) has no float64; use train.dtype=float32 or --device cpu"
         return _why_not_compile(device) if job.mode == "compile" else None
 
-    def resolve(self, job: Job) -> Job:
-        return resolve(job, DEFAULTS)
+    def _why_not_data(self, job: Job, data: Data) -> str | None:
+        """Batch norm over one value a channel: the unbiased variance of the running statistics does
+        not exist.
+        """
+        size = job.experiment.train.batch_size
+        last = len(data.train) % size or size
+        if last > 1 or not any(_has_single_values(node) for node in job.model.walk()):
+            return None
+        return (
+            f"the last batch of an epoch has one example ({len(data.train)} examples, batch_size"
+            f" {size}), and batch_norm cannot estimate a variance from it; choose another"
+            " train.batch_size or data.limit"
+        )
 
-    def semantics(self, job: Job) -> Semantics:
-        return semantics(job) if job.native else ALIGNED
-
-    def open(self, job: Job, data: Data) -> Session:
-        if reason := self.why_not(job) or _why_not_data(job, data):
-            raise Refused(reason)
-        device = choose_device(self.devices(), job.device)
-        assert isinstance(device, Device), "why_not has found the device"
-        return TorchSession(self.resolve(job), data, device)
+    def _session(self, job: Job, data: Data, device: Device) -> Session:
+        return TorchSession(job, data, device)
 
 
 def _search(pattern: str, text: str) -> str | None:
@@ -116,23 +115,6 @@ def _why_not_compile(device: Device) -> str | None:
     return None
 
 
-def _why_not_data(job: Job, data: Data) -> str | None:
-    """Batch norm over one value a channel: the unbiased variance of the running statistics does not
-    exist.
-    """
-    last = len(data.train) % job.experiment.train.batch_size or job.experiment.train.batch_size
-    if last > 1 or not _has_single_value_batch_norm(job.model):
-        return None
-    size = job.experiment.train.batch_size
-    return (
-        f"the last batch of an epoch has one example ({len(data.train)} examples, batch_size"
-        f" {size}), and batch_norm cannot estimate a variance from it; choose another"
-        " train.batch_size or data.limit"
-    )
-
-
-def _has_single_value_batch_norm(model: Model) -> bool:
-    return any(
-        node.layer.type == "batch_norm" and node.input.size == node.input.shape[-1]
-        for node in model.walk()
-    )
+def _has_single_values(node: Node) -> bool:
+    """Whether this is a batch norm that gets one value a channel from each example."""
+    return isinstance(node.layer, BatchNorm) and node.input.size == node.input.shape[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import torch
@@ -43,7 +43,7 @@ class Tensors:
         "gelu": F.gelu,
         "step": lambda u: torch.heaviside(u, torch.zeros_like(u)),
     }
-    operators = {
+    operators: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
         "+": operator.add,
         "-": operator.sub,
         "*": operator.mul,
@@ -113,7 +113,8 @@ def _function(expression: Expression) -> Function:
     """The formula as a function of a tensor ``(N,)``."""
 
     def function(x: torch.Tensor) -> torch.Tensor:
-        return evaluate(expression, x, Tensors(x.dtype)).expand(x.shape)
+        value: torch.Tensor = evaluate(expression, x, Tensors(x.dtype))
+        return value.expand(x.shape)
 
     return function
 

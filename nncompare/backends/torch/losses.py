@@ -10,29 +10,54 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nncompare.backends.torch.optimizers import l2_is_weight_decay
+from nncompare.spec.data import Task
+from nncompare.spec.job import Job
 
-def softmax_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+
+def classification(logits: Tensor, target: Tensor) -> Tensor:
     """``-log softmax(logits)[target]``, mean over N, or N and T. ``(N, [T,] C)`` and int64 ``(N,
     [T])``.
     """
     return functional.cross_entropy(logits.flatten(0, -2), target.flatten())
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "classification": softmax_cross_entropy,
-    "binary": functional.binary_cross_entropy_with_logits,
-    "regression": functional.mse_loss,
+def binary(logits: Tensor, target: Tensor) -> Tensor:
+    """The cross-entropy of ``sigmoid(logits)``, mean over N. Both ``(N, 1)``."""
+    return functional.binary_cross_entropy_with_logits(logits, target)
+
+
+def regression(values: Tensor, target: Tensor) -> Tensor:
+    """``(values - target)^2``, mean over N and K. Both ``(N, K)``."""
+    return functional.mse_loss(values, target)
+
+
+LOSSES: dict[Task, Callable[[Tensor, Tensor], Tensor]] = {
+    "classification": classification,
+    "binary": binary,
+    "regression": regression,
 }
 """Task -> its loss of (logits or values, targets)."""
 
 
-def target_dtype(task: str, dtype: torch.dtype) -> torch.dtype:
+def target_dtype(task: Task, dtype: torch.dtype) -> torch.dtype:
     """The type that the loss wants its targets in: class indices are int64."""
     return torch.int64 if task == "classification" else dtype
 
 
-def penalty(weights: Sequence[Tensor], l1: float, l2: float) -> Tensor:
-    """``l1 sum|w| + l2 sum w^2`` over all ``weights``; at least one of the factors is positive."""
-    terms = [l1 * weight.abs().sum() for weight in weights if l1]
-    terms += [l2 * weight.square().sum() for weight in weights if l2]
-    return torch.stack(terms).sum()
+def penalty(job: Job) -> Callable[[Sequence[Tensor]], Tensor] | None:
+    """``l1 sum|w| + l2 sum w^2`` as a function of all penalized weights, or None where there is
+    none. Natively most optimizers take L2 as their ``weight_decay``, and it is no part of the loss.
+    """
+    spec = job.experiment.train.penalty
+    l1 = spec.l1
+    l2 = 0.0 if l2_is_weight_decay(job) else spec.l2
+    if not (l1 or l2):
+        return None
+
+    def term(weights: Sequence[Tensor]) -> Tensor:
+        terms = [l1 * weight.abs().sum() for weight in weights if l1]
+        terms += [l2 * weight.square().sum() for weight in weights if l2]
+        return torch.stack(terms).sum()
+
+    return term

@@ -1,17 +1,49 @@
-"""How a layer's module and its canonical parameters are tied together."""
+"""How a layer becomes a module, and how its canonical parameters are tied to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from nncompare.backends.registry import Registry
 from nncompare.numerics.masks import keep_mask
-from nncompare.spec.layers import TensorSpec
+from nncompare.spec.layers import Layer, TensorSpec
 from nncompare.spec.model import Node
+
+L = TypeVar("L", bound=Layer)
+View = Callable[[Tensor], Tensor]
+"""Gives a *view* of a tensor in canonical layout."""
+Builder = Callable[[Node[L], "Build"], nn.Module]
+"""A lowering: makes the module of one node; notes what it holds in ``build``."""
+
+UNSUPPORTED: dict[type[Layer], str] = {}
+"""Layer -> why PyTorch lacks it. Nothing is missing."""
+LOWERINGS: Registry[Layer, Builder[Any]] = Registry("torch", UNSUPPORTED)
+
+
+def lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers the lowering of a layer."""
+
+    def register(builder: Builder[L]) -> Builder[L]:
+        LOWERINGS.add(kind, builder)
+        return builder
+
+    return register
+
+
+def native_lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers a layer as PyTorch ships it, where that is another than its lowering."""
+
+    def register(builder: Builder[L]) -> Builder[L]:
+        LOWERINGS.add(kind, builder, native=True)
+        return builder
+
+    return register
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +52,15 @@ class Stored:
 
     Args:
         tensor: the module's own parameter or buffer; several canonical parameters may share one.
-        canonical: gives a *view* of that tensor, or of its gradient, in canonical layout. Loading,
-            reading and gradients all go through it, so a layout is written down once.
+        canonical: shows that tensor, or its gradient, in canonical layout. Loading, reading and
+            gradients all go through it, so a layout is written down once.
         penalized: L1 and L2 apply to it.
         partner: of a parameter that the canonical layer lacks: the canonical parameter to which it
             is added.
     """
 
     tensor: Tensor
-    canonical: Callable[[Tensor], Tensor]
+    canonical: View
     penalized: bool = False
     partner: str | None = None
 
@@ -50,27 +82,22 @@ class Masks:
         return torch.from_numpy(keep_mask(self.seed, node, self.step, shape, rate))
 
 
-Builder = Callable[[Node, "Build"], nn.Module]
-"""A lowering."""
-
-
 @dataclass(kw_only=True)
 class Build:
     """What a lowering needs to know, and where it writes down what it made.
 
     Args:
         device, dtype: of every parameter.
+        native: every layer as PyTorch ships it.
         masks: given when dropout takes shared masks; None when PyTorch draws its own.
-        native: layer type -> its lowering where that differs in the native convention; empty in the
-            aligned one.
         modules: node name -> its module, children of a residual included.
         stored: canonical parameter name -> where it lives.
     """
 
     device: torch.device
     dtype: torch.dtype
+    native: bool = False
     masks: Masks | None = None
-    native: Mapping[str, Builder] = field(default_factory=dict)
     modules: dict[str, nn.Module] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
 
@@ -79,10 +106,15 @@ class Build:
         """The keywords that PyTorch's constructors take."""
         return {"device": self.device, "dtype": self.dtype}
 
-    def store(self, node: Node, **places: tuple[Tensor, Callable[[Tensor], Tensor]]) -> None:
-        """Notes where the parameters of ``node`` live: ``kernel=(module.weight, transpose)``."""
+    def store(self, node: Node, **places: tuple[Tensor | None, View]) -> None:
+        """Notes where the parameters of ``node`` live: ``kernel=(module.weight, transpose)``.
+
+        Places that the node has no parameter for are left out: a layer without bias, for instance,
+        has none of its module's.
+        """
         for item in node.parameters:
             tensor, canonical = places[item.name]
+            assert tensor is not None, f"{node.name}.{item.name}: its module has none"
             self.stored[f"{node.name}.{item.name}"] = Stored(
                 tensor=tensor, canonical=canonical, penalized=item.penalized
             )
@@ -94,6 +126,23 @@ class Build:
         self.stored[f"{node.name}.{name}"] = Stored(
             tensor=tensor, canonical=same, partner=f"{node.name}.{partner}"
         )
+
+
+def lower(node: Node, build: Build) -> nn.Module:
+    """The module of one node; what it holds is written into ``build``.
+
+    Raises:
+        Unsupported: PyTorch has no such layer, with the reason.
+    """
+    builder = LOWERINGS.find(type(node.layer), native=build.native)
+    module = builder(node, build)
+    build.modules[node.name] = module
+    return module
+
+
+def lower_chain(nodes: Sequence[Node], build: Build) -> nn.Sequential:
+    """The modules of a chain, called by their nodes' names."""
+    return nn.Sequential(OrderedDict((node.name, lower(node, build)) for node in nodes))
 
 
 def same(tensor: Tensor) -> Tensor:
@@ -124,14 +173,16 @@ def to_canonical(x: Tensor, spec: TensorSpec) -> Tensor:
     return x.permute(0, 2, 3, 1) if is_image(spec) else x
 
 
-class Canonical(nn.Module):
+class _Canonical(nn.Module):
     """Runs a module that works on canonical axes, such as ``nn.Linear`` on the last one, where
     images come in or go out. Shapes: of the node.
     """
 
     def __init__(self, inner: nn.Module, node: Node):
         super().__init__()
-        self.inner, self.input, self.output = inner, node.input, node.output
+        self.inner = inner
+        self.input = node.input
+        self.output = node.output
 
     def forward(self, x: Tensor) -> Tensor:
         return from_canonical(self.inner(to_canonical(x, self.input)), self.output)
@@ -139,4 +190,4 @@ class Canonical(nn.Module):
 
 def on_canonical_axes(inner: nn.Module, node: Node) -> nn.Module:
     """``inner`` itself wherever no image is involved, so that the usual case costs nothing."""
-    return Canonical(inner, node) if is_image(node.input) or is_image(node.output) else inner
+    return _Canonical(inner, node) if is_image(node.input) or is_image(node.output) else inner

@@ -1,87 +1,144 @@
-"""PyTorch's own optimizers; their update rules are the canonical ones of ``spec.training``."""
+"""PyTorch's own optimizers, whose update rules are the canonical ones of ``spec.training``.
+
+So one form serves both conventions. The aligned one takes the fastest implementation and keeps L2
+in the loss; the native one takes what PyTorch picks by itself, with L2 as its ``weight_decay``.
+
+None of them is given a learning rate: the session sets every step's from the plan.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from nncompare.backends.registry import Registry
+from nncompare.spec.frozen import Frozen
+from nncompare.spec.job import Job
+from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
+
+S = TypeVar("S", bound=Frozen)
+Weights = Sequence[Tensor]
+Builder = Callable[[S, Weights, dict[str, Any]], torch.optim.Optimizer]
+"""Of the description, the trained parameters, and keywords that every optimizer takes."""
+
+OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("torch")
+
+
+def optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
+    """Registers the builder of an optimizer."""
+
+    def register(builder: Builder[S]) -> Builder[S]:
+        OPTIMIZERS.add(kind, builder)
+        return builder
+
+    return register
+
+
+@optimizer(Sgd)
+def sgd(spec: Sgd, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """``torch.optim.SGD``."""
+    # Without momentum Nesterov's formula is plain descent; PyTorch refuses the combination.
+    nesterov = spec.nesterov and spec.momentum > 0
+    return torch.optim.SGD(weights, momentum=spec.momentum, nesterov=nesterov, **options)
+
+
+@optimizer(Adam)
+def adam(spec: Adam, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """``torch.optim.Adam``: epsilon is added after bias correction, as in Kingma and Ba's
+    Algorithm 1.
+    """
+    betas = (spec.beta1, spec.beta2)
+    return torch.optim.Adam(weights, betas=betas, eps=spec.epsilon, **options)
+
+
+@optimizer(AdamW)
+def adamw(spec: AdamW, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """``torch.optim.AdamW``: decay ``w *= 1 - lr weight_decay`` on every parameter, before the
+    step.
+    """
+    return torch.optim.AdamW(
+        weights,
+        betas=(spec.beta1, spec.beta2),
+        eps=spec.epsilon,
+        weight_decay=spec.weight_decay,
+        **options,
+    )
+
+
+@optimizer(RmsProp)
+def rmsprop(spec: RmsProp, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """``torch.optim.RMSprop``: epsilon is added outside the square root."""
+    return torch.optim.RMSprop(
+        weights, alpha=spec.rho, eps=spec.epsilon, momentum=spec.momentum, **options
+    )
+
+
+def build(job: Job, weights: Weights) -> torch.optim.Optimizer:
+    """The optimizer of a job, with fresh state, for the trained parameters."""
+    spec = job.experiment.train.optimizer
+    builder = OPTIMIZERS.find(type(spec), native=job.native)
+    return builder(spec, weights, _options(job, weights[0].device))
+
+
+def _options(job: Job, device: torch.device) -> dict[str, Any]:
+    if not job.native:
+        kind = implementation(job, device)
+        return {"fused": True} if kind == "fused" else {"foreach": kind == "foreach"}
+    # ``weight_decay = l2`` adds ``l2 w`` to the gradient of every parameter
+    return {"weight_decay": job.experiment.train.penalty.l2} if l2_is_weight_decay(job) else {}
+
+
+def l2_is_weight_decay(job: Job) -> bool:
+    """Whether the file's L2 becomes the optimizer's ``weight_decay``, as PyTorch code has it: in
+    the native convention, but for an optimizer whose own decay goes by that name.
+    """
+    train = job.experiment.train
+    decays_itself = "weight_decay" in type(train.optimizer).model_fields
+    return job.native and not decays_itself and train.penalty.l2 > 0
+
 
 _FUSED_ON = ("cpu", "cuda", "mps")
 
 
-def implementation(name: str, device: torch.device) -> str:
-    """``fused`` (one kernel for all parameters), ``foreach`` (one per operation) or ``for-loop``.
-
-    PyTorch has no fused RMSprop, and neither fused nor foreach kernels pay on XLA, which fuses by
-    itself.
-    """
-    if device.type in _FUSED_ON and name != "rmsprop":
+def implementation(job: Job, device: torch.device) -> str:
+    """``fused`` (one kernel for all parameters), ``foreach`` (one an operation) or ``for-loop``."""
+    if job.native:
+        # what torch.optim picks by itself (torch.optim.optimizer._default_to_fused_or_foreach)
+        return "foreach" if device.type in ("cuda", "xpu") else "for-loop"
+    # PyTorch has no fused RMSprop
+    fusible = not isinstance(job.experiment.train.optimizer, RmsProp)
+    if fusible and device.type in _FUSED_ON:
         return "fused"
+    # neither fused nor foreach kernels pay on XLA, which fuses by itself
     return "foreach" if device.type == "cuda" else "for-loop"
 
 
-def _how(name: str, parameters: Sequence[Tensor]) -> dict[str, bool]:
-    kind = implementation(name, parameters[0].device)
-    return {"fused": True} if kind == "fused" else {"foreach": kind == "foreach"}
+def clip(job: Job) -> Callable[[Weights], None] | None:
+    """Scales the gradients of weights in place by their global norm, or None if the file clips
+    nothing. PyTorch's own adds 1e-6 to the norm, which the formula does not.
+    """
+    limit = job.experiment.train.clip_norm
+    if limit is None:
+        return None
+    if job.native:
+
+        def clip_natively(weights: Weights) -> None:
+            nn.utils.clip_grad_norm_(weights, limit)
+
+        return clip_natively
+
+    def clip_exactly(weights: Weights) -> None:
+        clip_by_global_norm([weight.grad for weight in weights if weight.grad is not None], limit)
+
+    return clip_exactly
 
 
-def sgd(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    # Without momentum Nesterov's formula is plain descent; PyTorch refuses the combination.
-    nesterov = spec.nesterov and spec.momentum > 0
-    return torch.optim.SGD(
-        parameters, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, **_how("sgd", parameters)
-    )
-
-
-def adam(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """Epsilon is added after bias correction, as in Kingma and Ba's Algorithm 1."""
-    betas = (spec.beta1, spec.beta2)
-    return torch.optim.Adam(
-        parameters, lr=spec.lr, betas=betas, eps=spec.epsilon, **_how("adam", parameters)
-    )
-
-
-def adamw(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """Decay ``w *= 1 - lr weight_decay`` on every parameter, before the step."""
-    return torch.optim.AdamW(
-        parameters,
-        lr=spec.lr,
-        betas=(spec.beta1, spec.beta2),
-        eps=spec.epsilon,
-        weight_decay=spec.weight_decay,
-        **_how("adamw", parameters),
-    )
-
-
-def rmsprop(spec: Any, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-    """Epsilon is added outside the square root."""
-    return torch.optim.RMSprop(
-        parameters,
-        lr=spec.lr,
-        alpha=spec.rho,
-        eps=spec.epsilon,
-        momentum=spec.momentum,
-        **_how("rmsprop", parameters),
-    )
-
-
-OPTIMIZERS: dict[str, Callable[[Any, Sequence[Tensor]], torch.optim.Optimizer]] = {
-    "sgd": sgd,
-    "adam": adam,
-    "adamw": adamw,
-    "rmsprop": rmsprop,
-}
-"""Optimizer name -> builder of (its spec, the trained parameters)."""
-
-
-def clip_(gradients: Sequence[Tensor], limit: float) -> None:
+def clip_by_global_norm(gradients: list[Tensor], limit: float) -> None:
     """Scales all gradients by ``min(1, limit / norm)`` in place, norm over all of them (Pascanu et
-    al. 2013).
-
-    PyTorch's ``clip_grad_norm_`` adds 1e-6 to the norm, which the formula does not. No host
-    synchronization.
+    al. 2013). No host synchronization.
     """
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))

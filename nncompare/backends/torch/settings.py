@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
 
 import torch
 
+from nncompare.backends import settings
 from nncompare.backends.torch import native
 from nncompare.backends.torch.optimizers import implementation
 from nncompare.numerics.semantics import ALIGNED
-from nncompare.numerics.semantics import describe as describe_semantics
 from nncompare.spec.job import Job
+from nncompare.spec.layers import Gru, Lstm, Rnn
+from nncompare.spec.model import Node
 
 
 def apply(job: Job) -> bool:
@@ -40,40 +41,45 @@ def apply(job: Job) -> bool:
     return flush
 
 
-def describe(job: Job, device: torch.device, flush: bool) -> dict[str, str]:
-    """Effective settings, by the names and words that all backends share, so that the ledger shows
-    real differences.
+def describe(job: Job, device: torch.device, flushes: bool) -> dict[str, str]:
+    """Effective settings, by the names and words that all backends share.
+
+    Args:
+        job: with open values filled in.
+        device: where it runs.
+        flushes: whether denormal numbers become zero (``apply``).
     """
-    layers = {node.layer.type for node in job.model.walk()}
-    optimizer = job.experiment.train.optimizer.name
-    found = {
-        "engine": "PyTorch",
-        "threads": str(torch.get_num_threads()),
-        "tf32": _tf32(device),
-        "compiled": _compiled(job, layers, device),
-        "memory format": "NHWC",  # of images: channels_last
-        "optimizer implementation": _implementation(job, optimizer, device),
-        "flush denormals": _yes(flush),
-        "deterministic kernels": _yes(torch.are_deterministic_algorithms_enabled()),
-        "onednn": (
-            "on"
-            if torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-            else "off"
+    return settings.describe(
+        job,
+        native.semantics(job) if job.native else ALIGNED,
+        engine="PyTorch",
+        threads=torch.get_num_threads(),
+        tf32=_tf32(device),
+        compiled=_compiled(job, device),
+        optimizer=f"torch.optim, {implementation(job, device)}",
+        flush_denormals=flushes,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+        onednn=torch.backends.mkldnn.is_available() and _onednn(),
+        recurrent_kernel=lambda node: _recurrent_kernel(node, job, device),
+        attention_kernel=(
+            "nn.MultiheadAttention" if job.native else "fused (scaled_dot_product_attention)"
         ),
-    }
-    # the other backends have no such setting: reported only where it is not the usual one
+        own=_own(device),
+    )
+
+
+def _own(device: torch.device) -> dict[str, str]:
+    """What the other backends do not have: reported only where it is not the usual one."""
+    found = {}
     if torch.get_num_interop_threads() != 1:
         found["inter-op threads"] = str(torch.get_num_interop_threads())
     if device.type == "cuda" and torch.backends.cudnn.benchmark:
         found["cudnn benchmark"] = "yes"
-    if "dropout" in layers:
-        found["dropout masks from"] = "the framework" if job.dropout == "framework" else "nncompare"
-    for kind in sorted(layers & {"rnn", "lstm", "gru"}):
-        found["recurrent kernel"] = _recurrent_kernel(kind, job, device)
-    if "attention" in layers:
-        kernel = "nn.MultiheadAttention" if job.native else "fused (scaled_dot_product_attention)"
-        found["attention kernel"] = kernel
-    return found | describe_semantics(job, native.semantics(job) if job.native else ALIGNED)
+    return found
+
+
+def _onednn() -> bool:
+    return bool(torch.backends.mkldnn.enabled)
 
 
 def _tf32(device: torch.device) -> str:
@@ -82,40 +88,39 @@ def _tf32(device: torch.device) -> str:
         return "off"
     products = torch.get_float32_matmul_precision() != "highest"
     convolutions = torch.backends.cudnn.allow_tf32
-    return {
-        (True, True): "on",
-        (False, True): "convolutions only",
-        (True, False): "products only",
-    }.get((products, convolutions), "off")
+    if products and convolutions:
+        return "on"
+    if convolutions:
+        return "convolutions only"
+    return "products only" if products else "off"
 
 
-def _implementation(job: Job, optimizer: str, device: torch.device) -> str:
-    if not job.native:
-        return f"torch.optim, {implementation(optimizer, device)}"
-    # what torch.optim picks by itself (torch.optim.optimizer._default_to_fused_or_foreach)
-    return f"torch.optim, {'foreach' if device.type in ('cuda', 'xpu') else 'for-loop'}"
-
-
-def _yes(value: Any) -> str:
-    return "yes" if value else "no"
-
-
-def _compiled(job: Job, layers: set[str], device: torch.device) -> str:
+def _compiled(job: Job, device: torch.device) -> str:
     if device.type == "xla":
         return "yes (XLA through torch_xla)"
     if job.mode != "compile":
         return "no"
     # Dynamo breaks the graph at PyTorch's recurrent modules, whose fused kernels it could not
     # improve
-    apart = ", recurrent layers left as they are" if layers & {"rnn", "lstm", "gru"} else ""
+    recurrent = any(settings.is_recurrent(node) for node in job.model.walk())
+    apart = ", recurrent layers left as they are" if recurrent else ""
     return f"yes (torch.compile of forward and backward{apart})"
 
 
-def _recurrent_kernel(kind: str, job: Job, device: torch.device) -> str:
-    name = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU"}[kind]
+def _recurrent_kernel(node: Node, job: Job, device: torch.device) -> str:
+    match node.layer:
+        case Rnn():
+            name = "nn.RNN"
+        case Lstm():
+            name = "nn.LSTM"
+        case Gru():
+            name = "nn.GRU"
+        case _:
+            raise TypeError(f"{node.name}: no recurrent kernel is known")
     if device.type == "cuda":
         return f"{name}, {'MIOpen' if torch.version.hip else 'cuDNN'}"
-    if device.type == "cpu":
-        one_dnn = kind == "lstm" and job.dtype == "float32" and torch.backends.mkldnn.enabled
-        return f"{name}, {'oneDNN' if one_dnn else 'ATen'}"
-    return name
+    if device.type != "cpu":
+        return name
+    # oneDNN has an LSTM in float32 alone
+    by_onednn = isinstance(node.layer, Lstm) and job.dtype == "float32" and _onednn()
+    return f"{name}, {'oneDNN' if by_onednn else 'ATen'}"

@@ -1,0 +1,97 @@
+"""Convolution and pooling on images ``(N, C, H, W)`` in ``channels_last`` memory."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nncompare.backends.torch.lowering import Build, lowering, native_lowering, same
+from nncompare.spec.layers import AvgPool2d, Conv2d, MaxPool2d
+from nncompare.spec.model import Node
+
+Sides = tuple[int, int, int, int]
+"""Amounts on the left, right, top and bottom, as PyTorch's padding modules take them."""
+
+
+def _hwio(weight_OIHW: Tensor) -> Tensor:
+    return weight_OIHW.permute(2, 3, 1, 0)
+
+
+def _padding_of(
+    node: Node[Conv2d] | Node[MaxPool2d] | Node[AvgPool2d],
+) -> tuple[tuple[int, int], Sides | None]:
+    """The padding that the kernel does itself, and what must be added before it where the sides
+    differ: ``same`` with a stride puts the odd zero after, which no PyTorch kernel offers.
+    """
+    (top, bottom), (left, right) = node.layer.pads(node.input)
+    if top == bottom and left == right:
+        return (top, left), None
+    return (0, 0), (left, right, top, bottom)
+
+
+@lowering(Conv2d)
+def conv2d(node: Node[Conv2d], build: Build) -> nn.Module:
+    """``nn.Conv2d``, whose weight is ``(out, in, height, width)``."""
+    layer = node.layer
+    symmetric, extra = _padding_of(node)
+    conv = nn.Conv2d(
+        node.input.shape[-1],
+        layer.filters,
+        layer.kernel,
+        stride=layer.stride,
+        padding=symmetric,
+        bias=layer.bias,
+        **build.factory,
+    )
+    # changes the module itself
+    conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+    build.store(node, kernel=(conv.weight, _hwio), bias=(conv.bias, same))
+    return conv if extra is None else nn.Sequential(nn.ZeroPad2d(extra), conv)
+
+
+@lowering(MaxPool2d)
+def max_pool2d(node: Node[MaxPool2d], _build: Build) -> nn.Module:
+    """``nn.MaxPool2d``; padding is minus infinity, so that it never wins."""
+    symmetric, extra = _padding_of(node)
+    pool = nn.MaxPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)
+    return pool if extra is None else nn.Sequential(nn.ConstantPad2d(extra, -math.inf), pool)
+
+
+class _UnevenAvgPool(nn.Module):
+    """Average pooling behind unequal padding: the mean over the whole window, times window / real
+    values.
+    """
+
+    factor: Tensor
+
+    def __init__(self, node: Node[AvgPool2d], extra: Sides, build: Build):
+        super().__init__()
+        self.pad = nn.ZeroPad2d(extra)
+        self.pool = nn.AvgPool2d(node.layer.pool, stride=node.layer.strides())
+        ones_NCHW = torch.ones(1, 1, *node.input.shape[:2], **build.factory)
+        self.register_buffer("factor", 1 / self.pool(self.pad(ones_NCHW)), persistent=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        y_NCHW: Tensor = self.pool(self.pad(x_NCHW)) * self.factor
+        return y_NCHW
+
+
+@lowering(AvgPool2d)
+def avg_pool2d(node: Node[AvgPool2d], build: Build) -> nn.Module:
+    """``nn.AvgPool2d``, told not to count padding."""
+    symmetric, extra = _padding_of(node)
+    if extra is not None:
+        return _UnevenAvgPool(node, extra, build)
+    return nn.AvgPool2d(
+        node.layer.pool, stride=node.layer.strides(), padding=symmetric, count_include_pad=False
+    )
+
+
+@native_lowering(AvgPool2d)
+def native_avg_pool2d(node: Node[AvgPool2d], _build: Build) -> nn.Module:
+    """``nn.AvgPool2d`` as it comes: its mean counts the padding."""
+    symmetric, extra = _padding_of(node)
+    pool = nn.AvgPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)
+    return pool if extra is None else nn.Sequential(nn.ZeroPad2d(extra), pool)
