@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from nncompare.backends.registry import Unsupported
 from nncompare.backends.keras.binding import Binding
+from nncompare.backends.registry import Unsupported
 from nncompare.spec.job import Job
 from nncompare.spec.model import Model, Node
 
