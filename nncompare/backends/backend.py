@@ -66,11 +66,11 @@ class BaseBackend(ABC):
                 )
         return None
 
-    def _why_not_here(self, job: Job, device: Device) -> str | None:  # noqa: ARG002 - most have none
+    def _why_not_here(self, job: Job, device: Device) -> str | None:
         """A reason of this framework alone, on the device that the job would run on."""
         return None
 
-    def _why_not_data(self, job: Job, data: Data) -> str | None:  # noqa: ARG002 - most have none
+    def _why_not_data(self, job: Job, data: Data) -> str | None:
         """A reason that lies in the data."""
         return None
 

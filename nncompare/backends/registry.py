@@ -11,7 +11,7 @@ Kind = TypeVar("Kind", bound=Frozen)
 Form = TypeVar("Form", bound=Callable[..., Any])
 
 
-class Unsupported(Exception):  # noqa: N818 - it states a fact about a layer
+class Unsupported(Exception):
     """Raised where a backend lacks a layer or an optimizer; ``why_not`` turns it into the row's
     reason.
     """

@@ -82,7 +82,7 @@ class BaseSession(ABC):
     def _write(self, name: str, array: Array) -> None:
         """One parameter := ``array``, given in canonical layout."""
 
-    def _partner(self, name: str) -> str | None:  # noqa: ARG002 - most have none
+    def _partner(self, name: str) -> str | None:
         """Of a parameter that only this framework has: the canonical parameter to which it is
         added.
         """
@@ -115,9 +115,9 @@ class BaseSession(ABC):
     def _undisturbed(
         self,
         *,
-        training: bool,  # noqa: ARG002 - a pure function needs no context
-        step: int,  # noqa: ARG002
-        examples: int,  # noqa: ARG002
+        training: bool,
+        step: int,
+        examples: int,
     ) -> AbstractContextManager[None]:
         """Training or inference mode with the dropout masks of ``step`` for that many examples; at
         its end everything is as it was.

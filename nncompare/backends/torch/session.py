@@ -124,7 +124,7 @@ class TorchSession(BaseSession):
     def _input(self, x: Array) -> Tensor:
         return from_canonical(stage(x, self._device, self._input_dtype), self.model.input)
 
-    def _outputs(self, x: Array, training: bool) -> dict[str, Array]:  # noqa: ARG002 - set already
+    def _outputs(self, x: Array, training: bool) -> dict[str, Array]:
         found: dict[str, Array] = {}
 
         def record(node: Node, _module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -142,7 +142,7 @@ class TorchSession(BaseSession):
                 hook.remove()
         return found
 
-    def _loss_and_gradients(self, rows: Array, step: int) -> tuple[float, Params]:  # noqa: ARG002 - set already
+    def _loss_and_gradients(self, rows: Array, step: int) -> tuple[float, Params]:
         loss, gradients = self._differentiate(
             torch.tensor(rows, dtype=torch.int64, device=self._device)
         )
@@ -160,7 +160,7 @@ class TorchSession(BaseSession):
         return loss.detach(), torch.autograd.grad(loss, self._trained, materialize_grads=True)
 
     @contextmanager
-    def _undisturbed(self, *, training: bool, step: int, examples: int = 0) -> Iterator[None]:  # noqa: ARG002
+    def _undisturbed(self, *, training: bool, step: int, examples: int = 0) -> Iterator[None]:
         """Puts running statistics, mode, step and random numbers back at the end."""
         mode = self._module.training
         before = self._masks.step if self._masks else 0
