@@ -1,26 +1,38 @@
-"""Derivatives of a formula in ``keras.ops``, differentiated by the engine that Keras runs on.
-
-Keras 3 has no automatic differentiation of its own. On the TensorFlow engine its operations are
-TensorFlow's, so that ``tf.GradientTape`` and ``tf.autodiff.ForwardAccumulator`` see through them;
-the report says so.
+"""Derivatives of a formula in ``keras.ops``, differentiated by the engine that Keras runs on, since
+Keras 3 has no automatic differentiation of its own. The report says so.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import tensorflow as tf
 from keras import ops
 
-from nncompare.backends.derivatives import Array, Mode
-from nncompare.formulas.expression import Expression, evaluate
+from nncompare.backends.engines.tensorflow.derivatives import EngineDerivatives
 
-Function = Callable[[tf.Tensor], tf.Tensor]
-
-_NAMED = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "sigmoid")
+_NAMED = (
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "erf",
+    "sigmoid",
+    "softplus",
+    "silu",
+    "relu",
+    "abs",
+    "negative",
+    "sign",
+)
 
 
 class Tensors:
@@ -28,18 +40,15 @@ class Tensors:
     ``floatx``.
     """
 
-    functions = {
-        **{
-            name: getattr(ops, name)
-            for name in (*_NAMED, "softplus", "silu", "relu", "abs", "negative", "sign")
-        },
+    functions: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
+        **{name: getattr(ops, name) for name in _NAMED},
         "asin": ops.arcsin,
         "acos": ops.arccos,
         "atan": ops.arctan,
         "gelu": lambda u: ops.gelu(u, approximate=False),
         "step": lambda u: ops.cast(u > 0, u.dtype),
     }
-    operators = {
+    operators: Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
         "+": operator.add,
         "-": operator.sub,
         "*": operator.mul,
@@ -51,93 +60,25 @@ class Tensors:
         self.dtype = dtype
 
     def number(self, value: Fraction) -> tf.Tensor:
+        """``value`` in the dtype."""
         return ops.convert_to_tensor(float(value), self.dtype)
 
     def constant(self, name: str) -> tf.Tensor:
+        """``pi`` or ``e`` in the dtype."""
         return ops.convert_to_tensor(math.pi if name == "pi" else math.e, self.dtype)
 
 
-class KerasDerivatives:
-    """``keras`` and ``keras:xla`` (see ``backends.derivatives.Derivatives``)."""
-
-    how = {
+DERIVATIVES = EngineDerivatives(
+    Tensors,
+    how={
         "value": "keras.ops",
         "reverse": "tf.GradientTape over keras.ops",
         "forward": "tf.autodiff.ForwardAccumulator over keras.ops",
-    }
-    notes = {
+    },
+    notes={
         "gelu": (
             "gelu: Keras leaves it to tf.nn.gelu, whose constant passes through float32: off by"
             " about 4e-9"
         )
-    }
-
-    def __init__(self) -> None:
-        self.compiled = False
-
-    def configure(self, mode: str, threads: int) -> None:
-        self.compiled = mode == "xla"
-        threading = tf.config.threading
-        # only before TensorFlow has started
-        if threading.get_intra_op_parallelism_threads() != threads:
-            threading.set_intra_op_parallelism_threads(threads)
-        if threading.get_inter_op_parallelism_threads() != 1:
-            threading.set_inter_op_parallelism_threads(1)
-
-    def why_not(self, mode: Mode, order: int) -> str | None:
-        return None
-
-    def value(self, expression: Expression, x: Array) -> Array:
-        return self._run(_function(expression), x)
-
-    def reverse(self, expression: Expression, x: Array, order: int) -> Array:
-        function = _function(expression)
-        for _ in range(order):
-            function = _pulled(function)
-        return self._run(function, x)
-
-    def forward(self, expression: Expression, x: Array, order: int) -> Array:
-        function = _function(expression)
-        for _ in range(order):
-            function = _pushed(function)
-        return self._run(function, x)
-
-    def _run(self, function: Function, x: Array) -> Array:
-        if self.compiled:
-            function = tf.function(function, jit_compile=True)
-        return ops.convert_to_numpy(function(ops.convert_to_tensor(x)))
-
-
-def _function(expression: Expression) -> Function:
-    """The formula as a function of a tensor ``(N,)``."""
-
-    def function(x: tf.Tensor) -> tf.Tensor:
-        return ops.broadcast_to(evaluate(expression, x, Tensors(x.dtype)), ops.shape(x))
-
-    return function
-
-
-def _pulled(function: Function) -> Function:
-    """The derivative of a function of each element, by reverse mode."""
-
-    def slope(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            result = function(x)
-        return tape.gradient(result, x, unconnected_gradients="zero")
-
-    return slope
-
-
-def _pushed(function: Function) -> Function:
-    """The derivative of a function of each element, by forward mode."""
-
-    def slope(x: tf.Tensor) -> tf.Tensor:
-        with tf.autodiff.ForwardAccumulator(x, ops.ones_like(x)) as accumulator:
-            result = function(x)
-        return accumulator.jvp(result, unconnected_gradients="zero")
-
-    return slope
-
-
-DERIVATIVES = KerasDerivatives()
+    },
+)

@@ -1,4 +1,4 @@
-"""Losses from logits, penalties, and clipping by global norm."""
+"""Losses from logits, and penalties on kernels."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from nncompare.spec.data import Task
-from nncompare.spec.training import Penalty
-
-Tensor = tf.Tensor
+from nncompare.spec.job import Job
 
 
-def classification(logits: Tensor, y: Tensor) -> Tensor:
+def classification(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Mean over examples (and steps) of ``-log softmax(logits)[y]``. ``(N, …, C), (N, …) integers
     -> ()``.
     """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
 
 
-def binary(logits: Tensor, y: Tensor) -> Tensor:
+def binary(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Mean of ``max(x, 0) - x y + log(1 + exp(-|x|))``, the cross-entropy of ``sigmoid(x)``.
 
     ``(N, 1), (N, 1) -> ()``.
@@ -27,39 +25,42 @@ def binary(logits: Tensor, y: Tensor) -> Tensor:
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logits))
 
 
-def regression(values: Tensor, y: Tensor) -> Tensor:
+def regression(values: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Mean over examples and values of ``(values - y)^2``. ``(N, K), (N, K) -> ()``."""
     return tf.reduce_mean(tf.math.squared_difference(values, y))
 
 
-LOSSES: dict[Task, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: dict[Task, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "classification": classification,
     "binary": binary,
     "regression": regression,
 }
+"""Task -> its loss of (logits or values, targets)."""
 
 
-def penalty(weights: Sequence[tf.Variable], spec: Penalty) -> Tensor | None:
-    """``l1 sum|w| + l2 sum w^2`` over ``weights``; None where both are zero, so that nothing is
-    computed.
+def penalty(job: Job) -> Callable[[Sequence[tf.Variable]], tf.Tensor] | None:
+    """``l1 sum|w| + l2 sum w^2`` as a function of all penalized weights, or None where there is
+    none. Natively L2 is ``tf.nn.l2_loss``, which is half the sum of squares.
     """
-    terms: list[Tensor] = []
-    for weight in weights:
-        if spec.l1:
-            terms.append(tf.constant(spec.l1, weight.dtype) * tf.reduce_sum(tf.abs(weight)))
-        if spec.l2:
-            # tf.nn.l2_loss is sum w^2 / 2 in one kernel
-            terms.append(tf.constant(2 * spec.l2, weight.dtype) * tf.nn.l2_loss(weight))
-    return tf.add_n(terms) if terms else None
+    spec = job.experiment.train.penalty
+    if not (spec.l1 or spec.l2):
+        return None
+    if job.native:
 
+        def native_term(weights: Sequence[tf.Variable]) -> tf.Tensor:
+            terms = [spec.l1 * tf.reduce_sum(tf.abs(weight)) for weight in weights if spec.l1]
+            terms += [spec.l2 * tf.nn.l2_loss(weight) for weight in weights if spec.l2]
+            return tf.add_n(terms)
 
-def clip(gradients: Sequence[Tensor], norm: float | None) -> list[Tensor]:
-    """All gradients times ``norm / total`` if ``total``, the norm of them all together, is larger
-    than ``norm`` (Pascanu et al. 2013, Algorithm 1; no epsilon). None: as they are.
-    """
-    if norm is None:
-        return list(gradients)
-    limit = tf.constant(norm, gradients[0].dtype)
-    total = tf.sqrt(tf.constant(2, limit.dtype) * tf.add_n([tf.nn.l2_loss(g) for g in gradients]))
-    factor = tf.where(total > limit, limit / total, tf.ones_like(total))
-    return [g * factor for g in gradients]
+        return native_term
+
+    def term(weights: Sequence[tf.Variable]) -> tf.Tensor:
+        terms = []
+        for weight in weights:
+            if spec.l1:
+                terms.append(tf.constant(spec.l1, weight.dtype) * tf.reduce_sum(tf.abs(weight)))
+            if spec.l2:
+                terms.append(tf.constant(2 * spec.l2, weight.dtype) * tf.nn.l2_loss(weight))
+        return tf.add_n(terms)
+
+    return term

@@ -1,18 +1,47 @@
-"""What the layers share: one forward pass, and the base of every layer's module."""
+"""How a layer becomes a module: its variables under their canonical names, and one formula."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 import tensorflow as tf
 
+from nncompare.backends.registry import Registry
 from nncompare.numerics.keys import generator
+from nncompare.spec.layers import Layer
 from nncompare.spec.model import Node
 
-Tensor = tf.Tensor
+L = TypeVar("L", bound=Layer)
+Builder = Callable[["Lowered[L]", tf.Tensor, "Pass"], tf.Tensor]
+"""A lowering: the output ``(N, *node.output.shape)`` of a module for its input."""
+
+UNSUPPORTED: dict[type[Layer], str] = {}
+"""Layer -> why this backend lacks it. Nothing is missing."""
+LOWERINGS: Registry[Layer, Builder[Any]] = Registry("tensorflow", UNSUPPORTED)
+
+
+def lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers the lowering of a layer."""
+
+    def register(builder: Builder[L]) -> Builder[L]:
+        LOWERINGS.add(kind, builder)
+        return builder
+
+    return register
+
+
+def native_lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers a layer as TensorFlow code usually has it, where that is another than its
+    lowering.
+    """
+
+    def register(builder: Builder[L]) -> Builder[L]:
+        LOWERINGS.add(kind, builder, native=True)
+        return builder
+
+    return register
 
 
 @dataclass(kw_only=True)
@@ -29,11 +58,11 @@ class Pass:
 
     training: bool = False
     step: Any = 0
-    masks: dict[str, Tensor] | None = None
-    updates: list[tuple[tf.Variable, Tensor]] = field(default_factory=list)
-    outputs: dict[str, Tensor] | None = None
+    masks: dict[str, tf.Tensor] | None = None
+    updates: list[tuple[tf.Variable, tf.Tensor]] = field(default_factory=list)
+    outputs: dict[str, tf.Tensor] | None = None
 
-    def keep(self, node: Node, x: Tensor, rate: float, seed: int) -> Tensor:
+    def keep(self, node: Node, x: tf.Tensor, rate: float, seed: int) -> tf.Tensor:
         """True where dropout keeps a value; shape of ``x``."""
         if self.masks is not None:
             return self.masks[node.name]
@@ -43,87 +72,104 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class Build:
     """What a lowering needs to know.
 
     Args:
         dtype: of every variable.
         seed: of the job.
+        native: every layer as TensorFlow code usually has it.
         accelerator: True on GPU and TPU, where few large kernels matter more than the cache.
         compiled: True where XLA compiles the step.
-        native: layer type -> its module where that differs in the native convention; empty in the
-            aligned one.
     """
 
     dtype: tf.DType
     seed: int = 0
+    native: bool = False
     accelerator: bool = False
     compiled: bool = False
-    native: Mapping[str, Callable[[Node, Context], Lowered]] = field(default_factory=dict)
 
     @property
     def fused_batch_norm(self) -> bool:
         """``FusedBatchNormV3`` has float32 only."""
-        return self.dtype == tf.float32
+        return bool(self.dtype == tf.float32)
 
 
-class Lowered(tf.Module):
-    """One node as a module: its variables under their canonical names, and ``compute``.
+class Lowered(tf.Module, Generic[L]):  # type: ignore[misc]  # TensorFlow is untyped
+    """One node as a module.
 
     Args:
         node: layer, shapes, parameters.
-        context: of the whole model.
+        build: of the whole model.
+
+    Attributes:
+        weights: the node's own variables by their names inside it, all zero.
+        children, shortcut: the modules inside a residual, else none.
     """
 
-    def __init__(self, node: Node, context: Context):
+    def __init__(self, node: Node[L], build: Build):
         super().__init__()
-        self.node, self.layer, self.context = node, node.layer, context
-        self.weights: dict[str, tf.Variable] = {
-            item.name: tf.Variable(
-                tf.zeros(item.shape, context.dtype),
+        self.node = node
+        self.layer = node.layer
+        self.build = build
+        self.formula: Builder[L] = LOWERINGS.find(type(node.layer), native=build.native)
+        self.weights: dict[str, tf.Variable] = {}
+        for item in node.parameters:
+            self.weights[item.name] = tf.Variable(
+                tf.zeros(item.shape, build.dtype),
                 trainable=item.trainable,
                 name=f"{node.name}.{item.name}",
             )
-            for item in node.parameters
-        }
+        self.children = lower_chain(node.children, build)
+        self.shortcut = lower_chain(node.shortcut, build)
 
-    def __call__(self, x: Tensor, run: Pass) -> Tensor:
+    def __call__(self, x: tf.Tensor, run: Pass) -> tf.Tensor:
         """``(N, *node.input.shape) -> (N, *node.output.shape)``."""
-        y = self.compute(x, run)
+        y = self.formula(self, x, run)
         if run.outputs is not None:
             run.outputs[self.node.name] = y
         return y
 
-    def compute(self, x: Tensor, run: Pass) -> Tensor:
-        """The layer's formula."""
-        raise NotImplementedError
-
-    def constant(self, value: float) -> Tensor:
+    def constant(self, value: float) -> tf.Tensor:
         """``value`` in the model's dtype, never by way of float32."""
-        return tf.constant(value, self.context.dtype)
+        return tf.constant(value, self.build.dtype)
 
     def stream(self) -> int:
         """Key of this node's random numbers."""
-        return int(
-            generator(self.context.seed, f"tensorflow/{self.node.name}").integers(0, 2**31 - 1)
-        )
+        drawn = generator(self.build.seed, f"tensorflow/{self.node.name}").integers(0, 2**31 - 1)
+        return int(drawn)
 
 
-def affine(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+def lower(node: Node[L], build: Build) -> Lowered[L]:
+    """The module of a node, with those inside it; all weights zero.
+
+    Raises:
+        Unsupported: the backend lacks this layer, with the reason.
+    """
+    return Lowered(node, build)
+
+
+def lower_chain(nodes: Sequence[Node], build: Build) -> list[Lowered[Any]]:
+    """The modules of nodes in order."""
+    return [lower(node, build) for node in nodes]
+
+
+def forward(modules: Sequence[Lowered[Any]], x: tf.Tensor, run: Pass) -> tf.Tensor:
+    """The modules one after the other; no module: ``x`` itself."""
+    for module in modules:
+        x = module(x, run)
+    return x
+
+
+def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
     """``x W + b`` over the last axis as one matrix product. ``(…, in) -> (…, out)``."""
     shape = x.shape
     rows = x if shape.rank == 2 else tf.reshape(x, (-1, shape[-1]))
     y = tf.matmul(rows, kernel)
     y = y if bias is None else tf.nn.bias_add(y, bias)
-    return y if shape.rank == 2 else tf.reshape(y, shape_of(shape, kernel.shape[-1]))
+    return y if shape.rank == 2 else tf.reshape(y, _with_last(shape, kernel.shape[-1]))
 
 
-def shape_of(shape: tf.TensorShape, *last: int) -> tuple[int, ...]:
-    """``shape`` with its last axis replaced by ``last``; an unknown batch size becomes -1."""
-    return tuple(-1 if size is None else size for size in (*shape[:-1], *last))
-
-
-def count(x: Tensor) -> int | None:
-    """Values per channel if the batch size is known when tracing."""
-    sizes = x.shape[:-1].as_list()
-    return None if None in sizes else int(np.prod(sizes))
+def _with_last(shape: tf.TensorShape, last: int) -> tuple[int, ...]:
+    """``shape`` with another last axis; an unknown batch size becomes -1."""
+    return tuple(-1 if size is None else size for size in (*shape[:-1], last))

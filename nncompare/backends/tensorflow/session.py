@@ -1,202 +1,215 @@
-"""One model in TensorFlow operations, its data on the device, and its training loop.
+"""One built model on one device, and its training loop.
 
 The loop over a piece's steps is inside one ``tf.function``: measured on CPU against one call a
-    step, an MLP step takes
-0.82 of the time (a call costs about 0.3 ms there) and a CNN step 0.94. Batches have static sizes,
-so that TensorFlow folds all shape arithmetic; the smaller last batch of an epoch has a trace of its
-own, made once.
+step, an MLP step takes 0.82 of the time (a call costs about 0.3 ms there) and a CNN step 0.94.
+Batches have static sizes, so that TensorFlow folds all shape arithmetic; the smaller last batch of
+an epoch has a trace of its own, made once.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from nncompare.backends.base import EVALUATION_BATCH, Array, Gate, Params, Piece
-from nncompare.backends.tensorflow import losses, native, optimizers
-from nncompare.backends.tensorflow.device import Placement
-from nncompare.backends.tensorflow.layers import chain, forward
-from nncompare.backends.tensorflow.ledger import describe
-from nncompare.backends.tensorflow.lowering import Context, Lowered, Pass
+from nncompare.backends.base import Array, Device, Params, Piece
+from nncompare.backends.engines.tensorflow.gradients import table_squares
+from nncompare.backends.session import BaseSession
+from nncompare.backends.tensorflow import optimizers, settings, start
+from nncompare.backends.tensorflow.losses import LOSSES, penalty
+from nncompare.backends.tensorflow.lowering import Build, Lowered, Pass, forward, lower_chain
+from nncompare.backends.tensorflow.pipeline import Padding, Run, batches, stage
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.masks import keep_mask
 from nncompare.spec.job import Job
+from nncompare.spec.layers import Dropout
 from nncompare.spec.model import Node
 
-Tensor = tf.Tensor
-Masks = tuple[Tensor, ...]
+Masks = tuple[tf.Tensor, ...]
+"""What every dropout keeps, in the order of the model; empty: TensorFlow draws."""
 
 
-class TensorflowSession:
-    """See ``backends.base.Session``.
+class TensorflowSession(BaseSession):
+    """Fulfils ``backends.base.Session``.
 
     Args:
-        job: what to run.
-        data: its training part is staged on the device.
-        placement: where.
+        job: what is trained; ``tensorflow:xla`` compiles the step.
+        data: the training part is staged on the device once.
+        device: where.
     """
 
-    def __init__(self, job: Job, data: Data, placement: Placement):
-        self.job, self.placement, self.device = job, placement, placement.device
-        self.compiled = job.mode == "xla"
-        self.dtype = tf.as_dtype(job.dtype)
-        self._train_spec = job.experiment.train
-        self.model = job.model
-        self._dropouts = [
-            node for node in self.model.walk() if getattr(node.layer, "rate", 0.0) > 0
-        ]
-        accelerator = self.device.kind != "cpu"
-        lowerings = native.LOWERINGS if job.native else {}
-        context = Context(
-            dtype=self.dtype,
+    def __init__(self, job: Job, data: Data, device: Device):
+        super().__init__(job, device)
+        self._placement = settings.apply(job, device)
+        self._compiled = job.mode == "xla"
+        self._dtype = tf.as_dtype(job.dtype)
+        self._dropouts: list[tuple[Node, float]] = []
+        for node in self.model.walk():
+            if isinstance(node.layer, Dropout) and node.layer.rate > 0:
+                self._dropouts.append((node, node.layer.rate))
+        build = Build(
+            dtype=self._dtype,
             seed=job.seed,
-            accelerator=accelerator,
-            compiled=self.compiled,
-            native=lowerings,
+            native=job.native,
+            accelerator=device.kind != "cpu",
+            compiled=self._compiled,
         )
-        with placement.scope():
-            self.modules = chain(self.model.nodes, context)
-            self.weights = {
-                f"{m.node.name}.{name}": w for m in self._walk() for name, w in m.weights.items()
-            }
-            self.trained = {
-                name: w for name, w in self.weights.items() if self.model.parameters[name].trainable
-            }
-            self._penalized = [
-                w for name, w in self.weights.items() if self.model.parameters[name].penalized
-            ]
+        with self._placement.scope():
+            self._modules = lower_chain(self.model.nodes, build)
+            self._name_weights()
             if job.native:
-                native.initialize(self._walk())
-            build = native.V1Optimizer if job.native else optimizers.build
-            self.optimizer = build(self._train_spec.optimizer, list(self.trained.values()))
-            self._x, self._y = self._tensor(data.train.x), self._tensor(data.train.y)
+                start.initialize(self._walk())
+            self._optimizer = optimizers.build(job, list(self._trained.values()))
+        self._x = self._staged(data.train.x)
+        self._y = self._staged(data.train.y)
+        self._task_loss = LOSSES[job.experiment.task]
+        self._penalty = penalty(job) if self._penalized else None
+        self._clip = optimizers.clip(job)
         self._taken = 0
-        self._epoch_order: tuple[tuple[int, int, int], Tensor] | None = None
-        self._loops: dict[int, Callable[..., Tensor]] = {}
-        self._longest: dict[str, int] = {}
-        self._predict = self._function(self._infer, self._signature(None))
-        self._outputs = self._function(self._observe)
-        self._differentiate = self._function(self._loss_of_rows)
+        self._order: tf.Tensor = None
+        self._table: tf.Tensor = None
+        self._order_padding = Padding()
+        self._table_padding = Padding()
+        self._loops: dict[int, Callable[..., tf.Tensor]] = {}
+        self._predict_batch = self._function(self._infer, self._input_of_any_size())
+        self._observe_batch = self._function(self._observe)
+        self._differentiate_rows = self._function(self._differentiate)
 
-    def _walk(self) -> list[Lowered]:
+    def _name_weights(self) -> None:
+        """The model's variables by their canonical names: all, those trained, those penalized."""
+        self._weights: dict[str, tf.Variable] = {}
+        self._trained: dict[str, tf.Variable] = {}
+        self._penalized: list[tf.Variable] = []
+        parameters = self.model.parameters
+        for module in self._walk():
+            for own_name, weight in module.weights.items():
+                name = f"{module.node.name}.{own_name}"
+                self._weights[name] = weight
+                if parameters[name].trainable:
+                    self._trained[name] = weight
+                if parameters[name].penalized:
+                    self._penalized.append(weight)
+
+    def _walk(self) -> list[Lowered[Any]]:
         """Every module in the order of ``Model.walk``."""
-        by_name = {
-            sub.node.name: sub
-            for m in self.modules
-            for sub in (m, *m.submodules)
-            if isinstance(sub, Lowered)
-        }
+        by_name: dict[str, Lowered[Any]] = {}
+        for module in self._modules:
+            for inner in (module, *module.submodules):
+                if isinstance(inner, Lowered):
+                    by_name[inner.node.name] = inner
         return [by_name[node.name] for node in self.model.walk()]
 
-    def _tensor(self, array: Array) -> Tensor:
-        return tf.constant(array, self.dtype if array.dtype.kind == "f" else self.placement.integer)
+    def _staged(self, array: Array) -> tf.Tensor:
+        return stage(array, self._placement, self._dtype)
 
-    def _signature(self, size: int | None) -> tf.TensorSpec:
-        """Of one input batch."""
+    def _input_of_any_size(self) -> tf.TensorSpec:
+        """One input batch, so that prediction is traced once."""
         x = self.model.input
-        return tf.TensorSpec(
-            (size, *x.shape), self.placement.integer if x.is_tokens else self.dtype
-        )
+        dtype = self._placement.integer if x.is_tokens else self._dtype
+        return tf.TensorSpec((None, *x.shape), dtype)
 
     def _function(
         self, function: Callable[..., Any], *signature: tf.TensorSpec
     ) -> Callable[..., Any]:
         """A traced function, compiled by XLA where the runtime asks for it."""
-        return tf.function(
-            function, input_signature=signature or None, jit_compile=self.compiled or None
+        traced: Callable[..., Any] = tf.function(
+            function, input_signature=signature or None, jit_compile=self._compiled or None
         )
+        return traced
 
-    # -- weights
-    # --------------------------------------------------------------------------------------------
+    # --- weights
 
-    def load(self, params: Params) -> None:
-        """Weights and running statistics := ``params``; optimizer state := 0."""
-        if unknown := set(params) - set(self.weights):
-            raise KeyError(f"parameters that the model lacks: {', '.join(sorted(unknown))}")
-        with self.placement.scope():
-            for name, weight in self.weights.items():
-                if name in params or not self.job.native:
-                    weight.assign(tf.constant(params[name], self.dtype))
-            self.optimizer.reset()
+    def _names(self) -> Collection[str]:
+        return self._weights
+
+    def _read(self, name: str) -> Array:
+        return np.array(self._weights[name].numpy())
+
+    def _write(self, name: str, array: Array) -> None:
+        with self._placement.scope():
+            self._weights[name].assign(tf.constant(array, self._dtype))
+
+    def _restart(self) -> None:
+        with self._placement.scope():
+            self._optimizer.reset()
         self._taken = 0
 
-    def params(self) -> Params:
-        """Copies of all weights and running statistics."""
-        return {name: np.array(weight.numpy()) for name, weight in self.weights.items()}
+    # --- looking
 
-    # -- forward and gradients
-    # ------------------------------------------------------------------------------------
+    def _predict(self, chunks: list[Array]) -> Array:
+        found = [self._placement.run(self._predict_batch, self._staged(x)).numpy() for x in chunks]
+        return np.concatenate(found)
 
-    def _infer(self, x: Tensor) -> Tensor:
-        return forward(self.modules, x, Pass())
+    def _infer(self, x: tf.Tensor) -> tf.Tensor:
+        return forward(self._modules, x, Pass())
 
-    def predict(self, x: Array) -> Array:
-        """Outputs in inference mode, ``(N, *model.output.shape)``."""
-        chunks = [
-            x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)
-        ]
-        found = [self.placement.run(self._predict, self._staged(chunk)).numpy() for chunk in chunks]
-        return (
-            np.concatenate(found)
-            if found
-            else np.empty((0, *self.model.output.shape), self.job.dtype)
-        )
-
-    def _staged(self, array: Array) -> Tensor:
-        with self.placement.scope():
-            return self._tensor(array)
-
-    def _observe(self, x: Tensor, masks: Masks, training: bool) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        forward(self.modules, x, self._pass(training, 0, masks, found))
-        return found
-
-    def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
-        """Node name -> its output for one batch, those inside a residual included."""
+    def _outputs(self, x: Array, training: bool) -> dict[str, Array]:
         masks = self._masks(0, len(x)) if training else ()
-        found = self.placement.run(self._outputs, self._staged(x), masks, training)
+        found = self._placement.run(self._observe_batch, self._staged(x), masks, training)
         return {name: value.numpy() for name, value in found.items()}
 
-    def _pass(
-        self, training: bool, step: Any, masks: Masks, found: dict[str, Tensor] | None = None
-    ) -> Pass:
-        shared = (
-            {node.name: mask for node, mask in zip(self._dropouts, masks, strict=True)}
-            if masks
-            else None
-        )
-        return Pass(training=training, step=step, masks=shared, outputs=found)
+    def _observe(self, x: tf.Tensor, masks: Masks, training: bool) -> dict[str, tf.Tensor]:
+        run = self._pass(0, masks)
+        run.training = training
+        run.outputs = {}
+        forward(self._modules, x, run)
+        return run.outputs
 
-    def _masks(self, step: int, batch: int) -> Masks:
-        """What every dropout keeps in one step, if masks are shared; else nothing."""
+    def _loss_and_gradients(self, rows: Array, step: int) -> tuple[float, Params]:
+        loss, gradients = self._placement.run(
+            self._differentiate_rows, self._staged(rows), self._masks(step, len(rows))
+        )
+        named = zip(self._trained, gradients, strict=True)
+        return float(loss), {name: gradient.numpy() for name, gradient in named}
+
+    def table_squares(self, rows: Array, step: int = 0) -> Params:
+        """See ``backends.base.TokenwiseSession``."""
+        with self._placement.scope():
+            run = self._pass(0, self._masks(step, len(rows)))
+            _, gradients = self._gradients(self._staged(rows), run, sparse=True)
+        found: Params = {}
+        for name, gradient in zip(self._trained, gradients, strict=True):
+            squares = table_squares(gradient, self._trained[name].shape[0])
+            if squares is not None:
+                found[name] = squares
+        return found
+
+    def _differentiate(self, rows: tf.Tensor, masks: Masks) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        return self._gradients(rows, self._pass(0, masks))
+
+    def _pass(self, step: Any, masks: Masks) -> Pass:
+        """A forward pass in training mode."""
+        if not masks:
+            return Pass(training=True, step=step)
+        names = [node.name for node, _ in self._dropouts]
+        return Pass(training=True, step=step, masks=dict(zip(names, masks, strict=True)))
+
+    def _masks(self, step: int, examples: int) -> Masks:
+        """What every dropout keeps in one step, if masks are shared."""
         if self.job.dropout == "framework":
             return ()
+        found = []
+        with self._placement.scope():
+            for node, rate in self._dropouts:
+                shape = (examples, *node.output.shape)
+                found.append(tf.constant(keep_mask(self.job.seed, node.name, step, shape, rate)))
+        return tuple(found)
 
-        def mask(node: Node) -> Tensor:
-            shape = (batch, *node.output.shape)
-            return tf.constant(keep_mask(self.job.seed, node.name, step, shape, node.layer.rate))
-
-        with self.placement.scope():
-            return tuple(mask(node) for node in self._dropouts)
-
-    def _loss(self, x: Tensor, y: Tensor, run: Pass) -> Tensor:
-        loss = losses.LOSSES[self.job.experiment.task](forward(self.modules, x, run), y)
-        terms = native.penalty if self.job.native else losses.penalty
-        penalty = terms(self._penalized, self._train_spec.penalty)
-        return loss if penalty is None else loss + penalty
+    def _loss(self, x: tf.Tensor, y: tf.Tensor, run: Pass) -> tf.Tensor:
+        loss = self._task_loss(forward(self._modules, x, run), y)
+        return loss if self._penalty is None else loss + self._penalty(self._penalized)
 
     def _gradients(
-        self, rows: Tensor, run: Pass, *, sparse: bool = False
-    ) -> tuple[Tensor, list[Any]]:
-        """Loss of the training examples ``rows`` and its gradients, in the order of ``trained``;
-        ``sparse``: those of tables as TensorFlow makes them.
+        self, rows: tf.Tensor, run: Pass, *, sparse: bool = False
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """Loss of the training examples ``rows`` and its gradients, in the order of the trained
+        weights; ``sparse``: those of tables as TensorFlow makes them.
         """
-        weights = list(self.trained.values())
+        weights = list(self._trained.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             loss = self._loss(tf.gather(self._x, rows), tf.gather(self._y, rows), run)
@@ -207,144 +220,93 @@ class TensorflowSession:
         # here.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
-    def _loss_of_rows(self, rows: Tensor, masks: Masks) -> tuple[Tensor, list[Tensor]]:
-        return self._gradients(rows, self._pass(True, 0, masks))
+    # --- training
 
-    def loss_and_gradients(self, rows: Array, step: int = 0) -> tuple[float, Params]:
-        """Loss and its gradients for training examples, before clipping. Changes nothing."""
-        loss, found = self.placement.run(
-            self._differentiate, self._staged(rows), self._masks(step, len(rows))
-        )
-        return float(loss), {name: g.numpy() for name, g in zip(self.trained, found, strict=True)}
+    def _begin(self, plan: BatchPlan) -> None:
+        table = self._optimizer.table(np.asarray(plan.learning_rate, np.float64), self._taken)
+        self._table = self._staged(self._table_padding.pad(table))
 
-    def table_squares(self, rows: Array, step: int = 0) -> Params:
-        """See ``backends.base.TokenwiseSession``."""
-        with self.placement.scope():
-            run = self._pass(True, 0, self._masks(step, len(rows)))
-            _, gradients = self._gradients(self._staged(rows), run, sparse=True)
-        found: Params = {}
-        for name, gradient in zip(self.trained, gradients, strict=True):
-            if isinstance(gradient, tf.IndexedSlices):
-                count = self.trained[name].shape[0]
-                squares = tf.square(gradient.values)
-                found[name] = tf.math.unsorted_segment_sum(squares, gradient.indices, count).numpy()
-        return found
+    def _begin_epoch(self, plan: BatchPlan, epoch: int) -> None:
+        self._order = self._staged(self._order_padding.pad(plan.order(epoch)))
 
-    # -- training
-    # --------------------------------------------------------------------------------------------
+    def _run(self, plan: BatchPlan, piece: Piece) -> float:
+        # shared masks are made on the host, for one step at a time
+        single = self.job.dropout == "masks" and bool(self._dropouts)
+        parts = [self._run_loop(plan, piece, run) for run in batches(plan, piece, single=single)]
+        self._taken += piece.end - piece.begin
+        # all parts have been started before the first is waited for
+        total = sum(float(part) for part in parts)
+        return total / int(plan.sizes(piece.begin, piece.end).sum())
 
-    def train(self, plan: BatchPlan, gate: Gate) -> None:
-        """Runs the plan piece by piece."""
-        table = self.optimizer.table(np.asarray(plan.learning_rate, np.float64), self._taken)
-        rows = self._staged(self._padded("table", table))
-        while (piece := gate.next()) is not None:
-            total = sum(float(part) for part in self._run_piece(plan, piece, rows))
-            self.synchronize()
-            self._taken += piece.end - piece.begin
-            gate.done(total / int(plan.sizes(piece.begin, piece.end).sum()))
-
-    def _run_piece(self, plan: BatchPlan, piece: Piece, table: Tensor) -> list[Tensor]:
-        """Sums over examples of the losses; one tensor a run of equal batches."""
-        order = self._order(plan, piece.epoch)
+    def _run_loop(self, plan: BatchPlan, piece: Piece, run: Run) -> tf.Tensor:
+        """Steps of equal batches: the sum over examples of their losses."""
         first = piece.epoch * plan.steps_per_epoch
-        found = []
-        for begin, count, size in self._runs(plan, piece):
-            numbers = (
-                tf.constant(n, tf.int32) for n in (begin, count, (begin - first) * plan.batch_size)
-            )
-            found.append(
-                self.placement.run(
-                    self._loop(size), order, table, *numbers, self._masks(begin, size)
-                )
-            )
-        return found
-
-    def _runs(self, plan: BatchPlan, piece: Piece) -> list[tuple[int, int, int]]:
-        """First step, number of steps, examples a step: the full batches, then the smaller last
-        batch of an epoch. With shared masks, which are made on the host, every step by itself.
-        """
-        sizes = plan.sizes(piece.begin, piece.end)
-        if self._dropouts and self.job.dropout == "masks":
-            return [(piece.begin + k, 1, int(size)) for k, size in enumerate(sizes)]
-        full = int(np.count_nonzero(sizes == plan.batch_size))
-        runs = [
-            (piece.begin, full, plan.batch_size),
-            (piece.begin + full, len(sizes) - full, int(sizes[-1])),
-        ]
-        return [run for run in runs if run[1]]
-
-    def _order(self, plan: BatchPlan, epoch: int) -> Tensor:
-        """Row numbers of one epoch on the device, uploaded once."""
-        key = (plan.seed, plan.examples, epoch)
-        if self._epoch_order is None or self._epoch_order[0] != key:
-            self._epoch_order = key, self._staged(self._padded("order", plan.order(epoch)))
-        return self._epoch_order[1]
-
-    def _padded(self, kind: str, array: Array) -> Array:
-        """The array, as long as the longest of its kind so far: a loop is traced for a length, and
-        a parity check after the training, which takes seconds less without another trace, reads the
-        first rows alone. (Traced for any length, a step of a small MLP takes 5 % more.)
-        """
-        longest = self._longest[kind] = max(self._longest.get(kind, 0), len(array))
-        return np.concatenate(
-            [array, np.zeros((longest - len(array), *array.shape[1:]), array.dtype)]
+        start_in_order = (run.begin - first) * plan.batch_size
+        return self._placement.run(
+            self._loop(run.size),
+            self._order,
+            self._table,
+            tf.constant(run.begin, tf.int32),
+            tf.constant(run.steps, tf.int32),
+            tf.constant(start_in_order, tf.int32),
+            self._masks(run.begin, run.size),
         )
 
-    def _loop(self, size: int) -> Callable[..., Tensor]:
+    def _loop(self, size: int) -> Callable[..., tf.Tensor]:
         """Runs ``count`` steps of ``size`` examples each, from step ``begin`` and place ``start``
         of the epoch's order; traced once per size. Gives the sum over examples of the losses,
         float64.
         """
-        if size not in self._loops:
-            step = tf.function(self._step, jit_compile=True) if self.compiled else self._step
+        if size in self._loops:
+            return self._loops[size]
+        step = tf.function(self._step, jit_compile=True) if self._compiled else self._step
 
-            def loop(
-                order: Tensor,
-                table: Tensor,
-                begin: Tensor,
-                count: Tensor,
-                start: Tensor,
-                masks: Masks,
-            ) -> Tensor:
-                rows = tf.reshape(tf.slice(order, [start], [count * size]), (-1, size))
-                scalars = tf.slice(table, [begin, 0], [count, table.shape[1]])
-                total = tf.zeros([], tf.float64)
-                for k in tf.range(count):
-                    loss = step(tf.gather(rows, k), tf.gather(scalars, k), begin + k, masks)
-                    total += tf.cast(loss, tf.float64)
-                return total * size
+        def loop(
+            order: tf.Tensor,
+            table: tf.Tensor,
+            begin: tf.Tensor,
+            count: tf.Tensor,
+            start: tf.Tensor,
+            masks: Masks,
+        ) -> tf.Tensor:
+            rows = tf.reshape(tf.slice(order, [start], [count * size]), (-1, size))
+            scalars = tf.slice(table, [begin, 0], [count, table.shape[1]])
+            total = tf.zeros([], tf.float64)
+            for k in tf.range(count):
+                loss = step(tf.gather(rows, k), tf.gather(scalars, k), begin + k, masks)
+                total += tf.cast(loss, tf.float64)
+            return total * size
 
-            self._loops[size] = tf.function(loop)
+        self._loops[size] = tf.function(loop)
         return self._loops[size]
 
-    def _step(self, rows: Tensor, scalars: Tensor, step: Tensor, masks: Masks) -> Tensor:
+    def _step(
+        self, rows: tf.Tensor, scalars: tf.Tensor, step: tf.Tensor, masks: Masks
+    ) -> tf.Tensor:
         """One training step; its loss at the weights before it."""
-        run = self._pass(True, step, masks)
+        run = self._pass(step, masks)
         # XLA has no kernels for sparse updates
-        loss, gradients = self._gradients(rows, run, sparse=self.job.native and not self.compiled)
-        clip = native.clip if self.job.native else losses.clip
-        gradients = clip(gradients, self._train_spec.clip_norm)
-        self.optimizer.apply(gradients, tf.unstack(scalars, num=scalars.shape[0]))
+        sparse = self.job.native and not self._compiled
+        loss, gradients = self._gradients(rows, run, sparse=sparse)
+        if self._clip is not None:
+            gradients = self._clip(gradients)
+        self._optimizer.apply(gradients, tf.unstack(scalars, num=scalars.shape[0]))
         for running, value in run.updates:
             running.assign(value)
         return loss
 
-    # -- the rest
-    # --------------------------------------------------------------------------------------------
+    # --- the rest
 
     def synchronize(self) -> None:
-        """Returns when the device is idle."""
-        self.placement.synchronize()
+        self._placement.synchronize()
 
     def peak_bytes(self) -> int | None:
-        """Largest memory so far on a GPU, in bytes; None on a CPU."""
-        return self.placement.peak_bytes()
+        return self._placement.peak_bytes()
 
     def settings(self) -> dict[str, str]:
-        """Effective settings for the ledger."""
-        return describe(self.job, self.placement, self.optimizer)
+        return settings.describe(self.job, self._placement, self._optimizer.implementation)
 
     def close(self) -> None:
-        """Drops the model, its traced functions and its data."""
+        # the traced functions hold the model, and the model them
         self.__dict__ = {"device": self.device}
         gc.collect()

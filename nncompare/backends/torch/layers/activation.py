@@ -10,36 +10,36 @@ from nncompare.spec.model import Node
 
 
 @lowering(Relu)
-def relu(_node: Node[Relu], _build: Build) -> nn.Module:
+def relu(node: Node[Relu], build: Build) -> nn.Module:
     """``nn.ReLU``."""
     return nn.ReLU()
 
 
 @lowering(LeakyRelu)
-def leaky_relu(node: Node[LeakyRelu], _build: Build) -> nn.Module:
+def leaky_relu(node: Node[LeakyRelu], build: Build) -> nn.Module:
     """``nn.LeakyReLU``."""
     return nn.LeakyReLU(node.layer.slope)
 
 
 @lowering(Gelu)
-def gelu(node: Node[Gelu], _build: Build) -> nn.Module:
+def gelu(node: Node[Gelu], build: Build) -> nn.Module:
     """``nn.GELU``, whose exact form goes by the name of "none"."""
     return nn.GELU("tanh" if node.layer.approximate else "none")
 
 
 @lowering(Sigmoid)
-def sigmoid(_node: Node[Sigmoid], _build: Build) -> nn.Module:
+def sigmoid(node: Node[Sigmoid], build: Build) -> nn.Module:
     """``nn.Sigmoid``."""
     return nn.Sigmoid()
 
 
 @lowering(Tanh)
-def tanh(_node: Node[Tanh], _build: Build) -> nn.Module:
+def tanh(node: Node[Tanh], build: Build) -> nn.Module:
     """``nn.Tanh``."""
     return nn.Tanh()
 
 
 @lowering(Softmax)
-def softmax(node: Node[Softmax], _build: Build) -> nn.Module:
+def softmax(node: Node[Softmax], build: Build) -> nn.Module:
     """``nn.Softmax`` over the last canonical axis, which is the channel of an image."""
     return on_canonical_axes(nn.Softmax(dim=-1), node)

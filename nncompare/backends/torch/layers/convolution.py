@@ -52,7 +52,7 @@ def conv2d(node: Node[Conv2d], build: Build) -> nn.Module:
 
 
 @lowering(MaxPool2d)
-def max_pool2d(node: Node[MaxPool2d], _build: Build) -> nn.Module:
+def max_pool2d(node: Node[MaxPool2d], build: Build) -> nn.Module:
     """``nn.MaxPool2d``; padding is minus infinity, so that it never wins."""
     symmetric, extra = _padding_of(node)
     pool = nn.MaxPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)
@@ -90,7 +90,7 @@ def avg_pool2d(node: Node[AvgPool2d], build: Build) -> nn.Module:
 
 
 @native_lowering(AvgPool2d)
-def native_avg_pool2d(node: Node[AvgPool2d], _build: Build) -> nn.Module:
+def native_avg_pool2d(node: Node[AvgPool2d], build: Build) -> nn.Module:
     """``nn.AvgPool2d`` as it comes: its mean counts the padding."""
     symmetric, extra = _padding_of(node)
     pool = nn.AvgPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)

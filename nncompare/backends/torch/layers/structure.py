@@ -10,7 +10,7 @@ from nncompare.spec.model import Node
 
 
 @lowering(Flatten)
-def flatten(node: Node[Flatten], _build: Build) -> nn.Module:
+def flatten(node: Node[Flatten], build: Build) -> nn.Module:
     """Height, width, channel: of an image in ``channels_last`` memory that is a view."""
     return on_canonical_axes(nn.Flatten(), node)
 
@@ -27,7 +27,7 @@ class _Reshape(nn.Module):
 
 
 @lowering(Reshape)
-def reshape(node: Node[Reshape], _build: Build) -> nn.Module:
+def reshape(node: Node[Reshape], build: Build) -> nn.Module:
     """The same values in canonical order."""
     return on_canonical_axes(_Reshape(node.output.shape), node)
 
@@ -40,7 +40,7 @@ class _LastStep(nn.Module):
 
 
 @lowering(LastStep)
-def last_step(_node: Node[LastStep], _build: Build) -> nn.Module:
+def last_step(node: Node[LastStep], build: Build) -> nn.Module:
     """The last step alone."""
     return _LastStep()
 
@@ -53,7 +53,7 @@ class _MeanTime(nn.Module):
 
 
 @lowering(MeanTime)
-def mean_time(_node: Node[MeanTime], _build: Build) -> nn.Module:
+def mean_time(node: Node[MeanTime], build: Build) -> nn.Module:
     """The mean over the steps."""
     return _MeanTime()
 

@@ -16,7 +16,6 @@ from typing import Any
 import tensorflow as tf
 
 from nncompare.backends.base import Device
-from nncompare.spec.job import Job
 
 _KINDS = ("TPU", "GPU", "CPU")
 _FLUSHES: dict[str, bool] = {}
@@ -25,13 +24,12 @@ _FLUSHES: dict[str, bool] = {}
 
 def devices() -> list[Device]:
     """What TensorFlow sees: TPUs, then GPUs (CUDA or ROCm, whichever TensorFlow is built for), then
-    the CPU.
-
-    Starts nothing.
+    the CPU. Starts nothing.
     """
-    return [
-        _describe(device) for kind in _KINDS for device in tf.config.list_physical_devices(kind)
-    ]
+    found = []
+    for kind in _KINDS:
+        found += [_describe(device) for device in tf.config.list_physical_devices(kind)]
+    return found
 
 
 def _describe(device: Any) -> Device:
@@ -43,25 +41,32 @@ def _describe(device: Any) -> Device:
     return Device(kind=kind, id=f"/{device.device_type}:{index}", name=name)
 
 
-def configure(job: Job, device: Device) -> None:
+def configure(device: Device, *, threads: int, tf32: bool, deterministic: bool) -> None:
     """Sets threads, visible devices, precision and determinism for this process.
 
     Threads and visible devices are fixed once TensorFlow has started, which is at the first session
     of a process; a later session may only ask for the same. Determinism, once on, stays on.
 
+    Args:
+        device: of the session.
+        threads: of one operation; operations run one after the other.
+        tf32: float32 products may be rounded to TF32, as TensorFlow ships.
+        deterministic: only kernels that repeat bit for bit.
+
     Raises:
         RuntimeError: TensorFlow has started with other threads or devices.
     """
-    _threads(job.threads)
+    set_threads(threads)
     _show(tf.config.list_physical_devices("GPU") if device.kind == "gpu" else [])
-    # TensorFlow ships with it on
-    tf.config.experimental.enable_tensor_float_32_execution(job.native)
-    if job.deterministic:
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    if deterministic:
         tf.config.experimental.enable_op_determinism()
 
 
-def _threads(wanted: int) -> None:
-    # TensorFlow refuses to be told anything after its start, even what it was told before.
+def set_threads(wanted: int) -> None:
+    """Threads of one operation; operations run one after the other."""
+    # Only what differs is set, here and below: once started, TensorFlow refuses to be told
+    # anything, even what it was told before.
     threading = tf.config.threading
     if threading.get_intra_op_parallelism_threads() != wanted:
         threading.set_intra_op_parallelism_threads(wanted)
@@ -98,7 +103,9 @@ class Placement:
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """In it variables and tensors are made on the device."""
-        return tf.device(self.device.id) if self.strategy is None else self.strategy.scope()
+        if self.strategy is None:
+            return tf.device(self.device.id)  # type: ignore[no-any-return]  # TensorFlow is untyped
+        return self.strategy.scope()  # type: ignore[no-any-return]
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Runs a ``tf.function`` on the device."""
@@ -130,6 +137,12 @@ class Placement:
             _FLUSHES[self.device.id] = float(product) == 0.0
         return _FLUSHES[self.device.id]
 
+    @property
+    def tf32(self) -> str:
+        """Whether float32 products are rounded to TF32: only GPUs can."""
+        enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+        return "on" if self.device.kind == "gpu" and enabled else "off"
+
 
 def place(device: Device) -> Placement:
     """Takes the device; connects to a TPU."""
@@ -139,23 +152,18 @@ def place(device: Device) -> Placement:
     tf.config.experimental_connect_to_cluster(resolver)
     topology = tf.tpu.experimental.initialize_tpu_system(resolver)
     core = tf.tpu.experimental.DeviceAssignment.build(topology, num_replicas=1)
-    return Placement(
-        device, tf.distribute.TPUStrategy(resolver, experimental_device_assignment=core)
-    )
+    strategy = tf.distribute.TPUStrategy(resolver, experimental_device_assignment=core)
+    return Placement(device, strategy)
 
 
-def tf32(device: Device) -> str:
-    """Whether float32 products are rounded to TF32: only GPUs can."""
-    return (
-        "on"
-        if device.kind == "gpu" and tf.config.experimental.tensor_float_32_execution_enabled()
-        else "off"
-    )
+def threads() -> int:
+    """Threads of one operation."""
+    return int(tf.config.threading.get_intra_op_parallelism_threads())
 
 
-def onednn() -> str:
+def onednn() -> bool:
     """Whether TensorFlow's CPU kernels come from oneDNN: on in x86 builds unless the environment
     says otherwise.
     """
     asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")
-    return "off" if asked.strip().lower() in ("0", "false") else "on"
+    return asked.strip().lower() not in ("0", "false")

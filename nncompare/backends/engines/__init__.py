@@ -1,0 +1,3 @@
+"""Runtimes that more than one backend computes with. Backends stand above and never import each
+other.
+"""
