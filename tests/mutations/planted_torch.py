@@ -45,7 +45,7 @@ TORCH: list[Mutation] = [
         "learning rate times 1 + 1e-6",
         "session",
         'group["lr"] = rate',
-        'group["lr"] = rate * (1 + 1e-6)',
+        'group["lr"] = rate * (1 + 1e-6 * (self._rate is not None))',
         "image",
         "update",
         looks_like=r"learning rate times 1\.000001 in update 2",
