@@ -138,28 +138,9 @@ class BaseSession(ABC):
 
     # --- training
 
+    @abstractmethod
     def train(self, plan: BatchPlan, gate: Gate) -> None:
-        """Runs the plan piece by piece; the order of an epoch goes to the device when it begins."""
-        self._begin(plan)
-        epoch = -1
-        while (piece := gate.next()) is not None:
-            if piece.epoch != epoch:
-                epoch = piece.epoch
-                self._begin_epoch(plan, epoch)
-            loss = self._run(plan, piece)
-            self.synchronize()
-            gate.done(loss)
-
-    def _begin(self, plan: BatchPlan) -> None:  # noqa: B027 - not every framework needs it
-        """Before the first piece of a plan."""
-
-    @abstractmethod
-    def _begin_epoch(self, plan: BatchPlan, epoch: int) -> None:
-        """Stages the order of one epoch."""
-
-    @abstractmethod
-    def _run(self, plan: BatchPlan, piece: Piece) -> float:
-        """The steps of one piece: the mean of their losses over the piece's examples."""
+        """Runs the plan piece by piece."""
 
     # --- the rest
 
@@ -178,3 +159,30 @@ class BaseSession(ABC):
     @abstractmethod
     def close(self) -> None:
         """Frees the device."""
+
+
+class LoopSession(BaseSession):
+    """A session whose training loop is ours. (A framework may insist on its own.)"""
+
+    def train(self, plan: BatchPlan, gate: Gate) -> None:
+        """Runs the plan piece by piece; the order of an epoch goes to the device when it begins."""
+        self._begin(plan)
+        epoch = -1
+        while (piece := gate.next()) is not None:
+            if piece.epoch != epoch:
+                epoch = piece.epoch
+                self._begin_epoch(plan, epoch)
+            loss = self._run(plan, piece)
+            self.synchronize()
+            gate.done(loss)
+
+    def _begin(self, plan: BatchPlan) -> None:
+        """Before the first piece of a plan."""
+
+    @abstractmethod
+    def _begin_epoch(self, plan: BatchPlan, epoch: int) -> None:
+        """Stages the order of one epoch."""
+
+    @abstractmethod
+    def _run(self, plan: BatchPlan, piece: Piece) -> float:
+        """The steps of one piece: the mean of their losses over the piece's examples."""

@@ -118,9 +118,14 @@ def refusals() -> Any:
 
 @probe
 def lowerings() -> Any:
-    from nncompare.backends.keras.layers import LOWERINGS, UNSUPPORTED
+    from nncompare.backends.keras import BACKEND
+    from nncompare.backends.keras.lowering import UNSUPPORTED
 
-    return {"lowered": sorted(LOWERINGS), "unsupported": sorted(UNSUPPORTED)}
+    kinds = {kind: name for name, kind in LAYERS.items()}
+    return {
+        "lowered": sorted(kinds[kind] for kind in BACKEND.lowerings.aligned),
+        "unsupported": sorted(kinds[kind] for kind in UNSUPPORTED),
+    }
 
 
 @probe

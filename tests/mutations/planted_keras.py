@@ -86,15 +86,15 @@ KERAS: list[Mutation] = [
     _plant(
         "gradient not clipped",
         "optimizers",
-        "dense = [grad * scale for grad in dense]",
-        "dense = [grad for grad in dense]",
+        "return [gradient * scale for gradient in gradients]",
+        "return list(gradients)",
         "table",
         "update",
         looks_like="not clipped",
     ),
     _plant(
         "momentum of batch norm turned round",
-        "layers",
+        "layers/normalization",
         "momentum=1 - spec.momentum, epsilon=spec.epsilon",
         "momentum=spec.momentum, epsilon=spec.epsilon",
         "image",
@@ -104,7 +104,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "default momentum of batch norm",
-        "layers",
+        "layers/normalization",
         "momentum=1 - spec.momentum, epsilon=spec.epsilon",
         "momentum=0.99, epsilon=spec.epsilon",
         "image",
@@ -114,7 +114,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "biased running variance",
-        "layers",
+        "layers/normalization",
         "self._move(self.moving_variance, unbiased)",
         "self._move(self.moving_variance, variance)",
         "residual",
@@ -124,8 +124,8 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "epsilon of layer norm",
-        "layers",
-        "keras.layers.LayerNormalization(epsilon=spec.epsilon,",
+        "layers/normalization",
+        "keras.layers.LayerNormalization(epsilon=node.layer.epsilon,",
         "keras.layers.LayerNormalization(",
         "table",
         "forward",
@@ -134,8 +134,8 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "slope of leaky ReLU",
-        "layers",
-        "lambda x: ops.where(x > 0, x, x * spec.slope)",
+        "layers/activation",
+        "lambda x: ops.where(x > 0, x, x * slope)",
         "lambda x: ops.where(x > 0, x, x * 0.3)",
         "table",
         "forward",
@@ -144,7 +144,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "dropout mask inverted",
-        "dropout",
+        "layers/normalization",
         "return inputs * self._keep / (1 - self._rate) if training else inputs",
         "return inputs * (1 - self._keep) / (1 - self._rate) if training else inputs",
         "table",
@@ -154,7 +154,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "flatten in the order CHW",
-        "layers",
+        "layers/structure",
         "return keras.layers.Flatten(name=node.name)(x)",
         "return keras.layers.Flatten(name=node.name)(keras.layers.Permute((3, 1, 2))(x))",
         "image",
@@ -164,7 +164,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "residual doubles its input",
-        "layers",
+        "layers/structure",
         "return keras.layers.Add(name=node.name)([outer, inner])",
         "return keras.layers.Add(name=node.name)([outer, outer, inner])",
         "residual",
@@ -174,9 +174,9 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "gate order of the GRU",
-        "recurrent",
-        'KERAS_GRU_GATES = "zrn"',
-        'KERAS_GRU_GATES = "rzn"',
+        "layers/recurrent",
+        '_KERAS_GRU_GATES = "zrn"',
+        '_KERAS_GRU_GATES = "rzn"',
         "rows",
         "forward",
         layer="gru_1",
@@ -184,16 +184,16 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "reset gate before the product",
-        "recurrent",
-        "recurrent_bias=Binding(cell.bias, row=1, gates=gates),",
-        "recurrent_bias=Binding(cell.bias, row=0, gates=gates),",
+        "layers/recurrent",
+        "recurrent_bias=Stored(cell.bias, row=1, gates=gates),",
+        "recurrent_bias=Stored(cell.bias, row=0, gates=gates),",
         "rows",
         "round trip",
         layer=r"gru_1\.",
     ),
     _plant(
         "query and key exchanged",
-        "attention",
+        "layers/attention",
         'dense = getattr(layer, f"{name}_dense")',
         "dense = getattr(layer, f\"{dict(query='key', key='query').get(name, name)}_dense\")",
         "words",
@@ -203,7 +203,7 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "attention scale in float32",
-        "attention",
+        "layers/attention",
         "np.float64(1 / np.sqrt(layer.key_dim))",
         "float(1 / np.sqrt(layer.key_dim))",
         "words",
@@ -232,10 +232,10 @@ KERAS: list[Mutation] = [
     ),
     _plant(
         "L1 on biases",
-        "layers",
-        "spec.units, use_bias=spec.bias, kernel_regularizer=into.regularizer, name=node.name)",
-        "spec.units, use_bias=spec.bias, kernel_regularizer=into.regularizer,"
-        " bias_regularizer=into.regularizer, name=node.name)",
+        "layers/linear",
+        "spec.units, use_bias=spec.bias, kernel_regularizer=build.regularizer, name=node.name)",
+        "spec.units, use_bias=spec.bias, kernel_regularizer=build.regularizer,"
+        " bias_regularizer=build.regularizer, name=node.name)",
         "image",
         "loss",
         looks_like="biases of dense layers are penalized",
@@ -261,9 +261,8 @@ KERAS: list[Mutation] = [
     _plant(
         "evaluation resets the step counter",
         "session",
-        "        starts = range(0, len(x), EVALUATION_BATCH)",
-        "        self._optimizer.iterations.assign(0)\n        starts = range(0, len(x),"
-        " EVALUATION_BATCH)",
+        "        predict = self._model.predict_on_batch\n",
+        "        self._optimizer.iterations.assign(0)\n        predict = self._model.predict_on_batch\n",
         "words",
         "long pieces",
         looks_like="evaluation disturbs",

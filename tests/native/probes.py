@@ -10,16 +10,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from nncompare.backends.registry import Unsupported
 from nncompare.numerics import reference
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.schedules import make_plan
 from nncompare.spec.layers import TensorSpec
-from nncompare.spec.training import Penalty
+from nncompare.spec.training import Sgd
 from nncompare.testing.case import Case
 from nncompare.worker.pieces import FixedGate, pieces_of
 from tests.native.cases import CASES, TABLE, TOKENS
@@ -232,18 +232,13 @@ def defaults(backend: Any, _runtime: str, _opened: Open) -> Any:
 @probe
 def unknown_optimizer(_backend: Any, runtime: str, _open: Open) -> str:
     """What a backend says of an optimizer that it has no native form of."""
-    module = importlib.import_module(f"nncompare.backends.{runtime}.native")
-    spec = SimpleNamespace(name="unheard-of", lr=0.1)
+    module = importlib.import_module(f"nncompare.backends.{runtime}.optimizers")
+
+    class UnheardOf(Sgd):
+        """One that a backend forgot; that it is a kind of another is no excuse."""
+
     try:
-        match runtime:
-            case "torch":
-                module.optimizer(spec, Penalty(), [])
-            case "tensorflow":
-                module.V1Optimizer(spec, [SimpleNamespace(dtype="float64")])
-            case "keras":
-                module.optimizer(spec, None, 0.1)
-            case _:
-                raise AssertionError(runtime)
-    except NotImplementedError as error:
+        module.OPTIMIZERS.find(UnheardOf, native=True)
+    except Unsupported as error:
         return str(error)
     return "made something else of it"

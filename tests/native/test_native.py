@@ -140,7 +140,7 @@ def test_the_page_has_the_right_defaults(seen, backend):
 
 @every_backend
 def test_an_optimizer_that_no_case_names_is_refused(seen, backend):
-    assert "unheard-of" in seen(backend, "unknown_optimizer")
+    assert "UnheardOf" in seen(backend, "unknown_optimizer")
 
 
 @every_backend

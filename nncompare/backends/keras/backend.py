@@ -1,35 +1,38 @@
-"""Keras 3 on TensorFlow as a backend."""
+"""Keras 3 on TensorFlow as ``backends.base.Backend``."""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
-from nncompare.backends.base import Device, Session, choose_device
-from nncompare.backends.keras import device as devices
-from nncompare.backends.keras.layers import UNSUPPORTED
+from nncompare.backends.backend import BaseBackend
+from nncompare.backends.base import Device, Session
+from nncompare.backends.engines.tensorflow import runtime
+from nncompare.backends.keras import layers  # noqa: F401 - registers every layer
+from nncompare.backends.keras.lowering import LOWERINGS
 from nncompare.backends.keras.native import DEFAULTS, semantics
 from nncompare.backends.keras.session import KerasSession
-from nncompare.backends.native import resolve
 from nncompare.data.base import Data
-from nncompare.errors import Refused
-from nncompare.numerics.semantics import ALIGNED, Semantics
+from nncompare.numerics.semantics import Semantics
 from nncompare.spec.job import Job
 
-OLDEST = {"keras": (3, 10), "tensorflow": (2, 19)}
-"""The oldest versions that this backend is written for."""
 
+class KerasBackend(BaseBackend):
+    """``keras`` trains through ``tf.function``, ``keras:xla`` compiles the step."""
 
-class KerasBackend:
-    """``keras`` and ``keras:xla`` (see ``backends.base.Backend``)."""
+    name = "keras"
+    modes = ("", "xla")
+    oldest = {"keras": (3, 10), "tensorflow": (2, 19)}
+    lowerings = LOWERINGS
+    defaults = DEFAULTS
 
     def versions(self) -> dict[str, str]:
         """Keras and its engine."""
-        return {"keras": keras.__version__, "tensorflow": tf.__version__}
+        return {"keras": str(keras.__version__), "tensorflow": str(tf.__version__)}
 
     def devices(self) -> list[Device]:
         """What TensorFlow sees, best first."""
-        return devices.devices()
+        return runtime.devices()
 
     def why_not(self, job: Job) -> str | None:
         """The reason why this job cannot run faithfully here, or None."""
@@ -39,41 +42,10 @@ class KerasBackend:
                 f"Keras runs on {engine} here, this runtime needs TensorFlow: set"
                 " KERAS_BACKEND=tensorflow"
             )
-        for name, version in self.versions().items():
-            if _numbers(version) < OLDEST[name]:
-                wanted = ".".join(map(str, OLDEST[name]))
-                return (
-                    f"{name} {version} is too old, {wanted} is needed: pip install -U"
-                    ' "nncompare[keras]"'
-                )
-        found = choose_device(self.devices(), job.device)
-        if isinstance(found, str):
-            return found
-        lacking = {node.layer.type for node in job.model.walk()} & UNSUPPORTED.keys()
-        return "; ".join(f"{kind}: {UNSUPPORTED[kind]}" for kind in sorted(lacking)) or None
+        return super().why_not(job)
 
-    def resolve(self, job: Job) -> Job:
-        """A native job with Keras's defaults for what the file leaves open."""
-        return resolve(job, DEFAULTS)
+    def _semantics(self, job: Job) -> Semantics:
+        return semantics(job)
 
-    def semantics(self, job: Job) -> Semantics:
-        """Keras's own in the native convention, else the canonical ones."""
-        return semantics(job) if job.native else ALIGNED
-
-    def open(self, job: Job, data: Data) -> Session:
-        """Builds and compiles the model.
-
-        Raises:
-            Refused: ``why_not`` has a reason.
-        """
-        reason = self.why_not(job)
-        if reason is not None:
-            raise Refused(reason)
-        device = choose_device(self.devices(), job.device)
-        assert isinstance(device, Device), "why_not has refused"
-        devices.configure(job, device)
-        return KerasSession(self.resolve(job), data, device)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])
+    def _session(self, job: Job, data: Data, device: Device) -> Session:
+        return KerasSession(job, data, device)

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from nncompare.spec.data import Task
-from nncompare.spec.training import Penalty
+from nncompare.spec.job import Job
 
 
-def loss(task: Task) -> Any:
-    """The loss to minimize, a mean over all examples (and steps, and outputs), from logits.
-
-    ``classification``: softmax cross-entropy (Bridle 1990) of ``(N, …, C)`` logits and ``(N, …)``
-        classes.
-    ``binary``: sigmoid cross-entropy of ``(N, 1)`` logits and targets 0 or 1. ``regression``: mean
-        squared error.
+def classification() -> keras.losses.Loss:
+    """Softmax cross-entropy (Bridle 1990) of ``(N, …, C)`` logits and ``(N, …)`` classes, mean over
+    examples (and steps).
     """
-    if task == "classification":
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if task == "binary":
-        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def binary() -> keras.losses.Loss:
+    """Sigmoid cross-entropy of ``(N, 1)`` logits and targets 0 or 1, mean over examples."""
+    return keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+def regression() -> keras.losses.Loss:
+    """Squared error, mean over examples and values."""
     return keras.losses.MeanSquaredError()
 
 
-class ElasticNet(keras.regularizers.Regularizer):
+LOSSES: dict[Task, Callable[[], keras.losses.Loss]] = {
+    "classification": classification,
+    "binary": binary,
+    "regression": regression,
+}
+"""Task -> what makes its loss of (logits or values, targets)."""
+
+
+def penalty(job: Job) -> keras.regularizers.Regularizer | None:
+    """``l1 sum|w| + l2 sum w^2`` as the regularizer of every kernel and recurrent kernel, or None
+    where there is none.
+    """
+    spec = job.experiment.train.penalty
+    if not (spec.l1 or spec.l2):
+        return None
+    kind = keras.regularizers.L1L2 if job.native else _ElasticNet
+    return kind(spec.l1, spec.l2)
+
+
+class _ElasticNet(keras.regularizers.Regularizer):  # type: ignore[misc]  # Keras is untyped
     """``l1 sum|w| + l2 sum w^2`` (Zou and Hastie 2005).
 
     ``keras.regularizers.L1L2`` is the same formula, but rounds both factors to float32 in a float64
@@ -34,7 +56,8 @@ class ElasticNet(keras.regularizers.Regularizer):
     """
 
     def __init__(self, l1: float, l2: float):
-        self.l1, self.l2 = l1, l2
+        self.l1 = l1
+        self.l2 = l2
 
     def __call__(self, x: Any) -> Any:
         terms = []
@@ -46,8 +69,3 @@ class ElasticNet(keras.regularizers.Regularizer):
 
     def get_config(self) -> dict[str, float]:
         return {"l1": self.l1, "l2": self.l2}
-
-
-def regularizer(penalty: Penalty) -> ElasticNet | None:
-    """The regularizer of every kernel and recurrent kernel, or None."""
-    return ElasticNet(penalty.l1, penalty.l2) if penalty.l1 or penalty.l2 else None

@@ -1,76 +1,131 @@
-"""What the builders of Keras layers share, and how a whole model becomes a functional
-``keras.Model``.
-"""
+"""How a layer becomes a Keras layer, and where Keras keeps its canonical parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
-from nncompare.backends.keras.binding import Binding
-from nncompare.backends.registry import Unsupported
-from nncompare.spec.job import Job
-from nncompare.spec.model import Model, Node
+from nncompare.backends.base import Array
+from nncompare.backends.registry import Registry
+from nncompare.numerics.layout import reorder_gates
+from nncompare.spec.layers import Layer
+from nncompare.spec.model import Node
 
-Builder = Callable[[Node, Any, "Lowering"], Any]
-"""A lowering: from a node and its symbolic input to its symbolic output."""
+L = TypeVar("L", bound=Layer)
+Builder = Callable[[Node[L], keras.KerasTensor, "Build"], keras.KerasTensor]
+"""A lowering: the symbolic output of a node for its symbolic input; notes its parameters in
+``build``.
+"""
+
+UNSUPPORTED: dict[type[Layer], str] = {}
+"""Layer -> why Keras cannot have it. Nothing is missing."""
+LOWERINGS: Registry[Layer, Builder[Any]] = Registry("keras", UNSUPPORTED)
+
+
+def lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers the lowering of a layer."""
+
+    def register(builder: Builder[L]) -> Builder[L]:
+        LOWERINGS.add(kind, builder)
+        return builder
+
+    return register
+
+
+def native_lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers a layer as Keras ships it, where that is another than its lowering."""
+
+    def register(builder: Builder[L]) -> Builder[L]:
+        LOWERINGS.add(kind, builder, native=True)
+        return builder
+
+    return register
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where one canonical parameter lives.
+
+    Args:
+        variable: the Keras variable.
+        row: the parameter is this row of the variable; None: all of it.
+        gates: the order of the gates on the last axis, (Keras's, canonical); empty: no gates or the
+            same order.
+    """
+
+    variable: Any
+    row: int | None = None
+    gates: tuple[str, str] = ("", "")
+
+    def to_canonical(self, value: Array) -> Array:
+        """The parameter in a value (or gradient) of the variable; a copy."""
+        part = value if self.row is None else value[self.row]
+        return reorder_gates(part, *self.gates).copy()
+
+    def read(self) -> Array:
+        """A copy in canonical layout."""
+        return self.to_canonical(self.variable.numpy())
+
+    def write(self, array: Array) -> None:
+        """The variable (or its row) := ``array``, given in canonical layout."""
+        native = reorder_gates(array, *reversed(self.gates))
+        if self.row is not None:
+            whole = self.variable.numpy().copy()
+            whole[self.row] = native
+            native = whole
+        self.variable.assign(native)
 
 
 @dataclass(kw_only=True)
-class Lowering:
-    """What the builders share while a model is made, and what they leave behind.
+class Build:
+    """What the lowerings need to know, and where they write down what they made.
 
     Args:
-        job: what is asked.
+        dtype: of every variable.
+        seed: of the job.
+        native: every layer as Keras ships it.
+        compiled: XLA compiles the step.
+        masked: dropout takes masks that every backend shares; else Keras draws its own.
         regularizer: of every kernel, or None.
-        bindings: canonical parameter name -> where Keras keeps it.
+        stored: canonical parameter name -> where it lives.
         outputs: node name -> its symbolic output.
-        builders: layer type -> its builder.
-        masked: the dropout layers that read their masks, each with ``draw(step, examples)``.
+        dropouts: the layers that read their masks, each with ``draw(step, examples)``.
     """
 
-    job: Job
+    dtype: str
+    seed: int
+    native: bool
+    compiled: bool
+    masked: bool
     regularizer: Any
-    builders: Mapping[str, Builder]
-    bindings: dict[str, Binding] = field(default_factory=dict)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    masked: list[Any] = field(default_factory=list)
+    stored: dict[str, Stored] = field(default_factory=dict)
+    outputs: dict[str, keras.KerasTensor] = field(default_factory=dict)
+    dropouts: list[Any] = field(default_factory=list)
 
-    @property
-    def dtype(self) -> str:
-        return self.job.dtype.name
-
-    def bind(self, node: Node, **bindings: Binding | Any) -> None:
-        """Says where the node's parameters are: ``kernel=layer.kernel``."""
-        for name, place in bindings.items():
-            self.bindings[f"{node.name}.{name}"] = (
-                place if isinstance(place, Binding) else Binding(place)
-            )
+    def store(self, node: Node, **places: Any) -> None:
+        """Says where the node's parameters are: ``kernel=layer.kernel``, or a ``Stored``."""
+        for name, place in places.items():
+            stored = place if isinstance(place, Stored) else Stored(place)
+            self.stored[f"{node.name}.{name}"] = stored
 
 
-def lower_model(model: Model, into: Lowering) -> Any:
-    """The functional Keras model, ``(N, *input) -> (N, *output)``; where its parts are is noted in
-    ``into``.
+def lower(node: Node, x: keras.KerasTensor, build: Build) -> keras.KerasTensor:
+    """The node's symbolic output for the symbolic input ``x``.
 
     Raises:
-        Unsupported: a layer has no lowering.
+        Unsupported: Keras has no such layer, with the reason.
     """
-    dtype = "int32" if model.input.is_tokens else into.dtype
-    inputs = keras.Input(model.input.shape, dtype=dtype, name="input")
-    x = inputs
-    for node in model.nodes:
-        x = lower(node, x, into)
-    return keras.Model(inputs, x, name="model")
-
-
-def lower(node: Node, x: Any, into: Lowering) -> Any:
-    """The node's symbolic output for the symbolic input ``x``; notes its parameters in ``into``."""
-    builder = into.builders.get(node.layer.type)
-    if builder is None:
-        raise Unsupported(f"{node.layer.type}: no lowering for Keras")
-    y = builder(node, x, into)
-    into.outputs[node.name] = y
+    builder = LOWERINGS.find(type(node.layer), native=build.native)
+    y = builder(node, x, build)
+    build.outputs[node.name] = y
     return y
+
+
+def lower_chain(nodes: Sequence[Node], x: keras.KerasTensor, build: Build) -> keras.KerasTensor:
+    """The nodes one after the other; no node: ``x`` itself."""
+    for node in nodes:
+        x = lower(node, x, build)
+    return x

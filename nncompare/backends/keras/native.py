@@ -1,5 +1,5 @@
-"""Keras as it ships: what ``train.convention: native`` changes in this backend. The rest is as
-aligned.
+"""Keras as it ships: the defaults and the meanings of ``train.convention: native``. The native
+forms themselves stand beside the aligned ones, in ``layers/`` and ``optimizers.py``.
 
 Every class of ``keras.layers`` and ``keras.optimizers`` gets its own defaults for what the file
 leaves open, draws its own initial weights, and keeps its own formula. Keras has no position layer:
@@ -15,9 +15,6 @@ from typing import Any
 
 import keras
 
-from nncompare.backends.keras import attention, layers
-from nncompare.backends.keras.lowering import Builder, Lowering
-from nncompare.backends.keras.optimizers import Table
 from nncompare.numerics.semantics import (
     L2,
     BiasCorrection,
@@ -33,8 +30,6 @@ from nncompare.numerics.semantics import (
     TableGradient,
 )
 from nncompare.spec.job import Job
-from nncompare.spec.model import Node
-from nncompare.spec.training import Penalty
 
 
 def _defaults(function: Callable[..., Any], **keywords: str) -> dict[str, Any]:
@@ -121,86 +116,3 @@ def semantics(job: Job) -> Semantics:
         rounded=_ROUNDED,
         starts=_STARTS,
     )
-
-
-def _attention(node: Node, x: Any, into: Lowering) -> Any:
-    return attention.attend(node, attention.make(node, into), x, into)
-
-
-def _batch_norm(node: Node, x: Any, into: Lowering) -> Any:
-    spec: Any = node.layer
-    layer = keras.layers.BatchNormalization(
-        momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name
-    )
-    y = layer(x)
-    into.bind(
-        node,
-        scale=layer.gamma,
-        bias=layer.beta,
-        running_mean=layer.moving_mean,
-        running_variance=layer.moving_variance,
-    )
-    return y
-
-
-def _position(node: Node, x: Any, into: Lowering) -> Any:
-    layer = layers.Position(start="uniform", name=node.name)
-    y = layer(x)
-    into.bind(node, table=layer.table)
-    return y
-
-
-def _leaky_relu(node: Node, x: Any, _: Lowering) -> Any:
-    spec: Any = node.layer
-    return keras.layers.LeakyReLU(spec.slope, name=node.name)(x)
-
-
-def _gelu(node: Node, x: Any, _: Lowering) -> Any:
-    spec: Any = node.layer
-    return keras.layers.Activation(
-        lambda x: keras.activations.gelu(x, spec.approximate), name=node.name
-    )(x)
-
-
-def _activation(node: Node, x: Any, _: Lowering) -> Any:
-    return keras.layers.Activation(node.layer.type, name=node.name)(x)
-
-
-LOWERINGS: dict[str, Builder] = {
-    "attention": _attention,
-    "batch_norm": _batch_norm,
-    "position": _position,
-    "leaky_relu": _leaky_relu,
-    "gelu": _gelu,
-    "sigmoid": _activation,
-    "softmax": _activation,
-}
-"""Layer type -> its native builder, where the aligned one is not Keras's own layer as it comes."""
-
-
-def regularizer(penalty: Penalty) -> Any:
-    """``keras.regularizers.L1L2`` for every kernel and recurrent kernel, or None."""
-    return keras.regularizers.L1L2(penalty.l1, penalty.l2) if penalty.l1 or penalty.l2 else None
-
-
-def optimizer(spec: Any, clip_norm: float | None, rate: Table) -> Any:
-    """``keras.optimizers`` as it comes. ``clip_norm`` is ``global_clipnorm``, since the file speaks
-    of the global norm; Keras's ``clipnorm`` is of each variable by itself.
-    """
-    clip = {"global_clipnorm": clip_norm}
-    match spec.name:
-        case "sgd":
-            return keras.optimizers.SGD(
-                rate, momentum=spec.momentum, nesterov=spec.nesterov, **clip
-            )
-        case "adam" | "adamw":
-            own = {"beta_1": spec.beta1, "beta_2": spec.beta2, "epsilon": spec.epsilon, **clip}
-            if spec.name == "adam":
-                return keras.optimizers.Adam(rate, **own)
-            return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay, **own)
-        case "rmsprop":
-            return keras.optimizers.RMSprop(
-                rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **clip
-            )
-        case _:
-            raise NotImplementedError(f"Keras's native optimizers lack {spec.name!r}")

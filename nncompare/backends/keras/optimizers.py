@@ -5,22 +5,28 @@ bookkeeping and the way updates are applied stay Keras's own. Two more things ar
 gradient of an embedding is made dense (Keras squares the sparse slices of a token that occurs twice
 before it adds them), and hyperparameters meet the tensors as Python numbers in arithmetic, which
 TensorFlow reads in the tensor's own precision (``ops.cast`` would round them to float32 first).
+
+Natively they are Keras's classes as they come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from nncompare.backends.base import Array
+from nncompare.backends.registry import Registry
+from nncompare.spec.frozen import Frozen
+from nncompare.spec.job import Job
 from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
 
 
-class Table(keras.optimizers.schedules.LearningRateSchedule):
+class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """The learning rate of every step, read from a table.
 
     Args:
@@ -31,7 +37,7 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):
         self._rates = tf.Variable(np.zeros(1, dtype), shape=[None], trainable=False)
         self._begin = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-    def start(self, rates: np.ndarray[Any, Any], iteration: int) -> None:
+    def start(self, rates: Array, iteration: int) -> None:
         """Uses ``rates`` (``(steps,)``) from the optimizer's ``iteration`` on."""
         self._rates.assign(rates.astype(self._rates.dtype.as_numpy_dtype))
         self._begin.assign(iteration)
@@ -41,30 +47,70 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):
         return tf.gather(self._rates, index)
 
 
+S = TypeVar("S", bound=Frozen)
+Builder = Callable[[S, Table, dict[str, Any]], keras.optimizers.Optimizer]
+"""Of the description, the learning rates, and keywords that every optimizer takes."""
+
+OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("keras")
+
+
+def optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
+    """Registers the builder of an optimizer."""
+
+    def register(builder: Builder[S]) -> Builder[S]:
+        OPTIMIZERS.add(kind, builder)
+        return builder
+
+    return register
+
+
+def native_optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
+    """Registers the builder of an optimizer as Keras ships it."""
+
+    def register(builder: Builder[S]) -> Builder[S]:
+        OPTIMIZERS.add(kind, builder, native=True)
+        return builder
+
+    return register
+
+
+def build(job: Job, rates: Table) -> keras.optimizers.Optimizer:
+    """The optimizer of a job, which clips as well."""
+    train = job.experiment.train
+    builder = OPTIMIZERS.find(type(train.optimizer), native=job.native)
+    if job.native:
+        # the file speaks of the global norm; Keras's ``clipnorm`` is of each variable by itself
+        return builder(train.optimizer, rates, {"global_clipnorm": train.clip_norm})
+    made = builder(train.optimizer, rates, {})
+    made.clip_norm = train.clip_norm
+    return made
+
+
+def clip_by_global_norm(gradients: Sequence[tf.Tensor], limit: float) -> list[tf.Tensor]:
+    """``g * min(1, limit / norm)``, norm over all of them (Pascanu et al. 2013), exact where
+    nothing is clipped. Keras's ``global_clipnorm`` multiplies by ``c * (1 / c)`` there, which is
+    not always one.
+    """
+    norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+    scale = ops.where(norm > limit, limit / norm, ops.ones_like(norm))
+    return [gradient * scale for gradient in gradients]
+
+
 class _Aligned:
     """Dense gradients and clipping by the global norm, before Keras applies the update."""
 
     clip_norm: float | None = None
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Clips to ``g * min(1, clip_norm / norm)`` (Pascanu et al. 2013), exact where nothing is
-        clipped.
-
-        Keras's ``global_clipnorm`` multiplies by ``c * (1 / c)`` there, which is not always one.
-        """
         dense = [tf.convert_to_tensor(grad) for grad in grads]
         if self.clip_norm is not None:
-            norm = ops.sqrt(sum(ops.sum(ops.square(grad)) for grad in dense))
-            scale = ops.where(norm > self.clip_norm, self.clip_norm / norm, ops.ones_like(norm))
-            dense = [grad * scale for grad in dense]
-        super().apply(dense, trainable_variables)  # type: ignore[misc]
+            dense = clip_by_global_norm(dense, self.clip_norm)
+        super().apply(dense, trainable_variables)  # type: ignore[misc]  # of the Keras class beside
 
 
-class AlignedSgd(_Aligned, keras.optimizers.SGD):
-    """``m = momentum m + g``; ``w -= lr m``, with Nesterov ``w -= lr (g + momentum m)`` (Sutskever
-    et al. 2013).
-
-    Keras keeps ``-lr m`` in the buffer, so that a change of the rate reaches old gradients late.
+class _AlignedSgd(_Aligned, keras.optimizers.SGD):  # type: ignore[misc]  # Keras is untyped
+    """Keras keeps ``-lr m`` in the buffer, so that a change of the rate reaches old gradients
+    late.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -78,6 +124,20 @@ class AlignedSgd(_Aligned, keras.optimizers.SGD):
         self.assign_sub(variable, direction * learning_rate)
 
 
+@optimizer(Sgd)
+def sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """``m = momentum m + g``; ``w -= lr m``, with Nesterov ``w -= lr (g + momentum m)`` (Sutskever
+    et al. 2013).
+    """
+    return _AlignedSgd(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
+
+
+@native_optimizer(Sgd)
+def native_sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """``keras.optimizers.SGD``."""
+    return keras.optimizers.SGD(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
+
+
 class _AdamStep(_Aligned):
     """Adam with epsilon after the bias correction (Kingma and Ba 2015, Algorithm 1).
 
@@ -87,38 +147,74 @@ class _AdamStep(_Aligned):
     - 0.999^1`` is off by 5e-5.
     """
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
-        first, second = self._momentums[index], self._velocities[index]
+        first = self._momentums[index]
+        second = self._velocities[index]
         rate, epsilon = self._corrected(learning_rate, variable.dtype)
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
         self.assign_sub(variable, first * rate / (ops.sqrt(second) + epsilon))
 
-    def _corrected(self, learning_rate: Any, dtype: Any) -> tuple[Any, Any]:
+    def _corrected(self: Any, learning_rate: Any, dtype: Any) -> tuple[Any, Any]:
         step = ops.cast(self.iterations + 1, "float64")
         root = ops.sqrt(1 - ops.power(ops.convert_to_tensor(self.beta_2, "float64"), step))
         rate = ops.cast(learning_rate, "float64") * root / (1 - self.beta_1**step)
         return ops.cast(rate, dtype), ops.cast(self.epsilon * root, dtype)
 
 
-class AlignedAdam(_AdamStep, keras.optimizers.Adam):
+class AlignedAdam(_AdamStep, keras.optimizers.Adam):  # type: ignore[misc]  # Keras is untyped
     """``keras.optimizers.Adam`` with the epsilon of Algorithm 1."""
 
 
-class AlignedAdamW(_AdamStep, keras.optimizers.AdamW):
-    """The same with ``w *= 1 - lr weight_decay`` first, on every variable (Loshchilov and Hutter
-    2019).
-    """
+@optimizer(Adam)
+def adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """Kingma and Ba 2015, Algorithm 1."""
+    return AlignedAdam(rates, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon, **options)
 
 
-class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):
-    """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton
-    2012).
+@native_optimizer(Adam)
+def native_adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """``keras.optimizers.Adam``."""
+    return keras.optimizers.Adam(
+        rates, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon, **options
+    )
 
-    With momentum ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``. Keras takes ``sqrt(v
-    + epsilon)`` and keeps the rate inside ``m``.
-    """
+
+class _AlignedAdamW(_AdamStep, keras.optimizers.AdamW):  # type: ignore[misc]  # Keras is untyped
+    """The step of Algorithm 1 behind Keras's own decay."""
+
+
+@optimizer(AdamW)
+def adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """``w *= 1 - lr weight_decay`` on every variable, then Adam (Loshchilov and Hutter 2019)."""
+    # np.float64: Keras casts the decay, and a Python float would pass through float32
+    decay = np.float64(spec.weight_decay)
+    return _AlignedAdamW(
+        rates,
+        weight_decay=decay,
+        beta_1=spec.beta1,
+        beta_2=spec.beta2,
+        epsilon=spec.epsilon,
+        **options,
+    )
+
+
+@native_optimizer(AdamW)
+def native_adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """``keras.optimizers.AdamW``."""
+    return keras.optimizers.AdamW(
+        rates,
+        weight_decay=spec.weight_decay,
+        beta_1=spec.beta1,
+        beta_2=spec.beta2,
+        epsilon=spec.epsilon,
+        **options,
+    )
+
+
+class _AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):  # type: ignore[misc]  # untyped
+    """Keras takes ``sqrt(v + epsilon)`` and keeps the rate inside ``m``."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
@@ -132,36 +228,21 @@ class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):
         self.assign_sub(variable, step * learning_rate)
 
 
-def _sgd(spec: Sgd, rate: Table) -> Any:
-    return AlignedSgd(rate, momentum=spec.momentum, nesterov=spec.nesterov)
-
-
-def _adam(spec: Adam, rate: Table) -> Any:
-    return AlignedAdam(rate, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon)
-
-
-def _adamw(spec: AdamW, rate: Table) -> Any:
-    # np.float64: Keras casts the decay, and a Python float would pass through float32
-    decay = np.float64(spec.weight_decay)
-    return AlignedAdamW(
-        rate, weight_decay=decay, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon
+@optimizer(RmsProp)
+def rmsprop(spec: RmsProp, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+    """``v = rho v + (1 - rho) g^2``; ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``
+    (Tieleman and Hinton 2012).
+    """
+    return _AlignedRmsProp(
+        rates, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **options
     )
 
 
-def _rmsprop(spec: RmsProp, rate: Table) -> Any:
-    return AlignedRmsProp(rate, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon)
-
-
-OPTIMIZERS: dict[str, Callable[[Any, Table], Any]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adamw,
-    "rmsprop": _rmsprop,
-}
-
-
-def optimizer(spec: Any, clip_norm: float | None, rate: Table) -> Any:
-    """The Keras optimizer for ``spec.training.AnyOptimizer``."""
-    made = OPTIMIZERS[spec.name](spec, rate)
-    made.clip_norm = clip_norm
-    return made
+@native_optimizer(RmsProp)
+def native_rmsprop(
+    spec: RmsProp, rates: Table, options: dict[str, Any]
+) -> keras.optimizers.Optimizer:
+    """``keras.optimizers.RMSprop``."""
+    return keras.optimizers.RMSprop(
+        rates, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **options
+    )

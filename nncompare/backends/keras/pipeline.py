@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
@@ -18,25 +16,33 @@ _AHEAD = 4
 """Batches that are gathered ahead; gathering one is far quicker than training on it."""
 
 
-def batches(x: Any, y: Any, plan: BatchPlan) -> tf.data.Dataset:
+def stage(array: Array) -> tf.Tensor:
+    """A tensor in the host's memory, where the pipeline gathers its batches."""
+    with tf.device("/CPU:0"):
+        return tf.constant(array)
+
+
+def batches(x: tf.Tensor, y: tf.Tensor, plan: BatchPlan) -> tf.data.Dataset:
     """Every batch ``(x[rows], y[rows])`` of the whole plan in its order, gathered ahead of the
     training step.
 
     Args:
-        x, y: the training examples as tensors, ``(examples, …)``.
+        x, y: the training examples, ``(examples, …)``.
+        plan: which of them a step takes.
     """
     block = max(1, _ROWS // plan.examples)
 
-    def draw(first: Array) -> Array:
-        return np.concatenate(
-            [plan.order(epoch) for epoch in range(first, min(first + block, plan.epochs))]
-        )
+    def draw(first: int) -> Array:
+        """The row numbers of a block of epochs, one after the other."""
+        epochs = range(first, min(first + block, plan.epochs))
+        return np.concatenate([plan.order(epoch) for epoch in epochs])
 
-    def steps(first: Any) -> tf.data.Dataset:
+    def steps(first: tf.Tensor) -> tf.data.Dataset:
+        """The batches of the block that begins with the epoch ``first``."""
         order = tf.numpy_function(draw, [first], tf.int32, stateful=False)
         order.set_shape([None])
 
-        def batch(step: Any) -> tuple[Any, Any]:
+        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             start = step // plan.steps_per_epoch * plan.examples
             begin = start + step % plan.steps_per_epoch * plan.batch_size
             rows = order[begin : tf.minimum(begin + plan.batch_size, start + plan.examples)]

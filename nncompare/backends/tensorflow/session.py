@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from nncompare.backends.base import Array, Device, Params, Piece
 from nncompare.backends.engines.tensorflow.gradients import table_squares
-from nncompare.backends.session import BaseSession
+from nncompare.backends.session import LoopSession
 from nncompare.backends.tensorflow import optimizers, settings, start
 from nncompare.backends.tensorflow.losses import LOSSES, penalty
 from nncompare.backends.tensorflow.lowering import Build, Lowered, Pass, forward, lower_chain
@@ -33,7 +33,7 @@ Masks = tuple[tf.Tensor, ...]
 """What every dropout keeps, in the order of the model; empty: TensorFlow draws."""
 
 
-class TensorflowSession(BaseSession):
+class TensorflowSession(LoopSession):
     """Fulfils ``backends.base.Session``.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nncompare.backends.base import Array, Device, Params, Piece
-from nncompare.backends.session import BaseSession
+from nncompare.backends.session import LoopSession
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch import optimizers, settings
 from nncompare.backends.torch.losses import LOSSES, penalty, target_dtype
@@ -31,7 +31,7 @@ from nncompare.spec.model import Node
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-class TorchSession(BaseSession):
+class TorchSession(LoopSession):
     """Fulfils ``backends.base.Session``.
 
     Args:
