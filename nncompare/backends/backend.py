@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 from nncompare.backends.base import Device, Session, choose_device
 from nncompare.backends.native import Defaults, resolve
-from nncompare.backends.registry import Registry
+from nncompare.backends.registry import Kind, Registry
 from nncompare.data.base import Data
 from nncompare.errors import Refused
 from nncompare.numerics.semantics import ALIGNED, Semantics
+from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Layer
+from nncompare.spec.layers import LAYERS, Layer
+from nncompare.spec.training import OPTIMIZERS
 
 
 class BaseBackend(ABC):
@@ -26,8 +28,7 @@ class BaseBackend(ABC):
     oldest: ClassVar[Mapping[str, tuple[int, ...]]]
     """Package -> the oldest version that this backend is written for."""
     lowerings: ClassVar[Registry[Layer, Callable[..., Any]]]
-    defaults: ClassVar[Defaults]
-    """The framework's own, for what a native file leaves open."""
+    optimizers: ClassVar[Registry[Frozen, Callable[..., Any]]]
 
     @abstractmethod
     def versions(self) -> dict[str, str]:
@@ -74,6 +75,12 @@ class BaseBackend(ABC):
         """A reason that lies in the data."""
         return None
 
+    @property
+    def defaults(self) -> Defaults:
+        """The framework's own values for what a native file leaves open."""
+        layers = _named(LAYERS, self.lowerings.defaults)
+        return {**layers, **_named(OPTIMIZERS, self.optimizers.defaults)}
+
     def resolve(self, job: Job) -> Job:
         """A native job with the framework's defaults for what the file leaves open."""
         return resolve(job, self.defaults)
@@ -102,6 +109,17 @@ class BaseBackend(ABC):
     @abstractmethod
     def _session(self, job: Job, data: Data, device: Device) -> Session:
         """The session of a resolved job that can run on ``device``."""
+
+
+def _named(
+    kinds: Mapping[str, type[Kind]], defaults: Mapping[type[Kind], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """``batch_norm.epsilon`` -> its value."""
+    found = {}
+    for name, kind in kinds.items():
+        for field, value in defaults.get(kind, {}).items():
+            found[f"{name}.{field}"] = value
+    return found
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from typing import Any, Generic, TypeVar
 
 from nncompare.spec.frozen import Frozen
@@ -30,6 +31,8 @@ class Registry(Generic[Kind, Form]):
     Attributes:
         aligned: the canonical forms.
         native: the second forms.
+        defaults: description class -> the framework's own values for the fields that a file in the
+            native convention may leave open.
     """
 
     def __init__(self, backend: str, unsupported: Mapping[type[Kind], str] | None = None):
@@ -37,17 +40,31 @@ class Registry(Generic[Kind, Form]):
         self.unsupported = {} if unsupported is None else unsupported
         self.aligned: dict[type[Kind], Form] = {}
         self.native: dict[type[Kind], Form] = {}
+        self.defaults: dict[type[Kind], Mapping[str, Any]] = {}
 
-    def add(self, kind: type[Kind], form: Form, *, native: bool = False) -> None:
-        """Registers the form of ``kind``.
+    def add(
+        self,
+        kind: type[Kind],
+        form: Form,
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        native: bool = False,
+    ) -> None:
+        """Registers the form of ``kind``, and the framework's values for its open fields.
 
         Raises:
-            ValueError: it has one already, which would never be called again.
+            ValueError: it has a form already, which would never be called again; or it has no such
+                field.
         """
         forms = self.native if native else self.aligned
         if kind in forms:
             raise ValueError(f"the {self.backend} backend has two forms of {kind.__name__}")
         forms[kind] = form
+        if not defaults:
+            return
+        if unknown := defaults.keys() - kind.model_fields.keys():
+            raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+        self.defaults[kind] = dict(defaults)
 
     def find(self, kind: type[Kind], *, native: bool) -> Form:
         """The form of ``kind`` in a convention.
@@ -71,3 +88,15 @@ class Registry(Generic[Kind, Form]):
         """Those of ``kinds`` that the backend lacks, each once, with the reason."""
         reasons = {kind: self.why_not(kind) for kind in kinds}
         return {kind: reason for kind, reason in reasons.items() if reason is not None}
+
+
+def default(function: Callable[..., Any], keyword: str) -> Any:
+    """The default of a keyword of a framework's function or class."""
+    return signature(function).parameters[keyword].default
+
+
+def defaults_of(function: Callable[..., Any], **keywords: str) -> dict[str, Any]:
+    """Field -> the default of the keyword that it is called in ``function``:
+    ``defaults_of(keras.optimizers.SGD, lr="learning_rate")``.
+    """
+    return {field: default(function, keyword) for field, keyword in keywords.items()}

@@ -225,8 +225,7 @@ def running_variance(_backend: Any, runtime: str, opened: Open) -> Any:
 @probe
 def defaults(backend: Any, _runtime: str, _opened: Open) -> Any:
     """What the backend has a default for."""
-    module = importlib.import_module(f"{type(backend).__module__.rpartition('.')[0]}.native")
-    return module.DEFAULTS
+    return backend.defaults
 
 
 @probe

@@ -10,7 +10,8 @@ from nncompare.backends.base import Device, Session
 from nncompare.backends.engines.tensorflow import runtime
 from nncompare.backends.keras import layers  # noqa: F401 - registers every layer
 from nncompare.backends.keras.lowering import LOWERINGS
-from nncompare.backends.keras.native import DEFAULTS, semantics
+from nncompare.backends.keras.native import semantics
+from nncompare.backends.keras.optimizers import OPTIMIZERS
 from nncompare.backends.keras.session import KerasSession
 from nncompare.data.base import Data
 from nncompare.numerics.semantics import Semantics
@@ -24,7 +25,7 @@ class KerasBackend(BaseBackend):
     modes = ("", "xla")
     oldest = {"keras": (3, 10), "tensorflow": (2, 19)}
     lowerings = LOWERINGS
-    defaults = DEFAULTS
+    optimizers = OPTIMIZERS
 
     def versions(self) -> dict[str, str]:
         """Keras and its engine."""

@@ -1,5 +1,6 @@
-"""Keras as it ships: the defaults and the meanings of ``train.convention: native``. The native
-forms themselves stand beside the aligned ones, in ``layers/`` and ``optimizers.py``.
+"""Keras as it ships: what layers and optimizers mean under ``train.convention: native``. The
+native forms and defaults themselves stand beside the aligned ones, in ``layers/`` and
+``optimizers.py``.
 
 Every class of ``keras.layers`` and ``keras.optimizers`` gets its own defaults for what the file
 leaves open, draws its own initial weights, and keeps its own formula. Keras has no position layer:
@@ -8,12 +9,6 @@ own in both conventions.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from inspect import signature
-from typing import Any
-
-import keras
 
 from nncompare.numerics.semantics import (
     L2,
@@ -30,42 +25,6 @@ from nncompare.numerics.semantics import (
     TableGradient,
 )
 from nncompare.spec.job import Job
-
-
-def _defaults(function: Callable[..., Any], **keywords: str) -> dict[str, Any]:
-    """Field -> the default of the keyword that it is called in ``function``."""
-    known = signature(function).parameters
-    return {field: known[keyword].default for field, keyword in keywords.items()}
-
-
-_ADAM = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "epsilon": "epsilon"}
-_NORM = keras.layers.BatchNormalization
-_FIELDS: dict[str, dict[str, Any]] = {
-    "batch_norm": {
-        "epsilon": _defaults(_NORM, epsilon="epsilon")["epsilon"],
-        # Keras's is the weight of the old statistics
-        "momentum": 1 - _defaults(_NORM, momentum="momentum")["momentum"],
-    },
-    "layer_norm": _defaults(keras.layers.LayerNormalization, epsilon="epsilon"),
-    "leaky_relu": _defaults(keras.layers.LeakyReLU, slope="negative_slope"),
-    "gelu": _defaults(keras.activations.gelu, approximate="approximate"),
-    "sgd": _defaults(
-        keras.optimizers.SGD, lr="learning_rate", momentum="momentum", nesterov="nesterov"
-    ),
-    "adam": _defaults(keras.optimizers.Adam, **_ADAM),
-    "adamw": _defaults(keras.optimizers.AdamW, **_ADAM, weight_decay="weight_decay"),
-    "rmsprop": _defaults(
-        keras.optimizers.RMSprop,
-        lr="learning_rate",
-        rho="rho",
-        momentum="momentum",
-        epsilon="epsilon",
-    ),
-}
-DEFAULTS = {
-    f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()
-}
-"""See ``backends.native.Defaults``; read from Keras's signatures."""
 
 _STARTS = {
     "kernel": "xavier_uniform",

@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from nncompare.backends.base import Array
-from nncompare.backends.registry import Registry
+from nncompare.backends.registry import Registry, defaults_of
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
 from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
@@ -54,21 +54,21 @@ Builder = Callable[[S, Table, dict[str, Any]], keras.optimizers.Optimizer]
 OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("keras")
 
 
-def optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer."""
+def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
+    """Registers the builder of an optimizer; ``defaults``: Keras's own values for its fields."""
 
     def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder)
+        OPTIMIZERS.add(kind, builder, defaults)
         return builder
 
     return register
 
 
-def native_optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
+def native_optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
     """Registers the builder of an optimizer as Keras ships it."""
 
     def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, native=True)
+        OPTIMIZERS.add(kind, builder, defaults, native=True)
         return builder
 
     return register
@@ -108,7 +108,7 @@ class _Aligned:
         super().apply(dense, trainable_variables)  # type: ignore[misc]  # of the Keras class beside
 
 
-class _AlignedSgd(_Aligned, keras.optimizers.SGD):  # type: ignore[misc]  # Keras is untyped
+class AlignedSgd(_Aligned, keras.optimizers.SGD):  # type: ignore[misc]  # Keras is untyped
     """Keras keeps ``-lr m`` in the buffer, so that a change of the rate reaches old gradients
     late.
     """
@@ -129,10 +129,15 @@ def sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Op
     """``m = momentum m + g``; ``w -= lr m``, with Nesterov ``w -= lr (g + momentum m)`` (Sutskever
     et al. 2013).
     """
-    return _AlignedSgd(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
+    return AlignedSgd(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
 
 
-@native_optimizer(Sgd)
+@native_optimizer(
+    Sgd,
+    **defaults_of(
+        keras.optimizers.SGD, lr="learning_rate", momentum="momentum", nesterov="nesterov"
+    ),
+)
 def native_sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
     """``keras.optimizers.SGD``."""
     return keras.optimizers.SGD(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
@@ -173,7 +178,10 @@ def adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.
     return AlignedAdam(rates, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon, **options)
 
 
-@native_optimizer(Adam)
+_ADAM = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "epsilon": "epsilon"}
+
+
+@native_optimizer(Adam, **defaults_of(keras.optimizers.Adam, **_ADAM))
 def native_adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
     """``keras.optimizers.Adam``."""
     return keras.optimizers.Adam(
@@ -181,7 +189,7 @@ def native_adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.opti
     )
 
 
-class _AlignedAdamW(_AdamStep, keras.optimizers.AdamW):  # type: ignore[misc]  # Keras is untyped
+class AlignedAdamW(_AdamStep, keras.optimizers.AdamW):  # type: ignore[misc]  # Keras is untyped
     """The step of Algorithm 1 behind Keras's own decay."""
 
 
@@ -190,7 +198,7 @@ def adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizer
     """``w *= 1 - lr weight_decay`` on every variable, then Adam (Loshchilov and Hutter 2019)."""
     # np.float64: Keras casts the decay, and a Python float would pass through float32
     decay = np.float64(spec.weight_decay)
-    return _AlignedAdamW(
+    return AlignedAdamW(
         rates,
         weight_decay=decay,
         beta_1=spec.beta1,
@@ -200,7 +208,9 @@ def adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizer
     )
 
 
-@native_optimizer(AdamW)
+@native_optimizer(
+    AdamW, **defaults_of(keras.optimizers.AdamW, **_ADAM, weight_decay="weight_decay")
+)
 def native_adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
     """``keras.optimizers.AdamW``."""
     return keras.optimizers.AdamW(
@@ -213,7 +223,7 @@ def native_adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.op
     )
 
 
-class _AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):  # type: ignore[misc]  # untyped
+class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):  # type: ignore[misc]  # untyped
     """Keras takes ``sqrt(v + epsilon)`` and keeps the rate inside ``m``."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -233,12 +243,21 @@ def rmsprop(spec: RmsProp, rates: Table, options: dict[str, Any]) -> keras.optim
     """``v = rho v + (1 - rho) g^2``; ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``
     (Tieleman and Hinton 2012).
     """
-    return _AlignedRmsProp(
+    return AlignedRmsProp(
         rates, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **options
     )
 
 
-@native_optimizer(RmsProp)
+@native_optimizer(
+    RmsProp,
+    **defaults_of(
+        keras.optimizers.RMSprop,
+        lr="learning_rate",
+        rho="rho",
+        momentum="momentum",
+        epsilon="epsilon",
+    ),
+)
 def native_rmsprop(
     spec: RmsProp, rates: Table, options: dict[str, Any]
 ) -> keras.optimizers.Optimizer:

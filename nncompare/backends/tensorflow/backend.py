@@ -9,7 +9,8 @@ from nncompare.backends.base import Device, Session
 from nncompare.backends.engines.tensorflow import runtime
 from nncompare.backends.tensorflow import layers  # noqa: F401 - registers every layer
 from nncompare.backends.tensorflow.lowering import LOWERINGS
-from nncompare.backends.tensorflow.native import DEFAULTS, semantics
+from nncompare.backends.tensorflow.native import semantics
+from nncompare.backends.tensorflow.optimizers import OPTIMIZERS
 from nncompare.backends.tensorflow.session import TensorflowSession
 from nncompare.data.base import Data
 from nncompare.numerics.semantics import Semantics
@@ -23,7 +24,7 @@ class TensorflowBackend(BaseBackend):
     modes = ("", "xla")
     oldest = {"tensorflow": (2, 19)}
     lowerings = LOWERINGS
-    defaults = DEFAULTS
+    optimizers = OPTIMIZERS
 
     def versions(self) -> dict[str, str]:
         """TensorFlow, and on a GPU the libraries that it was built for."""

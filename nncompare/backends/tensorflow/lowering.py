@@ -22,23 +22,25 @@ UNSUPPORTED: dict[type[Layer], str] = {}
 LOWERINGS: Registry[Layer, Builder[Any]] = Registry("tensorflow", UNSUPPORTED)
 
 
-def lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers the lowering of a layer."""
+def lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers the lowering of a layer; ``defaults``: what TensorFlow code usually
+    has for its open fields.
+    """
 
     def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder)
+        LOWERINGS.add(kind, builder, defaults)
         return builder
 
     return register
 
 
-def native_lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+def native_lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
     """Registers a layer as TensorFlow code usually has it, where that is another than its
     lowering.
     """
 
     def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, native=True)
+        LOWERINGS.add(kind, builder, defaults, native=True)
         return builder
 
     return register

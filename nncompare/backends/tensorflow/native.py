@@ -1,6 +1,6 @@
-"""Raw TensorFlow as it ships, and as it is usually written: the defaults and the meanings of
-``train.convention: native``. The native forms themselves stand beside the aligned ones, in
-``layers/`` and ``optimizers.py``; how weights start, in ``start.py``.
+"""Raw TensorFlow as it ships, and as it is usually written: what layers and optimizers
+mean under ``train.convention: native``. The native forms and defaults themselves stand beside the
+aligned ones, in ``layers/`` and ``optimizers.py``; how weights start, in ``start.py``.
 
 TensorFlow without Keras has operations and the optimizers of ``tf.compat.v1.train``, but no layers.
 So native means
@@ -21,12 +21,6 @@ write out as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from inspect import signature
-from typing import Any
-
-import tensorflow as tf
-
 from nncompare.numerics.semantics import (
     L2,
     BiasCorrection,
@@ -42,46 +36,6 @@ from nncompare.numerics.semantics import (
     TableGradient,
 )
 from nncompare.spec.job import Job
-from nncompare.spec.training import AdamW, RmsProp, Sgd
-
-_V1 = tf.compat.v1.train
-
-
-def _defaults(function: Callable[..., Any], **keywords: str) -> dict[str, Any]:
-    """Field -> the default of the keyword that it is called in ``function``."""
-    known = signature(function).parameters
-    return {field: known[keyword].default for field, keyword in keywords.items()}
-
-
-def _ours(spec: type[Any], *names: str) -> dict[str, Any]:
-    """What TensorFlow does not set: the aligned convention's values."""
-    return {name: spec.model_fields[name].default for name in names}
-
-
-_ADAM = _defaults(
-    _V1.AdamOptimizer, lr="learning_rate", beta1="beta1", beta2="beta2", epsilon="epsilon"
-)
-_FIELDS: dict[str, dict[str, Any]] = {
-    "batch_norm": {
-        **_defaults(tf.compat.v1.nn.fused_batch_norm, epsilon="epsilon"),
-        "momentum": 1 - 0.99,
-    },
-    "layer_norm": {"epsilon": 1e-6},
-    "leaky_relu": _defaults(tf.nn.leaky_relu, slope="alpha"),
-    "gelu": _defaults(tf.nn.gelu, approximate="approximate"),
-    "sgd": _ours(Sgd, "lr", "momentum", "nesterov"),
-    "adam": _ADAM,
-    "adamw": {**_ADAM, **_ours(AdamW, "weight_decay")},
-    "rmsprop": {
-        **_ours(RmsProp, "lr"),
-        **_defaults(_V1.RMSPropOptimizer, rho="decay", momentum="momentum", epsilon="epsilon"),
-    },
-}
-DEFAULTS = {
-    f"{kind}.{name}": value for kind, fields in _FIELDS.items() for name, value in fields.items()
-}
-"""See ``backends.native.Defaults``."""
-
 
 _STARTS = {
     "kernel": "xavier_uniform",

@@ -15,43 +15,45 @@ import numpy as np
 import tensorflow as tf
 
 from nncompare.backends.base import Array
-from nncompare.backends.registry import Registry
+from nncompare.backends.registry import Registry, defaults_of
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
 from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
 
 S = TypeVar("S", bound=Frozen)
-Scalars = Sequence[tf.Tensor]
+_Scalars = Sequence[tf.Tensor]
 """One row of a table, one scalar a column; the first is the step's learning rate."""
-Weights = Sequence[tf.Variable]
-Slots = dict[str, tf.Variable]
+_Weights = Sequence[tf.Variable]
+_Slots = dict[str, tf.Variable]
 """What an optimizer remembers of one weight."""
-Builder = Callable[[S, Weights], "Optimizer"]
+Builder = Callable[[S, _Weights], "Optimizer"]
 
 OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("tensorflow")
 
 
-def optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer."""
+def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
+    """Registers the builder of an optimizer; ``defaults``: TensorFlow's own values for its
+    fields.
+    """
 
     def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder)
+        OPTIMIZERS.add(kind, builder, defaults)
         return builder
 
     return register
 
 
-def native_optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
+def native_optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
     """Registers the builder of an optimizer as TensorFlow ships it."""
 
     def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, native=True)
+        OPTIMIZERS.add(kind, builder, defaults, native=True)
         return builder
 
     return register
 
 
-def build(job: Job, weights: Weights) -> Optimizer:
+def build(job: Job, weights: _Weights) -> Optimizer:
     """The optimizer of a job for its trained variables, all of one dtype."""
     spec = job.experiment.train.optimizer
     builder = OPTIMIZERS.find(type(spec), native=job.native)
@@ -64,7 +66,7 @@ class Optimizer(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
     implementation: str
     """How it is carried out, for the ledger."""
 
-    def __init__(self, weights: Weights):
+    def __init__(self, weights: _Weights):
         super().__init__()
         self.weights = list(weights)
 
@@ -82,7 +84,7 @@ class Optimizer(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         return rates[:, None]
 
     @abstractmethod
-    def apply(self, gradients: Sequence[Any], row: Scalars) -> None:
+    def apply(self, gradients: Sequence[Any], row: _Scalars) -> None:
         """One update with one gradient a weight; ``row``: of the table."""
 
 
@@ -91,7 +93,7 @@ class _Rule(Optimizer):
 
     implementation = "one fused kernel per variable"
 
-    def __init__(self, weights: Weights, slots: tuple[str, ...]):
+    def __init__(self, weights: _Weights, slots: tuple[str, ...]):
         super().__init__(weights)
         self.slots = {
             name: [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self.weights]
@@ -103,24 +105,28 @@ class _Rule(Optimizer):
             for slot in slots:
                 slot.assign(tf.zeros_like(slot))
 
-    def apply(self, gradients: Sequence[Any], row: Scalars) -> None:
+    def apply(self, gradients: Sequence[Any], row: _Scalars) -> None:
         for index, (weight, gradient) in enumerate(zip(self.weights, gradients, strict=True)):
             slots = {name: found[index] for name, found in self.slots.items()}
             self.update(weight, gradient, slots, row)
 
     @abstractmethod
-    def update(self, weight: tf.Variable, gradient: tf.Tensor, slots: Slots, row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
+    ) -> None:
         """One weight's update."""
 
 
 class _SgdRule(_Rule):
     """``ApplyGradientDescent`` and ``ApplyMomentum`` are the formulas below."""
 
-    def __init__(self, spec: Sgd, weights: Weights):
+    def __init__(self, spec: Sgd, weights: _Weights):
         super().__init__(weights, ("m",) if spec.momentum else ())
         self.spec = spec
 
-    def update(self, weight: tf.Variable, gradient: tf.Tensor, slots: Slots, row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
+    ) -> None:
         if not slots:
             tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=row[0], delta=gradient)
             return
@@ -135,7 +141,7 @@ class _SgdRule(_Rule):
 
 
 @optimizer(Sgd)
-def sgd(spec: Sgd, weights: Weights) -> Optimizer:
+def sgd(spec: Sgd, weights: _Weights) -> Optimizer:
     """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever et
     al. 2013).
     """
@@ -149,7 +155,7 @@ class _AdamRule(_Rule):
     latter; given powers of beta of zero it adds no correction of its own.
     """
 
-    def __init__(self, spec: Adam | AdamW, weights: Weights):
+    def __init__(self, spec: Adam | AdamW, weights: _Weights):
         super().__init__(weights, ("m", "v"))
         self.spec = spec
 
@@ -167,7 +173,9 @@ class _AdamRule(_Rule):
             return beta
         return float(np.asarray(beta, self.weights[0].dtype.as_numpy_dtype))
 
-    def update(self, weight: tf.Variable, gradient: tf.Tensor, slots: Slots, row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
+    ) -> None:
         zero = tf.zeros([], weight.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=weight.handle,
@@ -184,7 +192,7 @@ class _AdamRule(_Rule):
 
 
 @optimizer(Adam)
-def adam(spec: Adam, weights: Weights) -> Optimizer:
+def adam(spec: Adam, weights: _Weights) -> Optimizer:
     """Kingma and Ba 2015, Algorithm 1."""
     return _AdamRule(spec, weights)
 
@@ -192,7 +200,9 @@ def adam(spec: Adam, weights: Weights) -> Optimizer:
 class _AdamWRule(_AdamRule):
     spec: AdamW
 
-    def update(self, weight: tf.Variable, gradient: tf.Tensor, slots: Slots, row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
+    ) -> None:
         one = tf.ones([], weight.dtype)
         kept = one - row[0] * tf.constant(self.spec.weight_decay, weight.dtype)
         weight.assign(weight * kept)
@@ -200,7 +210,7 @@ class _AdamWRule(_AdamRule):
 
 
 @optimizer(AdamW)
-def adamw(spec: AdamW, weights: Weights) -> Optimizer:
+def adamw(spec: AdamW, weights: _Weights) -> Optimizer:
     """``w *= 1 - rate weight_decay`` on every weight, then Adam (Loshchilov and Hutter 2019,
     Algorithm 2).
     """
@@ -212,11 +222,13 @@ class _RmsPropRule(_Rule):
 
     implementation = "operations per variable"
 
-    def __init__(self, spec: RmsProp, weights: Weights):
+    def __init__(self, spec: RmsProp, weights: _Weights):
         super().__init__(weights, ("v", "m") if spec.momentum else ("v",))
         self.spec = spec
 
-    def update(self, weight: tf.Variable, gradient: tf.Tensor, slots: Slots, row: Scalars) -> None:
+    def update(
+        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
+    ) -> None:
         spec = self.spec
         rho = tf.constant(spec.rho, weight.dtype)
         rest = tf.constant(1 - spec.rho, weight.dtype)
@@ -231,7 +243,7 @@ class _RmsPropRule(_Rule):
 
 
 @optimizer(RmsProp)
-def rmsprop(spec: RmsProp, weights: Weights) -> Optimizer:
+def rmsprop(spec: RmsProp, weights: _Weights) -> Optimizer:
     """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``
     (Tieleman and Hinton 2012, lecture 6e).
     """
@@ -253,7 +265,7 @@ class _V1Optimizer(Optimizer):
     """
 
     def __init__(
-        self, weights: Weights, make: Callable[[Callable[[], tf.Tensor]], Any], decay: float = 0.0
+        self, weights: _Weights, make: Callable[[Callable[[], tf.Tensor]], Any], decay: float = 0.0
     ):
         super().__init__(weights)
         self.decay = decay
@@ -268,7 +280,7 @@ class _V1Optimizer(Optimizer):
         for variable, value in self._state:
             variable.assign(value)
 
-    def apply(self, gradients: Sequence[Any], row: Scalars) -> None:
+    def apply(self, gradients: Sequence[Any], row: _Scalars) -> None:
         """Gradients may be ``tf.IndexedSlices``."""
         self._rate = row[0]
         if self.decay:
@@ -277,8 +289,13 @@ class _V1Optimizer(Optimizer):
         self._rule.apply_gradients(list(zip(gradients, self.weights, strict=True)))
 
 
-@native_optimizer(Sgd)
-def native_sgd(spec: Sgd, weights: Weights) -> Optimizer:
+def _ours(kind: type[Frozen], *fields: str) -> dict[str, Any]:
+    """What TensorFlow does not set: the aligned convention's values."""
+    return {field: kind.model_fields[field].default for field in fields}
+
+
+@native_optimizer(Sgd, **_ours(Sgd, "lr", "momentum", "nesterov"))
+def native_sgd(spec: Sgd, weights: _Weights) -> Optimizer:
     """``GradientDescentOptimizer``, or ``MomentumOptimizer``."""
     if not spec.momentum:
         return _V1Optimizer(weights, _V1.GradientDescentOptimizer)
@@ -288,16 +305,21 @@ def native_sgd(spec: Sgd, weights: Weights) -> Optimizer:
     )
 
 
-@native_optimizer(Adam)
-def native_adam(spec: Adam, weights: Weights) -> Optimizer:
+_ADAM = defaults_of(
+    _V1.AdamOptimizer, lr="learning_rate", beta1="beta1", beta2="beta2", epsilon="epsilon"
+)
+
+
+@native_optimizer(Adam, **_ADAM)
+def native_adam(spec: Adam, weights: _Weights) -> Optimizer:
     """``AdamOptimizer``."""
     return _V1Optimizer(
         weights, lambda rate: _V1.AdamOptimizer(rate, spec.beta1, spec.beta2, spec.epsilon)
     )
 
 
-@native_optimizer(AdamW)
-def native_adamw(spec: AdamW, weights: Weights) -> Optimizer:
+@native_optimizer(AdamW, **_ADAM, **_ours(AdamW, "weight_decay"))
+def native_adamw(spec: AdamW, weights: _Weights) -> Optimizer:
     """``AdamOptimizer`` behind the decay, since TensorFlow has no AdamW."""
     return _V1Optimizer(
         weights,
@@ -306,8 +328,12 @@ def native_adamw(spec: AdamW, weights: Weights) -> Optimizer:
     )
 
 
-@native_optimizer(RmsProp)
-def native_rmsprop(spec: RmsProp, weights: Weights) -> Optimizer:
+@native_optimizer(
+    RmsProp,
+    **_ours(RmsProp, "lr"),
+    **defaults_of(_V1.RMSPropOptimizer, rho="decay", momentum="momentum", epsilon="epsilon"),
+)
+def native_rmsprop(spec: RmsProp, weights: _Weights) -> Optimizer:
     """``RMSPropOptimizer``."""
     return _V1Optimizer(
         weights, lambda rate: _V1.RMSPropOptimizer(rate, spec.rho, spec.momentum, spec.epsilon)

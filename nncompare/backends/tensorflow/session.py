@@ -29,7 +29,7 @@ from nncompare.spec.job import Job
 from nncompare.spec.layers import Dropout
 from nncompare.spec.model import Node
 
-Masks = tuple[tf.Tensor, ...]
+_Masks = tuple[tf.Tensor, ...]
 """What every dropout keeps, in the order of the model; empty: TensorFlow draws."""
 
 
@@ -152,7 +152,7 @@ class TensorflowSession(LoopSession):
         found = self._placement.run(self._observe_batch, self._staged(x), masks, training)
         return {name: value.numpy() for name, value in found.items()}
 
-    def _observe(self, x: tf.Tensor, masks: Masks, training: bool) -> dict[str, tf.Tensor]:
+    def _observe(self, x: tf.Tensor, masks: _Masks, training: bool) -> dict[str, tf.Tensor]:
         run = self._pass(0, masks)
         run.training = training
         run.outputs = {}
@@ -178,17 +178,17 @@ class TensorflowSession(LoopSession):
                 found[name] = squares
         return found
 
-    def _differentiate(self, rows: tf.Tensor, masks: Masks) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _differentiate(self, rows: tf.Tensor, masks: _Masks) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return self._gradients(rows, self._pass(0, masks))
 
-    def _pass(self, step: Any, masks: Masks) -> Pass:
+    def _pass(self, step: Any, masks: _Masks) -> Pass:
         """A forward pass in training mode."""
         if not masks:
             return Pass(training=True, step=step)
         names = [node.name for node, _ in self._dropouts]
         return Pass(training=True, step=step, masks=dict(zip(names, masks, strict=True)))
 
-    def _masks(self, step: int, examples: int) -> Masks:
+    def _masks(self, step: int, examples: int) -> _Masks:
         """What every dropout keeps in one step, if masks are shared."""
         if self.job.dropout == "framework":
             return ()
@@ -267,7 +267,7 @@ class TensorflowSession(LoopSession):
             begin: tf.Tensor,
             count: tf.Tensor,
             start: tf.Tensor,
-            masks: Masks,
+            masks: _Masks,
         ) -> tf.Tensor:
             rows = tf.reshape(tf.slice(order, [start], [count * size]), (-1, size))
             scalars = tf.slice(table, [begin, 0], [count, table.shape[1]])
@@ -281,7 +281,7 @@ class TensorflowSession(LoopSession):
         return self._loops[size]
 
     def _step(
-        self, rows: tf.Tensor, scalars: tf.Tensor, step: tf.Tensor, masks: Masks
+        self, rows: tf.Tensor, scalars: tf.Tensor, step: tf.Tensor, masks: _Masks
     ) -> tf.Tensor:
         """One training step; its loss at the weights before it."""
         run = self._pass(step, masks)

@@ -17,7 +17,8 @@ from nncompare.backends.base import Device, Session
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch import layers  # noqa: F401 - registers every layer
 from nncompare.backends.torch.lowering import LOWERINGS
-from nncompare.backends.torch.native import DEFAULTS, semantics
+from nncompare.backends.torch.native import semantics
+from nncompare.backends.torch.optimizers import OPTIMIZERS
 from nncompare.backends.torch.session import TorchSession
 from nncompare.data.base import Data
 from nncompare.numerics.semantics import Semantics
@@ -35,7 +36,7 @@ class TorchBackend(BaseBackend):
     modes = ("", "compile")
     oldest = {"torch": (2, 7)}
     lowerings = LOWERINGS
-    defaults = DEFAULTS
+    optimizers = OPTIMIZERS
 
     def versions(self) -> dict[str, str]:
         """PyTorch, and the libraries that it was built with."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from nncompare.backends.derivatives import Array, Mode
 from nncompare.formulas.expression import Expression, evaluate
 
-Function = Callable[[torch.Tensor], torch.Tensor]
+_Function = Callable[[torch.Tensor], torch.Tensor]
 
 _NAMED = (
     "exp",
@@ -61,7 +61,7 @@ class Tensors:
         return torch.tensor(math.pi if name == "pi" else math.e, dtype=self.dtype)
 
 
-class TorchDerivatives:
+class _TorchDerivatives:
     """``torch`` and ``torch:compile`` (see ``backends.derivatives.Derivatives``)."""
 
     how = {
@@ -105,11 +105,11 @@ class TorchDerivatives:
             function = _pushed(function)
         return self._compile(function)(torch.tensor(x)).numpy(force=True)
 
-    def _compile(self, function: Function) -> Function:
+    def _compile(self, function: _Function) -> _Function:
         return torch.compile(function) if self.compiled else function
 
 
-def _function(expression: Expression) -> Function:
+def _function(expression: Expression) -> _Function:
     """The formula as a function of a tensor ``(N,)``."""
 
     def function(x: torch.Tensor) -> torch.Tensor:
@@ -119,9 +119,9 @@ def _function(expression: Expression) -> Function:
     return function
 
 
-def _pushed(function: Function) -> Function:
+def _pushed(function: _Function) -> _Function:
     """The derivative of a function of each element, by forward mode."""
     return lambda x: torch.func.jvp(function, (x,), (torch.ones_like(x),))[1]
 
 
-DERIVATIVES = TorchDerivatives()
+DERIVATIVES = _TorchDerivatives()

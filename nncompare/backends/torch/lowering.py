@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from nncompare.backends.registry import Registry
+from nncompare.backends.torch.layout import View, same
 from nncompare.numerics.masks import keep_mask
-from nncompare.spec.layers import Layer, TensorSpec
+from nncompare.spec.layers import Layer
 from nncompare.spec.model import Node
 
 L = TypeVar("L", bound=Layer)
-View = Callable[[Tensor], Tensor]
-"""Gives a *view* of a tensor in canonical layout."""
 Builder = Callable[[Node[L], "Build"], nn.Module]
 """A lowering: makes the module of one node; notes what it holds in ``build``."""
 
@@ -26,21 +25,21 @@ UNSUPPORTED: dict[type[Layer], str] = {}
 LOWERINGS: Registry[Layer, Builder[Any]] = Registry("torch", UNSUPPORTED)
 
 
-def lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers the lowering of a layer."""
+def lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
+    """Registers the lowering of a layer; ``defaults``: PyTorch's own values for its open fields."""
 
     def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder)
+        LOWERINGS.add(kind, builder, defaults)
         return builder
 
     return register
 
 
-def native_lowering(kind: type[L]) -> Callable[[Builder[L]], Builder[L]]:
+def native_lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
     """Registers a layer as PyTorch ships it, where that is another than its lowering."""
 
     def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, native=True)
+        LOWERINGS.add(kind, builder, defaults, native=True)
         return builder
 
     return register
@@ -143,51 +142,3 @@ def lower(node: Node, build: Build) -> nn.Module:
 def lower_chain(nodes: Sequence[Node], build: Build) -> nn.Sequential:
     """The modules of a chain, called by their nodes' names."""
     return nn.Sequential(OrderedDict((node.name, lower(node, build)) for node in nodes))
-
-
-def same(tensor: Tensor) -> Tensor:
-    """Already in canonical layout."""
-    return tensor
-
-
-def transpose(tensor: Tensor) -> Tensor:
-    """``(out, in)`` as ``(in, out)``."""
-    return tensor.t()
-
-
-def is_image(spec: TensorSpec) -> bool:
-    """Images are ``(N, C, H, W)`` tensors in ``channels_last`` memory, which is NHWC in fact; all
-    other values have canonical axes. Measured on CPU, a small CNN takes 0.5 to 0.75 of the time of
-    contiguous NCHW, and the flatten is a view in canonical order.
-    """
-    return len(spec.shape) == 3 and not spec.is_tokens
-
-
-def from_canonical(x: Tensor, spec: TensorSpec) -> Tensor:
-    """``x_NHWC`` as ``x_NCHW`` without a copy; anything but an image as it is."""
-    return x.permute(0, 3, 1, 2) if is_image(spec) else x
-
-
-def to_canonical(x: Tensor, spec: TensorSpec) -> Tensor:
-    """``x_NCHW`` as ``x_NHWC`` without a copy; anything but an image as it is."""
-    return x.permute(0, 2, 3, 1) if is_image(spec) else x
-
-
-class _Canonical(nn.Module):
-    """Runs a module that works on canonical axes, such as ``nn.Linear`` on the last one, where
-    images come in or go out. Shapes: of the node.
-    """
-
-    def __init__(self, inner: nn.Module, node: Node):
-        super().__init__()
-        self.inner = inner
-        self.input = node.input
-        self.output = node.output
-
-    def forward(self, x: Tensor) -> Tensor:
-        return from_canonical(self.inner(to_canonical(x, self.input)), self.output)
-
-
-def on_canonical_axes(inner: nn.Module, node: Node) -> nn.Module:
-    """``inner`` itself wherever no image is involved, so that the usual case costs nothing."""
-    return _Canonical(inner, node) if is_image(node.input) or is_image(node.output) else inner

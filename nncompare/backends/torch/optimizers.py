@@ -14,39 +14,50 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from nncompare.backends.registry import Registry
+from nncompare.backends.registry import Registry, default, defaults_of
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
 from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
 
 S = TypeVar("S", bound=Frozen)
-Weights = Sequence[Tensor]
-Builder = Callable[[S, Weights, dict[str, Any]], torch.optim.Optimizer]
+_Weights = Sequence[Tensor]
+Builder = Callable[[S, _Weights, dict[str, Any]], torch.optim.Optimizer]
 """Of the description, the trained parameters, and keywords that every optimizer takes."""
 
 OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("torch")
 
 
-def optimizer(kind: type[S]) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer."""
+def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
+    """Registers the builder of an optimizer; ``defaults``: PyTorch's own values for its fields."""
 
     def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder)
+        OPTIMIZERS.add(kind, builder, defaults)
         return builder
 
     return register
 
 
-@optimizer(Sgd)
-def sgd(spec: Sgd, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+@optimizer(
+    Sgd,
+    lr=default(torch.optim.SGD, "lr"),
+    momentum=float(default(torch.optim.SGD, "momentum")),
+    nesterov=default(torch.optim.SGD, "nesterov"),
+)
+def sgd(spec: Sgd, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.SGD``."""
     # Without momentum Nesterov's formula is plain descent; PyTorch refuses the combination.
     nesterov = spec.nesterov and spec.momentum > 0
     return torch.optim.SGD(weights, momentum=spec.momentum, nesterov=nesterov, **options)
 
 
-@optimizer(Adam)
-def adam(spec: Adam, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+def _adam_defaults(kind: type[torch.optim.Optimizer]) -> dict[str, Any]:
+    """PyTorch's own values, whose two betas are one argument."""
+    beta1, beta2 = default(kind, "betas")
+    return {"beta1": beta1, "beta2": beta2, **defaults_of(kind, lr="lr", epsilon="eps")}
+
+
+@optimizer(Adam, **_adam_defaults(torch.optim.Adam))
+def adam(spec: Adam, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.Adam``: epsilon is added after bias correction, as in Kingma and Ba's
     Algorithm 1.
     """
@@ -54,8 +65,12 @@ def adam(spec: Adam, weights: Weights, options: dict[str, Any]) -> torch.optim.O
     return torch.optim.Adam(weights, betas=betas, eps=spec.epsilon, **options)
 
 
-@optimizer(AdamW)
-def adamw(spec: AdamW, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+@optimizer(
+    AdamW,
+    **_adam_defaults(torch.optim.AdamW),
+    weight_decay=default(torch.optim.AdamW, "weight_decay"),
+)
+def adamw(spec: AdamW, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.AdamW``: decay ``w *= 1 - lr weight_decay`` on every parameter, before the
     step.
     """
@@ -68,15 +83,19 @@ def adamw(spec: AdamW, weights: Weights, options: dict[str, Any]) -> torch.optim
     )
 
 
-@optimizer(RmsProp)
-def rmsprop(spec: RmsProp, weights: Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
+@optimizer(
+    RmsProp,
+    **defaults_of(torch.optim.RMSprop, lr="lr", rho="alpha", epsilon="eps"),
+    momentum=float(default(torch.optim.RMSprop, "momentum")),
+)
+def rmsprop(spec: RmsProp, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.RMSprop``: epsilon is added outside the square root."""
     return torch.optim.RMSprop(
         weights, alpha=spec.rho, eps=spec.epsilon, momentum=spec.momentum, **options
     )
 
 
-def build(job: Job, weights: Weights) -> torch.optim.Optimizer:
+def build(job: Job, weights: _Weights) -> torch.optim.Optimizer:
     """The optimizer of a job, with fresh state, for the trained parameters."""
     spec = job.experiment.train.optimizer
     builder = OPTIMIZERS.find(type(spec), native=job.native)
@@ -116,7 +135,7 @@ def implementation(job: Job, device: torch.device) -> str:
     return "foreach" if device.type == "cuda" else "for-loop"
 
 
-def clip(job: Job) -> Callable[[Weights], None] | None:
+def clip(job: Job) -> Callable[[_Weights], None] | None:
     """Scales the gradients of weights in place by their global norm, or None if the file clips
     nothing. PyTorch's own adds 1e-6 to the norm, which the formula does not.
     """
@@ -125,12 +144,12 @@ def clip(job: Job) -> Callable[[Weights], None] | None:
         return None
     if job.native:
 
-        def clip_natively(weights: Weights) -> None:
+        def clip_natively(weights: _Weights) -> None:
             nn.utils.clip_grad_norm_(weights, limit)
 
         return clip_natively
 
-    def clip_exactly(weights: Weights) -> None:
+    def clip_exactly(weights: _Weights) -> None:
         clip_by_global_norm([weight.grad for weight in weights if weight.grad is not None], limit)
 
     return clip_exactly

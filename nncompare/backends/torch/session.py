@@ -14,21 +14,16 @@ from nncompare.backends.base import Array, Device, Params, Piece
 from nncompare.backends.session import LoopSession
 from nncompare.backends.torch import device as hardware
 from nncompare.backends.torch import optimizers, settings
+from nncompare.backends.torch.layout import from_canonical, to_canonical
 from nncompare.backends.torch.losses import LOSSES, penalty, target_dtype
-from nncompare.backends.torch.lowering import (
-    Build,
-    Masks,
-    from_canonical,
-    lower_chain,
-    to_canonical,
-)
+from nncompare.backends.torch.lowering import Build, Masks, lower_chain
 from nncompare.backends.torch.pipeline import batches, stage
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+_Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class TorchSession(LoopSession):
@@ -57,7 +52,7 @@ class TorchSession(LoopSession):
         self._trained = [weight for weight in self._module.parameters() if weight.requires_grad]
         self._clip = optimizers.clip(job)
         loss = self._forward_loss()
-        self._loss: Loss = torch.compile(loss) if job.mode == "compile" else loss
+        self._loss: _Loss = torch.compile(loss) if job.mode == "compile" else loss
         self._compiled_for: set[int] = set()
         self._input_dtype = torch.int64 if self.model.input.is_tokens else self._dtype
         self._x = stage(data.train.x, self._device, self._input_dtype)
@@ -66,7 +61,7 @@ class TorchSession(LoopSession):
         self._batches: tuple[Tensor, ...] = ()
         self._restart()
 
-    def _forward_loss(self) -> Loss:
+    def _forward_loss(self) -> _Loss:
         """The minimized loss of a batch: the task's, plus the penalties where there are any."""
         module = self._module
         loss = LOSSES[self.job.experiment.task]

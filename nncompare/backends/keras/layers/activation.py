@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import KerasTensor, ops
 
 from nncompare.backends.keras.lowering import Build, lowering, native_lowering
+from nncompare.backends.registry import default
 from nncompare.spec.layers import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 from nncompare.spec.model import Node
 
@@ -28,7 +29,7 @@ def leaky_relu(node: Node[LeakyRelu], x: KerasTensor, build: Build) -> KerasTens
     return keras.layers.Activation(lambda x: ops.where(x > 0, x, x * slope), name=node.name)(x)
 
 
-@native_lowering(LeakyRelu)
+@native_lowering(LeakyRelu, slope=default(keras.layers.LeakyReLU, "negative_slope"))
 def native_leaky_relu(node: Node[LeakyRelu], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.LeakyReLU``."""
     return keras.layers.LeakyReLU(node.layer.slope, name=node.name)(x)
@@ -51,7 +52,7 @@ def _tanh_gelu(x: KerasTensor) -> KerasTensor:
     return 0.5 * x * (1 + ops.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * ops.power(x, 3))))
 
 
-@native_lowering(Gelu)
+@native_lowering(Gelu, approximate=default(keras.activations.gelu, "approximate"))
 def native_gelu(node: Node[Gelu], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.activations.gelu``."""
     approximate = node.layer.approximate

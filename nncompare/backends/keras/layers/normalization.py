@@ -10,13 +10,14 @@ import tensorflow as tf
 from keras import KerasTensor, ops
 
 from nncompare.backends.keras.lowering import Build, lowering, native_lowering
+from nncompare.backends.registry import default
 from nncompare.numerics.keys import generator
 from nncompare.numerics.masks import keep_mask
 from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
 
-@lowering(LayerNorm)
+@lowering(LayerNorm, epsilon=default(keras.layers.LayerNormalization, "epsilon"))
 def layer_norm(node: Node[LayerNorm], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.LayerNormalization`` over the last axis."""
     layer = keras.layers.LayerNormalization(epsilon=node.layer.epsilon, name=node.name)
@@ -58,7 +59,11 @@ def batch_norm(node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTens
     return _normalize(_UnbiasedBatchNormalization, node, x, build)
 
 
-@native_lowering(BatchNorm)
+@native_lowering(
+    BatchNorm,
+    epsilon=default(keras.layers.BatchNormalization, "epsilon"),
+    momentum=1 - default(keras.layers.BatchNormalization, "momentum"),
+)
 def native_batch_norm(node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.BatchNormalization``."""
     return _normalize(keras.layers.BatchNormalization, node, x, build)

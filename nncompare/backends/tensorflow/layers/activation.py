@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from nncompare.backends.registry import default
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering, native_lowering
 from nncompare.spec.layers import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 
@@ -26,7 +27,7 @@ def leaky_relu(module: Lowered[LeakyRelu], x: tf.Tensor, run: Pass) -> tf.Tensor
     return tf.where(x > 0, x, module.constant(module.layer.slope) * x)
 
 
-@native_lowering(LeakyRelu)
+@native_lowering(LeakyRelu, slope=default(tf.nn.leaky_relu, "alpha"))
 def native_leaky_relu(module: Lowered[LeakyRelu], x: tf.Tensor, run: Pass) -> tf.Tensor:
     """``tf.nn.leaky_relu``."""
     return tf.nn.leaky_relu(x, module.layer.slope)
@@ -65,7 +66,7 @@ def _tanh_gelu(module: Lowered[Gelu], x: tf.Tensor) -> tf.Tensor:
     return module.constant(0.5) * x * (module.constant(1.0) + tf.tanh(inner))
 
 
-@native_lowering(Gelu)
+@native_lowering(Gelu, approximate=default(tf.nn.gelu, "approximate"))
 def native_gelu(module: Lowered[Gelu], x: tf.Tensor, run: Pass) -> tf.Tensor:
     """``tf.nn.gelu``."""
     return tf.nn.gelu(x, module.layer.approximate)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from nncompare.backends.registry import default
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering, native_lowering
 from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
 
-Pair = tuple[tf.Tensor, tf.Tensor]
+_Pair = tuple[tf.Tensor, tf.Tensor]
 """Mean and variance."""
 
 
@@ -40,7 +41,8 @@ def _normalize_last(
     return x_hat, gradient
 
 
-@native_lowering(LayerNorm)
+# 1e-6: of TensorFlow's Transformer tutorial
+@native_lowering(LayerNorm, epsilon=1e-6)
 def native_layer_norm(module: Lowered[LayerNorm], x: tf.Tensor, run: Pass) -> tf.Tensor:
     """``tf.nn.moments`` and ``tf.nn.batch_normalization`` over the last axis."""
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
@@ -67,7 +69,7 @@ def batch_norm(module: Lowered[BatchNorm], x: tf.Tensor, run: Pass) -> tf.Tensor
     return y
 
 
-def _fused(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf.Tensor, Pair]:
+def _fused(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf.Tensor, _Pair]:
     image = x if x.shape.rank == 4 else tf.reshape(x, (-1, 1, 1, x.shape[-1]))
     nothing = tf.zeros([0], x.dtype)
     found = tf.raw_ops.FusedBatchNormV3(
@@ -84,7 +86,7 @@ def _fused(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf
     return y, (found.batch_mean, found.batch_variance)
 
 
-def _moments(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf.Tensor, Pair]:
+def _moments(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf.Tensor, _Pair]:
     mean, variance = module.weights["running_mean"], module.weights["running_variance"]
     unbiased = variance
     if training:
@@ -98,7 +100,11 @@ def _moments(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[
     return (x - mean) * factor + module.weights["bias"], (mean, unbiased)
 
 
-@native_lowering(BatchNorm)
+@native_lowering(
+    BatchNorm,
+    epsilon=default(tf.compat.v1.nn.fused_batch_norm, "epsilon"),
+    momentum=1 - 0.99,  # 0.99 of the old statistics is what TensorFlow code usually keeps
+)
 def native_batch_norm(module: Lowered[BatchNorm], x: tf.Tensor, run: Pass) -> tf.Tensor:
     """``tf.nn.moments`` and ``tf.nn.batch_normalization``; the running variance takes the biased
     batch variance.

@@ -12,10 +12,10 @@ import tensorflow as tf
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, affine, lowering
 from nncompare.spec.layers import Gru, Lstm, Rnn
 
-State = tuple[tf.Tensor, ...]
+_State = tuple[tf.Tensor, ...]
 """What one step hands to the next, its output first."""
-Weights = dict[str, tf.Tensor]
-Cell = Callable[[tf.Tensor, State, Weights], State]
+_Weights = dict[str, tf.Tensor]
+_Cell = Callable[[tf.Tensor, _State, _Weights], _State]
 """One step: its input (or projected input) and the state before it give the state after it."""
 
 LONGEST_UNROLLED = 64
@@ -40,7 +40,7 @@ def rnn(module: Lowered[Rnn], x: tf.Tensor, run: Pass) -> tf.Tensor:
     return _recurrence(module, x, _rnn_cell)
 
 
-def _rnn_cell(x: tf.Tensor, state: State, weights: Weights) -> State:
+def _rnn_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
     return (tf.tanh(x + tf.matmul(state[0], weights["recurrent_kernel"])),)
 
 
@@ -50,7 +50,7 @@ def lstm(module: Lowered[Lstm], x: tf.Tensor, run: Pass) -> tf.Tensor:
     return _recurrence(module, x, _lstm_cell, states=2)
 
 
-def _lstm_cell(x: tf.Tensor, state: State, weights: Weights) -> State:
+def _lstm_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
     h, c = state
     i, f, g, o = tf.split(x + tf.matmul(h, weights["recurrent_kernel"]), 4, axis=-1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -65,7 +65,7 @@ def gru(module: Lowered[Gru], x: tf.Tensor, run: Pass) -> tf.Tensor:
     return _recurrence(module, x, _gru_cell)
 
 
-def _gru_cell(x: tf.Tensor, state: State, weights: Weights) -> State:
+def _gru_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
     (h,) = state
     units = h.shape[-1]
     inner = affine(h, weights["recurrent_kernel"], weights["recurrent_bias"])
@@ -77,7 +77,7 @@ def _gru_cell(x: tf.Tensor, state: State, weights: Weights) -> State:
 
 
 def _recurrence(
-    module: Lowered[Rnn] | Lowered[Lstm] | Lowered[Gru], x: tf.Tensor, cell: Cell, states: int = 1
+    module: Lowered[Rnn] | Lowered[Lstm] | Lowered[Gru], x: tf.Tensor, cell: _Cell, states: int = 1
 ) -> tf.Tensor:
     """The cell over axis 1. ``(N, T, F) -> (N, T, units)``, or ``(N, units)`` for the last step
     alone.
@@ -100,22 +100,22 @@ def _recurrence(
     return _looped(step, source, start, weights, layer.return_sequences)
 
 
-def _project(x: tf.Tensor, weights: Weights) -> tf.Tensor:
+def _project(x: tf.Tensor, weights: _Weights) -> tf.Tensor:
     """``x W + b``. ``(N, …, F) -> (N, …, gates * units)``."""
     return affine(x, weights["kernel"], weights["bias"])
 
 
-def _projecting(cell: Cell) -> Cell:
+def _projecting(cell: _Cell) -> _Cell:
     """The cell on the input itself."""
 
-    def step(x: tf.Tensor, state: State, weights: Weights) -> State:
+    def step(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
         return cell(_project(x, weights), state, weights)
 
     return step
 
 
 def _unrolled(
-    step: Cell, source: tf.Tensor, state: State, weights: Weights, sequences: bool
+    step: _Cell, source: tf.Tensor, state: _State, weights: _Weights, sequences: bool
 ) -> tf.Tensor:
     found = []
     for x in tf.unstack(source, axis=1):
@@ -125,7 +125,7 @@ def _unrolled(
 
 
 def _looped(
-    step: Cell, source: tf.Tensor, state: State, weights: Weights, sequences: bool
+    step: _Cell, source: tf.Tensor, state: _State, weights: _Weights, sequences: bool
 ) -> tf.Tensor:
     steps = source.shape[1]
     source_TNF = tf.transpose(source, (1, 0, 2))

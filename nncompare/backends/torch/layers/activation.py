@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from nncompare.backends.torch.lowering import Build, lowering, on_canonical_axes
+from nncompare.backends.registry import default
+from nncompare.backends.torch.layout import on_canonical_axes
+from nncompare.backends.torch.lowering import Build, lowering
 from nncompare.spec.layers import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 from nncompare.spec.model import Node
 
@@ -15,13 +17,13 @@ def relu(node: Node[Relu], build: Build) -> nn.Module:
     return nn.ReLU()
 
 
-@lowering(LeakyRelu)
+@lowering(LeakyRelu, slope=default(nn.LeakyReLU, "negative_slope"))
 def leaky_relu(node: Node[LeakyRelu], build: Build) -> nn.Module:
     """``nn.LeakyReLU``."""
     return nn.LeakyReLU(node.layer.slope)
 
 
-@lowering(Gelu)
+@lowering(Gelu, approximate=default(nn.GELU, "approximate") != "none")
 def gelu(node: Node[Gelu], build: Build) -> nn.Module:
     """``nn.GELU``, whose exact form goes by the name of "none"."""
     return nn.GELU("tanh" if node.layer.approximate else "none")

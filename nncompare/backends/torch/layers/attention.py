@@ -7,13 +7,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nncompare.backends.torch.lowering import (
-    Build,
-    View,
-    lowering,
-    native_lowering,
-    same,
-)
+from nncompare.backends.torch.layout import View, same
+from nncompare.backends.torch.lowering import Build, lowering, native_lowering
 from nncompare.spec.layers import Attention
 from nncompare.spec.model import Node
 

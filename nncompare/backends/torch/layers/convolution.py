@@ -7,11 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nncompare.backends.torch.lowering import Build, lowering, native_lowering, same
+from nncompare.backends.torch.layout import same
+from nncompare.backends.torch.lowering import Build, lowering, native_lowering
 from nncompare.spec.layers import AvgPool2d, Conv2d, MaxPool2d
 from nncompare.spec.model import Node
 
-Sides = tuple[int, int, int, int]
+_Sides = tuple[int, int, int, int]
 """Amounts on the left, right, top and bottom, as PyTorch's padding modules take them."""
 
 
@@ -21,7 +22,7 @@ def _hwio(weight_OIHW: Tensor) -> Tensor:
 
 def _padding_of(
     node: Node[Conv2d] | Node[MaxPool2d] | Node[AvgPool2d],
-) -> tuple[tuple[int, int], Sides | None]:
+) -> tuple[tuple[int, int], _Sides | None]:
     """The padding that the kernel does itself, and what must be added before it where the sides
     differ: ``same`` with a stride puts the odd zero after, which no PyTorch kernel offers.
     """
@@ -66,7 +67,7 @@ class _UnevenAvgPool(nn.Module):
 
     factor: Tensor
 
-    def __init__(self, node: Node[AvgPool2d], extra: Sides, build: Build):
+    def __init__(self, node: Node[AvgPool2d], extra: _Sides, build: Build):
         super().__init__()
         self.pad = nn.ZeroPad2d(extra)
         self.pool = nn.AvgPool2d(node.layer.pool, stride=node.layer.strides())

@@ -5,20 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nncompare.backends.torch.lowering import (
-    Build,
-    Masks,
-    from_canonical,
-    lowering,
-    on_canonical_axes,
-    same,
-    to_canonical,
-)
+from nncompare.backends.registry import default, defaults_of
+from nncompare.backends.torch.layout import from_canonical, on_canonical_axes, same, to_canonical
+from nncompare.backends.torch.lowering import Build, Masks, lowering
 from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
 
-@lowering(LayerNorm)
+@lowering(LayerNorm, epsilon=default(nn.LayerNorm, "eps"))
 def layer_norm(node: Node[LayerNorm], build: Build) -> nn.Module:
     """``nn.LayerNorm`` over the last canonical axis."""
     norm = nn.LayerNorm(node.input.shape[-1], eps=node.layer.epsilon, **build.factory)
@@ -44,7 +38,7 @@ def _batch_norm_for(axes: int) -> type[nn.BatchNorm1d] | type[nn.BatchNorm2d]:
             return _RowsBatchNorm
 
 
-@lowering(BatchNorm)
+@lowering(BatchNorm, **defaults_of(nn.BatchNorm2d, epsilon="eps", momentum="momentum"))
 def batch_norm(node: Node[BatchNorm], build: Build) -> nn.Module:
     """PyTorch's own: biased variance in the batch, unbiased in the running statistics, ``momentum``
     the weight of the newest batch, which is the canonical formula.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nncompare.backends.torch.lowering import Build, lowering, native_lowering, same, transpose
+from nncompare.backends.torch.layout import same, transpose
+from nncompare.backends.torch.lowering import Build, lowering, native_lowering
 from nncompare.spec.layers import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 

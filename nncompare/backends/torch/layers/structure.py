@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nncompare.backends.torch.lowering import Build, lower_chain, lowering, on_canonical_axes
+from nncompare.backends.torch.layout import on_canonical_axes
+from nncompare.backends.torch.lowering import Build, lower_chain, lowering
 from nncompare.spec.layers import Flatten, LastStep, MeanTime, Reshape, Residual
 from nncompare.spec.model import Node
 
