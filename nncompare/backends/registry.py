@@ -82,7 +82,7 @@ class Registry(Generic[Kind, Form]):
         """Why the backend lacks ``kind``, or None if it has it."""
         if kind in self.aligned:
             return None
-        return self.unsupported.get(kind, f"the {self.backend} backend has no form of it")
+        return self.unsupported.get(kind, f"the {self.backend} backend has no lowering for it")
 
     def lacking(self, kinds: Iterable[type[Kind]]) -> dict[type[Kind], str]:
         """Those of ``kinds`` that the backend lacks, each once, with the reason."""

@@ -44,11 +44,12 @@ def document(findings: Findings) -> dict[str, Any]:
 
 def framework(item: Examined) -> Framework:
     """A framework as the report wants it, each problem with the command that mends it."""
-    from nncompare.studies.doctor.report import Framework, SeenDevice
+    from nncompare.backends.base import Device
+    from nncompare.studies.doctor.report import Framework
 
     outcome = item.outcome
     if outcome.status == "ok":
-        devices = tuple(SeenDevice(**device) for device in outcome.result["devices"])
+        devices = tuple(Device(**device) for device in outcome.result["devices"])
         return Framework(
             runtimes=item.runtimes, versions=outcome.result["versions"], devices=devices
         )

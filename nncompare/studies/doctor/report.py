@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nncompare.backends.base import Device
 from nncompare.show.sheet import section
 from nncompare.show.words import printable
 
@@ -38,17 +39,6 @@ class System:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeenDevice:
-    """A device of a framework: ``kind`` cpu, gpu or tpu; ``id`` the framework's name; ``name`` the
-    hardware's.
-    """
-
-    kind: str
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Framework:
     """One framework and the runtimes it serves.
 
@@ -60,7 +50,7 @@ class Framework:
 
     runtimes: tuple[str, ...]
     versions: dict[str, str] = field(default_factory=dict)
-    devices: tuple[SeenDevice, ...] = ()
+    devices: tuple[Device, ...] = ()
     problem: str | None = None
     fix: str | None = None
     log: str | None = None

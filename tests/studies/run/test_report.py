@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nncompare.backends.base import Device
 from nncompare.show.page import fragment, plain
 from nncompare.show.sheet import best
 from nncompare.show.words import printable
@@ -18,7 +19,6 @@ from nncompare.studies.doctor.report import (
     DataCache,
     Findings,
     Framework,
-    SeenDevice,
     System,
     doctor_report,
 )
@@ -404,7 +404,7 @@ class TestDoctor:
         good = Framework(
             runtimes=("torch", "torch:compile"),
             versions={"torch": "2.13.0"},
-            devices=(SeenDevice(kind="gpu", id="cuda:0", name="H100"),),
+            devices=(Device(kind="gpu", id="cuda:0", name="H100"),),
         )
         bad = Framework(
             runtimes=("keras",),
