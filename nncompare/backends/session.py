@@ -24,7 +24,9 @@ class BaseSession(ABC):
     def __init__(self, job: Job, device: Device):
         self.job = job
         self.device = device
+        # resolving the model again for every question would cost more than the answers
         self.model = job.model
+        self._parameters = self.model.parameters
 
     # --- weights
 
@@ -64,7 +66,7 @@ class BaseSession(ABC):
         """The canonical shape; a parameter that only the framework has is as large as its
         partner.
         """
-        return self.model.parameters[self._partner(name) or name].shape
+        return self._parameters[self._partner(name) or name].shape
 
     def params(self) -> Params:
         """Copies of all weights and running statistics."""

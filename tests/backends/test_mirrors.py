@@ -46,6 +46,7 @@ EXCEPTIONS: dict[str, dict[str, tuple[set[str], str]]] = {
         "Pass": ({"tensorflow"}, _OWN_MODULE),
         "affine": ({"tensorflow"}, _OWN_MODULE),
         "forward": ({"tensorflow"}, _OWN_MODULE),
+        "walk": ({"tensorflow"}, _OWN_MODULE),
         "Masks": ({"torch"}, "modules read shared masks; Keras's layers keep theirs in a variable"),
         "Stored": (
             {"torch", "keras"},

@@ -98,8 +98,8 @@ TENSORFLOW: list[Mutation] = [
     _plant(
         "biases penalized",
         "session",
-        "if parameters[name].penalized:",
-        "if parameters[name].trainable:",
+        "if self._parameters[name].penalized:",
+        "if self._parameters[name].trainable:",
         "image",
         "loss",
         looks_like="biases are penalized",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -154,6 +154,14 @@ def lower(node: Node[L], build: Build) -> Lowered[L]:
 def lower_chain(nodes: Sequence[Node], build: Build) -> list[Lowered[Any]]:
     """The modules of nodes in order."""
     return [lower(node, build) for node in nodes]
+
+
+def walk(modules: Sequence[Lowered[Any]]) -> Iterator[Lowered[Any]]:
+    """Every module with those inside it, in the order of ``Model.walk``."""
+    for module in modules:
+        yield module
+        yield from walk(module.children)
+        yield from walk(module.shortcut)
 
 
 def forward(modules: Sequence[Lowered[Any]], x: tf.Tensor, run: Pass) -> tf.Tensor:

@@ -20,7 +20,7 @@ from nncompare.backends.engines.tensorflow.gradients import table_squares
 from nncompare.backends.session import LoopSession
 from nncompare.backends.tensorflow import optimizers, settings, start
 from nncompare.backends.tensorflow.losses import LOSSES, penalty
-from nncompare.backends.tensorflow.lowering import Build, Lowered, Pass, forward, lower_chain
+from nncompare.backends.tensorflow.lowering import Build, Pass, forward, lower_chain, walk
 from nncompare.backends.tensorflow.pipeline import Padding, Run, batches, stage
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
@@ -62,18 +62,21 @@ class TensorflowSession(LoopSession):
             self._modules = lower_chain(self.model.nodes, build)
             self._name_weights()
             if job.native:
-                start.initialize(self._walk())
+                start.initialize(walk(self._modules))
             self._optimizer = optimizers.build(job, list(self._trained.values()))
         self._x = self._staged(data.train.x)
         self._y = self._staged(data.train.y)
         self._task_loss = LOSSES[job.experiment.task]
         self._penalty = penalty(job) if self._penalized else None
         self._clip = optimizers.clip(job)
+        # steps since the optimizer was fresh, which its corrections count
         self._taken = 0
+        # of the epoch and of the plan that are being trained
         self._order: tf.Tensor = None
         self._table: tf.Tensor = None
         self._order_padding = Padding()
         self._table_padding = Padding()
+        # one for each number of examples a step: the full batches, the smaller last one
         self._loops: dict[int, Callable[..., tf.Tensor]] = {}
         self._predict_batch = self._function(self._infer, self._input_of_any_size())
         self._observe_batch = self._function(self._observe)
@@ -84,24 +87,14 @@ class TensorflowSession(LoopSession):
         self._weights: dict[str, tf.Variable] = {}
         self._trained: dict[str, tf.Variable] = {}
         self._penalized: list[tf.Variable] = []
-        parameters = self.model.parameters
-        for module in self._walk():
+        for module in walk(self._modules):
             for own_name, weight in module.weights.items():
                 name = f"{module.node.name}.{own_name}"
                 self._weights[name] = weight
-                if parameters[name].trainable:
+                if self._parameters[name].trainable:
                     self._trained[name] = weight
-                if parameters[name].penalized:
+                if self._parameters[name].penalized:
                     self._penalized.append(weight)
-
-    def _walk(self) -> list[Lowered[Any]]:
-        """Every module in the order of ``Model.walk``."""
-        by_name: dict[str, Lowered[Any]] = {}
-        for module in self._modules:
-            for inner in (module, *module.submodules):
-                if isinstance(inner, Lowered):
-                    by_name[inner.node.name] = inner
-        return [by_name[node.name] for node in self.model.walk()]
 
     def _staged(self, array: Array) -> tf.Tensor:
         return stage(array, self._placement, self._dtype)
