@@ -5,9 +5,14 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+
+from nncompare.data import prepare
+from nncompare.spec.data import DataSet, Task
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 """A folder with the real files, on machines that have it."""
@@ -50,3 +55,34 @@ def write_mnist(
         path = folder / (f"{name}.gz" if packed else name)
         path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
     return folder
+
+
+def check_held_back_rows(
+    spec: DataSet, task: Task, loader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes all rows but those of the training part: the training part must stay as it is.
+
+    Args:
+        spec: a table from ``sklearn.datasets`` with the field ``normalize``.
+        loader: the function of ``sklearn.datasets`` that loads it.
+    """
+    import sklearn.datasets
+
+    honest = prepare(spec, task, seed=0, dtype="float64")
+    raw = prepare(spec.model_copy(update={"normalize": False}), task, seed=0, dtype="float64")
+    train_rows = {row.tobytes() for row in raw.train.x}
+    load = getattr(sklearn.datasets, loader)
+
+    def spoiled(**options: Any) -> Any:
+        x, y = load(**options)
+        held = np.array([row.tobytes() not in train_rows for row in x.astype(np.float64)])
+        assert held.sum() == len(raw.validation) + len(raw.test)
+        return np.where(held[:, None], x * 1000, x), (
+            y if task == "binary" else np.where(held, y * 1000, y)
+        )
+
+    monkeypatch.setattr(sklearn.datasets, loader, spoiled)
+    other = prepare(spec, task, seed=0, dtype="float64")
+    assert np.array_equal(honest.train.x, other.train.x)
+    assert np.array_equal(honest.train.y, other.train.y)
+    assert not np.array_equal(honest.validation.x, other.validation.x)

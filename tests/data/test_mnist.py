@@ -12,8 +12,9 @@ import pytest
 from nncompare.data import lookup, mnist, prepare
 from nncompare.data.base import Data
 from nncompare.data.idx import read_idx
-from nncompare.data.mnist import Mnist
+from nncompare.data.mnist import Mnist, MnistRows
 from nncompare.errors import DataError
+from nncompare.testing.data_set import check_data_set
 from tests.data import NAMES, SHARED, idx, mnist_arrays, write_mnist
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = NAMES
@@ -37,6 +38,35 @@ def published(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Makes the digests of the files in ``folder`` the published ones."""
     digests = {name: lookup.sha256((folder / f"{name}.gz").read_bytes()) for name in NAMES}
     monkeypatch.setattr(mnist, "PUBLISHED", digests)
+
+
+@pytest.mark.parametrize("cls", [Mnist, MnistRows])
+def test_they_keep_the_promises_of_a_data_set(cls: type[Mnist | MnistRows], tmp_path: Path) -> None:
+    name = {Mnist: "mnist", MnistRows: "mnist_rows"}[cls]
+    check_data_set(cls(name=name, path=str(write_mnist(tmp_path / "here"))), "classification")
+
+
+def test_its_own_test_set_is_kept(tmp_path: Path) -> None:
+    spec = Mnist(name="mnist", path=str(write_mnist(tmp_path / "here")), limit=30)
+    data = prepare(spec, "classification", seed=0, dtype="float32")
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [24, 6, 20]
+    assert data.test.y.tolist() == [row % 10 for row in range(20)]
+
+
+def test_classes_are_stratified(tmp_path: Path) -> None:
+    data = make(write_mnist(tmp_path / "here"))
+    for part in (data.train, data.validation):
+        counts = np.bincount(part.y, minlength=10)
+        assert counts.max() - counts.min() <= max(1, 0.05 * counts.sum())
+        assert counts.min() > 0
+
+
+def test_pixels_are_grey_levels_from_0_to_1(tmp_path: Path) -> None:
+    spec = Mnist(name="mnist", path=str(write_mnist(tmp_path / "here")), normalize=False)
+    raw = prepare(spec, "classification", seed=0, dtype="float64")
+    assert raw.train.x.min() == 0
+    assert raw.train.x.max() == 1
+    assert len(np.unique(raw.train.x)) == 256
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["gz", "plain"])

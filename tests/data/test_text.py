@@ -12,6 +12,7 @@ from nncompare.data import prepare, signature, text
 from nncompare.data.base import PARTS, Data
 from nncompare.data.text import Text
 from nncompare.errors import DataError
+from nncompare.testing.data_set import check_data_set
 from tests.data import SHARED
 
 LINE = "".join(chr(0x100 + k) for k in range(200))
@@ -36,6 +37,33 @@ def make(path: Path, **fields: Any) -> Data:
     return prepare(
         Text(name="text", path=str(path), **fields), "classification", seed=0, dtype="float32"
     )
+
+
+def test_it_keeps_the_promises_of_a_data_set(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("the cat sat on the mat; the dog sat on the log.\n" * 20, encoding="utf-8")
+    check_data_set(Text(name="text", path=str(file), window=8), "classification", distinct=False)
+
+
+def test_a_text_is_read_once_as_long_as_its_file_stays_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    original = text.read_bytes
+
+    def counted(file: Path) -> bytes:
+        read.append(file)
+        return original(file)
+
+    monkeypatch.setattr(text, "read_bytes", counted)
+    spec = Text(name="text", path=str(path), window=7)
+    for _ in range(3):
+        signature(spec, "classification")
+        make(path, window=7)
+    assert read == [path]
+    path.write_text(LINE + "!", encoding="utf-8")
+    assert signature(spec, "classification").outputs == 201
+    assert read == [path, path]
 
 
 @pytest.mark.parametrize("stride", [None, 3, 11])

@@ -1,0 +1,1 @@
+"""The shipped checks must fail what is wrong."""
