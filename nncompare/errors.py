@@ -11,6 +11,7 @@
     └── RuntimeFailure          one runtime did not finish: exit code 3, the others go on
         ├── Refused             it cannot run faithfully here
         ├── Failed              it raised an error or its process died
+        │   └── MessageError    parent and worker do not understand each other
         ├── OutOfMemory
         ├── TimedOut
         ├── Diverged            loss not finite
@@ -24,7 +25,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Status = Literal["ok", "refused", "failed", "out of memory", "timed out", "diverged", "interrupted"]
+"""How a worker ends: ``ok``, or the word of a ``RuntimeFailure``."""
 
 
 class ExitCode(IntEnum):
@@ -119,37 +123,41 @@ class RuntimeFailure(NncompareError):
     """One runtime did not finish. ``status`` is the word in its row."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.NOT_FINISHED
-    status: ClassVar[str] = "failed"
+    status: ClassVar[Status] = "failed"
 
 
 class Refused(RuntimeFailure):
     """The runtime says that it cannot run this job faithfully here, and why."""
 
-    status: ClassVar[str] = "refused"
+    status: ClassVar[Status] = "refused"
 
 
 class Failed(RuntimeFailure):
     """The runtime raised an error, or its process died."""
 
-    status: ClassVar[str] = "failed"
+    status: ClassVar[Status] = "failed"
+
+
+class MessageError(Failed):
+    """A message or a job folder that the other side does not understand; the text says where."""
 
 
 class OutOfMemory(RuntimeFailure):
-    status: ClassVar[str] = "out of memory"
+    status: ClassVar[Status] = "out of memory"
 
 
 class TimedOut(RuntimeFailure):
-    status: ClassVar[str] = "timed out"
+    status: ClassVar[Status] = "timed out"
 
 
 class Diverged(RuntimeFailure):
     """The training loss is NaN or infinite."""
 
-    status: ClassVar[str] = "diverged"
+    status: ClassVar[Status] = "diverged"
 
 
 class Interrupted(RuntimeFailure):
-    status: ClassVar[str] = "interrupted"
+    status: ClassVar[Status] = "interrupted"
 
 
 def nearest(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:

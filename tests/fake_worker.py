@@ -19,7 +19,22 @@ import sys
 import time
 from pathlib import Path
 
-from nncompare.wire.connection import Inbox, Wire
+from nncompare.backends.base import Device
+from nncompare.wire import job_folder
+from nncompare.wire.connection import Inbox, Wire, worker_end
+from nncompare.wire.figures import Epoch, Final, Memory
+from nncompare.wire.messages import (
+    Built,
+    End,
+    EpochEnd,
+    Imported,
+    ParentWord,
+    Probed,
+    Result,
+    Slices,
+)
+from nncompare.wire.requests import ProbeRequest
+from nncompare.wire.slice import Slice
 
 EPOCHS, STEPS_PER_EPOCH = 3, 40
 VARIABLE = "FAKE_WORKERS"
@@ -38,70 +53,69 @@ def history(epoch: int) -> dict[str, float]:
     return {**figures, "learning_rate": 1e-3, "seconds": 0.2}
 
 
-def train(wire: Wire, runtime: str, behaviour: str) -> None:
-    wire.send("imported", versions={runtime.partition(":")[0]: "1.2.3"}, import_s=0.5)
-    settings = {"engine": runtime}
-    wire.send(
-        "built",
+DEVICE = Device(kind="cpu", id="cpu", name="fake")
+
+
+def train(wire: Wire[ParentWord], runtime: str, behaviour: str) -> None:
+    wire.send(Imported(versions={runtime.partition(":")[0]: "1.2.3"}, import_s=0.5))
+    built = Built(
+        device=DEVICE,
+        settings={"engine": runtime},
         build_s=0.1,
-        device="cpu",
-        device_name="cpu (fake)",
         parameters=10,
-        settings=settings,
-        steps=120,
+        steps=EPOCHS * STEPS_PER_EPOCH,
     )
+    wire.send(built)
     if behaviour == "crash":
         sys.stderr.write("a last word \x1b[31mbefore the crash\n")
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGSEGV)
     for epoch in range(1, EPOCHS + 1):
         begin = (epoch - 1) * STEPS_PER_EPOCH
-        rows = [
-            [
-                epoch - 1,
-                begin,
-                begin + STEPS_PER_EPOCH,
-                0.2,
-                2.0 / epoch,
-                "first" if epoch == 1 else "steady",
-            ]
-        ]
-        wire.send("slices", rows=rows, step=begin + STEPS_PER_EPOCH, steps_per_s=200.0)
-        wire.send("epoch", epoch=epoch, **history(epoch))
+        sample = Slice(
+            epoch=epoch,
+            begin=begin,
+            end=begin + STEPS_PER_EPOCH,
+            seconds=0.2,
+            loss=2.0 / epoch,
+            phase="first" if epoch == 1 else "steady",
+        )
+        wire.send(Slices(slices=(sample,)))
+        wire.send(EpochEnd(figures=Epoch(epoch=epoch, **history(epoch))))
         while behaviour == "hang":
             time.sleep(1)
     final = {
         f"{part}_{name}": 0.5 for part in ("train", "val", "test") for name in ("loss", "accuracy")
     }
-    names = ("import_s", "build_s", "first_step_s", "train_s", "evaluate_s", "total_s")
-    memory = {"peak_bytes": 2**28, "source": "process"}
-    wire.send("result", final=final, timing=dict.fromkeys(names, 0.5), memory=memory)
-    wire.send("end", status="ok", reason=None)
+    memory = Memory(peak_bytes=2**28, source="process")
+    wire.send(Result(final=Final(**final), memory=memory, evaluate_s=0.5, total_s=0.5))
+    wire.send(End(status="ok"))
 
 
 def work(asked: argparse.Namespace) -> None:
-    wire = Wire.from_descriptor(asked.wire)
+    wire = worker_end(asked.wire)
     Inbox(wire)  # ends this process when the parent is gone
-    runtime = asked.probe or json.loads((asked.folder / "job.json").read_text())["runtime"]
+    request = job_folder.read(asked.folder)
+    runtime = request.runtime
     behaviour = json.loads(os.environ.get(VARIABLE, "{}")).get(runtime, "ok")
     for descriptor in (1, 2):
         os.write(descriptor, NOISE.encode() + b"\n")
     if behaviour == "error":
-        wire.send("end", status="failed", reason="ImportError: libfake.so: no such file")
-    elif asked.probe is None:
-        train(wire, runtime, behaviour)
+        wire.send(End(status="failed", reason="ImportError: libfake.so: no such file"))
+    elif isinstance(request, ProbeRequest):
+        wire.send(Imported(versions={runtime: "1.2.3"}))
+        wire.send(Probed(devices=(DEVICE,)))
+        wire.send(End(status="ok"))
     else:
-        device = {"kind": "cpu", "id": "cpu", "name": "fake"}
-        wire.send("probed", versions={runtime: "1.2.3"}, devices=[device])
-        wire.send("end", status="ok", reason=None)
+        train(wire, runtime, behaviour)
 
 
 def drive(arguments: list[str]) -> None:
     from nncompare.cli import main
-    from nncompare.launch import train_one
+    from nncompare.launch import run_worker
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    train_one.worker_command = command
+    run_worker.worker_command = command
     sys.argv[1:] = arguments
     main()
 
@@ -110,8 +124,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--drive"]:
         drive(sys.argv[2:])
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--probe")
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--wire", type=int)
     parser.add_argument("--parent", type=int)
     work(parser.parse_args())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from nncompare.spec.data import Signature
 from nncompare.spec.layers import TensorSpec
 
 Array = NDArray[Any]
-PARTS = ("train", "validation", "test")
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,11 @@ class Data:
     signature: Signature
     digests: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def part(self, name: Part) -> Split:
+        """One of the parts by its name."""
+        split: Split = getattr(self, name)
+        return split
 
     @property
     def examples(self) -> dict[str, int]:
@@ -102,4 +108,4 @@ def digest(*arrays: Array) -> str:
     return total.hexdigest()
 
 
-__all__ = ["PARTS", "Array", "Data", "Signature", "Split", "TensorSpec", "digest", "read"]
+__all__ = ["PARTS", "Array", "Data", "Part", "Signature", "Split", "TensorSpec", "digest", "read"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from nncompare.errors import RuntimeFailure
-from nncompare.launch.environment import worker_command, worker_environment
+from nncompare.errors import Interrupted
 from nncompare.launch.process import WorkerProcess
-from nncompare.launch.train_one import Listener, Outcome
+from nncompare.launch.run_worker import Listener, run_worker, start_worker
 from nncompare.spec.job import Job
-from nncompare.wire import job_folder as jobs
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import CheckRequest, PerturbedRequest, Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +28,25 @@ class CheckTask:
         folder: of the job, of its log and of its observation.
         data: folder of the prepared examples.
         steps: of the trajectory.
-        nudged: only the trajectory, from weights moved by rounding (``worker.nudge``).
+        perturbed: only the trajectory, from weights that are moved by rounding.
     """
 
     job: Job
     folder: Path
     data: Path
     steps: int
-    nudged: bool = False
+    perturbed: bool = False
 
     @property
     def label(self) -> str:
-        return f"{self.job.runtime} {'nudged' if self.nudged else self.job.dtype.name}"
+        """``torch float64``: what the progress display calls it."""
+        return f"{self.job.runtime} {'perturbed' if self.perturbed else self.job.dtype.name}"
+
+    @property
+    def request(self) -> CheckRequest | PerturbedRequest:
+        """What its worker is asked."""
+        kind = PerturbedRequest if self.perturbed else CheckRequest
+        return kind(job=self.job, data=self.data, steps=self.steps)
 
 
 @dataclass
@@ -50,24 +57,22 @@ class _Crew:
     dismissed: bool = False
     lock: Lock = field(default_factory=Lock)
 
-    def hire(self, task: CheckTask) -> WorkerProcess | None:
-        environment = worker_environment(
-            task.job.runtime,
-            threads=task.job.threads,
-            device=task.job.device,
-            deterministic=True,
-            home=task.folder,
-        )
-        nudged = ["--nudged"] if task.nudged else []
-        command = worker_command(str(task.folder), "--check", str(task.steps), *nudged)
+    def hire(self, request: Request, folder: Path) -> WorkerProcess:
+        """Starts a worker.
+
+        Raises:
+            Interrupted: the crew has been dismissed.
+        """
+        # under the lock, so that no worker is started after the others have been killed
         with self.lock:
             if self.dismissed:
-                return None
-            worker = WorkerProcess(command, environment, task.folder / "worker.log")
+                raise Interrupted("stopped by the user")
+            worker = start_worker(request, folder)
             self.workers.append(worker)
             return worker
 
     def dismiss(self) -> None:
+        """Kills every worker that still runs."""
         with self.lock:
             self.dismissed = True
             workers = list(self.workers)
@@ -89,34 +94,24 @@ def check_all(
         listener: told of every message, from several threads, under the task's ``label``.
     """
     crew = _Crew()
-    for task in tasks:
-        jobs.write(task.folder, task.job, data=task.data)
+
+    def run(task: CheckTask) -> Outcome:
+        return run_worker(
+            task.request,
+            task.folder,
+            timeout_s=timeout_s,
+            timeout_setting="measure.timeout_s",
+            listener=listener,
+            label=task.label,
+            start=crew.hire,
+        )
+
     # the threads outlive their workers: Linux ends a worker together with the thread that started
     # it
     with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:
-        futures = {pool.submit(_run, crew, task, timeout_s, listener): task for task in tasks}
+        futures = {pool.submit(run, task): task for task in tasks}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
         finally:
             crew.dismiss()
-
-
-def _run(crew: _Crew, task: CheckTask, timeout_s: float, listener: Listener) -> Outcome:
-    outcome = Outcome(runtime=task.job.runtime)
-    worker = crew.hire(task)
-    if worker is None:
-        outcome.status, outcome.reason = "interrupted", "stopped by the user"
-        return outcome
-    try:
-        worker.go()
-        for message in worker.messages(timeout_s):
-            outcome.take(message)
-            listener.message(task.label, message)
-    except RuntimeFailure as failure:
-        outcome.status, outcome.reason = failure.status, str(failure)
-    finally:
-        worker.close()
-    if outcome.status in ("failed", "out of memory", "timed out"):
-        outcome.log = worker.tail()
-    return outcome

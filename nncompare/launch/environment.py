@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nncompare.spec.experiment import DeviceName
 from nncompare.spec.runtimes import CATALOG
+from nncompare.wire.requests import Request
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -66,5 +67,17 @@ def worker_environment(
     return {**inherited, **own}
 
 
+def environment_for(request: Request, home: Path) -> dict[str, str]:
+    """The environment of the worker that does a request; ``home`` as in ``worker_environment``."""
+    return worker_environment(
+        request.runtime,
+        threads=request.threads,
+        device=request.device,
+        deterministic=request.deterministic,
+        home=home,
+    )
+
+
 def worker_command(*arguments: str) -> list[str]:
+    """The command that runs a worker, without ``--wire``."""
     return [sys.executable, "-m", "nncompare.worker", *arguments]

@@ -16,11 +16,13 @@ import psutil
 
 from nncompare.errors import Failed, OutOfMemory, TimedOut
 from nncompare.launch.resources import killed_for_memory
-from nncompare.wire.connection import Message, pair
+from nncompare.wire.connection import pair
+from nncompare.wire.messages import End, Go, ParentWord, WorkerWord
 
 TERMINATE_S = 5.0
 """Between the polite signal and the other one."""
 LOG_TAIL_LINES = 25
+LOG_TAIL_BYTES = 20_000
 
 
 class WorkerProcess:
@@ -52,32 +54,35 @@ class WorkerProcess:
 
     def go(self, slices: int | None = None) -> None:
         """Leave to run so many slices; None: all."""
-        with suppress(OSError):
-            self._wire.send("go", slices=slices)
+        self.send(Go(slices=slices))
 
     @property
     def connection(self) -> Connection[Any, Any]:
         """For ``multiprocessing.connection.wait`` over several workers."""
         return self._wire.connection
 
-    def send(self, kind: str, **fields: Any) -> None:
+    def send(self, message: ParentWord) -> None:
         """Says something to the worker; that it has died is found when it is next heard."""
         with suppress(OSError):
-            self._wire.send(kind, **fields)
+            self._wire.send(message)
 
-    def receive(self) -> Message:
+    def receive(self) -> WorkerWord:
         """The next message; blocks.
 
         Raises:
-            Failed, OutOfMemory: the process died.
+            Failed, OutOfMemory: the process died, or said what nobody understands.
         """
         try:
             return self._wire.receive()
         except (EOFError, OSError):
             raise self._death() from None
 
-    def messages(self, timeout_s: float) -> Iterator[Message]:
+    def messages(self, timeout_s: float, *, setting: str | None = None) -> Iterator[WorkerWord]:
         """Everything the worker says, until its last word ``end``.
+
+        Args:
+            timeout_s: for the whole worker.
+            setting: the key of the experiment that sets it, for the message.
 
         Raises:
             TimedOut: nothing final came within ``timeout_s``.
@@ -87,10 +92,11 @@ class WorkerProcess:
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not wait([self._wire.connection], left):
-                raise TimedOut(f"no result within {timeout_s:g} s (measure.timeout_s)")
+                where = f" ({setting})" if setting is not None else ""
+                raise TimedOut(f"no result within {timeout_s:g} s{where}")
             message = self.receive()
             yield message
-            if message["kind"] == "end":
+            if isinstance(message, End):
                 return
 
     def _death(self) -> Failed | OutOfMemory:
@@ -138,5 +144,12 @@ class WorkerProcess:
 
     def tail(self) -> str:
         """The last lines of the log."""
-        text = self.log.read_bytes()[-20_000:].decode(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
+        return tail(self.log)
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log; empty if there is none."""
+    if not log.exists():
+        return ""
+    text = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+    return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])

@@ -10,10 +10,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from nncompare.launch.environment import worker_command, worker_environment
+from nncompare.launch.environment import environment_for, worker_command
 from nncompare.launch.process import WorkerProcess
 from nncompare.spec.experiment import DeviceName
-from nncompare.wire.connection import Message
+from nncompare.wire import job_folder
+from nncompare.wire.messages import Answer, BeginTrial, Imported, Quit, TrialEnd, WorkerWord
+from nncompare.wire.requests import ServeTrialsRequest, TrialRequest
 
 QUIT_S = 2.0
 GROWTH_BYTES = 96 * 2**20
@@ -38,13 +40,16 @@ class TrialWorker:
     """
 
     def __init__(self, runtime: str, *, threads: int, device: DeviceName, home: Path, log: Path):
-        environment = worker_environment(
-            runtime, threads=threads, device=device, deterministic=False, home=home
-        )
-        self.process = WorkerProcess(worker_command("--trials", runtime), environment, log)
+        request = ServeTrialsRequest(runtime=runtime, threads=threads, device=device)
+        # one folder a worker: its log's name tells them apart
+        folder = home / "workers" / log.stem
+        job_folder.write(folder, request)
+        environment = environment_for(request, home)
+        self.process = WorkerProcess(worker_command(str(folder)), environment, log)
         self.process.go()
-        self.imported: Message | None = None
-        self._settled, self._trials = 0, 0
+        self.imported: Imported | None = None
+        self._settled = 0
+        self._trials = 0
         self.full = False
         """It holds much more than after its first trials: a framework has not given back everything
         (Keras keeps about 1.5 MB of every model, TensorFlow half a megabyte of every new shape),
@@ -55,39 +60,40 @@ class TrialWorker:
     def connection(self) -> Connection[Any, Any]:
         return self.process.connection
 
-    def begin(self, folder: Path, *, judged: bool, parts: Sequence[str]) -> None:
-        """Trains the job in a folder.
-
-        Args:
-            judged: the worker waits for ``answer`` after every epoch but the last.
-            parts: of the data that are evaluated at the end.
-        """
-        self.process.send("trial", folder=str(folder), judged=judged, parts=list(parts))
+    def begin(self, folder: Path, request: TrialRequest) -> None:
+        """Writes the trial's job folder and has it trained."""
+        job_folder.write(folder, request)
+        self.process.send(BeginTrial(folder=str(folder)))
 
     def answer(self, *, stop: bool) -> None:
-        self.process.send("answer", stop=stop)
+        """After an ``epoch`` of a judged trial: whether it stops there."""
+        self.process.send(Answer(stop=stop))
 
-    def receive(self) -> Message:
+    def receive(self) -> WorkerWord:
         """The next message.
 
         Raises:
-            Failed, OutOfMemory: the process died.
+            Failed, OutOfMemory: the process died, or said what nobody understands.
         """
         message = self.process.receive()
-        if message["kind"] == "imported":
+        if isinstance(message, Imported):
             self.imported = message
-        elif message["kind"] == "trial_end":
-            held = message["resident_bytes"]
-            self._trials += 1
-            if self._trials <= SETTLING:
-                self._settled = max(self._settled, held)
-            self.full = held - self._settled > max(GROWTH_BYTES, GROWTH_SHARE * self._settled)
+        elif isinstance(message, TrialEnd):
+            self._weigh(message.resident_bytes)
         return message
+
+    def _weigh(self, resident_bytes: int) -> None:
+        """Whether the process has grown too much since its first trials."""
+        self._trials += 1
+        if self._trials <= SETTLING:
+            self._settled = max(self._settled, resident_bytes)
+        allowed = max(GROWTH_BYTES, GROWTH_SHARE * self._settled)
+        self.full = resident_bytes - self._settled > allowed
 
     def close(self, *, politely: bool = False) -> None:
         """Ends the process; ``politely``: it has nothing to do and is asked to leave."""
         if politely:
-            self.process.send("quit")
+            self.process.send(Quit())
             deadline = time.monotonic() + QUIT_S
             while self.process.process.poll() is None and wait(
                 [self.connection], deadline - time.monotonic()

@@ -8,44 +8,46 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 from nncompare.errors import StoreError
 from nncompare.records.atomic import explained
 from nncompare.records.trained_runtime import Epoch, TrainedRuntime
+from nncompare.wire.slice import Phase, Slice
 
 SLICE_COLUMNS = ("runtime", "round", "epoch", "begin", "end", "seconds", "loss", "phase")
 HISTORY_COLUMNS = ("runtime", *Epoch.model_fields)
-_PHASES = ("first", "warmup", "steady")
+_PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One line of ``slices.csv``.
+class Sample(Slice):
+    """One line of ``slices.csv``: a slice, and whose it is.
 
     Args:
-        round, epoch: from 1.
-        begin, end: steps ``begin…end - 1`` of the whole training, from 0.
-        seconds: of the whole slice.
-        loss: mean over the slice's examples; None if it was not finite.
-        phase: ``first`` (the step that traces and compiles), ``warmup`` or ``steady``; only steady
-            slices count.
+        runtime: a name of the catalog.
+        round: from 1.
     """
 
     runtime: str
     round: int
-    epoch: int
-    begin: int
-    end: int
-    seconds: float
-    loss: float | None
-    phase: str
 
 
-def slice_lines(runtime: str, slices: Iterable[Sequence[Any]], *, round: int) -> str:
-    """CSV lines of raw samples ``(epoch from 0, begin, end, seconds, loss, phase)``."""
-    rows = ((runtime, round, epoch + 1, *rest) for epoch, *rest in slices)
-    return _lines(rows)
+def slice_lines(runtime: str, slices: Iterable[Slice], *, round: int) -> str:
+    """CSV lines of the slices of one training."""
+    return _lines(
+        (
+            runtime,
+            round,
+            sample.epoch,
+            sample.begin,
+            sample.end,
+            sample.seconds,
+            sample.loss,
+            sample.phase,
+        )
+        for sample in slices
+    )
 
 
 def append(path: Path, text: str, *, columns: Sequence[str]) -> None:

@@ -34,6 +34,7 @@ from nncompare.records.csv import Sample, read_slices
 from nncompare.records.record import Record, to_json
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.runtimes import file_name
+from nncompare.wire.slice import Slice
 
 RESULT_FILE = "result.json"
 PARTIAL = ".partial"
@@ -70,12 +71,8 @@ class ResultFolder:
         """``result.json``, strict JSON, replaced as a whole."""
         write_text(self._root / RESULT_FILE, to_json(record))
 
-    def append_slices(
-        self, runtime: str, slices: Iterable[Sequence[Any]], *, round: int = 1
-    ) -> None:
-        """Adds raw samples ``(epoch from 0, begin, end, seconds, loss, phase)`` to
-        ``slices.csv``.
-        """
+    def append_slices(self, runtime: str, slices: Iterable[Slice], *, round: int = 1) -> None:
+        """Adds the slices of one training to ``slices.csv``."""
         text = tables.slice_lines(runtime, slices, round=round)
         tables.append(self._root / "slices.csv", text, columns=tables.SLICE_COLUMNS)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from nncompare.errors import Status
 from nncompare.records.record import RecordPart
-
-Status = Literal["ok", "refused", "failed", "out of memory", "timed out", "diverged", "interrupted"]
 
 
 class RuntimeRow(RecordPart):

@@ -7,44 +7,7 @@ from __future__ import annotations
 
 from nncompare.records.record import RecordPart
 from nncompare.records.runtime_row import RuntimeRow
-
-
-class Epoch(RecordPart):
-    """One epoch of one runtime. Metrics of the validation part, from ``predict``, computed in
-    NumPy.
-    """
-
-    epoch: int
-    train_loss: float | None = None
-    """Mean over the epoch's examples of the minimized loss, penalties included, before each step.
-    """
-    val_loss: float | None = None
-    val_accuracy: float | None = None
-    learning_rate: float | None = None
-    """Of the epoch's last step."""
-    seconds: float | None = None
-    """Training time of this epoch, evaluation excluded."""
-
-
-class Final(RecordPart):
-    """Metrics with the final (or restored best) weights in inference mode. Accuracy is null for
-    regression; mean absolute error and R² are null for the other tasks.
-    """
-
-    train_loss: float | None = None
-    train_accuracy: float | None = None
-    train_mae: float | None = None
-    train_r2: float | None = None
-    val_loss: float | None = None
-    val_accuracy: float | None = None
-    val_mae: float | None = None
-    val_r2: float | None = None
-    test_loss: float | None = None
-    test_accuracy: float | None = None
-    test_mae: float | None = None
-    test_r2: float | None = None
-    best_epoch: int | None = None
-    """With early stopping: the epoch whose weights were restored."""
+from nncompare.wire.figures import Epoch, Final, Memory
 
 
 class StepTime(RecordPart):
@@ -75,12 +38,6 @@ class Timing(RecordPart):
     total_s: float | None = None
 
 
-class Memory(RecordPart):
-    peak_bytes: int | None = None
-    source: str | None = None
-    """``process`` (largest resident set) or ``device`` (the framework's own count)."""
-
-
 class Work(RecordPart):
     flops_per_step: int | None = None
     """Estimated: three forward passes of a full batch."""
@@ -105,3 +62,6 @@ class TrainedRuntime(RuntimeRow):
     work: Work = Work()
     settings: dict[str, str] = {}
     """What the backend set, for the ledger."""
+
+
+__all__ = ["Epoch", "Final", "Memory", "StepTime", "Timing", "TrainedRuntime", "Work"]

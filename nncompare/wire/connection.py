@@ -1,111 +1,158 @@
-"""Messages between the parent and one worker: JSON over a descriptor of their own, never stdout.
+"""Messages between the parent and one worker, over a descriptor of their own, never stdout.
 
-Frameworks print to stdout and stderr; those go to a log. The parent says ``go`` (with a number of
-slices, or null for all of them) and ``stop``; a worker says, in this order:
-
-==============  ==================================================================================
-``imported``    ``versions``, ``import_s``
-``built``       ``build_s``, ``device``, ``device_name``, ``parameters``, ``settings``
-``slices``      ``rows``: list of ``[epoch, begin, end, seconds, loss, phase]``; ``step``,
-                ``steps_per_s``
-``epoch``       one row of the history
-``parity``      ``seconds``, ``error``: the short parity check after a training
-``progress``    ``what``, ``done``, ``of``: of ``verify``
-``result``      ``final``, ``timing``, ``memory``
-``end``         ``status``, ``reason``: the last word
-==============  ==================================================================================
+Frameworks print to stdout and stderr; those go to a log.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import ctypes
 import os
 import queue
+import signal
 import socket
+import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Generic, TypeVar, assert_never
 
-Message = dict[str, Any]
+from pydantic import TypeAdapter
+
+from nncompare.errors import MessageError
+from nncompare.wire.messages import (
+    PARENT_WORDS,
+    WORKER_WORDS,
+    Answer,
+    BeginTrial,
+    End,
+    Go,
+    Message,
+    OpenStudy,
+    ParentWord,
+    Propose,
+    Quit,
+    Stop,
+    WorkerWord,
+    decode,
+    encode,
+)
+
+_Heard = TypeVar("_Heard")
+
+Send = Callable[[WorkerWord], None]
+"""How a worker says something: on the wire, or printed where it is replayed by hand."""
+
+PARENT_IS_GONE = 75
+"""Exit code of a worker whose parent has died."""
 
 
-def clean(value: Any) -> Any:
-    """The value as strict JSON: NaN and infinity become None, NumPy numbers plain ones."""
-    if isinstance(value, dict):
-        return {str(key): clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [clean(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+class Wire(Generic[_Heard]):
+    """One end of the connection.
 
+    Args:
+        connection: to the other end.
+        words: what the other end says.
+    """
 
-class Wire:
-    """One end of the connection."""
-
-    def __init__(self, connection: Connection[Any, Any]):
+    def __init__(self, connection: Connection[Any, Any], words: TypeAdapter[_Heard]):
         self.connection = connection
+        self._words = words
+        self._sending = threading.Lock()
 
-    @classmethod
-    def from_descriptor(cls, descriptor: int) -> Wire:
-        return cls(Connection(descriptor))
+    def send(self, message: Message) -> None:
+        """Says something; several threads may.
 
-    def send(self, kind: str, **fields: Any) -> None:
-        text = json.dumps(clean({"kind": kind, **fields}), allow_nan=False)
-        self.connection.send_bytes(text.encode())
+        Raises:
+            OSError: the other end is gone.
+        """
+        with self._sending:
+            self.connection.send_bytes(encode(message))
 
-    def receive(self) -> Message:
+    def receive(self) -> _Heard:
         """The next message; blocks.
 
         Raises:
-            EOFError: the other side is gone.
+            EOFError, OSError: the other end is gone.
+            MessageError: it is of no known kind or malformed.
         """
-        message: Message = json.loads(self.connection.recv_bytes())
-        return message
+        return decode(self.connection.recv_bytes(), self._words)
 
     def close(self) -> None:
+        """Frees the descriptor."""
         self.connection.close()
 
 
-def pair() -> tuple[Wire, socket.socket]:
+def worker_end(descriptor: int) -> Wire[ParentWord]:
+    """A worker's end, from the descriptor that it has inherited."""
+    return Wire(Connection(descriptor), PARENT_WORDS)
+
+
+def pair() -> tuple[Wire[WorkerWord], socket.socket]:
     """The parent's end, and the socket whose descriptor the worker inherits."""
     ours, theirs = socket.socketpair()
-    return Wire.from_descriptor(ours.detach()), theirs
+    return Wire(Connection(ours.detach()), WORKER_WORDS), theirs
+
+
+def die_with_parent(parent: int) -> None:
+    """Asks Linux to kill this process when the parent dies, even while it is suspended; elsewhere
+    a no-op (the wire notices there).
+
+    Args:
+        parent: the process id that started this one.
+    """
+    if sys.platform != "linux":
+        return
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    # the parent may have died before the call, which then waits for the death of another process
+    if os.getppid() != parent:
+        os._exit(PARENT_IS_GONE)
 
 
 class Inbox:
     """What the parent says, read by a thread that sleeps until something comes.
 
-    When the parent is gone the worker ends at once: a dead parent leaves no worker behind.
+    When the parent is gone the worker ends at once: a dead parent leaves no worker behind. A
+    message that it does not understand ends the worker too, with a last word that names it.
     """
 
-    def __init__(self, wire: Wire):
+    def __init__(self, wire: Wire[ParentWord]):
         self._wire = wire
         self._credits: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._unlimited = False
         self.stopped = False
-        self.words: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        """What is neither ``go`` nor ``stop``, for a worker that serves one request after the
-        other.
-        """
+        """The parent has said ``stop``."""
+        self.words: queue.SimpleQueue[BeginTrial | Answer | Quit] = queue.SimpleQueue()
+        """What a search says to a worker that trains one trial after the other."""
         threading.Thread(target=self._read, daemon=True, name="wire").start()
 
     def _read(self) -> None:
         while True:
             try:
-                message = self._wire.receive()
+                self._take(self._wire.receive())
+            except MessageError as error:
+                with suppress(OSError):
+                    self._wire.send(End(status=error.status, reason=str(error)))
+                os._exit(error.exit_code)
             except (EOFError, OSError):
-                os._exit(75)  # nobody is left to read a result; nothing of ours is open for writing
-            if message["kind"] == "stop":
+                # nobody is left to read a result; nothing of ours is open for writing
+                os._exit(PARENT_IS_GONE)
+
+    def _take(self, message: ParentWord) -> None:
+        match message:
+            case Go(slices=slices):
+                self._credits.put(slices)
+            case Stop():
                 self.stopped = True
+                # wakes ``permit``, which may be waiting
                 self._credits.put(0)
-            elif message["kind"] == "go":
-                self._credits.put(message.get("slices"))
-            else:
+            case BeginTrial() | Answer() | Quit():
                 self.words.put(message)
+            case OpenStudy() | Propose():
+                raise MessageError(f"a worker that trains is not told {message.kind!r}")
+            case _:
+                assert_never(message)
 
     def permit(self) -> bool:
         """Waits for the parent's leave to run one slice; False: stop."""

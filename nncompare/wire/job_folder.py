@@ -4,62 +4,38 @@ command.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from nncompare.config.dump import as_given
-from nncompare.spec.data import Signature
-from nncompare.spec.experiment import Experiment
-from nncompare.spec.job import Job
-from nncompare.spec.layers import TensorSpec
+from pydantic import ValidationError
+
+from nncompare.errors import MessageError
+from nncompare.wire.messages import first_problem
+from nncompare.wire.requests import REQUESTS, Request
 
 JOB_FILE = "job.json"
+LOG_FILE = "worker.log"
+"""Takes what the worker and its framework print."""
 WEIGHTS_FILE = "weights.safetensors"
 
 
-def write(folder: Path, job: Job, *, data: Path, save_weights: bool = False) -> Path:
-    """Writes ``job.json``; ``data`` is the folder of the prepared arrays."""
+def write(folder: Path, request: Request) -> Path:
+    """Writes ``job.json`` and gives its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    text: dict[str, Any] = {
-        "runtime": job.runtime,
-        # a default that is written out would be no default in the worker
-        "experiment": as_given(job.experiment),
-        "signature": {
-            "shape": job.signature.input.shape,
-            "vocabulary": job.signature.input.vocabulary,
-            "outputs": job.signature.outputs,
-            "per_step": job.signature.per_step,
-        },
-        "device": job.device,
-        "threads": job.threads,
-        "seed": job.seed,
-        "dropout": job.dropout,
-        "deterministic": job.deterministic,
-        "data": str(data),
-        "save_weights": save_weights,
-    }
     path = folder / JOB_FILE
-    path.write_text(json.dumps(text, indent=2))
+    path.write_text(request.model_dump_json(indent=2), encoding="utf-8")
     return path
 
 
-def read(folder: Path) -> tuple[Job, Path, bool]:
-    """The job, the folder of its data, and whether weights are to be saved."""
-    text = json.loads((folder / JOB_FILE).read_text())
-    signature = text["signature"]
-    job = Job(
-        runtime=text["runtime"],
-        experiment=Experiment.model_validate_json(json.dumps(text["experiment"])),
-        signature=Signature(
-            input=TensorSpec(tuple(signature["shape"]), signature["vocabulary"]),
-            outputs=signature["outputs"],
-            per_step=signature["per_step"],
-        ),
-        device=text["device"],
-        threads=text["threads"],
-        seed=text["seed"],
-        dropout=text["dropout"],
-        deterministic=text["deterministic"],
-    )
-    return job, Path(text["data"]), text["save_weights"]
+def read(folder: Path) -> Request:
+    """The request in a job folder.
+
+    Raises:
+        MessageError: there is none, of no known kind, or with a field that does not belong there.
+    """
+    path = folder / JOB_FILE
+    try:
+        return REQUESTS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise MessageError(f"cannot read {path}: {error.strerror}") from None
+    except ValidationError as error:
+        raise MessageError(f"{path}: {first_problem(error)}") from None

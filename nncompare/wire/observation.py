@@ -11,6 +11,12 @@ import numpy as np
 from nncompare.backends.base import EVALUATION_BATCH, Array, Params
 
 OBSERVATION_FILE = "observation.npz"
+QUICK_STEPS = 10
+"""Steps of the short form of a check, after a training."""
+PERTURBATION = 1e-14
+"""By how much the initial weights are moved to learn how fast rounding grows, relative to the
+largest entry of a tensor: several times the rounding of a forward and a backward pass in float64.
+"""
 
 
 def evaluation_rows(examples: int) -> Array:

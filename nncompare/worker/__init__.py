@@ -1,1 +1,1 @@
-"""One process, one session: the entry, the gate with its clock, the probes and the wire."""
+"""One process, one job: entry, training with its gate and clock, parity checks, formulas."""

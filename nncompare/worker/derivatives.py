@@ -13,53 +13,64 @@ from nncompare.backends.derivatives import MODES, Derivatives
 from nncompare.backends.loading import load_backend, load_derivatives
 from nncompare.formulas.expression import Call, Expression, nodes
 from nncompare.spec.runtimes import mode_of
-from nncompare.wire.derivative_job import Request
+from nncompare.wire.connection import Send
+from nncompare.wire.messages import Derived, Imported, Method
+from nncompare.wire.requests import DeriveRequest
+from nncompare.worker.failures import in_one_line
 
 Array = NDArray[Any]
 
 
-def answer(request: Request, send: Callable[..., None]) -> None:
-    """Imports the runtime's framework and sends ``imported`` with ``versions`` and ``notes``, then
-    one ``derived`` for each method.
+def answer(request: DeriveRequest, send: Send) -> None:
+    """Imports the runtime's framework and says ``imported``, then one ``derived`` for each method.
 
-    ``derived`` has ``method``, ``status`` (``ok``, ``n/a`` or ``failed``), ``reason``, ``how`` and
-    ``values``; a value that is not finite is null. A method that raises is its own failure: the
-    others are still asked.
+    A method that raises is its own failure: the others are still asked.
     """
     versions = load_backend(request.runtime).versions()
     derivatives = load_derivatives(request.runtime)
-    send("imported", versions=versions, notes=_notes(derivatives, request.function))
+    send(Imported(versions=versions, notes=_notes(derivatives, request.function)))
     derivatives.configure(mode_of(request.runtime), request.threads)
-    x, order = request.points, request.order
-    asked: dict[str, Callable[[], Array]] = {
-        "value": lambda: derivatives.value(request.function, x),
-        "reverse": lambda: derivatives.reverse(request.function, x, order),
-        "forward": lambda: derivatives.forward(request.function, x, order),
+    for method, compute in _methods(request, derivatives).items():
+        send(_ask(request, derivatives, method, compute))
+
+
+def _methods(request: DeriveRequest, derivatives: Derivatives) -> dict[Method, Callable[[], Array]]:
+    """Method -> what computes it, in the order in which they are asked."""
+    function = request.function
+    order = request.order
+    x = request.points
+    return {
+        "value": lambda: derivatives.value(function, x),
+        "reverse": lambda: derivatives.reverse(function, x, order),
+        "forward": lambda: derivatives.forward(function, x, order),
         "symbolic": lambda: derivatives.value(request.derivative, x),
-        "neighbours": lambda: derivatives.value(request.function, request.neighbours.ravel()),
+        "neighbours": lambda: derivatives.value(function, request.neighbours.ravel()),
     }
-    for method, compute in asked.items():
-        missing = derivatives.why_not(method, order) if method in MODES else None
-        how = derivatives.how.get(method, derivatives.how["value"])
+
+
+def _ask(
+    request: DeriveRequest,
+    derivatives: Derivatives,
+    method: Method,
+    compute: Callable[[], Array],
+) -> Derived:
+    how = derivatives.how.get(method, derivatives.how["value"])
+    if method in MODES:
+        missing = derivatives.why_not(method, request.order)
         if missing is not None:
-            send("derived", method=method, status="n/a", reason=missing, how=how, values=None)
-            continue
-        try:
-            values = _checked(compute(), x.dtype)
-        except Exception as error:
-            traceback.print_exc()
-            lines = str(error).strip().splitlines()
-            reason = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-            send("derived", method=method, status="failed", reason=reason, how=how, values=None)
-        else:
-            send(
-                "derived", method=method, status="ok", reason=None, how=how, values=values.tolist()
-            )
+            return Derived(method=method, status="n/a", reason=missing, how=how)
+    try:
+        values = _checked(compute(), request.points.dtype)
+    except Exception as error:
+        traceback.print_exc()
+        return Derived(method=method, status="failed", reason=in_one_line(error), how=how)
+    return Derived(method=method, status="ok", how=how, values=tuple(values.tolist()))
 
 
-def _notes(derivatives: Derivatives, function: Expression) -> list[str]:
+def _notes(derivatives: Derivatives, function: Expression) -> tuple[str, ...]:
+    """What is known of the framework's operations in this formula."""
     called = {node.function for node in nodes(function) if isinstance(node, Call)}
-    return [note for name, note in derivatives.notes.items() if name in called]
+    return tuple(note for name, note in derivatives.notes.items() if name in called)
 
 
 def _checked(values: Array, dtype: np.dtype[Any]) -> Array:

@@ -1,102 +1,135 @@
-"""One training run inside a worker: import, build, train through the gate, evaluate, report."""
+"""One training inside a worker: import, build, train through the gate, evaluate, report."""
 
 from __future__ import annotations
 
 import gc
+import math
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nncompare.backends import native
 from nncompare.backends.base import Backend, Params, Session
-from nncompare.backends.loading import load_backend
-from nncompare.data.base import Data
+from nncompare.data.base import PARTS, Data, Part
 from nncompare.data.base import read as read_data
 from nncompare.errors import Diverged, Interrupted, Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.metrics import evaluate
 from nncompare.numerics.schedules import make_plan
 from nncompare.spec.job import Job
+from nncompare.spec.training import EarlyStopping
+from nncompare.wire.connection import Send
+from nncompare.wire.figures import Epoch, Final, Memory
 from nncompare.wire.job_folder import WEIGHTS_FILE
-from nncompare.worker.gate import Slice, TrainingGate
-from nncompare.worker.observe import quick
+from nncompare.wire.messages import Built, EpochEnd, ParityChecked, Result, Slices
+from nncompare.wire.requests import TrainRequest
+from nncompare.wire.slice import Slice
+from nncompare.worker.gate import TrainingGate
+from nncompare.worker.importing import import_framework
+from nncompare.worker.observe import observe_quickly
 from nncompare.worker.probes import peak_resident_bytes
 
-Send = Callable[..., None]
 REPORT_S = 0.5
 """Slices are reported together, at most this often, so that the parent sleeps while a slice runs.
 """
 
+Metrics = dict[str, float | None]
+"""``loss``, and ``accuracy`` or what the task has in its place."""
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best epoch so far, for early stopping."""
+
+    badness: float
+    """The watched metric, turned so that smaller is better."""
+    epoch: int
+    params: Params
+
+
+def train(request: TrainRequest, folder: Path, send: Send, permit: Callable[[], bool]) -> None:
+    """The job of a worker of a run: a training and, where it is asked for, its short parity check.
+
+    Args:
+        request: what to train.
+        folder: of the job; takes the weights and the observation.
+        send: to the parent.
+        permit: waits for the parent's leave to run a slice; False: stop.
+
+    Raises:
+        Refused, Diverged, Interrupted: with the reason; anything else is a failure.
+    """
+    weights = folder / WEIGHTS_FILE if request.save_weights else None
+    # made before the import, since its time counts from here
+    training = TrainingRun(request.job, send=send, permit=permit, weights=weights)
+    backend = import_framework(request.runtime, send)
+    training.run(backend, lambda: read_data(request.data, request.job.signature))
+    if request.job.experiment.measure.parity == "quick" and not request.job.native:
+        _check_parity(training, backend, folder)
+    training.session.close()
+
 
 class TrainingRun:
-    """Trains one job and sends what ``worker.wire`` lists."""
+    """Trains one job and says what happens.
+
+    Args:
+        job: what to train.
+        send: to the parent.
+        permit: waits for the parent's leave to run a slice; False: stop.
+        parts: of the data that are evaluated at the end.
+        is_hopeless: asked after every epoch but the last; True stops training there and then.
+        freezes: whether this process has nothing to free after the training; a worker of many
+            trials freezes what it keeps itself.
+        weights: the file that takes the final weights.
+        clock: monotonic seconds.
+    """
 
     def __init__(
         self,
         job: Job,
-        data_folder: Path,
+        *,
         send: Send,
         permit: Callable[[], bool],
-        folder: Path,
-        save: bool,
+        parts: tuple[Part, ...] = PARTS,
+        is_hopeless: Callable[[], bool] = lambda: False,
+        freezes: bool = True,
+        weights: Path | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ):
-        self.job, self.data_folder, self.send, self.permit = job, data_folder, send, permit
-        self.folder, self.save = folder, save
-        self.clock = time.perf_counter
-        self.evaluate_s = 0.0
-        self.history: list[dict[str, Any]] = []
-        self.best: tuple[float, int, Params] | None = None
-        self.judge: Callable[[dict[str, Any]], bool] = lambda _row: False
-        """Told of every epoch's row; True stops training there and then."""
-        self.parts: tuple[str, ...] = ("train", "validation", "test")
-        """What is evaluated at the end."""
-        self.freezes = True
-        """Whether this process has nothing to free after it; a worker of many trials freezes what
-        it keeps itself.
-        """
-        self.stopped = False
-        """The judge stopped it: there are no final metrics."""
-        self._validation: dict[str, float | None] | None = None
-        self._unsent: list[Slice] = []
-        self._sent_at = 0.0
+        self.job = job
+        self.send = send
+        self.permit = permit
+        self.parts = parts
+        self.is_hopeless = is_hopeless
+        self.freezes = freezes
+        self.weights = weights
+        self.clock = clock
+        self.pruned = False
+        """It was hopeless: there are no final metrics."""
         self.session: Session
+        """Open from the moment that it is built; whoever runs the training closes it."""
         self.data: Data
         self.plan: BatchPlan
+        self._begun = clock()
+        self._evaluate_s = 0.0
+        self._best: _Best | None = None
+        self._validation: Metrics | None = None
+        self._unsent: list[Slice] = []
+        self._sent_at = 0.0
 
-    def run(self) -> None:
-        """The whole job.
+    def run(self, backend: Backend, data: Callable[[], Data]) -> None:
+        """The whole training, on data that may be at hand already.
+
+        Args:
+            backend: of the job's runtime.
+            data: called once the backend has agreed to the job.
 
         Raises:
             Refused, Diverged, Interrupted: with the reason; anything else is a failure.
-        """
-        begun = self.clock()
-        backend = load_backend(self.job.runtime)
-        import_s = self.clock() - begun
-        self.send("imported", versions=backend.versions(), import_s=import_s)
-        self.train_on(
-            backend,
-            lambda: read_data(self.data_folder, self.job.signature),
-            import_s=import_s,
-            begun=begun,
-        )
-        if self.job.experiment.measure.parity == "quick" and not self.job.native:
-            self._check_parity(backend)
-        self.session.close()
-
-    def train_on(
-        self, backend: Backend, data: Callable[[], Data], *, import_s: float, begun: float
-    ) -> None:
-        """The job without the import, on data that may be at hand already.
-
-        The session stays open.
-
-        Raises:
-            Refused, Diverged, Interrupted: as ``run``.
         """
         reason = backend.why_not(self.job)
         if reason is not None:
@@ -104,59 +137,34 @@ class TrainingRun:
         self.job = backend.resolve(self.job)
         self.data = data()
         self.plan = make_plan(self.job.experiment.train, len(self.data.train), self.job.seed)
-        build_s = self._build(backend)
+        self._build(backend)
         gate = self._train()
-        if gate.diverged_at is not None:
-            where = gate.diverged_at
+        if gate.divergence is not None:
+            where = gate.divergence.slice
             raise Diverged(
-                f"loss is {where.loss} in steps {where.begin + 1} to {where.end} (epoch"
-                f" {where.epoch + 1})"
+                f"loss is {gate.divergence.loss} in steps {where.begin + 1} to {where.end} (epoch"
+                f" {where.epoch})"
             )
         if gate.interrupted:
             raise Interrupted("stopped by the parent")
-        if self.stopped:
-            return
-        self._finish(gate, import_s=import_s, build_s=build_s, begun=begun)
+        if not self.pruned:
+            self._finish()
 
-    def _check_parity(self, backend: Backend) -> None:
-        """After the training, so that it warms nothing up and is in no figure. A check that breaks
-        costs the certificate, not the row.
-        """
-        begun = self.clock()
-        session, job = self.session, self.job
-        if job.model.drop_rates and job.dropout == "framework":
-            # the masks of a framework's own dropout are nobody else's: the same network once more,
-            # with shared masks
-            job = replace(job, dropout="masks")
-            session = backend.open(job, self.data)
-        try:
-            quick(session, job, self.data).save(self.folder)
-        except Exception as error:
-            traceback.print_exc()
-            self.send(
-                "parity", seconds=self.clock() - begun, error=f"{type(error).__name__}: {error}"
-            )
-        else:
-            self.send("parity", seconds=self.clock() - begun, error=None)
-        if session is not self.session:
-            session.close()
-
-    def _build(self, backend: Backend) -> float:
+    def _build(self, backend: Backend) -> None:
         begun = self.clock()
         self.session = backend.open(self.job, self.data)
         self.session.load(native.start(self.job))
         self.session.synchronize()
         build_s = self.clock() - begun
         self.send(
-            "built",
-            build_s=build_s,
-            device=self.session.device.kind,
-            device_name=f"{self.session.device.id} ({self.session.device.name})",
-            parameters=native.trained_count(self.job, self.session.params()),
-            settings=self.session.settings(),
-            steps=self.plan.steps,
+            Built(
+                device=self.session.device,
+                settings=self.session.settings(),
+                build_s=build_s,
+                parameters=native.trained_count(self.job, self.session.params()),
+                steps=self.plan.steps,
+            )
         )
-        return build_s
 
     def _train(self) -> TrainingGate:
         gate = TrainingGate(
@@ -171,97 +179,125 @@ class TrainingRun:
             # what exists now is never scanned again, so a collection inside a slice is short
             gc.freeze()
         self.session.train(self.plan, gate)
-        self._flush()
+        self._send_slices()
         return gate
 
     def _on_slice(self, sample: Slice) -> None:
         self._unsent.append(sample)
         if self.clock() - self._sent_at >= REPORT_S:
-            self._flush()
+            self._send_slices()
 
-    def _flush(self) -> None:
+    def _send_slices(self) -> None:
         if self._unsent:
-            steps = sum(sample.end - sample.begin for sample in self._unsent)
-            seconds = sum(sample.seconds for sample in self._unsent)
-            rate = steps / seconds if seconds else None
-            self.send("slices", rows=self._unsent, step=self._unsent[-1].end, steps_per_s=rate)
-        self._unsent, self._sent_at = [], self.clock()
-
-    def _metrics(self, part: str) -> dict[str, float | None]:
-        split = getattr(self.data, part)
-        found: dict[str, float | None] = evaluate(
-            self.job.experiment.task, self.session.predict(split.x), split.y
-        )
-        return found
+            self.send(Slices(slices=tuple(self._unsent)))
+        self._unsent = []
+        self._sent_at = self.clock()
 
     def _on_epoch(self, epoch: int, train_loss: float, seconds: float) -> bool:
+        """Evaluates, reports, and says whether training stops here."""
         begun = self.clock()
         metrics = self._metrics("validation")
-        self.evaluate_s += self.clock() - begun
+        self._evaluate_s += self.clock() - begun
         self._validation = metrics
-        row = {
-            "epoch": epoch + 1,
-            "train_loss": train_loss,
-            "val_loss": metrics["loss"],
-            "val_accuracy": metrics.get("accuracy"),
-            "learning_rate": float(
-                self.plan.learning_rate[(epoch + 1) * self.plan.steps_per_epoch - 1]
-            ),
-            "seconds": seconds,
-        }
-        self.history.append(row)
-        self.send("epoch", **row)
-        stop = self._stop_early(epoch + 1, row)
-        self.stopped = not stop and epoch + 1 < self.plan.epochs and self.judge(row)
-        return stop or self.stopped
-
-    def _stop_early(self, epoch: int, row: dict[str, Any]) -> bool:
+        last_step = epoch * self.plan.steps_per_epoch - 1
+        figures = Epoch(
+            epoch=epoch,
+            train_loss=train_loss,
+            val_loss=metrics["loss"],
+            val_accuracy=metrics.get("accuracy"),
+            learning_rate=float(self.plan.learning_rate[last_step]),
+            seconds=seconds,
+        )
+        self.send(EpochEnd(figures=figures))
         rule = self.job.experiment.train.early_stopping
-        if rule is None:
-            return False
-        value = row[rule.metric]
-        value = np.inf if value is None else value if rule.metric == "val_loss" else -value
-        if self.best is None or value < self.best[0] - rule.min_delta:
-            self.best = (value, epoch, self.session.params())
-        return epoch - self.best[1] >= rule.patience
+        if rule is not None and self._out_of_patience(figures, rule):
+            return True
+        if epoch < self.plan.epochs:
+            self.pruned = self.is_hopeless()
+        return self.pruned
 
-    def _finish(self, gate: TrainingGate, *, import_s: float, build_s: float, begun: float) -> None:
+    def _out_of_patience(self, figures: Epoch, rule: EarlyStopping) -> bool:
+        """Keeps the best weights; True if too many epochs have passed since."""
+        badness = _badness(figures, rule)
+        if self._best is None or badness < self._best.badness - rule.min_delta:
+            self._best = _Best(badness, figures.epoch, self.session.params())
+        return figures.epoch - self._best.epoch >= rule.patience
+
+    def _metrics(self, part: Part) -> Metrics:
+        split = self.data.part(part)
+        outputs = self.session.predict(split.x)
+        return evaluate(self.job.experiment.task, outputs, split.y)
+
+    def _finish(self) -> None:
+        """Evaluates the last weights, or the best ones, and reports."""
         # before the passes below, so that they do not count as training's memory
-        device_peak, process_peak = self.session.peak_bytes(), peak_resident_bytes()
-        if self.best is not None:
-            self.session.load(self.best[2])
-        final: dict[str, Any] = {"best_epoch": self.best[1] if self.best else None}
+        memory = self._memory()
+        if self._best is not None:
+            self.session.load(self._best.params)
+        final = self._final()
+        if self.weights is not None:
+            _save(self.session.params(), self.weights)
+        self.send(
+            Result(
+                final=final,
+                memory=memory,
+                evaluate_s=self._evaluate_s,
+                total_s=self.clock() - self._begun,
+            )
+        )
+
+    def _memory(self) -> Memory:
+        on_device = self.session.peak_bytes()
+        if on_device is not None:
+            return Memory(peak_bytes=on_device, source="device")
+        return Memory(peak_bytes=peak_resident_bytes(), source="process")
+
+    def _final(self) -> Final:
+        figures: Metrics = {}
         for part in self.parts:
             # the last epoch's evaluation was of the same weights, unless better ones have been
             # restored
-            known = self._validation if part == "validation" and self.best is None else None
+            known = self._validation if part == "validation" and self._best is None else None
+            metrics = self._metrics(part) if known is None else known
             short = "val" if part == "validation" else part
-            final |= {
-                f"{short}_{name}": value for name, value in (known or self._metrics(part)).items()
-            }
-        if self.save:
-            self._save_weights()
-        self.send(
-            "result",
-            final=final,
-            timing={
-                "import_s": import_s,
-                "build_s": build_s,
-                "first_step_s": gate.slices[0].seconds,
-                "train_s": sum(sample.seconds for sample in gate.slices),
-                "evaluate_s": self.evaluate_s,
-                "total_s": self.clock() - begun,
-            },
-            memory={
-                "peak_bytes": device_peak if device_peak is not None else process_peak,
-                "source": "device" if device_peak is not None else "process",
-            },
-        )
+            for name, value in metrics.items():
+                figures[f"{short}_{name}"] = value
+        best_epoch = None if self._best is None else self._best.epoch
+        return Final(**figures, best_epoch=best_epoch)
 
-    def _save_weights(self) -> None:
-        from safetensors.numpy import save_file
 
-        params = {
-            name: np.ascontiguousarray(array) for name, array in self.session.params().items()
-        }
-        save_file(params, self.folder / WEIGHTS_FILE)
+def _badness(figures: Epoch, rule: EarlyStopping) -> float:
+    """The metric that early stopping watches, turned so that smaller is better."""
+    value = figures.val_loss if rule.metric == "val_loss" else figures.val_accuracy
+    if value is None:
+        # a loss that is not finite is worse than any other
+        return math.inf
+    return value if rule.metric == "val_loss" else -value
+
+
+def _save(params: Params, path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array) for name, array in params.items()}, path)
+
+
+def _check_parity(training: TrainingRun, backend: Backend, folder: Path) -> None:
+    """After the training, so that it warms nothing up and is in no figure. A check that breaks
+    costs the certificate, not the row.
+    """
+    session = training.session
+    job = training.job
+    if job.model.drop_rates and job.dropout == "framework":
+        # the masks of a framework's own dropout are nobody else's: the same network once more,
+        # with shared masks
+        job = replace(job, dropout="masks")
+        session = backend.open(job, training.data)
+    try:
+        observe_quickly(session, job, training.data).save(folder)
+    except Exception as error:
+        traceback.print_exc()
+        training.send(ParityChecked(error=f"{type(error).__name__}: {error}"))
+    else:
+        training.send(ParityChecked())
+    if session is not training.session:
+        session.close()

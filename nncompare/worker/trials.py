@@ -1,17 +1,10 @@
 """One worker, many trials: the framework is imported once and data that stay the same are read
 once.
 
-The parent sends ``trial`` (with a job folder as ``worker.jobs`` writes it), waits for its
-``trial_end`` and sends the next one; ``quit`` ends the process. While a trial trains the worker
-says what it says in a run (``worker.wire``); where the trial is ``judged`` it waits after every
-epoch for ``answer`` with ``stop``, so that a hopeless trial ends there, whichever loop trains it.
-
-=============  ===============================================================================
-``trial``      ``folder``, ``judged``, ``parts``: what is evaluated at the end
-``answer``     ``stop``: true ends the trial
-``trial_end``  ``status``, ``reason``, ``overhead_s``: seconds in the worker outside of the run,
-               ``resident_bytes``: what it holds when the trial has been freed
-=============  ===============================================================================
+The parent says ``begin_trial`` with a job folder, waits for its ``trial_end`` and says the next
+one; ``quit`` ends the process. While a trial trains the worker says what it says in a run; where
+the trial is judged it waits after every epoch but the last for ``answer``, so that a hopeless trial
+ends there, whichever loop trains it.
 """
 
 from __future__ import annotations
@@ -21,26 +14,36 @@ import ctypes
 import gc
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 import psutil
 
 from nncompare.backends.base import Backend
-from nncompare.backends.loading import load_backend
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
-from nncompare.errors import Failed, OutOfMemory, RuntimeFailure
-from nncompare.spec.job import Job
-from nncompare.wire import job_folder as jobs
-from nncompare.wire.connection import Inbox
-from nncompare.worker.probes import is_out_of_memory
+from nncompare.errors import MessageError
+from nncompare.spec.data import Signature
+from nncompare.wire import job_folder
+from nncompare.wire.connection import Inbox, Send
+from nncompare.wire.messages import PRUNED, Answer, BeginTrial, Quit, TrialEnd, TrialStatus
+from nncompare.wire.requests import TrialRequest
+from nncompare.worker.failures import as_failure
+from nncompare.worker.importing import import_framework
 from nncompare.worker.training import TrainingRun
 
-PRUNED = "pruned"
-Send = Callable[..., None]
+
+def train_trial(request: TrialRequest, send: Send) -> None:
+    """One trial by hand: nobody answers, so it trains to its end.
+
+    Raises:
+        Refused, Diverged: with the reason; anything else is a failure.
+    """
+    training = TrainingRun(request.job, send=send, permit=lambda: True, parts=request.parts)
+    backend = import_framework(request.runtime, send)
+    training.run(backend, lambda: read_data(request.data, request.job.signature))
+    training.session.close()
 
 
 class TrialServer:
@@ -53,79 +56,106 @@ class TrialServer:
     """
 
     def __init__(self, runtime: str, send: Send, inbox: Inbox):
-        self.runtime, self.send, self.inbox = runtime, send, inbox
-        self._kept: tuple[str, Data] | None = None
+        self.runtime = runtime
+        self.send = send
+        self.inbox = inbox
+        self._kept: tuple[Path, Data] | None = None
 
     def serve(self) -> None:
-        """Until ``quit``."""
-        begun = time.perf_counter()
-        backend = load_backend(self.runtime)
-        self.send("imported", versions=backend.versions(), import_s=time.perf_counter() - begun)
-        self._settle()
+        """Until ``quit``.
+
+        Raises:
+            MessageError: an answer that nobody has asked for.
+        """
+        backend = import_framework(self.runtime, self.send)
+        _settle()
         first = True
-        while (word := self.inbox.words.get())["kind"] != "quit":
-            if word["kind"] != "trial":
-                raise Failed(f"a trial was expected, not {word['kind']!r}")
-            status, reason = self._one(backend, word)
+        while True:
+            word = self.inbox.words.get()
+            match word:
+                case Quit():
+                    return
+                case BeginTrial(folder=folder):
+                    status, reason = self._train(backend, Path(folder))
+                case Answer():
+                    raise MessageError(f"a trial was expected, not {word.kind!r}")
+                case _:
+                    assert_never(word)
             begun = time.perf_counter()
             if first:
-                self._settle()  # with what the first session has imported
+                # with what the first session has imported
+                _settle()
             else:
                 _free()
             first = False
-            held = psutil.Process().memory_info().rss
-            spent = time.perf_counter() - begun
-            self.send(
-                "trial_end", status=status, reason=reason, overhead_s=spent, resident_bytes=held
+            end = TrialEnd(
+                status=status,
+                reason=reason,
+                overhead_s=time.perf_counter() - begun,
+                resident_bytes=psutil.Process().memory_info().rss,
             )
+            self.send(end)
 
-    @staticmethod
-    def _settle() -> None:
-        """Takes what stays for good out of the collector's sight: a framework's modules are half a
-        million objects, and to look through them after every trial takes a tenth of a second.
-        """
-        _free()
-        gc.freeze()
-
-    def _one(self, backend: Backend, word: dict[str, Any]) -> tuple[str, str | None]:
+    def _train(self, backend: Backend, folder: Path) -> tuple[TrialStatus, str | None]:
         """Trains one trial; a failure is an answer and not the end of the process."""
-        folder = Path(word["folder"])
-        run: TrainingRun | None = None
+        training: TrainingRun | None = None
         try:
-            job, data, _ = jobs.read(folder)
-            run = TrainingRun(job, data, self.send, self.inbox.permit, folder, save=False)
-            run.freezes = False
-            run.parts = tuple(word["parts"])
-            if word["judged"]:
-                run.judge = self._judged
-            run.train_on(backend, lambda: self._data(data, job), import_s=0.0, begun=run.clock())
+            request = job_folder.read(folder)
+            if not isinstance(request, TrialRequest):
+                raise MessageError(f"{folder} holds no trial, but {request.kind!r}")
+            training = TrainingRun(
+                request.job,
+                send=self.send,
+                permit=self.inbox.permit,
+                parts=request.parts,
+                is_hopeless=self._is_hopeless if request.judged else lambda: False,
+                freezes=False,
+            )
+            training.run(backend, self._reader(request.data, request.job.signature))
         except Exception as error:
-            return _said(error)
+            failure = as_failure(error)
+            return failure.status, str(failure)
         finally:
+            # the session may not be there yet, and may break while it is closed
             with contextlib.suppress(Exception):
-                if run is not None:
-                    run.session.close()
-        return (PRUNED, None) if run.stopped else ("ok", None)
+                if training is not None:
+                    training.session.close()
+        return (PRUNED if training.pruned else "ok"), None
 
-    def _data(self, folder: Path, job: Job) -> Data:
-        """The arrays of a folder; kept until another folder is asked for."""
-        if self._kept is None or self._kept[0] != str(folder):
-            self._kept = None
-            self._kept = str(folder), read_data(folder, job.signature)
-        return self._kept[1]
+    def _reader(self, folder: Path, signature: Signature) -> Callable[[], Data]:
+        """Reads the arrays of a folder; they are kept until another folder is asked for."""
 
-    def _judged(self, row: dict[str, Any]) -> bool:
-        return bool(self.inbox.words.get()["stop"])
+        def read() -> Data:
+            if self._kept is None or self._kept[0] != folder:
+                # the old ones are given back before the new ones are read
+                self._kept = None
+                self._kept = folder, read_data(folder, signature)
+            return self._kept[1]
+
+        return read
+
+    def _is_hopeless(self) -> bool:
+        """What the parent says of the epoch that it has just been told of.
+
+        Raises:
+            MessageError: it says something else.
+        """
+        word = self.inbox.words.get()
+        match word:
+            case Answer(stop=stop):
+                return stop
+            case BeginTrial() | Quit():
+                raise MessageError(f"an answer was expected, not {word.kind!r}")
+            case _:
+                assert_never(word)
 
 
-def _said(error: Exception) -> tuple[str, str]:
-    """Status and reason; the traceback of a failure goes to the log."""
-    if isinstance(error, RuntimeFailure):
-        return error.status, str(error)
-    traceback.print_exc()
-    lines = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-    return (OutOfMemory.status if is_out_of_memory(error) else Failed.status), text
+def _settle() -> None:
+    """Takes what stays for good out of the collector's sight: a framework's modules are half a
+    million objects, and to look through them after every trial takes a tenth of a second.
+    """
+    _free()
+    gc.freeze()
 
 
 def _free() -> None:

@@ -17,7 +17,8 @@ from nncompare.spec.experiment import Experiment
 from nncompare.spec.families import Mlp
 from nncompare.spec.job import Job
 from nncompare.spec.layers import BatchNorm, LayerNorm
-from nncompare.wire import job_folder as jobs
+from nncompare.wire import job_folder
+from nncompare.wire.requests import TrainRequest
 
 ADAM = {"name": "adam", "beta1": 0.9}
 NESTED = [
@@ -74,8 +75,8 @@ def test_the_job_folder_keeps_open_what_is_open(
     tmp_path: Path, model: dict[str, Any], convention: str
 ) -> None:
     spec = experiment(model, convention)
-    jobs.write(tmp_path, job_of(spec), data=tmp_path)
-    job, _, _ = jobs.read(tmp_path)
+    job_folder.write(tmp_path, TrainRequest(job=job_of(spec), data=tmp_path))
+    job = job_folder.read(tmp_path).job
     assert job.experiment == spec
     assert open_fields(job.experiment) == open_fields(spec)
 

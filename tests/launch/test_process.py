@@ -13,20 +13,27 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nncompare.errors import Failed, TimedOut
+from nncompare.errors import Failed, MessageError, TimedOut
 from nncompare.launch.environment import worker_environment
 from nncompare.launch.process import WorkerProcess
 from nncompare.launch.resources import cpu_quota, killed_for_memory, usable_threads
+from nncompare.wire.messages import End, Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import argparse, os, sys, time
-from nncompare.wire.connection import Inbox, Wire
-from nncompare.worker.__main__ import die_with_parent
+from nncompare.wire.connection import Inbox, die_with_parent, worker_end
+from nncompare.wire.messages import CheckProgress, End, Slices
+from nncompare.wire.slice import Slice
 parser = argparse.ArgumentParser()
 parser.add_argument("--wire", type=int); parser.add_argument("--parent", type=int)
 asked = parser.parse_args()
-wire = Wire.from_descriptor(asked.wire)
+wire = worker_end(asked.wire)
+
+
+def count(number):
+    # a number that the parent reads
+    wire.send(CheckProgress(what="counts", done=number, of=9))
 """
 
 
@@ -41,8 +48,10 @@ def start(tmp_path: Path, body: str) -> WorkerProcess:
 
 
 def test_messages_arrive_in_order_until_the_last_word(tmp_path):
-    worker = start(tmp_path, 'wire.send("a", x=1.5); wire.send("end", status="ok", reason=None)')
-    assert [message["kind"] for message in worker.messages(30)] == ["a", "end"]
+    worker = start(tmp_path, 'count(1); count(2); wire.send(End(status="ok"))')
+    first, second, last = worker.messages(30)
+    assert (first.kind, first.done, second.done) == ("progress", 1, 2)
+    assert last == End(status="ok")
     worker.close()
 
 
@@ -51,10 +60,10 @@ def test_garbage_on_stdout_and_stderr_goes_to_the_log_and_not_to_the_wire(tmp_pa
         tmp_path,
         """
         print("noise", flush=True); os.write(2, b"\\x00\\xffbinary noise\\n")
-        wire.send("end", status="ok", reason=None)
+        wire.send(End(status="ok"))
         """,
     )
-    assert [message["kind"] for message in worker.messages(30)] == ["end"]
+    assert [message.kind for message in worker.messages(30)] == ["end"]
     worker.close()
     assert "noise" in worker.tail()
     captured = capfd.readouterr()
@@ -62,14 +71,49 @@ def test_garbage_on_stdout_and_stderr_goes_to_the_log_and_not_to_the_wire(tmp_pa
 
 
 def test_numbers_that_json_lacks_arrive_as_null(tmp_path):
-    worker = start(tmp_path, 'wire.send("end", loss=float("nan"), rows=[[1, float("inf")]])')
-    (message,) = worker.messages(30)
-    assert message == {"kind": "end", "loss": None, "rows": [[1, None]]}
+    worker = start(
+        tmp_path,
+        """
+        phase = {"epoch": 1, "begin": 0, "end": 1, "phase": "first"}
+        for loss in (float("nan"), float("inf")):
+            wire.send(Slices(slices=(Slice(seconds=1.5, loss=loss, **phase),)))
+        wire.send(End(status="ok"))
+        """,
+    )
+    *said, _ = worker.messages(30)
+    assert [message.slices[0].loss for message in said] == [None, None]
+    assert said[0].slices[0].seconds == 1.5
+    worker.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"kind": "hello"}', "'hello'"),
+        ('{"kind": "end", "status": "fine"}', "end.status"),
+        ('{"kind": "go"}', "'go'"),
+        ("hello", "JSON"),
+    ],
+)
+def test_what_nobody_understands_fails_the_worker_with_its_name(tmp_path, text, words):
+    worker = start(tmp_path, f"wire.connection.send_bytes({text!r}.encode()); time.sleep(60)")
+    with pytest.raises(MessageError, match=words):
+        list(worker.messages(30))
+    worker.close()
+
+
+def test_a_worker_that_does_not_understand_its_parent_says_so_and_ends(tmp_path):
+    worker = start(tmp_path, "Inbox(wire); time.sleep(60)")
+    worker._wire.connection.send_bytes(b'{"kind": "hurry"}')
+    (end,) = worker.messages(30)
+    assert (end.kind, end.status) == ("end", "failed")
+    assert "'hurry'" in end.reason
+    assert worker.process.wait(10) == MessageError.exit_code
     worker.close()
 
 
 def test_a_killed_worker_is_a_crash_with_its_signal(tmp_path):
-    worker = start(tmp_path, 'wire.send("a"); time.sleep(60)')
+    worker = start(tmp_path, "count(1); time.sleep(60)")
     messages = worker.messages(30)
     next(messages)
     worker.process.send_signal(signal.SIGKILL)
@@ -94,12 +138,12 @@ def test_a_hanging_worker_that_ignores_term_is_ended_with_its_children(tmp_path,
         import signal, subprocess
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        wire.send("child", pid=child.pid)
+        count(child.pid)
         time.sleep(60)
         """,
     )
-    messages = worker.messages(2)
-    child = next(messages)["pid"]
+    messages = worker.messages(2, setting="measure.timeout_s")
+    child = next(messages).done
     with pytest.raises(TimedOut, match=r"2 s \(measure.timeout_s\)"):
         next(messages)
     worker.close()
@@ -122,20 +166,20 @@ def test_credits_let_exactly_so_many_slices_run(tmp_path):
         tmp_path,
         """
         inbox = Inbox(wire)
-        count = 0
+        done = 0
         while inbox.permit():
-            count += 1
-            wire.send("slice", n=count)
-        wire.send("end", n=count)
+            done += 1
+            count(done)
+        wire.send(End(status="ok", reason=str(done)))
         """,
     )
     messages = worker.messages(30)
     worker.go(2)
-    assert [next(messages)["n"], next(messages)["n"]] == [1, 2]
+    assert [next(messages).done, next(messages).done] == [1, 2]
     worker.go(1)
-    assert next(messages)["n"] == 3
-    worker._wire.send("stop")
-    assert next(messages) == {"kind": "end", "n": 3}
+    assert next(messages).done == 3
+    worker.send(Stop())
+    assert next(messages) == End(status="ok", reason="3")
     worker.close()
 
 
@@ -143,11 +187,11 @@ def test_a_suspended_worker_uses_no_processor_and_goes_on(tmp_path):
     worker = start(
         tmp_path,
         """
-        wire.send("ready")
+        count(0)
         begun = time.perf_counter()
         while time.perf_counter() - begun < 1.0:
             pass
-        wire.send("end")
+        wire.send(End(status="ok"))
         """,
     )
     messages = worker.messages(30)
@@ -159,7 +203,7 @@ def test_a_suspended_worker_uses_no_processor_and_goes_on(tmp_path):
     time.sleep(0.2)
     assert process.cpu_times().user == before
     worker.resume()
-    assert next(messages)["kind"] == "end"
+    assert next(messages).kind == "end"
     worker.close()
 
 
@@ -167,7 +211,7 @@ def test_a_suspended_worker_uses_no_processor_and_goes_on(tmp_path):
 def test_a_dead_parent_leaves_no_worker(tmp_path, suspended):
     script = tmp_path / "worker.py"
     script.write_text(
-        PRELUDE + "die_with_parent(asked.parent); Inbox(wire); wire.send('up', pid=os.getpid())\n"
+        PRELUDE + "die_with_parent(asked.parent); Inbox(wire); count(os.getpid())\n"
         "while True: time.sleep(1)\n"
     )
     parent = f"""
@@ -175,7 +219,7 @@ import os, sys, time
 from pathlib import Path
 from nncompare.launch.process import WorkerProcess
 worker = WorkerProcess([sys.executable, {str(script)!r}], dict(os.environ), Path({str(tmp_path / "log")!r}))
-print(next(worker.messages(30))["pid"], flush=True)
+print(next(worker.messages(30)).done, flush=True)
 {"worker.suspend()" if suspended else ""}
 os.kill(os.getpid(), 9)
 """

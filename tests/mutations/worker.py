@@ -18,7 +18,7 @@ from types import ModuleType
 
 from nncompare.numerics.parity import parity_plan
 from nncompare.spec.runtimes import CATALOG
-from nncompare.worker.observe import look_at_dropout, observe
+from nncompare.worker.observe import observe, observe_dropout
 from tests.mutations.catalog import MUTATIONS, chosen
 from tests.mutations.experiments import STEPS, parity
 from tests.mutations.mutation import Mutation
@@ -41,10 +41,10 @@ def watch(package: ModuleType, backend: str, experiment: str, dtype: str, folder
         session = package.BACKEND.open(job, data)
         try:
             plan = parity_plan(job.experiment.train, len(data.train), job.seed, STEPS)
-            seen = observe(session, job, data, plan, lambda *_, **__: None)
+            seen = observe(session, job, data, plan, lambda _: None)
         finally:
             session.close()
-        look_at_dropout(package.BACKEND, job, data, plan, seen)
+        observe_dropout(package.BACKEND, job, data, plan, seen)
         seen.save(folder)
     except Exception:
         (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")

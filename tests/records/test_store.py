@@ -21,14 +21,15 @@ from nncompare.stats.relative import relative
 from nncompare.stats.summary import step_time
 from nncompare.studies import RECORDS
 from nncompare.studies.run.record import Comparison
+from nncompare.wire.slice import Slice
 from tests.fixtures.results import examples
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "results"
 NOON = datetime.fromisoformat("2026-03-03T12:00:00+01:00")
 SLICES = [
-    [0, 0, 1, 0.5, 2.3, "first"],
-    [0, 1, 11, 0.1, 2.1, "warmup"],
-    [1, 11, 21, 0.012345678901234567, None, "steady"],
+    Slice(epoch=1, begin=0, end=1, seconds=0.5, loss=2.3, phase="first"),
+    Slice(epoch=1, begin=1, end=11, seconds=0.1, loss=2.1, phase="warmup"),
+    Slice(epoch=2, begin=11, end=21, seconds=0.012345678901234567, loss=None, phase="steady"),
 ]
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nncompare.numerics.batches import BatchPlan
-from nncompare.worker.gate import Slice, TrainingGate
+from nncompare.wire.slice import Slice
+from nncompare.worker.gate import TrainingGate
 
 
 class FakeClock:
@@ -78,7 +79,7 @@ def test_slices_cover_every_step_once_and_stay_inside_epochs():
         assert (
             piece.begin // plan.steps_per_epoch
             == (piece.end - 1) // plan.steps_per_epoch
-            == piece.epoch
+            == piece.epoch - 1
         )
 
 
@@ -115,7 +116,7 @@ def test_evaluation_is_outside_the_clock():
 def test_the_last_epoch_is_evaluated_too():
     run = Run(make_plan(epochs=3))
     run.train()
-    assert [epoch for epoch, _, _ in run.epochs] == [0, 1, 2]
+    assert [epoch for epoch, _, _ in run.epochs] == [1, 2, 3]
 
 
 def test_epoch_loss_is_the_mean_over_examples_with_a_partial_last_batch():
@@ -126,7 +127,7 @@ def test_epoch_loss_is_the_mean_over_examples_with_a_partial_last_batch():
 
 
 def test_answering_stop_ends_training_after_that_epoch():
-    run = Run(make_plan(epochs=5), stop_after_epoch=1)
+    run = Run(make_plan(epochs=5), stop_after_epoch=2)
     slices = run.train()
     assert slices[-1].end == 2 * run.plan.steps_per_epoch
     assert run.gate.next() is None
@@ -138,8 +139,9 @@ def test_a_loss_that_is_not_finite_stops_and_is_remembered():
     assert run.gate.next() is not None
     run.gate.done(math.nan)
     assert run.gate.next() is None
-    assert run.gate.diverged_at is not None
-    assert run.gate.diverged_at.begin == 0
+    assert run.gate.divergence is not None
+    assert math.isnan(run.gate.divergence.loss)
+    assert (run.gate.divergence.slice.begin, run.gate.divergence.slice.loss) == (0, None)
     assert run.epochs == []
 
 

@@ -44,15 +44,12 @@ def document(findings: Findings) -> dict[str, Any]:
 
 def framework(item: Examined) -> Framework:
     """A framework as the report wants it, each problem with the command that mends it."""
-    from nncompare.backends.base import Device
     from nncompare.studies.doctor.report import Framework
 
     outcome = item.outcome
     if outcome.status == "ok":
-        devices = tuple(Device(**device) for device in outcome.result["devices"])
-        return Framework(
-            runtimes=item.runtimes, versions=outcome.result["versions"], devices=devices
-        )
+        devices = outcome.probed.devices if outcome.probed is not None else ()
+        return Framework(runtimes=item.runtimes, versions=outcome.versions, devices=devices)
     problem = outcome.reason or f"{outcome.status}: no reason was given"
     if outcome.status == "refused":
         problem, _, fix = problem.partition("; ")

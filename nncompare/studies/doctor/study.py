@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nncompare.launch.train_one import Outcome, probe
-from nncompare.spec.runtimes import by_backend
+from nncompare.launch.probe import probe
+from nncompare.spec.runtimes import by_backend, file_name
+from nncompare.wire.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +18,8 @@ class Examined:
 
     Args:
         runtimes: the names it serves, ``("torch", "torch:compile")``.
-        outcome: ``result`` holds ``versions`` and ``devices``; ``status`` is ``ok``, ``refused`` or
-            ``failed``.
+        outcome: ``versions`` and ``probed.devices``; ``status`` is ``ok``, ``refused``, ``failed``
+            or ``timed out``.
     """
 
     runtimes: tuple[str, ...]
@@ -35,5 +36,6 @@ def examine(*, asking: Callable[[str], None] = lambda _: None) -> Sequence[Exami
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for runtime, runtimes in by_backend().items():
             asking(runtime)
-            found.append(Examined(runtimes=runtimes, outcome=probe(runtime, Path(scratch))))
+            outcome = probe(runtime, Path(scratch) / file_name(runtime))
+            found.append(Examined(runtimes=runtimes, outcome=outcome))
     return found

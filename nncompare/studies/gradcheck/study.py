@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nncompare.errors import UsageError, unknown_name
 from nncompare.formulas.evaluation import compute
 from nncompare.formulas.stencils import NAMES, STENCILS
-from nncompare.launch.derivatives import Answers, derive
+from nncompare.launch.derivatives import derive
 from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
 from nncompare.records.record import head
@@ -32,7 +32,8 @@ from nncompare.studies.gradcheck.record import (
     StepSweep,
     ToleranceFigures,
 )
-from nncompare.wire.derivative_job import Request
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import DeriveRequest
 
 Array = NDArray[Any]
 
@@ -93,8 +94,8 @@ def _ask(
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for name in names:
             asking(name)
-            answers = derive(request(exact, name), Path(scratch) / file_name(name))
-            rows.append(_row(exact, answers))
+            outcome = derive(request(exact, name), Path(scratch) / file_name(name))
+            rows.append(_row(exact, outcome))
     return tuple(rows)
 
 
@@ -110,9 +111,9 @@ def check_runtimes(runtimes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(runtimes)) or DEFAULT_RUNTIMES
 
 
-def request(exact: ExactAnswer, runtime: str) -> Request:
+def request(exact: ExactAnswer, runtime: str) -> DeriveRequest:
     """What a worker is asked."""
-    return Request(
+    return DeriveRequest(
         runtime=runtime,
         function=exact.formula.expression,
         derivative=exact.derivative,
@@ -123,25 +124,26 @@ def request(exact: ExactAnswer, runtime: str) -> Request:
     )
 
 
-def _row(exact: ExactAnswer, answers: Answers) -> RuntimeDerivatives:
+def _row(exact: ExactAnswer, outcome: Outcome) -> RuntimeDerivatives:
     methods: list[MethodResult] = []
-    for name, message in answers.methods.items():
-        values = message["values"]
-        got = None if values is None else np.array(values, np.float64)  # null becomes NaN
-        facts = {"status": message["status"], "reason": message["reason"], "how": message["how"]}
+    for name, answer in outcome.derivatives.items():
+        got = None
+        if answer.values is not None:
+            got = np.array(answer.values, np.float64)  # None becomes NaN
+        facts = {"status": answer.status, "reason": answer.reason, "how": answer.how}
         if name != "neighbours":
-            methods.append(_judged(exact, name, got, facts))  # type: ignore[arg-type]
+            methods.append(_judged(exact, name, got, facts))
             continue
         shifted = None if got is None else got.reshape(-1, len(exact.x)).astype(exact.x.dtype)
         differences = {} if shifted is None else exact.differences(shifted)
         methods += [_judged(exact, stencil, differences.get(stencil), facts) for stencil in NAMES]
     return RuntimeDerivatives(
-        runtime=answers.runtime,
-        status=answers.status,  # pydantic checks the word
-        reason=answers.reason,
-        log=answers.log,
-        versions=answers.versions,
-        notes=tuple(answers.notes),
+        runtime=outcome.runtime,
+        status=outcome.status,  # pydantic checks the word
+        reason=outcome.reason,
+        log=outcome.log,
+        versions=outcome.versions,
+        notes=outcome.imported.notes if outcome.imported is not None else (),
         methods=tuple(methods),
     )
 

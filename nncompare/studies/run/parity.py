@@ -9,7 +9,6 @@ from pathlib import Path
 
 from nncompare.data.base import Data
 from nncompare.data.lookup import cache_folder
-from nncompare.launch.train_one import Outcome
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
@@ -20,6 +19,7 @@ from nncompare.studies.verify.record import Parity, VerifyRecord
 from nncompare.studies.verify.study import verify
 from nncompare.studies.verify.watcher import NullWatcher
 from nncompare.wire.observation import Observation, read
+from nncompare.wire.outcome import Outcome
 
 
 def run_parity(
@@ -90,8 +90,10 @@ def _observations(
     seen: dict[str, Observation] = {}
     for row in rows:
         said = outcomes[row.runtime].parity
-        if not said or said["error"]:
-            return seen, f"{row.runtime}: {said.get('error') or 'its worker said nothing'}"
+        if said is None:
+            return seen, f"{row.runtime}: its worker said nothing"
+        if said.error is not None:
+            return seen, f"{row.runtime}: {said.error}"
         seen[row.runtime] = read(folders[row.runtime])
     return seen, None
 

@@ -2,17 +2,16 @@
 ``quiet``.
 
 ``RunProgress`` also is what ``studies.run`` calls a watcher: ``started``, ``message`` and
-    ``finished`` translate what
-a worker says.
+``finished`` translate what a worker says.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import assert_never
 
 from rich.console import Console
 from rich.progress import (
@@ -29,6 +28,22 @@ from rich.text import Text
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.words import printable
+from nncompare.wire.messages import (
+    Built,
+    CheckProgress,
+    Derived,
+    End,
+    EpochEnd,
+    Imported,
+    ParityChecked,
+    Probed,
+    Proposed,
+    Result,
+    Slices,
+    TrialEnd,
+    WorkerWord,
+)
+from nncompare.wire.slice import Slice
 
 EVERY_S = 2.0
 """Shortest time between two lines about epochs on a pipe."""
@@ -185,22 +200,33 @@ class RunProgress:
     def started(self, runtime: str) -> None:
         self.runtime_started(runtime)
 
-    def message(self, runtime: str, message: Mapping[str, Any]) -> None:
-        """Translates the words of a worker (``worker.wire``)."""
-        kind = message["kind"]
-        if kind == "imported":
-            self.phase(
-                runtime, f"imported in {numbers.duration(message['import_s'])}; builds the network"
-            )
-        elif kind == "built":
-            self._total = message.get("steps") or self._total
-            self.phase(runtime, f"built on {message.get('device') or 'an unknown device'}; trains")
-        elif kind == "slices" and message["rows"]:
-            epoch, _, _, _, loss, _ = message["rows"][-1]
-            self.steps(runtime, message["step"], epoch + 1, loss, _rate(message["rows"]))
-        elif kind == "epoch":
-            figures = (message.get(name) for name in ("train_loss", "val_loss", "val_accuracy"))
-            self.epoch(runtime, message["epoch"], self._epochs, *figures)
+    def message(self, runtime: str, message: WorkerWord) -> None:
+        """Shows what a worker says."""
+        match message:
+            case Imported(import_s=import_s):
+                took = "" if import_s is None else f" in {numbers.duration(import_s)}"
+                self.phase(runtime, f"imported{took}; builds the network")
+            case Built(device=device, steps=steps):
+                self._total = steps or self._total
+                self.phase(runtime, f"built on {device.kind}; trains")
+            case Slices(slices=slices):
+                last = slices[-1]
+                self.steps(runtime, last.end, last.epoch, last.loss, _rate(slices))
+            case EpochEnd(figures=row):
+                self.epoch(
+                    runtime,
+                    row.epoch,
+                    self._epochs,
+                    row.train_loss,
+                    row.val_loss,
+                    row.val_accuracy,
+                )
+            case Result() | ParityChecked() | End():
+                pass  # ``finished`` tells of the end
+            case CheckProgress() | Derived() | Probed() | TrialEnd() | Proposed():
+                pass  # no training of a run says these
+            case _:
+                assert_never(message)
 
     def finished(self, runtime: str, row: TrainedRuntime) -> None:
         if row.status == "ok":
@@ -262,14 +288,14 @@ def _bars(console: Console, clock: Callable[[], float]) -> Progress:
     )
 
 
-def _rate(rows: Sequence[Sequence[Any]]) -> float | None:
-    """Steps per second of raw slices; None if they hold the first step, which mostly traces and
+def _rate(slices: Sequence[Slice]) -> float | None:
+    """Steps per second of some slices; None if they hold the first step, which mostly traces and
     compiles.
     """
-    seconds = sum(row[3] for row in rows)
-    if seconds <= 0 or any(row[5] == "first" for row in rows):
+    seconds = sum(sample.seconds for sample in slices)
+    if seconds <= 0 or any(sample.phase == "first" for sample in slices):
         return None
-    return float(sum(row[2] - row[1] for row in rows) / seconds)
+    return sum(sample.steps for sample in slices) / seconds
 
 
 def _figure(value: float | None) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from nncompare.launch.train_one import Outcome
 from nncompare.records.trained_runtime import (
-    Epoch,
     Final,
     Memory,
     StepTime,
@@ -14,6 +12,8 @@ from nncompare.records.trained_runtime import (
 )
 from nncompare.spec.job import Job
 from nncompare.stats.summary import step_time
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.slice import Slice
 
 
 def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRuntime:
@@ -30,58 +30,69 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRunt
         )
     batch = min(job.experiment.train.batch_size, examples)
     steady = _steady(outcome)
-    timing = dict(outcome.result.get("timing", {}))
-    timing |= {
-        name: part[name]
-        for part, name in ((outcome.imported, "import_s"), (outcome.built, "build_s"))
-        if part
-    }
-    if outcome.slices and "first_step_s" not in timing:
-        timing["first_step_s"] = outcome.slices[0][3]
+    built = outcome.built
+    result = outcome.result
     return TrainedRuntime(
         runtime=job.runtime,
         status=outcome.status,  # pydantic checks the word
         reason=outcome.reason,
         log=outcome.log,
-        versions=outcome.imported.get("versions", {}),
-        device=outcome.built.get("device"),
-        device_name=outcome.built.get("device_name"),
-        threads=job.threads if outcome.built else None,
-        parameters=outcome.built.get("parameters"),
-        history=tuple(Epoch(**row) for row in outcome.history),
-        final=Final(**outcome.result.get("final", {})),
-        timing=Timing(
-            **timing, step_s=steady, samples_per_s=_samples_per_s(outcome, job, examples)
-        ),
-        memory=Memory(**outcome.result.get("memory", {})),
+        versions=outcome.versions,
+        device=built.device.kind if built else None,
+        device_name=built.device_name if built else None,
+        threads=job.threads if built else None,
+        parameters=built.parameters if built else None,
+        history=tuple(outcome.history),
+        final=result.final if result else Final(),
+        timing=_timing(outcome, steady, _samples_per_s(outcome, job, examples)),
+        memory=result.memory if result else Memory(),
         work=_work(job, batch, steady),
-        settings=outcome.built.get("settings", {}),
+        settings=outcome.settings,
     )
+
+
+def _timing(outcome: Outcome, steady: StepTime | None, samples_per_s: float | None) -> Timing:
+    """What is known of the times; what a worker that did not finish has not said is None."""
+    result = outcome.result
+    train_s = sum(sample.seconds for sample in outcome.slices)
+    return Timing(
+        import_s=outcome.imported.import_s if outcome.imported else None,
+        build_s=outcome.built.build_s if outcome.built else None,
+        first_step_s=outcome.slices[0].seconds if outcome.slices else None,
+        step_s=steady,
+        samples_per_s=samples_per_s,
+        # of a training that has ended: a part of one is no training time
+        train_s=train_s if result else None,
+        evaluate_s=result.evaluate_s if result else None,
+        total_s=result.total_s if result else None,
+    )
+
+
+def _steady_slices(outcome: Outcome) -> list[Slice]:
+    return [sample for sample in outcome.slices if sample.phase == "steady"]
 
 
 def _steady(outcome: Outcome) -> StepTime | None:
     """Step time over the slices after warm-up; None if training was too short to have any."""
-    rows = [
-        (end - begin, seconds)
-        for _, begin, end, seconds, _, phase in outcome.slices
-        if phase == "steady"
-    ]
-    return StepTime(**step_time(rows)) if rows else None
+    steady = _steady_slices(outcome)
+    if not steady:
+        return None
+    return StepTime(**step_time((sample.steps, sample.seconds) for sample in steady))
 
 
 def _samples_per_s(outcome: Outcome, job: Job, examples: int) -> float | None:
     """Examples over seconds of the steady slices."""
-    batch, per_epoch = (
-        job.experiment.train.batch_size,
-        -(-examples // job.experiment.train.batch_size),
-    )
-    seen = spent = 0.0
-    for _, begin, end, seconds, _, phase in outcome.slices:
-        if phase == "steady":
-            partial = (batch - (examples - (per_epoch - 1) * batch)) if end % per_epoch == 0 else 0
-            seen += (end - begin) * batch - partial
-            spent += seconds
-    return seen / spent if spent else None
+    batch = job.experiment.train.batch_size
+    steps_per_epoch = -(-examples // batch)
+    missing_in_last_batch = steps_per_epoch * batch - examples
+    trained = 0
+    spent_s = 0.0
+    for sample in _steady_slices(outcome):
+        trained += sample.steps * batch
+        if sample.end % steps_per_epoch == 0:
+            trained -= missing_in_last_batch
+        spent_s += sample.seconds
+    return trained / spent_s if spent_s else None
 
 
 def _work(job: Job, batch: int, steady: StepTime | None) -> Work:

@@ -20,7 +20,7 @@ from nncompare.launch import train_one
 from nncompare.launch.background_load import Neighbours
 from nncompare.launch.machine import describe_environment
 from nncompare.launch.resources import usable_threads
-from nncompare.launch.train_one import Listener, Outcome
+from nncompare.launch.run_worker import Listener
 from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create
 from nncompare.records.ledger import ledger
@@ -28,13 +28,16 @@ from nncompare.records.record import head
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
-from nncompare.spec.runtimes import CATALOG, file_name
+from nncompare.spec.runtimes import file_name
 from nncompare.stats.relative import relative
 from nncompare.studies.run.parity import run_parity
 from nncompare.studies.run.record import STOPPED, Comparison, RunRecord
 from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.verify.record import Parity
-from nncompare.wire import job_folder as jobs
+from nncompare.wire.job_folder import LOG_FILE, WEIGHTS_FILE
+from nncompare.wire.messages import WorkerWord
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import TrainRequest
 
 
 class Watcher(Listener, Protocol):
@@ -59,7 +62,7 @@ class Silent:
     def started(self, runtime: str) -> None:
         pass
 
-    def message(self, runtime: str, message: Mapping[str, object]) -> None:
+    def message(self, runtime: str, message: WorkerWord) -> None:
         pass
 
     def finished(self, runtime: str, row: TrainedRuntime) -> None:
@@ -157,18 +160,8 @@ def _train_all(
 
 
 def _train_one(job: Job, work: Path, watcher: Watcher, save_weights: bool) -> Outcome:
-    missing = CATALOG[job.runtime].missing()
-    if missing is not None:
-        return Outcome(runtime=job.runtime, status="refused", reason=missing)
-    folder = _job_folder(work, job.runtime)
-    jobs.write(folder, job, data=work / "data", save_weights=save_weights)
-    return train_one.train(
-        job,
-        folder,
-        log=folder / "worker.log",
-        timeout_s=job.experiment.measure.timeout_s,
-        listener=watcher,
-    )
+    request = TrainRequest(job=job, data=work / "data", save_weights=save_weights)
+    return train_one.train(request, _job_folder(work, job.runtime), listener=watcher)
 
 
 def _parity(
@@ -231,8 +224,9 @@ def _store(
     folder.write_experiment(dump(experiment))
     for outcome in outcomes:
         folder.append_slices(outcome.runtime, outcome.slices)
-        name = file_name(outcome.runtime)
-        log, weights = work / name / "worker.log", work / name / jobs.WEIGHTS_FILE
+        job_folder = _job_folder(work, outcome.runtime)
+        log = job_folder / LOG_FILE
+        weights = job_folder / WEIGHTS_FILE
         if log.exists():
             folder.add_log(outcome.runtime, log)
         if weights.exists():

@@ -12,16 +12,25 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
+from nncompare.data.base import Part
 from nncompare.errors import ConfigError, RuntimeFailure
-from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker, ready
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import CATALOG
 from nncompare.spec.tune import Tune
 from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune.record import TuneConfirmed, TuneTransfer
-from nncompare.studies.tune.trial import DataStore, TrialJob, experiment_of, tasks, values_of
-from nncompare.wire import job_folder as jobs
+from nncompare.studies.tune.trial import (
+    DataStore,
+    TrialJob,
+    evaluated_parts,
+    experiment_of,
+    tasks,
+    values_of,
+)
+from nncompare.wire.messages import End, TrialEnd
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import TrialRequest
 
 
 @dataclass(kw_only=True)
@@ -39,7 +48,7 @@ class ConfirmationWorkers:
     logs: Path
     _workers: dict[str, TrialWorker] = field(default_factory=dict)
 
-    def train(self, task: TrialJob, parts: Sequence[str], *, fresh: bool) -> Outcome:
+    def train(self, task: TrialJob, parts: tuple[Part, ...], *, fresh: bool) -> Outcome:
         """Trains one job and returns what came of it, whatever happens."""
         runtime = task.job.runtime
         outcome = Outcome(runtime=runtime)
@@ -48,9 +57,9 @@ class ConfirmationWorkers:
             outcome.status, outcome.reason = "refused", missing
             return outcome
         folder = self.work / f"confirm-{runtime.replace(':', '-')}"
-        jobs.write(folder, task.job, data=task.data)
+        request = TrialRequest(job=task.job, data=task.data, judged=False, parts=parts)
         worker = self._worker(task)
-        worker.begin(folder, judged=False, parts=parts)
+        worker.begin(folder, request)
         ended = False
         try:
             while not ended:
@@ -58,11 +67,10 @@ class ConfirmationWorkers:
                     outcome.status, outcome.reason = "timed out", f"silent for {self.timeout_s:g} s"
                     break
                 message = worker.receive()
-                ended = message["kind"] == "trial_end"
-                if ended or message["kind"] == "end":
-                    outcome.status, outcome.reason = message["status"], message["reason"]
-                    break
                 outcome.take(message)
+                ended = isinstance(message, TrialEnd)
+                if isinstance(message, End):
+                    break
         except RuntimeFailure as failure:
             outcome.status, outcome.reason = failure.status, str(failure)
         if not ended or fresh:
@@ -139,11 +147,7 @@ def _one(
         return TuneConfirmed(**head, status="failed", reason=str(error))
     changed = changed.model_copy(update={"train": changed.train.model_copy(update={"seed": seed})})
     (task,) = tasks(changed, runtime, bench.threads, data)
-    parts = (
-        ["train", "validation"]
-        if any(goal.name.startswith("train_") for goal in tune.metric)
-        else ["validation"]
-    )
+    parts = evaluated_parts(tune)
     outcome = bench.train(task, parts, fresh=any(goal.name == "peak_bytes" for goal in tune.metric))
     if outcome.status != "ok":
         return TuneConfirmed(**head, status=outcome.status, reason=outcome.reason)

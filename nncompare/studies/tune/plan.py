@@ -10,7 +10,6 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from nncompare.config.space import grid_points
-from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
@@ -18,6 +17,7 @@ from nncompare.spec.tune import DEFAULT_TRIALS, Tune
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.storage import Study
 from nncompare.studies.tune.trial import DataStore, TrialJob
+from nncompare.wire.outcome import Outcome
 
 Propose = Callable[[Study, Tune, int], dict[str, Any]]
 

@@ -16,13 +16,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from nncompare.errors import Failed, Refused, RuntimeFailure
+from nncompare.errors import Failed, MessageError, Refused
 from nncompare.launch.process import WorkerProcess
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.storage import JOURNAL, Study, database, journal
-from nncompare.wire.connection import Wire
-from nncompare.worker.__main__ import die_with_parent
+from nncompare.wire.connection import Wire, die_with_parent, worker_end
+from nncompare.wire.messages import OpenStudy, ParentWord, Propose, Proposed
 
 NEEDS_A_FRAMEWORK = {"gp": "torch"}
 
@@ -51,9 +51,10 @@ class Proposer:
         self._process = WorkerProcess(
             [sys.executable, "-m", "nncompare.studies.tune.proposer"], environment, log
         )
-        self._process.send(
-            "open", journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json")
+        opened = OpenStudy(
+            journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json")
         )
+        self._process.send(opened)
 
     def propose(self, study: Study, tune: Tune, trial_id: int) -> dict[str, Any]:
         """As ``samplers.propose``.
@@ -61,10 +62,12 @@ class Proposer:
         Raises:
             Failed: the process died or the sampler raised an error.
         """
-        self._process.send("propose", study=study.name, trial=trial_id)
+        self._process.send(Propose(study=study.name, trial=trial_id))
         message = self._process.receive()
-        if message["kind"] != "proposed":
-            raise Failed(f"sampler {tune.sampler}: {message['reason']}")
+        if not isinstance(message, Proposed):
+            raise MessageError(f"sampler {tune.sampler}: its process said {message.kind!r}")
+        if message.error is not None:
+            raise Failed(f"sampler {tune.sampler}: {message.error}")
         # read back, since a message carries no infinity and no tuple
         return dict(study.storage.get_trial(trial_id).params)
 
@@ -72,19 +75,24 @@ class Proposer:
         self._process.close()
 
 
-def _serve(wire: Wire) -> None:
+def _serve(wire: Wire[ParentWord]) -> None:
     opened = wire.receive()
-    tune = Tune.model_validate_json(json.dumps(opened["tune"]))
-    storage = database(opened["url"]) if opened["url"] else journal(Path(opened["journal"]))
+    if not isinstance(opened, OpenStudy):
+        raise MessageError(f"a study was expected, not {opened.kind!r}")
+    tune = Tune.model_validate_json(json.dumps(opened.tune))
+    storage = database(opened.url) if opened.url else journal(Path(opened.journal))
     while True:
         word = wire.receive()
+        if not isinstance(word, Propose):
+            raise MessageError(f"a trial to propose was expected, not {word.kind!r}")
         try:
-            study = Study(storage, word["study"], shared=opened["url"] is not None)
-            samplers.propose(study, tune, word["trial"])
-            wire.send("proposed")
+            study = Study(storage, word.study, shared=opened.url is not None)
+            samplers.propose(study, tune, word.trial)
         except Exception as error:
             traceback.print_exc()
-            wire.send("failed", reason=f"{type(error).__name__}: {error}")
+            wire.send(Proposed(error=f"{type(error).__name__}: {error}"))
+        else:
+            wire.send(Proposed())
 
 
 def main() -> None:
@@ -93,9 +101,12 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     asked = parser.parse_args()
     die_with_parent(asked.parent)
+    wire = worker_end(asked.wire)
     try:
-        _serve(Wire.from_descriptor(asked.wire))
-    except (EOFError, OSError, RuntimeFailure):
+        _serve(wire)
+    except MessageError as error:
+        wire.send(Proposed(error=str(error)))
+    except (EOFError, OSError):
         os._exit(0)  # the parent has gone
 
 

@@ -10,7 +10,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.errors import ConfigError, DataError, Failed, RuntimeFailure
-from nncompare.launch.train_one import Outcome
 from nncompare.launch.trials import TrialWorker, ready
 from nncompare.spec.tune import BY_EPOCH, NoPruner
 from nncompare.studies.run.rows import runtime_row
@@ -19,6 +18,7 @@ from nncompare.studies.tune.plan import RunningTrial, SearchPlan, WorkerSlot
 from nncompare.studies.tune.storage import HEARTBEAT_S, Study
 from nncompare.studies.tune.trial import (
     FinishedTrial,
+    evaluated_parts,
     experiment_of,
     most_epochs,
     spread_of,
@@ -26,8 +26,10 @@ from nncompare.studies.tune.trial import (
     values_of,
 )
 from nncompare.studies.tune.trial_attributes import close, note
-from nncompare.wire import job_folder as jobs
-from nncompare.worker.trials import PRUNED
+from nncompare.wire.figures import Epoch
+from nncompare.wire.messages import PRUNED, End, EpochEnd, TrialEnd
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import TrialRequest
 
 
 class Watcher(Protocol):
@@ -154,16 +156,13 @@ class Search:
         assert under is not None, "a slot that trains"
         if slot.worker is None:
             slot.worker = self._worker(slot.index)
-        under.outcome = Outcome(runtime=self.plan.runtime, imported=slot.worker.imported or {})
+        under.outcome = Outcome(runtime=self.plan.runtime, imported=slot.worker.imported)
         task = under.tasks[len(under.rows)]
         folder = self.plan.work / f"slot-{slot.index}"
-        jobs.write(folder, task.job, data=task.data)
-        parts = (
-            ["validation"]
-            if not any(goal.name.startswith("train_") for goal in self.tune.metric)
-            else []
+        request = TrialRequest(
+            job=task.job, data=task.data, judged=self._judged, parts=evaluated_parts(self.tune)
         )
-        slot.worker.begin(folder, judged=self._judged, parts=parts or ["train", "validation"])
+        slot.worker.begin(folder, request)
 
     def _worker(self, index: int) -> TrialWorker:
         return TrialWorker(
@@ -202,17 +201,16 @@ class Search:
         except RuntimeFailure as failure:
             self._died(slot, failure)
             return
-        kind = message["kind"]
-        if kind == "end":
-            self._died(slot, Failed(message["reason"] or "the worker ended"))
-        elif kind == "trial_end":
-            under.outcome.status, under.outcome.reason = message["status"], message["reason"]
-            under.overhead_s += message["overhead_s"]
+        if isinstance(message, End):
+            # the last word of the process, where the end of the trial was expected
+            self._died(slot, Failed(message.reason or "the worker ended"))
+            return
+        under.outcome.take(message)
+        if isinstance(message, TrialEnd):
+            under.overhead_s += message.overhead_s
             self._trained(slot)
-        else:
-            under.outcome.take(message)
-            if kind == "epoch":
-                self._epoch(under, worker, message)
+        elif isinstance(message, EpochEnd):
+            self._epoch(under, worker, message.figures)
 
     def _died(self, slot: WorkerSlot, failure: RuntimeFailure) -> None:
         """A worker's process ended. Before it has imported its framework that is nobody's trial."""
@@ -224,19 +222,19 @@ class Search:
             raise Failed(f"{self.plan.runtime} does not start: {failure}\n{tail}")
         self._tell(slot, "failed", failure.status, str(failure))
 
-    def _epoch(self, under: RunningTrial, worker: TrialWorker, row: Mapping[str, Any]) -> None:
+    def _epoch(self, under: RunningTrial, worker: TrialWorker, row: Epoch) -> None:
         """Reports the goal after an epoch and says whether the trial goes on."""
-        fold, last = len(under.rows), row["epoch"] == under.tasks[0].job.experiment.train.epochs
+        fold, last = len(under.rows), row.epoch == under.tasks[0].job.experiment.train.epochs
         goal = self.tune.metric[0].name
-        value = row.get(goal) if goal in BY_EPOCH and len(self.tune.metric) == 1 else None
+        value = getattr(row, goal) if goal in BY_EPOCH and len(self.tune.metric) == 1 else None
         if value is not None:
             # with folds the mean so far, over the finished ones and this one
             before = [getattr(done.final, goal) for done in under.rows]
             value = (sum(before) + value) / (fold + 1)
-            step = fold * self._epochs + row["epoch"]
+            step = fold * self._epochs + row.epoch
             self.study.storage.set_trial_intermediate_value(under.trial._trial_id, step, value)
         epochs = under.tasks[0].job.experiment.train.epochs
-        self.watcher.trial_epoch(self.plan.runtime, under.trial.number, row["epoch"], epochs, value)
+        self.watcher.trial_epoch(self.plan.runtime, under.trial.number, row.epoch, epochs, value)
         if self._judged and not last:
             worker.answer(stop=value is not None and self._hopeless(under))
 

@@ -15,7 +15,7 @@ import numpy as np
 from nncompare.config.load import load_mapping, to_mapping
 from nncompare.config.space import file_values, with_values
 from nncompare.data import prepare, signature
-from nncompare.data.base import Data
+from nncompare.data.base import Data, Part
 from nncompare.data.folds import fold as cut_fold
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
@@ -127,6 +127,13 @@ class TrialJob:
     job: Job
     data: Path
     examples: int
+
+
+def evaluated_parts(tune: Tune) -> tuple[Part, ...]:
+    """What a trial is evaluated on at its end: the training part only where a goal asks for it."""
+    if any(goal.name.startswith("train_") for goal in tune.metric):
+        return ("train", "validation")
+    return ("validation",)
 
 
 def tasks(

@@ -17,7 +17,6 @@ from nncompare.data.base import Data, Split
 from nncompare.errors import UsageError
 from nncompare.launch.check import CheckTask, check_all
 from nncompare.launch.resources import usable_threads
-from nncompare.launch.train_one import Outcome
 from nncompare.numerics.parity import EVALUATION_EXAMPLES, checked_examples
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
@@ -30,6 +29,7 @@ from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.record import Change, Limit, ParityFinding
 from nncompare.studies.verify.watcher import Watcher
 from nncompare.wire.observation import Observation, read
+from nncompare.wire.outcome import Outcome
 
 Convention = Literal["aligned", "native"]
 STEPS = 200
@@ -228,8 +228,8 @@ class AlignedParity:
 
     def _perturbed_task(self, runtime: str) -> CheckTask:
         task = self._task(runtime, "float64")
-        folder = self.work / "nudged" / file_name(runtime)
-        return replace(task, folder=folder, nudged=True)
+        folder = self.work / "perturbed" / file_name(runtime)
+        return replace(task, folder=folder, perturbed=True)
 
     def _ordered(self, observations: Mapping[str, Observation]) -> dict[str, Observation]:
         """By runtime, in the order of the experiment: workers end in any order."""

@@ -19,7 +19,7 @@ from nncompare.errors import StoreError
 from nncompare.records.atomic import write_text
 from nncompare.spec.experiment import Experiment
 
-_SOURCES = ("backends", "numerics", "spec", "data", "worker")
+_SOURCES = ("backends", "numerics", "spec", "data", "wire", "worker")
 """Parts of nncompare that decide what is computed, or how it is looked at."""
 
 Versions = Mapping[str, Mapping[str, str]]

@@ -8,7 +8,6 @@ import numpy as np
 
 from nncompare.data.base import digest
 from nncompare.launch.machine import describe_environment
-from nncompare.launch.train_one import Outcome
 from nncompare.numerics.initializers import initial_params
 from nncompare.records.ledger import ledger
 from nncompare.records.record import Head
@@ -21,6 +20,7 @@ from nncompare.studies.verify.record import (
     VerifiedRuntime,
     VerifyRecord,
 )
+from nncompare.wire.outcome import Outcome
 
 if TYPE_CHECKING:
     from nncompare.studies.verify.aligned import AlignedParity, Evidence
@@ -96,14 +96,15 @@ def _row(parity: AlignedParity, evidence: Evidence, runtime: str) -> VerifiedRun
     """Of both dtypes' workers, the one that ended worse."""
     outcomes = [evidence.outcomes[dtype, runtime] for dtype in parity.dtypes]
     worse: Outcome = next((outcome for outcome in outcomes if outcome.status != "ok"), outcomes[0])
+    built = outcomes[0].built
     return VerifiedRuntime(
         runtime=runtime,
         status=worse.status,  # pydantic checks the word
         reason=worse.reason,
         log=worse.log,
-        versions=outcomes[0].imported.get("versions", {}),
-        device=outcomes[0].built.get("device_name"),
-        settings=outcomes[0].built.get("settings", {}),
+        versions=outcomes[0].versions,
+        device=built.device_name if built is not None else None,
+        settings=outcomes[0].settings,
     )
 
 

@@ -21,8 +21,7 @@ from nncompare.studies.verify.checks.distance import absolute, relative, scale
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.checks.trajectory import COMPARED, loss_size
 from nncompare.studies.verify.record import ParityCheck
-from nncompare.wire.observation import Observation
-from nncompare.worker.nudge import NUDGE
+from nncompare.wire.observation import PERTURBATION, Observation
 
 _LATE = COMPARED | {Quantity.LONG_PIECES, Quantity.LOSS_OF_LONG_PIECES}
 """Quantities that a training which has diverged cannot show any more."""
@@ -134,13 +133,13 @@ class Growth:
         if not (losses > LOST).any():
             return (
                 "rounding grows faster than usual in this training, and the gates follow it: a"
-                f" change of the initial weights by {NUDGE:.0e} changes the loss by"
+                f" change of the initial weights by {PERTURBATION:.0e} changes the loss by"
                 f" {losses[-1]:.1e} at the end"
             )
         return (
             "rounding grows without bound in this training: a change of the initial weights by"
-            f" {NUDGE:.0e} changes the loss of one and the same runtime by more than {LOST:.0e}"
-            f" from there on, and by {losses[-1]:.1e} at the end"
+            f" {PERTURBATION:.0e} changes the loss of one and the same runtime by more than"
+            f" {LOST:.0e} from there on, and by {losses[-1]:.1e} at the end"
         )
 
 

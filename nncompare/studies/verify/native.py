@@ -15,7 +15,6 @@ from dataclasses import replace
 import numpy as np
 
 from nncompare.launch.check import CheckTask, check_all
-from nncompare.launch.train_one import Outcome
 from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify import growth, judge
 from nncompare.studies.verify.aligned import AlignedParity, Evidence
@@ -26,6 +25,7 @@ from nncompare.studies.verify.record import Change, Limit, ParityFinding
 from nncompare.studies.verify.root_causes import root_causes
 from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, read
+from nncompare.wire.outcome import Outcome
 
 NATIVE = "native"
 DTYPE = "float64"

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from nncompare.launch.train_one import Outcome
 from nncompare.show.words import printable
+from nncompare.wire.messages import (
+    Built,
+    CheckProgress,
+    Derived,
+    End,
+    EpochEnd,
+    Imported,
+    ParityChecked,
+    Probed,
+    Proposed,
+    Result,
+    Slices,
+    TrialEnd,
+    WorkerWord,
+)
+from nncompare.wire.outcome import Outcome
 
 EVERY_S = 2.0
 """Shortest time between two lines about one worker on a pipe."""
@@ -65,19 +80,22 @@ class VerifyProgress:
         """What the parent does."""
         self._say("parent", text, None)
 
-    def message(self, runtime: str, message: Mapping[str, Any]) -> None:
+    def message(self, runtime: str, message: WorkerWord) -> None:
         """What a worker says; ``runtime`` is its label, ``torch float64``."""
-        kind = message["kind"]
-        if kind == "imported":
-            self._say(runtime, "builds the network", None)
-        elif kind == "progress":
-            done, of = int(message["done"]), int(message["of"])
-            counted = message["what"] == "trajectory"
-            self._say(
-                runtime,
-                f"{message['what']}, step {done} of {of}" if counted else message["what"],
-                done / of,
-            )
+        match message:
+            case Imported():
+                self._say(runtime, "builds the network", None)
+            case CheckProgress(what=what, done=done, of=of):
+                text = f"{what}, step {done} of {of}" if what == "trajectory" else what
+                self._say(runtime, text, done / of)
+            case Built() | End():
+                pass  # the next line, or ``ended``, says more
+            case Slices() | EpochEnd() | Result() | ParityChecked():
+                pass  # a check trains no run
+            case Derived() | Probed() | TrialEnd() | Proposed():
+                pass  # no check says these
+            case _:
+                assert_never(message)
 
     def ended(self, label: str, outcome: Outcome) -> None:
         reason = f": {printable(outcome.reason)}" if outcome.reason else ""

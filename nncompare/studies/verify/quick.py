@@ -15,8 +15,7 @@ from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.explain import explain
 from nncompare.studies.verify.record import Parity
-from nncompare.wire.observation import Observation
-from nncompare.worker.observe import QUICK_STEPS
+from nncompare.wire.observation import QUICK_STEPS, Observation
 
 
 def judge_quick(job: Job, data: Data, observations: Mapping[str, Observation]) -> Parity:
@@ -41,7 +40,7 @@ def judge_quick(job: Job, data: Data, observations: Mapping[str, Observation]) -
 
 
 def quick_context(job: Job, data: Data) -> Context:
-    """The examples that ``worker.observe.quick`` looked at."""
+    """The examples that ``worker.observe.observe_quickly`` looked at."""
     count = checked_examples(len(data.train), job.experiment.train.batch_size, QUICK_STEPS)
     few = Split(x=data.train.x[:count], y=data.train.y[:count])
     return Context(replace(job, dropout="masks"), replace(data, train=few), QUICK_STEPS)

@@ -21,6 +21,7 @@ from nncompare.studies.verify.aligned import DTYPES, STEPS, AlignedParity
 from nncompare.studies.verify.native import NativeParity
 from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.watcher import NullWatcher, Watcher
+from nncompare.wire.job_folder import LOG_FILE
 
 
 def verify(
@@ -68,7 +69,7 @@ def verify(
         if folder is not None:
             folder.write_experiment(dump(experiment))
             for (dtype, runtime), _ in evidence.outcomes.items():
-                log = work / dtype / file_name(runtime) / "worker.log"
+                log = work / dtype / file_name(runtime) / LOG_FILE
                 if log.exists():
                     folder.add_log(f"{runtime}-{dtype}", log)
             folder.write_result(result)

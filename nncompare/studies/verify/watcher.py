@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
-from nncompare.launch.train_one import Listener, Outcome
+from nncompare.launch.run_worker import Listener
+from nncompare.wire.messages import WorkerWord
+from nncompare.wire.outcome import Outcome
 
 
 class Watcher(Listener, Protocol):
@@ -29,7 +30,7 @@ class NullWatcher:
     def phase(self, text: str) -> None:
         pass
 
-    def message(self, runtime: str, message: Mapping[str, object]) -> None:
+    def message(self, runtime: str, message: WorkerWord) -> None:
         pass
 
     def ended(self, label: str, outcome: Outcome) -> None:

@@ -33,7 +33,7 @@ from nncompare.formulas.expression import FUNCTIONS
 from nncompare.formulas.formula import parse
 from nncompare.formulas.stencils import STENCILS
 from nncompare.formulas.symbolic import differentiate
-from nncompare.launch.derivatives import Answers, derive
+from nncompare.launch.derivatives import derive
 from nncompare.launch.environment import worker_environment
 from nncompare.show.page import plain
 from nncompare.spec.runtimes import CATALOG
@@ -43,7 +43,10 @@ from nncompare.studies.gradcheck.plot import chart, draw
 from nncompare.studies.gradcheck.record import METHODS, GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report, verdict
 from nncompare.studies.gradcheck.study import gradcheck
-from nncompare.wire.derivative_job import Request, read, write
+from nncompare.wire.job_folder import read, write
+from nncompare.wire.messages import Derived, Imported, Method, WorkerWord
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import DeriveRequest
 from nncompare.worker.derivatives import answer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,7 +104,7 @@ KNOWN = {
 WORKER = """
 import json, sys
 from pathlib import Path
-from nncompare.wire.derivative_job import read
+from nncompare.wire.job_folder import read
 from nncompare.worker.derivatives import answer
 import importlib
 from nncompare.spec.runtimes import CATALOG
@@ -109,7 +112,7 @@ from nncompare.spec.runtimes import CATALOG
 folder, out = Path(sys.argv[1]), []
 def ask(job):
     said = []
-    answer(read(job), lambda kind, **fields: said.append({"kind": kind, **fields}))
+    answer(read(job), lambda message: said.append(message.model_dump(mode="json")))
     return said
 jobs = sorted(folder.iterdir())
 answers = {job.name: ask(job) for job in jobs}
@@ -149,7 +152,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
             folder = tmp_path_factory.mktemp(runtime)
             for text, order, dtype in ASKED:
                 expression = parse(text).expression
-                request = Request(
+                request = DeriveRequest(
                     runtime=runtime,
                     function=expression,
                     derivative=differentiate(expression, order)[0],
@@ -333,13 +336,14 @@ def test_steps_are_powers_of_two_and_grow_with_x() -> None:
 
 def played(
     plant: Callable[[str, Any], Any] = lambda method, values: values, status: str = "ok"
-) -> Callable[..., Answers]:
+) -> Callable[..., Outcome]:
     """A ``derive`` that answers from NumPy and may plant an error into a method's values."""
 
-    def fake(request: Request, folder: Path, **_: Any) -> Answers:
-        found = Answers(runtime=request.runtime, status=status, versions={"fake": "1"})
+    def fake(request: DeriveRequest, folder: Path, **_: Any) -> Outcome:
+        found = Outcome(runtime=request.runtime, status=status)
+        found.imported = Imported(versions={"fake": "1"})
         slope = compute(request.derivative, request.points)
-        values = {
+        values: dict[Method, Any] = {
             "value": compute(request.function, request.points),
             "reverse": slope,
             "forward": slope,
@@ -347,17 +351,11 @@ def played(
             "neighbours": compute(request.function, request.neighbours).ravel(),
         }
         for method, numbers in values.items():
-            got = [
+            got = tuple(
                 float(value) if np.isfinite(value) else None
                 for value in plant(method, numbers.copy())
-            ]
-            found.methods[method] = {
-                "status": "ok",
-                "reason": None,
-                "how": "played",
-                "method": method,
-                "values": got,
-            }
+            )
+            found.take(Derived(method=method, status="ok", how="played", values=got))
         return found
 
     return fake
@@ -573,11 +571,11 @@ def test_a_missing_and_a_crashing_runtime_are_rows(
     monkeypatch.setitem(CATALOG, "tensorflow", replace(CATALOG["tensorflow"], needs=()))
     script = "import os; print('last words', flush=True); os.kill(os.getpid(), 11)"
     monkeypatch.setattr(
-        "nncompare.launch.derivatives.worker_command", lambda *_: [sys.executable, "-c", script]
+        "nncompare.launch.run_worker.worker_command", lambda *_: [sys.executable, "-c", script]
     )
     real = derive
 
-    def some(request: Request, folder: Path) -> Answers:
+    def some(request: DeriveRequest, folder: Path) -> Outcome:
         return played()(request, folder) if request.runtime == "torch" else real(request, folder)
 
     monkeypatch.setattr(study, "derive", some)
@@ -596,10 +594,10 @@ def test_a_worker_that_says_nothing_is_ended(
 ) -> None:
     monkeypatch.setitem(CATALOG, "torch", replace(CATALOG["torch"], needs=()))
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
-    monkeypatch.setattr("nncompare.launch.derivatives.worker_command", lambda *_: command)
+    monkeypatch.setattr("nncompare.launch.run_worker.worker_command", lambda *_: command)
     exact = solve_exactly("x", at="1", order=1, dtype="float64")
     found = derive(study.request(exact, "torch"), tmp_path, timeout_s=0.5)
-    assert (found.status, found.reason) == ("timed out", "no answer within 0.5 s")
+    assert (found.status, found.reason) == ("timed out", "no result within 0.5 s")
 
 
 class Broken:
@@ -631,20 +629,23 @@ def test_a_method_that_fails_leaves_the_others(
     monkeypatch.setattr("nncompare.worker.derivatives.load_backend", lambda name: backend)
     exact = solve_exactly("sin(x)", at="1,2", order=1, dtype="float64")
     write(tmp_path, study.request(exact, "torch"))
-    said: list[dict[str, Any]] = []
-    answer(read(tmp_path), lambda kind, **fields: said.append({"kind": kind, **fields}))
-    assert said[0]["notes"] == ["sin: known"]
-    methods = values_of(said)
-    assert methods["forward"]["status"] == "failed"
-    assert methods["forward"]["reason"] == "RuntimeError: no such"
-    assert "float32, not in float64" in methods["reverse"]["reason"]
-    assert methods["symbolic"]["values"] == np.cos([1.0, 2.0]).tolist()
-    second = replace(read(tmp_path), order=2)
-    answer(second, lambda kind, **fields: said.append({"kind": kind, **fields}))
-    assert values_of(said)["forward"]["status"] == "n/a"
+    request = read(tmp_path)
+    assert isinstance(request, DeriveRequest)
+    found = Outcome(runtime="torch", status="ok")
+    answer(request, found.take)
+    assert found.imported is not None
+    assert found.imported.notes == ("sin: known",)
+    methods = found.derivatives
+    assert methods["forward"].status == "failed"
+    assert methods["forward"].reason == "RuntimeError: no such"
+    assert "float32, not in float64" in (methods["reverse"].reason or "")
+    assert methods["symbolic"].values == tuple(np.cos([1.0, 2.0]).tolist())
+    second: list[WorkerWord] = []
+    answer(request.model_copy(update={"order": 2}), second.append)
+    assert ("forward", "n/a") in [
+        (said.method, said.status) for said in second if isinstance(said, Derived)
+    ]
     capsys.readouterr()
-
-    found = Answers(runtime="torch", status="ok", methods=methods)
     monkeypatch.setattr(study, "derive", lambda request, folder: found)
     assert call(["gradcheck", "sin(x)", "--at=1,2", "-b", "torch", "--plot", "none", "-q"]) == 3
     out = capsys.readouterr().out

@@ -26,6 +26,9 @@ from nncompare.studies.run.progress import RunProgress
 from nncompare.studies.run.record import Comparison, RunRecord
 from nncompare.studies.run.report import run_report
 from nncompare.studies.verify.record import Parity, ParityFinding
+from nncompare.wire.figures import Epoch
+from nncompare.wire.messages import Built, EpochEnd, Imported, Slices
+from nncompare.wire.slice import Slice
 from tests.fixtures.results import examples
 
 
@@ -436,28 +439,26 @@ class Clock:
         return self.now
 
 
+def built(steps: int) -> Built:
+    return Built(device=Device(kind="cpu", id="cpu", name="x"), settings={}, steps=steps)
+
+
+def steady(epoch: int, begin: int, *, loss: float) -> Slices:
+    """Ten steps at 100 a second."""
+    sample = Slice(epoch=epoch, begin=begin, end=begin + 10, seconds=0.1, loss=loss, phase="steady")
+    return Slices(slices=(sample,))
+
+
 def follow(progress: RunProgress, clock: Clock, *, epoch_s: float, epochs: int = 5) -> None:
     with progress:
         progress.started("torch")
-        progress.message("torch", {"kind": "imported", "import_s": 2.0, "versions": {}})
-        progress.message("torch", {"kind": "built", "device": "cpu", "steps": 10 * epochs})
+        progress.message("torch", Imported(versions={}, import_s=2.0))
+        progress.message("torch", built(steps=10 * epochs))
         for epoch in range(epochs):
             clock.now += epoch_s
-            rows = [[epoch, 10 * epoch, 10 * epoch + 10, 0.1, 0.5, "steady"]]
-            progress.message(
-                "torch",
-                {"kind": "slices", "rows": rows, "step": 10 * epoch + 10, "steps_per_s": 100.0},
-            )
-            progress.message(
-                "torch",
-                {
-                    "kind": "epoch",
-                    "epoch": epoch + 1,
-                    "train_loss": 0.5,
-                    "val_loss": None,
-                    "val_accuracy": 0.9,
-                },
-            )
+            progress.message("torch", steady(epoch + 1, 10 * epoch, loss=0.5))
+            figures = Epoch(epoch=epoch + 1, train_loss=0.5, val_loss=None, val_accuracy=0.9)
+            progress.message("torch", EpochEnd(figures=figures))
         progress.finished("torch", examples.row("torch"))
 
 
@@ -512,13 +513,10 @@ class TestProgress:
         progress = RunProgress(console, ["torch"], epochs=5, clock=clock)
         with progress:
             progress.started("torch")
-            progress.message("torch", {"kind": "built", "device": "cpu", "steps": 50})
+            progress.message("torch", built(steps=50))
             for step in (10, 20):
                 clock.now += 1.0
-                rows = [[1, step - 10, step, 0.1, 0.25, "steady"]]
-                progress.message(
-                    "torch", {"kind": "slices", "rows": rows, "step": step, "steps_per_s": 100.0}
-                )
+                progress.message("torch", steady(2, step - 10, loss=0.25))
             progress._live.refresh()
             shown = console.file.getvalue()
             progress.finished("torch", examples.row("torch"))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nncompare.launch.train_one import Outcome
+from nncompare.backends.base import Device
 from nncompare.numerics.metrics import evaluate
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.layers import TensorSpec
 from nncompare.studies.run.rows import runtime_row
+from nncompare.wire.figures import Epoch, Final, Memory
+from nncompare.wire.messages import Built, Imported, Result
+from nncompare.wire.outcome import Outcome
+from nncompare.wire.slice import Phase, Slice
 
 
 @pytest.fixture
@@ -31,8 +35,11 @@ def job() -> Job:
     )
 
 
-def slices(*rows: tuple[int, int, float, str]) -> list[list[object]]:
-    return [[0, begin, end, seconds, 0.5, phase] for begin, end, seconds, phase in rows]
+def slices(*rows: tuple[int, int, float, Phase]) -> list[Slice]:
+    return [
+        Slice(epoch=1, begin=begin, end=end, seconds=seconds, loss=0.5, phase=phase)
+        for begin, end, seconds, phase in rows
+    ]
 
 
 def test_a_runtime_that_never_started_is_interrupted(job):
@@ -87,22 +94,27 @@ def test_every_metric_of_every_part_has_a_place(job, task):
         for part in ("train", "val", "test")
         for name, value in found.items()
     }
-    row = runtime_row(job, Outcome(runtime="torch", status="ok", result={"final": final}), 95)
+    result = Result(final=Final(**final), memory=Memory(), evaluate_s=0.0, total_s=1.0)
+    row = runtime_row(job, Outcome(runtime="torch", status="ok", result=result), 95)
     assert {name: getattr(row.final, name) for name in final} == final
 
 
 def test_a_failed_runtime_keeps_what_it_said_before(job):
     outcome = Outcome(runtime="torch", status="failed", reason="RuntimeError: no", log="trace")
-    outcome.imported = {"versions": {"torch": "9"}, "import_s": 1.0}
-    outcome.built = {
-        "build_s": 0.5,
-        "device": "cpu",
-        "device_name": "x",
-        "parameters": 23,
-        "settings": {"a": "1"},
-    }
-    outcome.history = [{"epoch": 1, "train_loss": 0.5, "val_loss": None}]
+    outcome.imported = Imported(versions={"torch": "9"}, import_s=1.0)
+    outcome.built = Built(
+        device=Device(kind="cpu", id="cpu", name="x"),
+        settings={"a": "1"},
+        build_s=0.5,
+        parameters=23,
+        steps=100,
+    )
+    outcome.history = [Epoch(epoch=1, train_loss=0.5, val_loss=None)]
+    outcome.slices = slices((0, 1, 9.0, "first"))
     row = runtime_row(job, outcome, 95)
+    assert (row.timing.build_s, row.timing.first_step_s) == (0.5, 9.0)
+    assert row.timing.train_s is row.timing.total_s is None  # it has not ended
+    assert (row.device, row.device_name, row.settings) == ("cpu", "cpu (x)", {"a": "1"})
     assert row.versions == {"torch": "9"}
     assert row.timing.import_s == 1.0
     assert row.history[0].val_loss is None

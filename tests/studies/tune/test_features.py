@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -22,6 +21,7 @@ from nncompare.studies.tune.options import SearchOptions, check, study_name, thr
 from nncompare.studies.tune.record import TuneConfirmed
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.study import tune
+from nncompare.wire.messages import TrialEnd
 
 LR = {"min": 1e-3, "max": 1e-1, "log": True}
 
@@ -251,10 +251,8 @@ def test_a_runtime_that_does_not_start_spends_no_trial(monkeypatch, tmp_path):
         def __init__(self, runtime, **settings):
             import nncompare.launch.trials as module
 
-            real = module.worker_environment
-            monkeypatch.setattr(
-                module, "worker_environment", lambda *a, **k: real(*a, **k) | broken
-            )
+            real = module.environment_for
+            monkeypatch.setattr(module, "environment_for", lambda *a: real(*a) | broken)
             super().__init__(runtime, **settings)
 
     monkeypatch.setattr("nncompare.studies.tune.search.TrialWorker", Broken)
@@ -300,7 +298,7 @@ def test_memory_does_not_grow_with_trials(runtime, monkeypatch):
         assert len(workers) == (1 if runtime == "torch" else 2)
 
 
-def test_a_worker_that_keeps_too_much_is_full(monkeypatch):
+def test_a_worker_that_keeps_too_much_is_full(tmp_path, monkeypatch):
     class Fake:
         def __init__(self, *arguments, **settings):
             self.held = iter([300, 450, 460, 530, 550])
@@ -309,10 +307,11 @@ def test_a_worker_that_keeps_too_much_is_full(monkeypatch):
             pass
 
         def receive(self):
-            return {"kind": "trial_end", "resident_bytes": next(self.held) * 2**20}
+            held = next(self.held) * 2**20
+            return TrialEnd(status="ok", reason=None, overhead_s=0.0, resident_bytes=held)
 
     monkeypatch.setattr("nncompare.launch.trials.WorkerProcess", Fake)
-    worker = TrialWorker("torch", threads=1, device="cpu", home=Path("/"), log=Path("/"))
+    worker = TrialWorker("torch", threads=1, device="cpu", home=tmp_path, log=tmp_path / "log")
     found = []
     for _ in range(5):
         worker.receive()

@@ -18,7 +18,6 @@ from nncompare.errors import UsageError
 from nncompare.studies.verify import certificates
 from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.study import verify
-from nncompare.wire.observation import Observation
 
 ODD = """\
 name: odd
@@ -276,21 +275,3 @@ class TestMemory:
     def test_a_damaged_file_is_forgotten(self, experiment, known):
         next(known.iterdir()).write_text("{")
         assert certificates.recall(known, experiment, self.VERSIONS) is None
-
-
-def test_the_observation_survives_the_disk(tmp_path):
-    import numpy as np
-
-    from nncompare.wire.observation import read
-
-    seen = Observation(
-        gradients={"dense_1.kernel": np.arange(6.0).reshape(2, 3)},
-        checkpoints={1: {"a.b": np.ones(2, np.float32)}, 50: {"a.b": np.zeros(2, np.float32)}},
-        losses={"": np.array([1.0, np.nan])},
-    )
-    seen.save(tmp_path)
-    back = read(tmp_path)
-    assert back.checkpoints.keys() == {1, 50}
-    assert back.checkpoints[50]["a.b"].dtype == np.float32
-    assert np.array_equal(back.gradients["dense_1.kernel"], seen.gradients["dense_1.kernel"])
-    assert np.isnan(back.losses[""][1])

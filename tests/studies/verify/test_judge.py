@@ -65,7 +65,7 @@ def context(case: str) -> Context:
 def seen(session: type[NumpySession], case: str) -> Observation:
     check = context(case)
     opened = session(check.job, check.data)
-    return observe(opened, check.job, check.data, check.plan, lambda *_, **__: None)
+    return observe(opened, check.job, check.data, check.plan, lambda _: None)
 
 
 def judged(

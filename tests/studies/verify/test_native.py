@@ -36,7 +36,7 @@ def seen() -> Observation:
         check.job,
         check.data,
         check.plan,
-        lambda *_, **__: None,
+        lambda _: None,
     )
 
 

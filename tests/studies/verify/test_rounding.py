@@ -14,7 +14,6 @@ import pytest
 from nncompare.backends.base import Params
 from nncompare.config.load import load, load_mapping
 from nncompare.data import signature
-from nncompare.launch.train_one import Outcome
 from nncompare.records.finished import Finished
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.run import parity as run_parity
@@ -37,8 +36,9 @@ from nncompare.studies.verify.growth import Growth, in_doubt, sound_steps, until
 from nncompare.studies.verify.record import Parity as ParityOfRun
 from nncompare.studies.verify.root_causes import root_causes
 from nncompare.studies.verify.watcher import NullWatcher
-from nncompare.wire.observation import Observation
-from nncompare.worker.nudge import NUDGE, nudged_params
+from nncompare.wire.observation import PERTURBATION, Observation
+from nncompare.wire.outcome import Outcome
+from nncompare.worker.perturb import perturbed_params
 
 DATA = "{name: random, shape: [6, 6, 1], examples: 400}"
 BATCH_NORM = (
@@ -181,7 +181,7 @@ def growing(tmp_path: Path) -> tuple[Context, Params, Observation, Growth]:
     there = context("[{type: flatten}, {type: dense, units: 10}]", "float64", tmp_path, steps=40)
     start = {name: 1e-3 * value for name, value in there.probe.items()}
     right = trained(there, start)
-    moved = {name: value + NUDGE * generator_like(value) for name, value in start.items()}
+    moved = {name: value + PERTURBATION * generator_like(value) for name, value in start.items()}
     return (
         there,
         start,
@@ -214,7 +214,7 @@ def test_tolerances_follow_the_growth_of_rounding(
 ) -> None:
     _, _, _, growth = growing
     apart, _ = growth.tensor("dense_1.kernel", 40)
-    assert apart > 1e-4 > growth.tensor("dense_1.kernel", 5)[0], "2**40 nudges"
+    assert apart > 1e-4 > growth.tensor("dense_1.kernel", 5)[0], "2**40 perturbations"
     steps = growth.comparable_steps()
     at_five = growth.tensor("dense_1.kernel", 5)[0]
     checks = [
@@ -265,9 +265,9 @@ def test_only_the_trajectory_is_in_doubt() -> None:
     assert not in_doubt([replace(late, worst=0.0)])
 
 
-def test_a_nudge_moves_every_trained_number_a_little(tmp_path: Path) -> None:
+def test_a_perturbation_moves_every_trained_number_a_little(tmp_path: Path) -> None:
     there = context(BATCH_NORM, "float64", tmp_path)
-    moved = nudged_params(there.model, there.job.seed)
+    moved = perturbed_params(there.model, there.job.seed)
     for name, value in there.initial.items():
         change = np.abs(moved[name] - value)
         if there.model.parameters[name].trainable:
@@ -291,8 +291,10 @@ def test_runtimes_that_part_late_are_measured(
     moved = {name: value * (1 + 2e-15) for name, value in start.items()}
     factor = 2.0 * (1 + 1e-6) if planted else 2.0
     other = trained(there, moved, factor)
-    nudged = {name: value + NUDGE * generator_like(value) for name, value in moved.items()}
-    of = {"torch": growth.perturbed["torch"], "tensorflow": trained(there, nudged, factor)}
+    perturbed = {
+        name: value + PERTURBATION * generator_like(value) for name, value in moved.items()
+    }
+    of = {"torch": growth.perturbed["torch"], "tensorflow": trained(there, perturbed, factor)}
     evidence = Evidence(
         observations={"float64": {"torch": right, "tensorflow": other}, "float32": {}}
     )
