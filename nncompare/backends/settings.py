@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from nncompare.numerics.semantics import Semantics
 from nncompare.numerics.semantics import describe as describe_semantics
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Attention, Dropout
 from nncompare.spec.model import Node
 
 
@@ -57,20 +56,15 @@ def describe(
         "onednn": "on" if onednn else "off",
         **(own or {}),
     }
-    if any(isinstance(node.layer, Dropout) for node in nodes):
+    if job.model.drop_rates:
         found["dropout masks from"] = "the framework" if job.dropout == "framework" else "nncompare"
     # several layers may have several kernels: each once
-    kernels = dict.fromkeys(recurrent_kernel(node) for node in nodes if is_recurrent(node))
+    kernels = dict.fromkeys(recurrent_kernel(node) for node in nodes if node.layer.recurrent)
     if kernels:
         found["recurrent kernel"] = " and ".join(kernels)
-    if any(isinstance(node.layer, Attention) for node in nodes):
+    if any(node.layer.attends for node in nodes):
         found["attention kernel"] = attention_kernel
     return found | describe_semantics(job, semantics)
-
-
-def is_recurrent(node: Node) -> bool:
-    """Whether a node runs over steps one by one: it has a kernel for its own last output."""
-    return any(parameter.role == "recurrent" for parameter in node.parameters)
 
 
 def _yes(value: bool) -> str:

@@ -23,14 +23,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 
-from nncompare.spec.data import Task
 from nncompare.spec.initializers import Initializer
 from nncompare.spec.job import Job
-from nncompare.spec.layers import AvgPool2d, Lstm, Rnn
+from nncompare.spec.layers import Layer
 from nncompare.spec.model import Model, Node
 from nncompare.spec.training import AdamW
 
@@ -211,7 +210,7 @@ class Semantics:
         return {
             f"{node.name}.{SECOND_BIAS}": f"{node.name}.bias"
             for node in model.walk()
-            if isinstance(node.layer, Rnn | Lstm)
+            if node.layer.sums_biases
         }
 
     def alternatives(self, job: Job) -> Iterator[Alternative]:
@@ -305,13 +304,15 @@ class Knob:
                 return str(meaning)
 
 
-def _types(job: Job) -> set[str]:
-    return {node.layer.type for node in job.model.walk()}
+def _layers(job: Job) -> dict[str, Layer]:
+    """Type -> one of the model's layers of this type, by the alphabet."""
+    found = {node.layer.type: node.layer for node in job.model.walk()}
+    return dict(sorted(found.items()))
 
 
 def has_embedding(job: Job) -> bool:
     """Whether the model looks up tokens in a table."""
-    return "embedding" in _types(job)
+    return any(layer.takes_tokens for layer in _layers(job).values())
 
 
 def _optimizer_has(job: Job, name: str) -> bool:
@@ -329,42 +330,35 @@ def _setting(name: str, turned: Callable[[Job], Any]) -> Callable[[Job], list[st
 
 
 def _biases(job: Job) -> list[str]:
-    return [f"{kind} trained biases" for kind in sorted(_types(job) & {"rnn", "lstm"})]
+    return [f"{kind} trained biases" for kind, layer in _layers(job).items() if layer.sums_biases]
 
 
-def _pads_a_mean(job: Job) -> bool:
-    for node in job.model.walk():
-        if isinstance(node.layer, AvgPool2d):
-            top_bottom, left_right = node.layer.pads(node.input)
-            if any(top_bottom) or any(left_right):
-                return True
-    return False
+def _running_variances(job: Job) -> list[str]:
+    return [
+        f"{kind} running variance"
+        for kind, layer in _layers(job).items()
+        if layer.running_momentum is not None
+    ]
 
 
-def turns_into_probabilities(kind: str, task: Task) -> bool:
-    """Whether a layer of this type makes probabilities of the logits of this task."""
-    match task:
-        case "classification":
-            return kind == "softmax"
-        case "binary":
-            return kind == "sigmoid"
-        case "regression":
-            return False
-        case _:
-            assert_never(task)
+def _padded_means(job: Job) -> list[str]:
+    kinds = {
+        node.layer.type for node in job.model.walk() if node.layer.averages_padding(node.input)
+    }
+    return [f"{kind} padding" for kind in sorted(kinds)]
 
 
 def _ends_in_probabilities(job: Job) -> bool:
-    return turns_into_probabilities(job.model.nodes[-1].layer.type, job.experiment.task)
+    return job.model.nodes[-1].layer.probabilities_of == job.experiment.task
 
 
 KNOBS = (
     Knob(
         "running_variance",
         RunningVariance,
-        _setting("batch_norm running variance", lambda job: "batch_norm" in _types(job)),
+        _running_variances,
     ),
-    Knob("pooled_padding", PooledPadding, _setting("avg_pool2d padding", _pads_a_mean)),
+    Knob("pooled_padding", PooledPadding, _padded_means),
     Knob("recurrent_biases", RecurrentBiases, _biases),
     Knob(
         "final_activation",
@@ -408,22 +402,13 @@ KNOBS = (
 )
 """All knobs, in the order of the ledger: layers, optimizer, penalties."""
 
-LAYER_CONSTANTS = {
-    "leaky_relu": ("leaky_relu.slope",),
-    "gelu": ("gelu.constants",),
-    "attention": ("attention.scale",),
-}
-"""Layer type -> names of its numbers that a framework may round. ``gelu.constants``: 1/sqrt(2),
-or 0.044715 of the tanh form; ``attention.scale``: 1/sqrt(head_dim).
-"""
-
 
 def constants(job: Job) -> tuple[str, ...]:
     """Names of the numbers that a framework may round to float32 in a float64 run: those of the
     layers, the optimizer's but for its learning rate, and the penalties.
     """
     train = job.experiment.train
-    layers = [name for kind in sorted(_types(job)) for name in LAYER_CONSTANTS.get(kind, ())]
+    layers = [f"{kind}.{name}" for kind, layer in _layers(job).items() for name in layer.rounded]
     numbers = [
         f"{train.optimizer.name}.{name}"
         for name in type(train.optimizer).model_fields
@@ -490,8 +475,10 @@ def _meanings(job: Job, semantics: Semantics) -> dict[str, str]:
         for knob in KNOBS
         for setting in knob.settings(job)
     }
-    if "gru" in _types(job):
-        found["gru trained biases"] = "2"
+    for node in job.model.walk():
+        if node.layer.recurrent and not node.layer.sums_biases:
+            biases = sum(item.role == "bias" for item in node.parameters)
+            found[f"{node.layer.type} trained biases"] = str(biases)
     if isinstance(job.experiment.train.optimizer, AdamW):
         found["weight decay"] = "decoupled, on every parameter"
     if job.dtype == "float64":

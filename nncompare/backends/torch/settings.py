@@ -102,7 +102,7 @@ def _compiled(job: Job, device: torch.device) -> str:
         return "no"
     # Dynamo breaks the graph at PyTorch's recurrent modules, whose fused kernels it could not
     # improve
-    recurrent = any(settings.is_recurrent(node) for node in job.model.walk())
+    recurrent = any(node.layer.recurrent for node in job.model.walk())
     apart = ", recurrent layers left as they are" if recurrent else ""
     return f"yes (torch.compile of forward and backward{apart})"
 

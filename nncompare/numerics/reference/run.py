@@ -15,7 +15,6 @@ from nncompare.numerics.semantics import (
     FinalActivation,
     RecurrentBiases,
     Semantics,
-    turns_into_probabilities,
 )
 from nncompare.spec.data import Task
 from nncompare.spec.model import Model, Node
@@ -79,7 +78,7 @@ class Run:
         """
         *before, last = model.nodes
         taken_back = self.semantics.final_activation is FinalActivation.TAKEN_BACK
-        if not taken_back or not turns_into_probabilities(last.layer.type, task):
+        if not taken_back or last.layer.probabilities_of != task:
             return self.outputs[last.name]
         return self.outputs[before[-1].name] if before else x
 

@@ -34,6 +34,7 @@ class LeakyRelu(_Activation):
     """``x`` where positive, else ``slope x`` (Maas et al. 2013)."""
 
     title: ClassVar[str] = "x, or slope times x where negative"
+    rounded: ClassVar[tuple[str, ...]] = ("slope",)
     kinked: ClassVar[bool] = True
     per_value: ClassVar[int] = 2
     type: Literal["leaky_relu"] = "leaky_relu"
@@ -47,6 +48,8 @@ class Gelu(_Activation):
     """
 
     title: ClassVar[str] = "x times the normal distribution function of x"
+    # 1/sqrt(2), or 0.044715 of the tanh form
+    rounded: ClassVar[tuple[str, ...]] = ("constants",)
     per_value: ClassVar[int] = 5
     type: Literal["gelu"] = "gelu"
     approximate: Annotated[bool, Open] = False
@@ -57,6 +60,7 @@ class Sigmoid(_Activation):
     """``1 / (1 + exp(-x))``."""
 
     title: ClassVar[str] = "1 / (1 + exp(-x))"
+    probabilities_of: ClassVar[str | None] = "binary"
     per_value: ClassVar[int] = 3
     type: Literal["sigmoid"] = "sigmoid"
 
@@ -74,6 +78,7 @@ class Softmax(_Activation):
     """
 
     title: ClassVar[str] = "softmax over the last axis"
+    probabilities_of: ClassVar[str | None] = "classification"
     is_activation: ClassVar[bool] = False
     per_value: ClassVar[int] = 4
     type: Literal["softmax"] = "softmax"

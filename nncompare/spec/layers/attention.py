@@ -20,6 +20,9 @@ class Attention(Layer):
     """
 
     title: ClassVar[str] = "multi-head self-attention"
+    attends: ClassVar[bool] = True
+    # 1/sqrt(head_dim)
+    rounded: ClassVar[tuple[str, ...]] = ("scale",)
     type: Literal["attention"] = "attention"
     heads: int = Field(gt=0)
     """Number of heads; must divide the number of features."""

@@ -105,6 +105,20 @@ class Layer(Frozen):
     takes_tokens: ClassVar[bool] = False
     """Its input are integer tokens, which look up rows of a table."""
 
+    attends: ClassVar[bool] = False
+    """Every step looks at other steps of the sequence, by products of queries and keys."""
+
+    sums_biases: ClassVar[bool] = False
+    """Its bias stands where a framework may train the sum of two."""
+
+    probabilities_of: ClassVar[str | None] = None
+    """The task whose logits it turns into probabilities."""
+
+    rounded: ClassVar[tuple[str, ...]] = ()
+    """Numbers of its formula that a framework may round to float32 in a float64 run: fields, or
+    words for what the formula has of its own.
+    """
+
     kinked: ClassVar[bool] = False
     """Its function has kinks, at which there is no derivative."""
 

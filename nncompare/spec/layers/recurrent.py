@@ -84,6 +84,7 @@ class Rnn(RecurrentLayer):
     """``h_t = tanh(x_t W + h_{t-1} U + b)`` (Elman 1990)."""
 
     title: ClassVar[str] = "simple recurrent layer (tanh)"
+    sums_biases: ClassVar[bool] = True
     gates: ClassVar[int] = 1
     pointwise: ClassVar[int] = 1
     type: Literal["rnn"] = "rnn"
@@ -96,6 +97,7 @@ class Lstm(RecurrentLayer):
     """
 
     title: ClassVar[str] = "long short-term memory"
+    sums_biases: ClassVar[bool] = True
     gates: ClassVar[int] = 4
     pointwise: ClassVar[int] = 9
     start_fields: ClassVar[dict[Role, str]] = {**START_FIELDS, "bias": "forget_bias"}

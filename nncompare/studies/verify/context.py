@@ -14,12 +14,11 @@ from nncompare.backends.base import Array, Params
 from nncompare.data.base import Data
 from nncompare.numerics import differences, reference, updates
 from nncompare.numerics.initializers import initial_params
-from nncompare.numerics.masks import keep_mask
+from nncompare.numerics.masks import masks_of_step
 from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_plan, probe_params
 from nncompare.numerics.reference import kinks
 from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Dropout, Embedding
 from nncompare.spec.model import Model
 from nncompare.wire.observation import Observation, evaluation_rows
 
@@ -113,12 +112,7 @@ class Context:
 
     def masks(self, step: int) -> Callable[[str, tuple[int, ...]], Array]:
         """What dropout keeps at a step."""
-        rates = {
-            node.name: node.layer.rate
-            for node in self.model.walk()
-            if isinstance(node.layer, Dropout)
-        }
-        return lambda node, shape: keep_mask(self.job.seed, node, step, shape, rates[node])
+        return masks_of_step(self.model, self.job.seed, step)
 
     @cached_property
     def x(self) -> Array:
@@ -159,17 +153,14 @@ class Context:
             return found
         before = inputs_of(self.model.nodes)
         examples = self.data.train.x[self.plan.dropout_rows]
-        for node in self.model.walk():
-            if not isinstance(node.layer, Dropout):
-                continue
-            source = before[node.name]
+        for name, rate in self.model.drop_rates.items():
+            source = before[name]
             x = examples if source is None else given.get(source)
-            y = given.get(node.name)
+            y = given.get(name)
             if x is None or y is None or x.shape != y.shape:
-                found[node.name] = None
+                found[name] = None
             else:
-                pair = np.asarray(x, np.float64), np.asarray(y, np.float64)
-                found[node.name] = (*pair, node.layer.rate)
+                found[name] = (np.asarray(x, np.float64), np.asarray(y, np.float64), rate)
         return found
 
     def evaluated(self, params: Params) -> Array:
@@ -213,7 +204,7 @@ class Context:
         tokens = {
             f"{node.name}.table": np.unique(self.data.train.x[rows])
             for node in self.model.walk()
-            if isinstance(node.layer, Embedding)
+            if node.layer.takes_tokens
         }
         return {
             name: updates.TableUse(tokens=used, squares=known.get(name))

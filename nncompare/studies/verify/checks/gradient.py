@@ -18,7 +18,6 @@ from dataclasses import replace
 import numpy as np
 
 from nncompare.backends.base import Array, Params
-from nncompare.spec.layers import LeakyRelu, MaxPool2d, Relu
 from nncompare.studies.verify.checks import floor
 from nncompare.studies.verify.checks.check import DIFFERENCES, ITSELF, Check, Pairing
 from nncompare.studies.verify.checks.distance import absolute, relative, scale
@@ -153,11 +152,7 @@ def room_for_kinks(
 def before_kinks(context: Context) -> frozenset[str]:
     """The parameters whose gradient comes through a kink."""
     nodes = list(context.model.walk())
-    kinks = [
-        index
-        for index, node in enumerate(nodes)
-        if isinstance(node.layer, Relu | LeakyRelu | MaxPool2d)
-    ]
+    kinks = [index for index, node in enumerate(nodes) if node.layer.kinked]
     last = max(kinks, default=0)
     return frozenset(
         f"{node.name}.{item.name}" for node in nodes[:last] for item in node.parameters

@@ -26,7 +26,6 @@ import numpy as np
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import losses, reference
 from nncompare.numerics.keys import generator
-from nncompare.spec.layers import BatchNorm
 from nncompare.spec.model import Node
 from nncompare.studies.verify.checks.check import FORMULA, Check
 from nncompare.studies.verify.checks.distance import relative
@@ -102,7 +101,7 @@ def _room_for_sums(context: Context, observation: Observation, check: Check) -> 
     """How far the sums of batch norm may put a quantity off, relative; 0 where there are none."""
     nodes = list(context.model.walk())
     names = [node.name for node in nodes]
-    norms = [index for index, node in enumerate(nodes) if isinstance(node.layer, BatchNorm)]
+    norms = [index for index, node in enumerate(nodes) if node.layer.running_momentum is not None]
     if check.quantity not in _OF_BATCHES or not norms:
         return 0.0
     behind = check.layer in names and names.index(check.layer) >= norms[0]
@@ -200,8 +199,6 @@ class _NoisyRuns:
 
 
 _DRAWS = 3
-_MOVES_ONLY = ("residual", "flatten", "reshape", "last_step")
-"""Layers that compute nothing, or whose layers are moved themselves."""
 
 
 def _rounded(draw: int, unit: float) -> dict[str, reference.Forward]:
@@ -211,18 +208,15 @@ def _rounded(draw: int, unit: float) -> dict[str, reference.Forward]:
 
     def moved(formula: reference.Forward) -> reference.Forward:
         def of_moved(node: Node, own: Params, x: Array, run: reference.Run) -> Array:
-            # tokens are exact
-            if x.dtype.kind not in "iu":
+            # tokens are exact, and a layer that computes nothing rounds nothing
+            if x.dtype.kind not in "iu" and node.layer.computes:
                 noise = generator(draw, f"rounding/{node.name}").standard_normal(x.shape)
                 x = x * (1 + unit * noise)
             return formula(node, own, x, run)
 
         return of_moved
 
-    return {
-        kind: formula if kind in _MOVES_ONLY else moved(formula)
-        for kind, formula in reference.FORWARD.items()
-    }
+    return {kind: moved(formula) for kind, formula in reference.FORWARD.items()}
 
 
 def _wider(check: Check, tolerance: float) -> Check:
