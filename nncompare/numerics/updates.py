@@ -23,6 +23,7 @@ from nncompare.numerics.semantics import (
     Semantics,
     TableGradient,
 )
+from nncompare.spec.model import Model
 from nncompare.spec.training import Adam, AdamW, AnyOptimizer, Penalty, RmsProp, Sgd
 
 Array = NDArray[Any]
@@ -57,6 +58,23 @@ class TableUse:
 
     tokens: Array
     squares: Array | None = None
+
+
+def table_uses(
+    model: Model, x: Array, squares: Mapping[str, Array] | None = None
+) -> dict[str, TableUse]:
+    """How a batch uses the table of every embedding of a model.
+
+    Args:
+        x: the batch's tokens, ``(N, T)``.
+        squares: name of a table -> see ``TableUse``.
+    """
+    known = squares or {}
+    return {
+        f"{node.name}.table": TableUse(tokens=np.unique(x), squares=known.get(f"{node.name}.table"))
+        for node in model.walk()
+        if node.layer.takes_tokens
+    }
 
 
 def clip(

@@ -22,7 +22,13 @@ from nncompare.spec.job import Job
 
 
 class NumpySession:
-    """See ``backends.base.Session``."""
+    """See ``backends.base.Session``.
+
+    Attributes:
+        semantics: what its layers and optimizers mean; a subclass may mean something else.
+    """
+
+    semantics: Semantics = ALIGNED
 
     def __init__(self, job: Job, data: Data):
         self.job, self.data, self.model = job, data, job.model
@@ -33,9 +39,13 @@ class NumpySession:
         ]
         self.weights: Params = {}
         self.state = updates.State()
+        self.tables: dict[str, updates.TableUse] = {}
 
     def load(self, params: Params) -> None:
         self.weights = {name: array.copy() for name, array in params.items()}
+        for name, beside in self.semantics.added_parameters(self.model).items():
+            # canonical weights give the canonical function
+            self.weights.setdefault(name, np.zeros_like(params[beside]))
         self.state = updates.State()
 
     def params(self) -> Params:
@@ -77,6 +87,7 @@ class NumpySession:
     def train_step(self, plan: BatchPlan, step: int) -> float:
         rows = self.rows(plan, step)
         loss = self.minimized(self.weights, rows, step)
+        self.tables = updates.table_uses(self.model, self.data.train.x[rows])
         updated = self.update(self.slope(rows, step), plan.learning_rate[step])
         self.weights = {**updated, **self.running(rows, step)}
         return loss
@@ -90,7 +101,13 @@ class NumpySession:
         def keep(node: str, shape: tuple[int, ...]) -> Array:
             return self.mask(node, step, shape)
 
-        run = Run(params=params, forward=self.formulas(), training=training, masks=keep)
+        run = Run(
+            params=params,
+            forward=self.formulas(),
+            training=training,
+            masks=keep,
+            semantics=self.semantics,
+        )
         run.chain(self.model.nodes, x)
         return run
 
@@ -102,26 +119,35 @@ class NumpySession:
 
     def minimized(self, params: Params, rows: Array, step: int) -> float:
         run = self.pass_through(params, self.data.train.x[rows], training=True, step=step)
-        return self.data_loss(run.outputs[self.last], self.data.train.y[rows]) + self.penalty(
-            params
-        )
+        logits = run.logits(self.model, self.job.experiment.task, self.data.train.x[rows])
+        return self.data_loss(logits, self.data.train.y[rows]) + self.penalty(params)
 
     def data_loss(self, outputs: Array, targets: Array) -> float:
         return losses.data_loss(self.job.experiment.task, outputs, targets)
 
     def penalty(self, params: Params) -> float:
         asked = self.job.experiment.train.penalty
-        return losses.penalty(params, self.model, asked.l1, asked.l2)
+        return losses.penalty(params, self.model, asked.l1, asked.l2, semantics=self.semantics)
 
     def slope(self, rows: Array, step: int) -> Params:
         return differences.gradient(
-            lambda p: self.minimized(p, rows, step), self.weights, self.trainable
+            lambda p: self.minimized(p, rows, step),
+            self.weights,
+            [*self.trainable, *self.semantics.added_parameters(self.model)],
         )
 
     def update(self, gradients: Params, rate: float) -> Params:
         train = self.job.experiment.train
         updated, self.state = updates.step(
-            train.optimizer, self.state, self.weights, gradients, float(rate), train.clip_norm
+            train.optimizer,
+            self.state,
+            self.weights,
+            gradients,
+            float(rate),
+            train.clip_norm,
+            penalty=train.penalty,
+            semantics=self.semantics,
+            tables=self.tables,
         )
         return updated
 

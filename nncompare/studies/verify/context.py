@@ -200,16 +200,7 @@ class Context:
         Args:
             squares: table -> sums of squared gradients, where the runtime gave them.
         """
-        known = squares or {}
-        tokens = {
-            f"{node.name}.table": np.unique(self.data.train.x[rows])
-            for node in self.model.walk()
-            if node.layer.takes_tokens
-        }
-        return {
-            name: updates.TableUse(tokens=used, squares=known.get(name))
-            for name, used in tokens.items()
-        }
+        return updates.table_uses(self.model, self.data.train.x[rows], squares)
 
     def update(
         self,

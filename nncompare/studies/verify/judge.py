@@ -23,6 +23,7 @@ from nncompare.studies.verify.checks import (
     update,
 )
 from nncompare.studies.verify.checks.check import Check, Pairing
+from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
 
@@ -70,6 +71,32 @@ def _at_probe(context: Context, runtime: str, observation: Observation) -> Itera
     yield from loading.first_load(context, runtime, observation)
     yield from forward.by_formula(context, runtime, observation)
     yield from loss.at_probe(context, runtime, observation)
+
+
+def of_quantity(
+    context: Context, runtime: str, observation: Observation, quantity: Quantity
+) -> list[Check]:
+    """The float64 checks of one quantity by the formulas, without the cost of the others."""
+    made = _MAKERS.get(quantity, ())
+    checks = [check for make in made for check in make(context, runtime, observation)]
+    mine = [check for check in checks if check.quantity == quantity]
+    return rounding.room_by_formula(context, observation, mine)
+
+
+_MAKERS = {
+    Quantity.ROUND_TRIP: (loading.first_load, loading.later_loads),
+    Quantity.FORWARD: (forward.by_formula,),
+    Quantity.FORWARD_TRAINING: (forward.by_formula,),
+    Quantity.LOSS: (loss.at_probe, loss.of_updates),
+    Quantity.GRADIENT: (gradient.along_directions,),
+    Quantity.UPDATE: (update.by_formula,),
+    Quantity.FORWARD_AFTER_UPDATES: (forward.after_updates,),
+    Quantity.RUNNING_STATISTICS: (running.by_formula,),
+    Quantity.UPDATE_AFTER_LOAD: (update.after_load,),
+    Quantity.LOSS_EVERY_STEP: (trajectory.losses_by_formula,),
+    Quantity.LOGITS: (evaluation.by_formula,),
+}
+"""Quantity -> what makes its checks, where semantics may change them."""
 
 
 def between(

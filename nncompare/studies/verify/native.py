@@ -10,6 +10,7 @@ between them; what the defaults of each change against its aligned form is told 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -103,23 +104,10 @@ class NativeParity(AlignedParity):
         failed = [check for check in evidence.checks[DTYPE] if not check.passed]
         if failed:
             self.watcher.phase("looks for the causes")
-        found = []
+        found: list[ParityFinding] = []
         for runtime, context in self._declared.items():
             own = [check for check in failed if check.runtime == runtime]
-            for check in root_causes(own):
-                words = other_meaning(context, self._native[runtime], check)
-                found.append(
-                    ParityFinding(
-                        runtime=runtime,
-                        quantity=check.quantity,
-                        layer=check.layer,
-                        step=check.step,
-                        dtype=check.dtype,
-                        worst=check.worst if np.isfinite(check.worst) else None,
-                        gate=check.tolerance,
-                        looks_like=words,
-                    )
-                )
+            found += find_causes(context, self._native[runtime], own)
         return found
 
     def changes(self, evidence: Evidence) -> list[Change]:
@@ -135,17 +123,38 @@ class NativeParity(AlignedParity):
         ]
 
 
+def find_causes(
+    context: Context, observation: Observation, failed: Sequence[Check]
+) -> list[ParityFinding]:
+    """What one runtime does otherwise than declared.
+
+    Args:
+        context: under what its backend declares.
+        observation: of the runtime.
+        failed: its failed checks, in their order.
+    """
+    return [
+        ParityFinding(
+            runtime=check.runtime,
+            quantity=check.quantity,
+            layer=check.layer,
+            step=check.step,
+            dtype=check.dtype,
+            worst=check.worst if np.isfinite(check.worst) else None,
+            gate=check.tolerance,
+            looks_like=other_meaning(context, observation, check),
+        )
+        for check in root_causes(failed)
+    ]
+
+
 def other_meaning(context: Context, observation: Observation, check: Check) -> str | None:
     """Another documented meaning than the declared one under which a failed check passes, with all
     other checks of its quantity; None where no single one does.
     """
     for alternative in context.semantics.alternatives(context.job):
         other = replace(context, semantics=alternative.semantics)
-        checks = [
-            one
-            for one in judge.by_formula(other, check.runtime, observation)
-            if one.quantity == check.quantity
-        ]
-        if all(one.passed for one in checks):
+        checks = judge.of_quantity(other, check.runtime, observation, check.quantity)
+        if checks and all(one.passed for one in checks):
             return f"{alternative.setting} is {alternative.words}, which is not what is declared"
     return None
