@@ -13,26 +13,13 @@ from nncompare.errors import ShapeError
 from nncompare.spec.data import Signature, Sizes
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
-from nncompare.spec.layers import (
-    LAYERS,
-    AnyLayer,
-    Attention,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    LastStep,
-    Layer,
-    LayerNorm,
-    MaxPool2d,
-    MeanTime,
-    Position,
-    Residual,
-)
-from nncompare.spec.layers.convolution import Padding, Pair
+from nncompare.spec.layers import LAYERS, AnyLayer, Layer
+from nncompare.spec.layers.attention import Attention
+from nncompare.spec.layers.convolution import Conv2d, MaxPool2d, Padding, Pair
+from nncompare.spec.layers.linear import Dense, Embedding, Position
+from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.layers.recurrent import RecurrentLayer
+from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Residual
 from nncompare.spec.unions import members
 
 _ACTIVATIONS = {kind: cls for kind, cls in LAYERS.items() if cls.is_activation}

@@ -10,7 +10,8 @@ from typing import Generic
 from typing_extensions import TypeVar  # has defaults, which typing has from Python 3.13 on
 
 from nncompare.errors import ShapeError
-from nncompare.spec.layers import Layer, Parameter, Residual, TensorSpec
+from nncompare.spec.layers import Layer, Parameter, TensorSpec
+from nncompare.spec.layers.structure import Residual
 
 L = TypeVar("L", bound=Layer, covariant=True, default=Layer)
 

@@ -16,7 +16,7 @@ from nncompare.numerics.initializers import initial_params
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.families import Mlp
 from nncompare.spec.job import Job
-from nncompare.spec.layers import BatchNorm, LayerNorm
+from nncompare.spec.layers.normalization import BatchNorm, LayerNorm
 from nncompare.wire import job_folder
 from nncompare.wire.requests import TrainRequest
 

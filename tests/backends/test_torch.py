@@ -33,7 +33,8 @@ from nncompare.numerics.schedules import make_plan
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Relu, TensorSpec
+from nncompare.spec.layers import TensorSpec
+from nncompare.spec.layers.activation import Relu
 from nncompare.spec.runtimes import CATALOG
 from nncompare.worker.pieces import FixedGate, pieces_of
 

@@ -7,16 +7,12 @@ import pytest
 
 from nncompare.numerics.initializers import draw, initial_params
 from nncompare.spec.initializers import Initializer
-from nncompare.spec.layers import (
-    Attention,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Gru,
-    Lstm,
-    Parameter,
-    TensorSpec,
-)
+from nncompare.spec.layers import Parameter, TensorSpec
+from nncompare.spec.layers.attention import Attention
+from nncompare.spec.layers.convolution import Conv2d
+from nncompare.spec.layers.linear import Dense
+from nncompare.spec.layers.normalization import BatchNorm
+from nncompare.spec.layers.recurrent import Gru, Lstm
 from nncompare.spec.model import resolve
 
 

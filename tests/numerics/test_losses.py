@@ -8,7 +8,11 @@ import pytest
 
 from nncompare.numerics import losses
 from nncompare.numerics.differences import gradient
-from nncompare.spec.layers import BatchNorm, Dense, Embedding, Flatten, Lstm, TensorSpec
+from nncompare.spec.layers import TensorSpec
+from nncompare.spec.layers.linear import Dense, Embedding
+from nncompare.spec.layers.normalization import BatchNorm
+from nncompare.spec.layers.recurrent import Lstm
+from nncompare.spec.layers.structure import Flatten
 from nncompare.spec.model import resolve
 
 STREAM = np.random.default_rng(0)

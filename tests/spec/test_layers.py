@@ -13,7 +13,8 @@ from nncompare.spec import layers
 from nncompare.spec.data import Signature
 from nncompare.spec.families import Family, Mlp, Recurrent
 from nncompare.spec.frozen import Frozen
-from nncompare.spec.layers import LAYERS, AvgPool2d, Layer, TensorSpec
+from nncompare.spec.layers import LAYERS, Layer, TensorSpec
+from nncompare.spec.layers.convolution import AvgPool2d
 from nncompare.spec.model import Node
 from nncompare.spec.unions import members, word_of
 from nncompare.testing.case import Case

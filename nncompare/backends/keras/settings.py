@@ -15,7 +15,7 @@ from nncompare.backends.engines.tensorflow import runtime
 from nncompare.backends.keras import native
 from nncompare.numerics.semantics import ALIGNED
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Rnn
+from nncompare.spec.layers.recurrent import Rnn
 from nncompare.spec.model import Node
 
 

@@ -26,7 +26,7 @@ from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.masks import keep_mask
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Dropout
+from nncompare.spec.layers.normalization import Dropout
 from nncompare.spec.model import Node
 
 _Masks = tuple[tf.Tensor, ...]

@@ -14,7 +14,8 @@ import tensorflow as tf
 from nncompare.backends.base import Array
 from nncompare.backends.tensorflow.lowering import Lowered
 from nncompare.numerics.keys import generator
-from nncompare.spec.layers import Lstm, Parameter
+from nncompare.spec.layers import Parameter
+from nncompare.spec.layers.recurrent import Lstm
 
 
 def initialize(modules: Iterable[Lowered[Any]]) -> None:

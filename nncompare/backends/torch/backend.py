@@ -23,7 +23,7 @@ from nncompare.backends.torch.session import TorchSession
 from nncompare.data.base import Data
 from nncompare.numerics.semantics import Semantics
 from nncompare.spec.job import Job
-from nncompare.spec.layers import BatchNorm
+from nncompare.spec.layers.normalization import BatchNorm
 from nncompare.spec.model import Node
 
 

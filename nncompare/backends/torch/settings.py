@@ -12,7 +12,7 @@ from nncompare.backends.torch import native
 from nncompare.backends.torch.optimizers import implementation
 from nncompare.numerics.semantics import ALIGNED
 from nncompare.spec.job import Job
-from nncompare.spec.layers import Gru, Lstm, Rnn
+from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 
 

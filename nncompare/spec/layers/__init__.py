@@ -1,6 +1,7 @@
 """Every layer, as a frozen description. ``AnyLayer`` is their union, told apart by ``type``.
 
-A layer is found because its class stands in a module of this package: it is registered nowhere.
+A layer is found because its class stands in a module of this package: it is registered nowhere, and
+imported from its module (``from nncompare.spec.layers.linear import Dense``).
 """
 
 from __future__ import annotations
@@ -11,14 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from nncompare.spec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
-from nncompare.spec.layers.attention import Attention
 from nncompare.spec.layers.base import Layer, Parameter, Role, TensorSpec
-from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d, pad_amounts
-from nncompare.spec.layers.linear import Dense, Embedding, Position
-from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
-from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
-from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape, Residual
 from nncompare.spec.unions import word_of
 
 _READING_ORDER = (
@@ -63,36 +57,4 @@ else:
         # only now is there an answer to what layers a layer can hold
         _layer.model_rebuild(_types_namespace={"AnyLayer": AnyLayer})
 
-__all__ = [
-    "LAYERS",
-    "AnyLayer",
-    "Attention",
-    "AvgPool2d",
-    "BatchNorm",
-    "Conv2d",
-    "Dense",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "Gelu",
-    "Gru",
-    "LastStep",
-    "Layer",
-    "LayerNorm",
-    "LeakyRelu",
-    "Lstm",
-    "MaxPool2d",
-    "MeanTime",
-    "Parameter",
-    "Position",
-    "Relu",
-    "Reshape",
-    "Residual",
-    "Rnn",
-    "Role",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
-    "TensorSpec",
-    "pad_amounts",
-]
+__all__ = ["LAYERS", "AnyLayer", "Layer", "Parameter", "Role", "TensorSpec"]

@@ -12,7 +12,7 @@ from nncompare.backends.base import Array, Params
 from nncompare.numerics import reference
 from nncompare.numerics.parity import inputs_of
 from nncompare.numerics.reference import FORWARD, Run
-from nncompare.spec.layers import BatchNorm
+from nncompare.spec.layers.normalization import BatchNorm
 from nncompare.spec.model import Node
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import relative

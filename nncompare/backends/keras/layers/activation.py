@@ -9,7 +9,7 @@ from keras import KerasTensor, ops
 
 from nncompare.backends.keras.lowering import Build, lowering, native_lowering
 from nncompare.backends.registry import default
-from nncompare.spec.layers import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
+from nncompare.spec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 from nncompare.spec.model import Node
 
 

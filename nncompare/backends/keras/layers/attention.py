@@ -9,7 +9,7 @@ import numpy as np
 from keras import KerasTensor
 
 from nncompare.backends.keras.lowering import Build, lowering, native_lowering
-from nncompare.spec.layers import Attention
+from nncompare.spec.layers.attention import Attention
 from nncompare.spec.model import Node
 
 

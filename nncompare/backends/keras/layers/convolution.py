@@ -6,8 +6,7 @@ import keras
 from keras import KerasTensor
 
 from nncompare.backends.keras.lowering import Build, lowering
-from nncompare.spec.layers import AvgPool2d, Conv2d, MaxPool2d
-from nncompare.spec.layers.convolution import pad_amounts
+from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d, pad_amounts
 from nncompare.spec.model import Node
 
 

@@ -8,7 +8,7 @@ import keras
 from keras import KerasTensor
 
 from nncompare.backends.keras.lowering import Build, lowering, native_lowering
-from nncompare.spec.layers import Dense, Embedding, Position
+from nncompare.spec.layers.linear import Dense, Embedding, Position
 from nncompare.spec.model import Node
 
 

@@ -13,7 +13,7 @@ from nncompare.backends.keras.lowering import Build, lowering, native_lowering
 from nncompare.backends.registry import default
 from nncompare.numerics.keys import generator
 from nncompare.numerics.masks import keep_mask
-from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
+from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
 

@@ -9,7 +9,7 @@ from keras import KerasTensor
 
 from nncompare.backends.keras.lowering import Build, Stored, lowering
 from nncompare.numerics.layout import GRU_GATES
-from nncompare.spec.layers import Gru, Lstm, Rnn
+from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 
 _KERAS_GRU_GATES = "zrn"

@@ -6,7 +6,7 @@ import keras
 from keras import KerasTensor
 
 from nncompare.backends.keras.lowering import Build, lower_chain, lowering
-from nncompare.spec.layers import Flatten, LastStep, MeanTime, Reshape, Residual
+from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape, Residual
 from nncompare.spec.model import Node
 
 

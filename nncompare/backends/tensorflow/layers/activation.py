@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from nncompare.backends.registry import default
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering, native_lowering
-from nncompare.spec.layers import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
+from nncompare.spec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 
 
 @lowering(Relu)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, affine, lowering
-from nncompare.spec.layers import Attention
+from nncompare.spec.layers.attention import Attention
 
 
 @lowering(Attention)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering
-from nncompare.spec.layers import AvgPool2d, Conv2d, MaxPool2d
+from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d
 
 
 @lowering(Conv2d)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, affine, lowering
-from nncompare.spec.layers import Dense, Embedding, Position
+from nncompare.spec.layers.linear import Dense, Embedding, Position
 
 
 @lowering(Dense)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from nncompare.backends.registry import default
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering, native_lowering
-from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
+from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 
 _Pair = tuple[tf.Tensor, tf.Tensor]
 """Mean and variance."""

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, affine, lowering
-from nncompare.spec.layers import Gru, Lstm, Rnn
+from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 
 _State = tuple[tf.Tensor, ...]
 """What one step hands to the next, its output first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, forward, lowering
-from nncompare.spec.layers import Flatten, LastStep, MeanTime, Reshape, Residual
+from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape, Residual
 
 
 @lowering(Flatten)

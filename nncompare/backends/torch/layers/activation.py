@@ -7,7 +7,7 @@ from torch import nn
 from nncompare.backends.registry import default
 from nncompare.backends.torch.layout import on_canonical_axes
 from nncompare.backends.torch.lowering import Build, lowering
-from nncompare.spec.layers import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
+from nncompare.spec.layers.activation import Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh
 from nncompare.spec.model import Node
 
 

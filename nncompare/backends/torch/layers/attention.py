@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from nncompare.backends.torch.layout import View, same
 from nncompare.backends.torch.lowering import Build, lowering, native_lowering
-from nncompare.spec.layers import Attention
+from nncompare.spec.layers.attention import Attention
 from nncompare.spec.model import Node
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nncompare.backends.torch.layout import same
 from nncompare.backends.torch.lowering import Build, lowering, native_lowering
-from nncompare.spec.layers import AvgPool2d, Conv2d, MaxPool2d
+from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d
 from nncompare.spec.model import Node
 
 _Sides = tuple[int, int, int, int]

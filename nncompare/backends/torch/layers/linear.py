@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nncompare.backends.torch.layout import on_canonical_axes, same, transpose
 from nncompare.backends.torch.lowering import Build, lowering, native_lowering
-from nncompare.spec.layers import Dense, Embedding, Position
+from nncompare.spec.layers.linear import Dense, Embedding, Position
 from nncompare.spec.model import Node
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nncompare.backends.registry import default, defaults_of
 from nncompare.backends.torch.layout import from_canonical, on_canonical_axes, same, to_canonical
 from nncompare.backends.torch.lowering import Build, Masks, lowering
-from nncompare.spec.layers import BatchNorm, Dropout, LayerNorm
+from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nncompare.backends.torch.layout import same, transpose
 from nncompare.backends.torch.lowering import Build, lowering, native_lowering
-from nncompare.spec.layers import Gru, Lstm, Rnn
+from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 
 

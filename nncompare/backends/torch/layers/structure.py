@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nncompare.backends.torch.layout import on_canonical_axes
 from nncompare.backends.torch.lowering import Build, lower_chain, lowering
-from nncompare.spec.layers import Flatten, LastStep, MeanTime, Reshape, Residual
+from nncompare.spec.layers.structure import Flatten, LastStep, MeanTime, Reshape, Residual
 from nncompare.spec.model import Node
 
 
