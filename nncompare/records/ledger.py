@@ -28,20 +28,25 @@ def ledger(rows: Sequence[TrainedRuntime]) -> tuple[LedgerEntry, ...]:
     """
     described = {row.runtime: _describe(row) for row in rows if row.status == "ok"}
     names = dict.fromkeys(name for settings in described.values() for name in settings)
-    found = []
+    entries = []
     for name in names:
         values = {runtime: settings.get(name) for runtime, settings in described.items()}
         if len(set(values.values())) > 1:
-            found.append(LedgerEntry(setting=name, values=values))
-    return tuple(found)
+            entries.append(LedgerEntry(setting=name, values=values))
+    return tuple(entries)
 
 
 def _describe(row: TrainedRuntime) -> dict[str, str]:
-    """What stands in the row and can differ, under the settings that the backend reported."""
-    own = {
-        "versions": ", ".join(f"{name} {version}" for name, version in row.versions.items()),
-        "device": row.device or "",
-        "threads": "" if row.threads is None else str(row.threads),
-        "parameters": "" if row.parameters is None else f"{row.parameters:,}",
-    }
-    return {name: value for name, value in own.items() if value} | row.settings
+    """What stands in the row itself and can differ, before the settings that the backend
+    reported.
+    """
+    own: dict[str, str] = {}
+    if row.versions:
+        own["versions"] = ", ".join(f"{name} {version}" for name, version in row.versions.items())
+    if row.device:
+        own["device"] = row.device
+    if row.threads is not None:
+        own["threads"] = str(row.threads)
+    if row.parameters is not None:
+        own["parameters"] = f"{row.parameters:,}"
+    return own | row.settings

@@ -6,17 +6,22 @@ from typing import Any
 
 
 def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
-    """An experiment in one line: data, model, optimizer, batch, epochs, type, seed."""
-    data, model, train = (_part(experiment, name) for name in ("data", "model", "train"))
-    optimizer = _part(train, "optimizer")
-    lr = optimizer.get("lr")
+    """An experiment in one line: data, model, optimizer, batch, epochs, type, seed.
+
+    Args:
+        experiment: as a record holds it; what is missing is left out.
+        parameters: of the model, if known.
+    """
+    data = _section(experiment, "data")
+    train = _section(experiment, "train")
+    optimizer = _section(train, "optimizer")
     parts = [
         data.get("name"),
-        _model(model, parameters),
+        _model(_section(experiment, "model"), parameters),
         optimizer.get("name"),
-        f"lr {lr:g}" if isinstance(lr, (int, float)) else None,
+        _learning_rate(optimizer.get("lr")),
         f"batch {train['batch_size']}" if "batch_size" in train else None,
-        _plural(train["epochs"], "epoch") if isinstance(train.get("epochs"), int) else None,
+        _epochs(train.get("epochs")),
         train.get("dtype"),
         train.get("convention"),
         f"seed {train['seed']}" if "seed" in train else None,
@@ -24,19 +29,28 @@ def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
     return " · ".join(str(part) for part in parts if part)
 
 
-def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
-    part = whole.get(name)
-    return part if isinstance(part, dict) else {}
+def _section(mapping: dict[str, Any], name: str) -> dict[str, Any]:
+    """A mapping inside another; empty if it is not there."""
+    section = mapping.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _model(model: dict[str, Any], parameters: int | None) -> str:
-    size = "" if parameters is None else f" ({parameters:,} parameters)"
+    text = str(model.get("family", "model"))
     hidden = model.get("hidden")
-    widths = (
-        " " + "-".join(map(str, hidden)) if isinstance(hidden, (list, tuple)) and hidden else ""
-    )
-    return f"{model.get('family', 'model')}{widths}{size}"
+    # recurrent families have one size and not a list: it says little without the cell
+    if isinstance(hidden, (list, tuple)) and hidden:
+        text += " " + "-".join(map(str, hidden))
+    if parameters is not None:
+        text += f" ({parameters:,} parameters)"
+    return text
 
 
-def _plural(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def _learning_rate(lr: Any) -> str | None:
+    return f"lr {lr:g}" if isinstance(lr, (int, float)) else None
+
+
+def _epochs(number: Any) -> str | None:
+    if not isinstance(number, int):
+        return None
+    return f"{number:,} epoch{'' if number == 1 else 's'}"

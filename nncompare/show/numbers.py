@@ -7,13 +7,16 @@ which a table shows as "n/a". Texts are never cut.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeGuard
 
 Values = Sequence[float | None]
 
 _MAX_DECIMALS = 6
+_LARGE = 1e9
+"""From here on numbers are written with an exponent."""
 _SECONDS = ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _BYTES = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -34,9 +37,11 @@ def short(value: float) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    if not 1e-4 <= size < 1e9:
+    # beyond these a plain number would be a row of zeros
+    if size < 1e-4 or size >= _LARGE:
         return f"{value:.3e}"
-    return f"{value:,.{max(0, 3 - math.floor(math.log10(size)))}f}"
+    decimals = max(0, _decimals(size, 4))
+    return f"{value:,.{decimals}f}"
 
 
 def two(value: float) -> str:
@@ -52,22 +57,16 @@ def plain(values: Values) -> tuple[str | None, ...]:
 
     Where the sizes are too far apart for that, every number keeps its own four digits.
     """
-    sizes = [abs(value) for value in _finite(values) if value]
+    sizes = _sizes(values)
     if not sizes:
-        return tuple(None if value is None else "0" for value in _none_for_not_finite(values))
-    decimals = max(_decimals(max(sizes), 4), _decimals(min(sizes), 3), 0)
-    if (
-        decimals > _MAX_DECIMALS
-        or max(sizes) >= 1e9
-        or (decimals and max(sizes) / min(sizes) >= 1e5)
-    ):
-        return tuple(
-            None if value is None else short(value) for value in _none_for_not_finite(values)
-        )
-    return tuple(
-        None if value is None else f"{value:,.{decimals}f}"
-        for value in _none_for_not_finite(values)
-    )
+        return _texts(values, lambda _: "0")
+    largest = max(sizes)
+    smallest = min(sizes)
+    decimals = max(_decimals(largest, 4), _decimals(smallest, 3), 0)
+    too_far_apart = decimals > 0 and largest / smallest >= 1e5
+    if decimals > _MAX_DECIMALS or largest >= _LARGE or too_far_apart:
+        return _texts(values, short)
+    return _texts(values, lambda value: f"{value:,.{decimals}f}")
 
 
 def seconds(values: Values) -> Formatted:
@@ -88,13 +87,7 @@ def memory(values: Values) -> Formatted:
 
 def percent(values: Values) -> Formatted:
     """Shares as percent with two decimals."""
-    return Formatted(
-        unit="%",
-        texts=tuple(
-            None if value is None else f"{100 * value:.2f}"
-            for value in _none_for_not_finite(values)
-        ),
-    )
+    return Formatted(unit="%", texts=_texts(values, lambda value: f"{100 * value:.2f}"))
 
 
 def count(values: Sequence[int | None]) -> tuple[str | None, ...]:
@@ -115,32 +108,49 @@ def _scaled(
     smallest: float,
     units: tuple[str, float] | None = None,
 ) -> Formatted:
-    """The first unit of which the middle value has at least ``smallest`` (``units``: a unit that
-    wants more).
+    """All values in one unit: the first of the scale in which the middle value is large enough.
+
+    Args:
+        scale: (size of a unit, its name), largest first.
+        smallest: what the middle value must be at least.
+        units: a unit that wants more than that.
     """
-    sizes = [abs(value) for value in _finite(values) if value]
-    middle = median(sizes) if sizes else 0.0
-    for factor, unit in scale:
-        wanted = units[1] if units and unit == units[0] else smallest
-        if middle / factor >= wanted:
-            break
+    factor, unit = _unit(_sizes(values), scale, smallest, units)
+    scaled = [value / factor if _is_known(value) else None for value in values]
+    return Formatted(unit=unit, texts=plain(scaled))
+
+
+def _unit(
+    sizes: Sequence[float],
+    scale: Sequence[tuple[float, str]],
+    smallest: float,
+    units: tuple[str, float] | None,
+) -> tuple[float, str]:
     if not sizes:
-        factor, unit = next(((f, u) for f, u in scale if f == 1.0), scale[-1])
-    return Formatted(
-        unit=unit,
-        texts=plain(
-            [None if value is None else value / factor for value in _none_for_not_finite(values)]
-        ),
-    )
+        # zeros have no size to choose by: the unit itself, or the smallest one
+        return next((entry for entry in scale if entry[0] == 1.0), scale[-1])
+    middle = median(sizes)
+    for factor, unit in scale:
+        wanted = units[1] if units is not None and units[0] == unit else smallest
+        if middle / factor >= wanted:
+            return factor, unit
+    return scale[-1]
 
 
 def _decimals(size: float, digits: int) -> int:
+    """Decimals that show so many significant digits; negative for large numbers."""
     return digits - 1 - math.floor(math.log10(size))
 
 
-def _finite(values: Values) -> list[float]:
-    return [value for value in values if value is not None and math.isfinite(value)]
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
-def _none_for_not_finite(values: Values) -> list[float | None]:
-    return [value if value is not None and math.isfinite(value) else None for value in values]
+def _sizes(values: Values) -> list[float]:
+    """Absolute values of what is known and not 0."""
+    return [abs(value) for value in values if _is_known(value) and value != 0]
+
+
+def _texts(values: Values, write: Callable[[float], str]) -> tuple[str | None, ...]:
+    """The text of every known value."""
+    return tuple(write(value) if _is_known(value) else None for value in values)

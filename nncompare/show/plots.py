@@ -34,12 +34,16 @@ class Axis:
             return None
         if self.high == self.low:
             return 0.5
-        low, high, at = self.low, self.high, value
-        if self.log:
-            low, high, at = math.log(low), math.log(high), math.log(value)
-        # keeps the difference finite at the ends of the range of floats
+        low = self._on_scale(self.low)
+        high = self._on_scale(self.high)
+        at = self._on_scale(value)
+        # divided first: at the ends of the range of floats the difference itself would overflow
         scale = max(abs(low), abs(high))
-        return min(1.0, max(0.0, (at / scale - low / scale) / (high / scale - low / scale)))
+        share = (at / scale - low / scale) / (high / scale - low / scale)
+        return min(1.0, max(0.0, share))
+
+    def _on_scale(self, value: float) -> float:
+        return math.log(value) if self.log else value
 
 
 def choose_axis(series: Iterable[Series]) -> Axis | None:
@@ -73,12 +77,15 @@ def curve(
     Returns:
         ``height`` lines of exactly ``width`` characters, top first.
     """
-    wide, high = (width, height) if ascii else (2 * width, 4 * height)
+    # a braille cell is two dots wide and four high
+    columns = width if ascii else 2 * width
+    rows = height if ascii else 4 * height
     dots: set[tuple[int, int]] = set()
     before: tuple[int, int] | None = None
     for index, value in enumerate(values):
-        point = _point(index, value, axis, wide, high, length or len(values))
+        point = _point(index, value, axis, columns, rows, length or len(values))
         if point is not None:
+            # after a gap the curve begins anew, with a single dot
             dots.update(_line(before or point, point))
         before = point
     cell = _ascii_cell if ascii else _braille_cell
@@ -86,32 +93,36 @@ def curve(
 
 
 def _point(
-    index: int, value: float | None, axis: Axis, wide: int, high: int, length: int
+    index: int, value: float | None, axis: Axis, columns: int, rows: int, length: int
 ) -> tuple[int, int] | None:
+    """The dot of one value, ``(column, row)`` from the upper left; None if it cannot be drawn."""
     position = None if value is None else axis.position(value)
     if position is None:
         return None
-    x = round(index * (wide - 1) / (length - 1)) if length > 1 else 0
-    return min(x, wide - 1), round((1 - position) * (high - 1))
+    column = round(index * (columns - 1) / (length - 1)) if length > 1 else 0
+    row = round((1 - position) * (rows - 1))
+    return min(column, columns - 1), row
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
-    """Dots between two points."""
+    """The dots of a straight line between two dots, both ends included."""
     (x0, y0), (x1, y1) = start, end
     steps = max(abs(x1 - x0), abs(y1 - y0), 1)
-    return [
-        (round(x0 + (x1 - x0) * i / steps), round(y0 + (y1 - y0) * i / steps))
-        for i in range(steps + 1)
-    ]
+    dots = []
+    for step in range(steps + 1):
+        x = round(x0 + (x1 - x0) * step / steps)
+        y = round(y0 + (y1 - y0) * step / steps)
+        dots.append((x, y))
+    return dots
 
 
 def _braille_cell(dots: set[tuple[int, int]], column: int, row: int) -> str:
-    bits = sum(
-        bit
-        for y, pair in enumerate(_DOTS)
-        for x, bit in enumerate(pair)
-        if (2 * column + x, 4 * row + y) in dots
-    )
+    """The character whose dots are those that fall into the cell."""
+    bits = 0
+    for down, pair in enumerate(_DOTS):
+        for right, bit in enumerate(pair):
+            if (2 * column + right, 4 * row + down) in dots:
+                bits |= bit
     return chr(0x2800 + bits) if bits else " "
 
 

@@ -61,29 +61,40 @@ def report_error(error: NncompareError) -> None:
     and its caret.
     """
     console = err()
-    soft = not console.is_terminal
+    # on a pipe a line is as long as it must be, so that programs can read it
+    soft_wrap = not console.is_terminal
     if not isinstance(error, ConfigError):
-        console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=soft)
+        console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=soft_wrap)
         return
     for problem in error.problems:
-        head, *below = str(problem).split("\n")
-        place, found, message = (
-            head.partition(f": {problem.path}: ") if problem.path else ("", "", head)
-        )
-        path = (problem.path, "cyan") if found else ""
-        parts = ((place, "bold"), ": ", path, ": ", message) if found else (message,)
-        console.print(Text.assemble(*parts), soft_wrap=soft)
-        if below:
-            line, caret = below if soft else _fitted(below[0], below[1], console.width)
+        head, *excerpt = str(problem).split("\n")
+        console.print(_with_colours(head, problem.path), soft_wrap=soft_wrap)
+        if excerpt:
+            line, caret = excerpt
+            if console.is_terminal:
+                line, caret = _fitted(line, caret, console.width)
             console.print(Text(line, "dim"), soft_wrap=True)
             console.print(Text(caret, "bold red"), soft_wrap=True)
     if len(error.problems) > 1:
-        console.print(Text(f"{len(error.problems)} problems", "bold"), soft_wrap=soft)
+        console.print(Text(f"{len(error.problems)} problems", "bold"), soft_wrap=soft_wrap)
+
+
+def _with_colours(head: str, path: str) -> Text:
+    """``file:line:column: path: message`` with the place bold and the path coloured."""
+    place, separator, message = head.partition(f": {path}: ")
+    if not path or not separator:
+        return Text(head)
+    return Text.assemble((place, "bold"), ": ", (path, "cyan"), ": ", message)
 
 
 def _fitted(line: str, caret: str, width: int) -> tuple[str, str]:
     """A source line and its caret cut to the terminal, with the caret in view."""
-    begin = max(len(caret) - width * 2 // 3, 0) if len(line) >= width else 0
+    if len(line) < width:
+        return line, caret
+    begin = max(len(caret) - width * 2 // 3, 0)
     if begin:
-        line, caret = "    …" + line[begin + 5 :], caret[begin:]
-    return (line[: width - 2] + "…" if len(line) >= width else line), caret
+        line = "    …" + line[begin + 5 :]
+        caret = caret[begin:]
+    if len(line) >= width:
+        line = line[: width - 2] + "…"
+    return line, caret

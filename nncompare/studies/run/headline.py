@@ -21,24 +21,24 @@ def summary(result: RunRecord) -> str:
 
 def fastest(result: RunRecord) -> str:
     """Who took the shortest steps, and how much longer the others take."""
-    finished, relative = result.finished, result.comparison.relative
-    if not finished:
+    if not result.finished:
         return "No runtime finished."
     if result.parity.status == "failed":
         return (
             "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
         )
-    timed = _timed(finished, relative)
+    timed = _timed(result)
     if not timed:
         return "No step times: training ended before the first slice after warm-up."
-    first = timed[0]
+    first, *others = timed
     assert first.timing.step_s is not None
     step = numbers.duration(first.timing.step_s.median)
-    if len(timed) == 1:
+    if not others:
         return f"{first.runtime}: {step} a step (median). No other runtime to compare it with."
-    second, *rest = timed[1:]
-    others = "".join(f", {row.runtime} {relative[row.runtime]:.2f} times" for row in rest)
-    slower = f"{second.runtime} takes {relative[second.runtime]:.2f} times as long{others}"
+    relative = result.comparison.relative
+    second, *rest = others
+    slower = f"{second.runtime} takes {relative[second.runtime]:.2f} times as long"
+    slower += "".join(f", {row.runtime} {relative[row.runtime]:.2f} times" for row in rest)
     return f"Fastest: {first.runtime}, {step} a step (median); {slower}."
 
 
@@ -50,7 +50,7 @@ def details(result: RunRecord) -> list[str]:
         _standing(result),
         _busy(result),
         _agreement(result),
-        _parity(result),
+        _parity(result.parity),
         _missing(result),
     )
     return [line for line in lines if line]
@@ -58,9 +58,9 @@ def details(result: RunRecord) -> list[str]:
 
 def _standing(result: RunRecord) -> str | None:
     """What the figures can bear; None if there is nothing to compare."""
-    rounds = result.comparison.rounds
-    if len(_timed(result.finished, result.comparison.relative)) < 2:
+    if len(_timed(result)) < 2:
         return None
+    rounds = result.comparison.rounds
     if rounds == 1:
         return (
             "Descriptive: one round. Noise between launches can be larger than such differences, so"
@@ -89,42 +89,37 @@ def _agreement(result: RunRecord) -> str | None:
     curves = [[epoch.train_loss for epoch in row.history] for row in result.finished if row.history]
     if len(curves) < 2:
         return None
-    spreads = [_spread(values) for values in zip(*curves, strict=False)]
-    known = [spread for spread in spreads if spread is not None]
-    if not known or spreads[0] is None:
+    # early stopping ends curves at different epochs: what all of them have is compared
+    spreads = [_spread(losses) for losses in zip(*curves, strict=False)]
+    if spreads[0] is None:
         return None
-    common = (
-        f"{len(spreads)} epochs"
-        if len({len(curve) for curve in curves}) == 1
-        else f"{len(spreads)} common epochs"
-    )
-    later = f", {numbers.two(max(known))} over {common}" if len(spreads) > 1 else ""
-    return (
-        f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1{later}."
-    )
+    sentence = f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1"
+    if len(spreads) > 1:
+        largest = max(spread for spread in spreads if spread is not None)
+        same_length = len({len(curve) for curve in curves}) == 1
+        epochs = f"{len(spreads)} {'epochs' if same_length else 'common epochs'}"
+        sentence += f", {numbers.two(largest)} over {epochs}"
+    return f"{sentence}."
 
 
-def _parity(result: RunRecord) -> str:
+def _parity(parity: Parity) -> str:
     """What is known about sameness."""
-    parity = result.parity
     reason = f" ({parity.reason})" if parity.reason else ""
     if parity.status == "not_run":
         return f"Parity: not checked{reason}."
     form = f", {parity.form} check" if parity.form else ""
     if parity.status == "failed":
-        return f"Parity: FAILED{form}{reason}. {_parted(parity)}"
-    full = "" if parity.form == "full" else " `nncompare verify` gives the full certificate."
+        return f"Parity: FAILED{form}{reason}. {_first_finding(parity)}"
+    sentence = f"Parity: certified, the runtimes compute the same function{form}{reason}."
+    if parity.form == "full":
+        return sentence
     if parity.certificate:
-        full = (
-            ""
-            if parity.form == "full"
-            else f" Full certificate of {parity.certificate[:10]}, same code and versions."
-        )
-    return f"Parity: certified, the runtimes compute the same function{form}{reason}.{full}"
+        return f"{sentence} Full certificate of {parity.certificate[:10]}, same code and versions."
+    return f"{sentence} `nncompare verify` gives the full certificate."
 
 
-def _parted(parity: Parity) -> str:
-    """Where the first runtime parts, in a sentence."""
+def _first_finding(parity: Parity) -> str:
+    """Where the first runtime leaves the common function, in a sentence."""
     if not parity.findings:
         return "`nncompare verify` says where."
     first = parity.findings[0]
@@ -142,15 +137,19 @@ def _missing(result: RunRecord) -> str | None:
     return f"Did not finish, {len(absent)} of {len(result.runtimes)}: {names}."
 
 
-def _timed(rows: tuple[TrainedRuntime, ...], relative: dict[str, float]) -> list[TrainedRuntime]:
-    """Rows with a step time, fastest first."""
-    timed = [row for row in rows if row.runtime in relative and row.timing.step_s is not None]
+def _timed(result: RunRecord) -> list[TrainedRuntime]:
+    """Finished rows with a step time, fastest first."""
+    relative = result.comparison.relative
+    timed = [
+        row for row in result.finished if row.runtime in relative and row.timing.step_s is not None
+    ]
     return sorted(timed, key=lambda row: relative[row.runtime])
 
 
-def _spread(values: tuple[float | None, ...]) -> float | None:
-    known = [value for value in values if value is not None]
+def _spread(losses: tuple[float | None, ...]) -> float | None:
+    """Largest minus smallest, over the largest size; None with fewer than two."""
+    known = [loss for loss in losses if loss is not None]
     if len(known) < 2:
         return None
-    largest = max(abs(value) for value in known)
+    largest = max(abs(loss) for loss in known)
     return (max(known) - min(known)) / largest if largest else 0.0

@@ -26,21 +26,19 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
     Args:
         folder: where it is stored, for the last line.
     """
-    parts: list[RenderableType] = [_head(result), learning_sheet(result)]
-    if any(
-        epoch.train_loss is not None or epoch.val_loss is not None
-        for row in result.runtimes
-        for epoch in row.history
-    ):
-        parts.append(Curves(result.runtimes))
-    parts.append(time_sheet(result))
+    parts: list[RenderableType] = [
+        _head(result),
+        learning_sheet(result),
+        *_curves(result.runtimes),
+        time_sheet(result),
+    ]
     absent = [row for row in result.runtimes if row.status != "ok"]
     if absent:
         parts.append(did_not_finish(absent))
+    # a single runtime differs from nothing
     if len(result.finished) > 1:
-        parts.append(
-            ledger_sheet(result.ledger) or Text("Settings that differ: none of those recorded.")
-        )
+        nothing = Text("Settings that differ: none of those recorded.")
+        parts.append(ledger_sheet(result.ledger) or nothing)
     parts.append(_notes(result, folder))
     return spaced(parts)
 
@@ -48,15 +46,17 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
 def _head(result: RunRecord) -> Group:
     name = Text(result.name, style="bold")
     name.append(f"  {headline.summary(result)}", style="not bold")
-    lines = [
-        name,
-        Text(),
-        Text(headline.fastest(result), style="bold"),
-        *map(Text, headline.details(result)),
-    ]
+    first = Text(headline.fastest(result), style="bold")
+    lines = [name, Text(), first, *map(Text, headline.details(result))]
     for line in lines:
         line.overflow = "fold"
     return Group(*lines)
+
+
+def _curves(rows: Sequence[TrainedRuntime]) -> list[Curves]:
+    """The plots, if any runtime has a loss."""
+    curves = Curves(tuple(rows))
+    return [curves] if curves.known else []
 
 
 def reason(row: TrainedRuntime) -> str:
@@ -81,27 +81,33 @@ def did_not_finish(rows: Sequence[TrainedRuntime], *, title: str = "Did not fini
 
 
 def notes(result: RunRecord) -> list[tuple[str, str]]:
-    """What a reader should know, as (title, text): machine, data, id."""
-    environment = result.environment
-    found = [("machine", machine(environment))]
-    data = environment.get("data")
-    data = data if isinstance(data, dict) else {}
-    examples = data.get("examples")
-    if isinstance(examples, dict) and examples:
-        found.append(
-            ("examples", ", ".join(f"{part} {number:,}" for part, number in examples.items()))
-        )
-    found += [("data", printable(str(note))) for note in data.get("notes") or ()]
+    """What a reader should know, as (title, text): machine, data, threads, time."""
+    lines = [("machine", machine(result.environment)), *_data_notes(result.environment)]
     threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
     if threads:
-        found.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))
-    found.append(("created", result.created))
-    return [(title, text) for title, text in found if text]
+        lines.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))
+    lines.append(("created", result.created))
+    return [(title, text) for title, text in lines if text]
+
+
+def _data_notes(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many examples there were and where they came from."""
+    data = environment.get("data")
+    if not isinstance(data, dict):
+        return []
+    lines = []
+    examples = data.get("examples")
+    if isinstance(examples, dict) and examples:
+        counts = ", ".join(f"{part} {number:,}" for part, number in examples.items())
+        lines.append(("examples", counts))
+    lines += [("data", printable(str(note))) for note in data.get("notes") or ()]
+    return lines
 
 
 def machine(environment: dict[str, Any]) -> str:
     """Processor, cores, memory, system, Python, nncompare, as far as they are recorded."""
-    cores, memory = environment.get("logical_cores"), environment.get("memory_bytes")
+    cores = environment.get("logical_cores")
+    memory = environment.get("memory_bytes")
     parts = [
         environment.get("processor"),
         f"{cores} logical cores" if cores else None,
@@ -114,10 +120,8 @@ def machine(environment: dict[str, Any]) -> str:
 
 
 def _notes(result: RunRecord, folder: Path | None) -> Group:
+    place = ("stored in", str(folder)) if folder else ("id", result.id)
     grid = grid_of_texts()
-    for title, text in (
-        *notes(result),
-        ("stored in" if folder else "id", str(folder or result.id)),
-    ):
+    for title, text in (*notes(result), place):
         grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return Group(section("Notes"), grid)
