@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 ROOMS: tuple[tuple[str, str], ...] = (
-    ("generated", r"docs/configuration\.md"),
+    # of native.md its table of the frameworks' defaults
+    ("generated", r"docs/(configuration|native)\.md"),
     ("changelog", r"CHANGELOG\.md"),
     ("layer", r"nncompare/spec/layers/\w+\.py"),
     ("optimizer", r"nncompare/spec/(training|optimizers/\w+)\.py"),
