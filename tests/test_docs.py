@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
+
+from nncompare.spec.data import DATA
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,6 +46,19 @@ def test_configuration_page_notices_a_new_key(generator: ModuleType) -> None:
 
     with pytest.raises(KeyError, match=r"Unexplained\.key"):
         generator.meaning(Unexplained, "key")
+
+
+def test_the_data_set_of_the_page_works_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its class passes its tests, as a new file of ``nncompare.data`` would."""
+    page = (ROOT / "docs/add-a-data-set.md").read_text(encoding="utf-8")
+    described, tests = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    module = ModuleType("nncompare.data.iris")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(described, vars(module))
+    monkeypatch.setitem(DATA, "iris", module.Iris)
+    namespace: dict[str, Any] = {}
+    exec(tests, namespace)
+    namespace["test_it_keeps_the_promises_of_a_data_set"]()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

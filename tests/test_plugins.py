@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -195,6 +196,23 @@ def test_asking_for_a_broken_plugin_tells_why_it_is_not_there(site: Site) -> Non
         done = site.run("-m", "nncompare", "validate", "arms.yaml", *override, code=2)
         assert "is not allowed; the plug-in broken 2.0 cannot be used: RuntimeError" in done.stderr
         assert "Allowed: " in done.stderr
+
+
+def test_its_data_set_keeps_the_promises_of_one(site: Site) -> None:
+    code = (
+        "from nncompare.testing.data_set import check_data_set\n"
+        "from nncompare_numpy.spiral import Spiral\n"
+        "check_data_set(Spiral(name='spiral', examples=90), 'classification')"
+    )
+    site.run("-c", code)
+
+
+def test_its_backend_passes_the_shipped_suite(site: Site) -> None:
+    """On what it has."""
+    command = ("-m", "nncompare.testing.worker", "numpy", "--only")
+    said = site.run(*command, "layer/tanh", "layer/relu", "optimizer/sgd").stdout
+    passed, of = (int(word) for word in re.findall(r"(\d+) of (\d+) cases passed", said)[0])
+    assert passed == of >= 3
 
 
 def test_a_package_that_is_imported_first_is_found_all_the_same(site: Site) -> None:

@@ -15,9 +15,9 @@ from nncompare.config import schema
 from nncompare.config.located import Located, Path, dotted
 from nncompare.config.scalars import CannotConvert, convert
 from nncompare.errors import Problem, did_you_mean, nearest
+from nncompare.spec.catalog import BrokenPlugin
 from nncompare.spec.data import DATA
 from nncompare.spec.experiment import Experiment
-from nncompare.spec.registry import BrokenPlugin
 from nncompare.spec.runtimes import CATALOG
 
 _LONGEST_TEXT = 40
@@ -274,9 +274,9 @@ def _not_allowed(node: Located | None, words: Sequence[str], annotation: Any = N
 
 def _broken_plugin(value: Any, words: Sequence[str]) -> BrokenPlugin | None:
     """The plug-in that would have brought the name, if ``words`` are all runtimes or data sets."""
-    for registry in (CATALOG, DATA):
-        if set(words) == set(registry):
-            return next((plugin for plugin in registry.broken if plugin.name == value), None)
+    for catalog in (CATALOG, DATA):
+        if set(words) == set(catalog):
+            return next((plugin for plugin in catalog.broken if plugin.name == value), None)
     return None
 
 

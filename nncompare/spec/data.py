@@ -1,4 +1,4 @@
-"""What a data set is: the base class of all of them, and the registry of their names.
+"""What a data set is: the base class of all of them, and the catalog of their names.
 
 A data set is one class in one module of ``nncompare.data``, or in a plug-in. An instance is the
 ``data:`` section of an experiment file, so its fields are the keys of that section.
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, g
 
 from pydantic import Field
 
+from nncompare.spec.catalog import Catalog, UnusableError
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.layers.base import TensorSpec
-from nncompare.spec.registry import Registry, UnusableError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -218,5 +218,5 @@ def _check(value: object) -> tuple[str, type[DataSet]]:
     return name, value
 
 
-DATA: Registry[type[DataSet]] = Registry("nncompare.data", shipped=_shipped, check=_check)
+DATA: Catalog[type[DataSet]] = Catalog("nncompare.data", shipped=_shipped, check=_check)
 """Every data set's class by its name."""

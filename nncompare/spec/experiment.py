@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     AnyData = DataSet
     RuntimeName = str
 else:
-    # What is allowed are the names of the registries, plug-ins among them, for messages and the
+    # What is allowed are the names of the catalogs, plug-ins among them, for messages and the
     # JSON Schema too.
     AnyData = Annotated[reduce(or_, DATA.values()), Field(discriminator="name")]
     RuntimeName = Literal[tuple(CATALOG)]

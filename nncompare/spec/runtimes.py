@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nncompare.spec.registry import Registry, UnusableError
+from nncompare.spec.catalog import Catalog, UnusableError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(:[a-z0-9_]+)?")
 
@@ -135,7 +135,7 @@ def _check(value: object) -> tuple[str, Runtime]:
     return value.name, value
 
 
-CATALOG: Registry[Runtime] = Registry("nncompare.backends", shipped=_shipped, check=_check)
+CATALOG: Catalog[Runtime] = Catalog("nncompare.backends", shipped=_shipped, check=_check)
 """Every runtime by its name."""
 
 

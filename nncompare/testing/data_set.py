@@ -25,7 +25,7 @@ _ROUNDING = 1e-12
 def check_data_set(spec: DataSet, task: Task, *, distinct: bool = True) -> None:
     """Prepares the data a few times and looks at the arrays.
 
-    - The registry knows the class by its name.
+    - The catalog knows the class by its name.
     - Shapes, dtypes and ranges are those that the signature and the task demand, in both dtypes.
     - The seed decides everything: the same one gives the same arrays, another one other arrays
       (where the data set is ``ordered``, the parts are consecutive and stay the same).

@@ -1,4 +1,4 @@
-"""The registries of names: filled late, open to plug-ins, unharmed by broken ones."""
+"""The catalogs of names: filled late, open to plug-ins, unharmed by broken ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from nncompare.data.base import Data
 from nncompare.spec import data, runtimes
+from nncompare.spec.catalog import OWN, Catalog, UnusableError
 from nncompare.spec.data import DataSet, Signature, Task
-from nncompare.spec.registry import OWN, Registry, UnusableError
 from nncompare.spec.runtimes import Runtime
 
 
@@ -36,12 +36,12 @@ def point(name: str, load: Callable[[], object], origin: str = "some 1.0") -> An
     return SimpleNamespace(name=name, dist=dist, load=load)
 
 
-def words() -> Registry[str]:
-    return Registry("group", shipped=lambda: {"own": "OWN"}, check=check_word)
+def words() -> Catalog[str]:
+    return Catalog("group", shipped=lambda: {"own": "OWN"}, check=check_word)
 
 
-def reasons(registry: Registry[Any]) -> dict[str, str]:
-    return {plugin.name: plugin.reason for plugin in registry.broken}
+def reasons(catalog: Catalog[Any]) -> dict[str, str]:
+    return {plugin.name: plugin.reason for plugin in catalog.broken}
 
 
 def test_shipped_entries_come_first_then_plugins_in_a_fixed_order(points: list[Any]) -> None:
@@ -49,25 +49,25 @@ def test_shipped_entries_come_first_then_plugins_in_a_fixed_order(points: list[A
         point("late", lambda: "third", "zeta 2.0"),
         point("early", lambda: ["first", "second"], "alpha 0.3"),
     ]
-    registry = words()
-    assert list(registry) == ["own", "first", "second", "third"]
-    assert registry["second"] == "SECOND"
-    assert [registry.origin(name) for name in registry] == [
+    catalog = words()
+    assert list(catalog) == ["own", "first", "second", "third"]
+    assert catalog["second"] == "SECOND"
+    assert [catalog.origin(name) for name in catalog] == [
         OWN,
         "alpha 0.3",
         "alpha 0.3",
         "zeta 2.0",
     ]
-    assert registry.broken == ()
+    assert catalog.broken == ()
 
 
 def test_nothing_is_imported_before_the_first_look(points: list[Any]) -> None:
     loaded = []
     points.append(point("plugin", lambda: loaded.append(1) or "word"))
-    registry = words()
+    catalog = words()
     assert not loaded
-    assert "word" in registry
-    assert list(registry) == ["own", "word"]
+    assert "word" in catalog
+    assert list(catalog) == ["own", "word"]
     assert loaded == [1], "once"
 
 
@@ -86,10 +86,10 @@ def test_a_broken_plugin_costs_its_row(points: list[Any]) -> None:
         point("good", lambda: "word", "good 1.0"),
         point("again", lambda: "word", "later 1.0"),
     ]
-    registry = words()
-    assert list(registry) == ["own", "word"]
-    assert registry["own"] == "OWN"
-    assert reasons(registry) == {
+    catalog = words()
+    assert list(catalog) == ["own", "word"]
+    assert catalog["own"] == "OWN"
+    assert reasons(catalog) == {
         "raises": "ValueError: no good",
         "leaves": "SystemExit: 3",
         "number": "it gives 3",
@@ -106,11 +106,11 @@ def test_a_damaged_environment_leaves_what_is_shipped(monkeypatch: pytest.Monkey
     assert list(words()) == ["own"]
 
 
-def test_a_plugin_that_asks_for_the_registry_while_it_is_filled(points: list[Any]) -> None:
-    registry = words()
-    points.append(point("eager", lambda: list(registry)))
-    assert list(registry) == ["own"]
-    assert "must import less" in reasons(registry)["eager"]
+def test_a_plugin_that_asks_for_the_catalog_while_it_is_filled(points: list[Any]) -> None:
+    catalog = words()
+    points.append(point("eager", lambda: list(catalog)))
+    assert list(catalog) == ["own"]
+    assert "must import less" in reasons(catalog)["eager"]
 
 
 GOOD = Runtime(name="mine", title="t", module="mine.backend", needs=(), install="mine")
@@ -135,7 +135,7 @@ def test_what_a_runtime_must_be(
     points: list[Any], value: Callable[[], object], reason: str
 ) -> None:
     points.append(point("mine", value))
-    catalog = Registry("group", shipped=runtimes._shipped, check=runtimes._check)
+    catalog = Catalog("group", shipped=runtimes._shipped, check=runtimes._check)
     assert list(catalog) == [item.name for item in runtimes._SHIPPED]
     assert reason in reasons(catalog)["mine"]
 
@@ -191,16 +191,16 @@ class Digits(Coins):
 )
 def test_what_a_data_set_must_be(points: list[Any], value: object, reason: str) -> None:
     points.append(point("mine", lambda: value))
-    registry = Registry("group", shipped=data._shipped, check=data._check)
-    assert list(registry) == list(data.DATA)
-    assert reason in reasons(registry)["mine"]
+    catalog = Catalog("group", shipped=data._shipped, check=data._check)
+    assert list(catalog) == list(data.DATA)
+    assert reason in reasons(catalog)["mine"]
 
 
 def test_a_right_data_set_is_taken(points: list[Any]) -> None:
     points.append(point("mine", lambda: Coins))
-    registry = Registry("group", shipped=data._shipped, check=data._check)
-    assert registry["coins"] is Coins
-    assert registry.origin("coins") == "some 1.0"
+    catalog = Catalog("group", shipped=data._shipped, check=data._check)
+    assert catalog["coins"] is Coins
+    assert catalog.origin("coins") == "some 1.0"
 
 
 def test_every_shipped_data_set_is_what_a_plugin_must_be() -> None:

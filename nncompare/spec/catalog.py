@@ -41,10 +41,10 @@ class BrokenPlugin:
     reason: str
 
 
-class Registry(MutableMapping[str, Entry], Generic[Entry]):
+class Catalog(MutableMapping[str, Entry], Generic[Entry]):
     """A mapping from names to entries that is filled when it is first looked at.
 
-    Nothing is searched for when the module that holds a registry is imported: a plug-in can import
+    Nothing is searched for when the module that holds a catalog is imported: a plug-in can import
     that module for its base classes, and ``nncompare --help`` does not look for plug-ins.
 
     Args:
@@ -99,7 +99,7 @@ class Registry(MutableMapping[str, Entry], Generic[Entry]):
         if self._entries is not None:
             return self._entries
         if self._is_filling:
-            # A plug-in's module has imported something that needs the finished registry, for
+            # A plug-in's module has imported something that needs the finished catalog, for
             # example the schema of an experiment.
             raise RuntimeError(
                 f"the names of {self.group} are asked for while its plug-ins are being imported;"
