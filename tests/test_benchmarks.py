@@ -39,8 +39,8 @@ class World:
         """A session whose epochs take these times, in turn."""
         while (piece := gate.next()) is not None:
             self.log.append(f"session {piece.begin}-{piece.end}")
-            self.now += seconds[piece.epoch]
-            gate.done(float(piece.epoch))
+            self.now += seconds[piece.epoch_index]
+            gate.done(float(piece.epoch_index))
 
 
 def test_pieces_alternate_and_the_head_is_not_counted() -> None:

@@ -42,11 +42,14 @@ class Device:
 
 
 class Piece(NamedTuple):
-    """Steps ``begin…end - 1`` of the whole training, all of one epoch."""
+    """Steps ``begin…end - 1`` of the whole training, all of one epoch.
+
+    ``epoch_index`` counts from 0, as an array's rows; an ``epoch`` is counted from 1.
+    """
 
     begin: int
     end: int
-    epoch: int
+    epoch_index: int
 
 
 class Gate(Protocol):

@@ -169,11 +169,11 @@ class LoopSession(BaseSession):
     def train(self, plan: BatchPlan, gate: Gate) -> None:
         """Runs the plan piece by piece; the order of an epoch goes to the device when it begins."""
         self._begin(plan)
-        epoch = -1
+        epoch_index = -1
         while (piece := gate.next()) is not None:
-            if piece.epoch != epoch:
-                epoch = piece.epoch
-                self._begin_epoch(plan, epoch)
+            if piece.epoch_index != epoch_index:
+                epoch_index = piece.epoch_index
+                self._begin_epoch(plan, epoch_index)
             loss = self._run(plan, piece)
             self.synchronize()
             gate.done(loss)
@@ -182,7 +182,7 @@ class LoopSession(BaseSession):
         """Before the first piece of a plan."""
 
     @abstractmethod
-    def _begin_epoch(self, plan: BatchPlan, epoch: int) -> None:
+    def _begin_epoch(self, plan: BatchPlan, epoch_index: int) -> None:
         """Stages the order of one epoch."""
 
     @abstractmethod

@@ -7,23 +7,29 @@ import time
 
 import psutil
 
+SHORTEST_S = 1.0
+"""Processor seconds below which the clocks' ticks decide more than the load."""
 
-class Neighbours:
-    """Counts from its making; this process and the children that it has waited for are not
-    neighbours.
+
+class BackgroundLoad:
+    """Counts from its making; this process and the children that it has waited for are no
+    background.
     """
 
     def __init__(self) -> None:
-        self._begun, self._busy, self._own = time.monotonic(), _busy_s(), _own_s()
+        self._begun = time.monotonic()
+        self._busy = _busy_s()
+        self._own = _own_s()
 
     def share(self) -> float | None:
         """Share of all logical processors that others used, 0 to 1; None where too little time has
         passed to tell.
         """
         elapsed = (time.monotonic() - self._begun) * (os.cpu_count() or 1)
-        if elapsed < 1.0:
+        if elapsed < SHORTEST_S:
             return None
         others = (_busy_s() - self._busy) - (_own_s() - self._own)
+        # the clocks tick in hundredths of a second, so a quiet machine may come out below 0
         return min(max(others / elapsed, 0.0), 1.0)
 
 
@@ -35,5 +41,6 @@ def _busy_s() -> float:
 
 
 def _own_s() -> float:
+    """Processor seconds of this process and of the children that it has waited for."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system

@@ -40,16 +40,16 @@ class BatchPlan:
     def steps(self) -> int:
         return self.epochs * self.steps_per_epoch
 
-    def order(self, epoch: int) -> Array:
-        """Row numbers of one epoch in the order of training, ``(examples,)`` int32. Batch k of the
-        epoch is ``order[k * batch_size : (k + 1) * batch_size]``.
+    def order(self, epoch_index: int) -> Array:
+        """Row numbers of one epoch (from 0) in the order of training, ``(examples,)`` int32. Batch
+        k of the epoch is ``order[k * batch_size : (k + 1) * batch_size]``.
         """
-        return _order(self.seed, epoch, self.examples)
+        return _order(self.seed, epoch_index, self.examples)
 
     def rows(self, step: int) -> Array:
         """Row numbers of one step, ``(batch,)`` int32."""
-        epoch, k = divmod(step, self.steps_per_epoch)
-        return self.order(epoch)[k * self.batch_size : (k + 1) * self.batch_size]
+        epoch_index, k = divmod(step, self.steps_per_epoch)
+        return self.order(epoch_index)[k * self.batch_size : (k + 1) * self.batch_size]
 
     def sizes(self, begin: int, end: int) -> Array:
         """Examples in each of the steps ``begin…end - 1``, ``(end - begin,)`` int64."""
@@ -63,7 +63,7 @@ class BatchPlan:
 
 
 @lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, examples: int) -> Array:
-    order = generator(seed, f"order/{epoch}").permutation(examples).astype(np.int32)
+def _order(seed: int, epoch_index: int, examples: int) -> Array:
+    order = generator(seed, f"order/{epoch_index}").permutation(examples).astype(np.int32)
     order.flags.writeable = False
     return order

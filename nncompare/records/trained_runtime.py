@@ -7,19 +7,8 @@ from __future__ import annotations
 
 from nncompare.records.record import RecordPart
 from nncompare.records.runtime_row import RuntimeRow
+from nncompare.stats.summary import StepTime
 from nncompare.wire.figures import Epoch, Final, Memory
-
-
-class StepTime(RecordPart):
-    """Seconds per training step over the slices after warm-up; a slice gives one value, its mean
-    step.
-    """
-
-    median: float
-    p05: float
-    p95: float
-    n: int
-    """Number of slices."""
 
 
 class Timing(RecordPart):

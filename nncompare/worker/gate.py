@@ -91,13 +91,13 @@ class TrainingGate:
         if not self.permit():
             self.interrupted = True
             return None
-        index = self._step // self.plan.steps_per_epoch
-        border = (index + 1) * self.plan.steps_per_epoch
+        epoch_index = self._step // self.plan.steps_per_epoch
+        border = (epoch_index + 1) * self.plan.steps_per_epoch
         # the first epoch's smaller batch is kept apart from the slice before it
         if self._new_shape is not None and self._step < self._new_shape:
             border = self._new_shape
         end = min(self._step + self._length(), border)
-        self._piece = Piece(self._step, end, index)
+        self._piece = Piece(self._step, end, epoch_index)
         # last of all, so that nothing above is in the slice's time
         self._begun = self.clock()
         return self._piece
@@ -109,7 +109,7 @@ class TrainingGate:
         assert piece is not None, "done() follows next()"
         finite = math.isfinite(loss)
         sample = Slice(
-            epoch=piece.begin // self.plan.steps_per_epoch + 1,
+            epoch=piece.epoch_index + 1,
             begin=piece.begin,
             end=piece.end,
             seconds=seconds,

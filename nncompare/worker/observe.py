@@ -207,10 +207,8 @@ def _observe_long_pieces(
     if not plan.whole_epochs:
         return
     session.load(as_dtype(initial_params(job.model, job.seed), job))
-    pieces = [
-        Piece(begin, end, begin // plan.trajectory.steps_per_epoch)
-        for begin, end in plan.whole_pieces
-    ]
+    steps_per_epoch = plan.trajectory.steps_per_epoch
+    pieces = [Piece(begin, end, begin // steps_per_epoch) for begin, end in plan.whole_pieces]
     observation.whole_losses = {"": np.array(_train(session, plan.trajectory, pieces))}
     observation.whole = session.params()
 

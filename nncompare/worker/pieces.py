@@ -51,11 +51,11 @@ class FixedGate:
 
 def pieces_of(plan: BatchPlan, length: int | None = None, epochs: int | None = None) -> list[Piece]:
     """The plan cut into pieces of ``length`` steps (None: whole epochs), each within one epoch."""
-    found = []
-    for epoch in range(plan.epochs if epochs is None else epochs):
-        first, last = epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch
-        width = length or plan.steps_per_epoch
-        found += [
-            Piece(begin, min(begin + width, last), epoch) for begin in range(first, last, width)
-        ]
-    return found
+    width = length or plan.steps_per_epoch
+    pieces = []
+    for epoch_index in range(plan.epochs if epochs is None else epochs):
+        first = epoch_index * plan.steps_per_epoch
+        last = first + plan.steps_per_epoch
+        for begin in range(first, last, width):
+            pieces.append(Piece(begin, min(begin + width, last), epoch_index))
+    return pieces

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nncompare.launch import background_load as neighbours
-from nncompare.launch.background_load import Neighbours
+from nncompare.launch import background_load
+from nncompare.launch.background_load import BackgroundLoad
 
 
 class Machine:
@@ -16,10 +16,10 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.now = self.busy = self.own = self.children = 0.0
-        monkeypatch.setattr(neighbours.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(background_load.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
         monkeypatch.setattr(
-            neighbours.psutil,
+            background_load.psutil,
             "cpu_times",
             lambda: SimpleNamespace(user=self.busy, idle=1e9, steal=0.0),
         )
@@ -43,7 +43,7 @@ def test_share(
 ) -> None:
     machine = Machine(monkeypatch)
     machine.busy, machine.own, machine.children = 100.0, 5.0, 7.0
-    counted = Neighbours()
+    counted = BackgroundLoad()
     machine.now += 10.0
     machine.busy, machine.own, machine.children = 100.0 + busy, 5.0 + own, 7.0 + children
     assert counted.share() == pytest.approx(share)
@@ -51,12 +51,12 @@ def test_share(
 
 def test_too_short_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
-    counted = Neighbours()
+    counted = BackgroundLoad()
     machine.now += 0.4
     assert counted.share() is None
 
 
 def test_the_real_clocks_go_together() -> None:
-    assert Neighbours().share() is None
-    assert neighbours._busy_s() > 0
-    assert neighbours._own_s() > 0
+    assert BackgroundLoad().share() is None
+    assert background_load._busy_s() > 0
+    assert background_load._own_s() > 0

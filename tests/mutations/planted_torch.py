@@ -240,7 +240,7 @@ TORCH: list[Mutation] = [
     _plant(
         "second epoch in the order of the first",
         "pipeline",
-        "torch.tensor(plan.order(epoch), dtype=torch.int64)",
+        "torch.tensor(plan.order(epoch_index), dtype=torch.int64)",
         "torch.tensor(plan.order(0), dtype=torch.int64)",
         "series",
         "loss",

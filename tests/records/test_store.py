@@ -382,7 +382,7 @@ class TestSlices:
 class TestStats:
     def test_step_time_is_of_the_slices_mean_steps(self):
         found = step_time([(10, 1.0), (20, 4.0), (5, 1.5)])
-        assert found == {
+        assert found.model_dump() == {
             "median": 0.2,
             "p05": pytest.approx(0.11),
             "p95": pytest.approx(0.29),

@@ -219,8 +219,8 @@ class TensorflowSession(LoopSession):
         table = self._optimizer.table(np.asarray(plan.learning_rate, np.float64), self._taken)
         self._table = self._staged(self._table_padding.pad(table))
 
-    def _begin_epoch(self, plan: BatchPlan, epoch: int) -> None:
-        self._order = self._staged(self._order_padding.pad(plan.order(epoch)))
+    def _begin_epoch(self, plan: BatchPlan, epoch_index: int) -> None:
+        self._order = self._staged(self._order_padding.pad(plan.order(epoch_index)))
 
     def _run(self, plan: BatchPlan, piece: Piece) -> float:
         # shared masks are made on the host, for one step at a time
@@ -233,7 +233,7 @@ class TensorflowSession(LoopSession):
 
     def _run_loop(self, plan: BatchPlan, piece: Piece, run: Run) -> tf.Tensor:
         """Steps of equal batches: the sum over examples of their losses."""
-        first = piece.epoch * plan.steps_per_epoch
+        first = piece.epoch_index * plan.steps_per_epoch
         start_in_order = (run.begin - first) * plan.batch_size
         return self._placement.run(
             self._loop(run.size),

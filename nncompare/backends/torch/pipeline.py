@@ -16,10 +16,10 @@ def stage(array: Array, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(device, dtype)
 
 
-def batches(plan: BatchPlan, epoch: int, device: torch.device) -> tuple[Tensor, ...]:
+def batches(plan: BatchPlan, epoch_index: int, device: torch.device) -> tuple[Tensor, ...]:
     """The rows of every step of one epoch: its order goes to the device once and is cut into views.
     ``index_select`` wants int64.
     """
-    order = torch.tensor(plan.order(epoch), dtype=torch.int64).to(device)
+    order = torch.tensor(plan.order(epoch_index), dtype=torch.int64).to(device)
     steps: tuple[Tensor, ...] = order.split(plan.batch_size)
     return steps

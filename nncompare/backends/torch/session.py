@@ -180,14 +180,14 @@ class TorchSession(LoopSession):
 
     # --- training
 
-    def _begin_epoch(self, plan: BatchPlan, epoch: int) -> None:
-        self._batches = batches(plan, epoch, self._device)
+    def _begin_epoch(self, plan: BatchPlan, epoch_index: int) -> None:
+        self._batches = batches(plan, epoch_index, self._device)
 
     def _run(self, plan: BatchPlan, piece: Piece) -> float:
         if self.job.mode == "compile":
             self._compile_for(self._batches)
         self._module.train()
-        first = piece.epoch * plan.steps_per_epoch
+        first = piece.epoch_index * plan.steps_per_epoch
         rates = plan.learning_rate[piece.begin : piece.end].tolist()
         losses = []
         for step, rate in enumerate(rates, piece.begin):

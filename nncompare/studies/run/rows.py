@@ -77,7 +77,7 @@ def _steady(outcome: Outcome) -> StepTime | None:
     steady = _steady_slices(outcome)
     if not steady:
         return None
-    return StepTime(**step_time((sample.steps, sample.seconds) for sample in steady))
+    return step_time((sample.steps, sample.seconds) for sample in steady)
 
 
 def _samples_per_s(outcome: Outcome, job: Job, examples: int) -> float | None:

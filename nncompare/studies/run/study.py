@@ -17,7 +17,7 @@ from nncompare.data import prepare, signature
 from nncompare.data.base import Data
 from nncompare.errors import StoreError
 from nncompare.launch import train_one
-from nncompare.launch.background_load import Neighbours
+from nncompare.launch.background_load import BackgroundLoad
 from nncompare.launch.machine import describe_environment
 from nncompare.launch.resources import usable_threads
 from nncompare.launch.run_worker import Listener
@@ -127,9 +127,9 @@ def run(
         )
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
         data.save(work / "data")
-        neighbours = Neighbours()
+        background = BackgroundLoad()
         outcomes = _train_all(jobs_, len(data.train), work, watcher, save_weights)
-        environment = describe_environment(data) | {"others_cpu_share": neighbours.share()}
+        environment = describe_environment(data) | {"others_cpu_share": background.share()}
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs_)
         watcher.prepares("compares what the runtimes computed")
         parity = _parity(experiment, data, jobs_, outcomes, rows, work, watcher.prepares)

@@ -329,7 +329,7 @@ class _EqualPieces(NumpySession):
         length = None
         while (piece := gate.next()) is not None:
             length = length or piece.end - piece.begin
-            end = min(piece.begin + length, (piece.epoch + 1) * plan.steps_per_epoch)
+            end = min(piece.begin + length, (piece.epoch_index + 1) * plan.steps_per_epoch)
             found = [self.train_step(plan, step) for step in range(piece.begin, end)]
             gate.done(self.piece_loss(plan, piece.begin, end, np.asarray(found)))
 
