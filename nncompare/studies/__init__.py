@@ -33,6 +33,7 @@ KINDS = {
     "conventions": Kind("conventions", "ConventionsRecord", "Conventions"),
     "tune": Kind("tune", "TuneRecord", "Tuned"),
     "gradcheck": Kind("gradcheck", "GradcheckRecord", "Gradcheck"),
+    "doctor": Kind("doctor", "DoctorRecord", "Doctor"),
 }
 """Every kind of document that nncompare writes and reads; a new one is one line here."""
 

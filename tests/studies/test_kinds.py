@@ -48,12 +48,14 @@ def test_is_opened_and_shows_itself(file: Path) -> None:
     assert isinstance(result, nncompare.Result)
     assert result.folder is None
     assert result.record is result.result
-    assert result.record.name in repr(result)
+    assert len(repr(result).splitlines()) > 5
     assert "\x1b" not in repr(result)
     assert max(map(len, repr(result).splitlines())) <= 120
     html = result._repr_html_()
     assert html.startswith('<div class="nncompare">')
-    assert result.record.name in html
+    if hasattr(result.record, "name"):
+        assert result.record.name in repr(result)
+        assert result.record.name in html
     assert "<script" not in html
 
 
@@ -84,7 +86,7 @@ def test_what_a_document_has_lost_is_seen() -> None:
 
 
 # Vega's SVG has attributes that are no XML, and a picture in base64 takes its time
-@pytest.mark.parametrize("kind", ["run", "plan", "verify", "conventions"])
+@pytest.mark.parametrize("kind", ["run", "plan", "verify", "conventions", "doctor"])
 def test_its_html_is_well_formed(kind: str) -> None:
     html = nncompare.read(FIXTURES / f"{kind}_v1.json")._repr_html_()
     xml.etree.ElementTree.fromstring(html.replace("<br>", "<br/>"))
@@ -104,10 +106,10 @@ def test_a_result_folder_is_opened_too(kind: str, tmp_path: Path) -> None:
         ({"schema_version": 99}, r"written by a newer nncompare \(schema version 99"),
         ({"schema_version": 0}, "unknown schema_version 0"),
         ({"extra": 1}, "damaged: extra: Extra inputs"),
-        ({"name": None}, "damaged: name: Input should be a valid string"),
+        ({"schema_version": "1"}, "unknown schema_version '1'"),
         ({"kind": "sweep"}, "kind is 'sweep'; what can be read here: 'run', 'plan', 'verify'"),
     ],
-    ids=["newer", "older", "unknown key", "wrong type", "unknown kind"],
+    ids=["newer", "older", "unknown key", "a text", "unknown kind"],
 )
 def test_what_is_wrong_is_said(
     kind: str, change: dict[str, Any], says: str, tmp_path: Path

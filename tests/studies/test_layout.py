@@ -16,11 +16,7 @@ USUAL = {"command", "api", "study", "record", "report", "progress"}
 ABSENT = {
     "conventions": {"progress": "shows the progress of its two runs"},
     "gradcheck": {"progress": "says one line a runtime"},
-    "doctor": {
-        "progress": "says one line a framework",
-        "api": "looks at the machine for a person",
-        "record": "is printed and not kept",
-    },
+    "doctor": {"progress": "says one line a framework"},
     "run/plan": {
         "command": "is `run --dry-run`",
         "progress": "takes no time",

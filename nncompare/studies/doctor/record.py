@@ -7,8 +7,10 @@ History of the format, newest first:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
+from nncompare.backends.base import Device
 from nncompare.records.record import Record, RecordPart
 
 
@@ -29,23 +31,12 @@ class System(RecordPart):
     nncompare: str
 
 
-class SeenDevice(RecordPart):
-    """A device of a framework."""
-
-    kind: str
-    """``cpu``, ``gpu`` or ``tpu``."""
-    id: str
-    """The framework's name for it."""
-    name: str
-    """The hardware's."""
-
-
 class Framework(RecordPart):
     """One framework and the runtimes it serves."""
 
     runtimes: tuple[str, ...]
     versions: dict[str, str] = {}
-    devices: tuple[SeenDevice, ...] = ()
+    devices: tuple[Device, ...] = ()
     problem: str | None = None
     """Why it cannot be used; null if it can."""
     fix: str | None = None
@@ -90,11 +81,7 @@ class DoctorRecord(Record):
         return all(framework.problem is None for framework in self.frameworks)
 
 
-def usable(frameworks: tuple[Framework, ...]) -> tuple[str, ...]:
-    """The runtimes that can be run."""
-    return tuple(
-        runtime
-        for framework in frameworks
-        if framework.problem is None
-        for runtime in framework.runtimes
-    )
+def usable_runtimes(frameworks: Sequence[Framework]) -> tuple[str, ...]:
+    """The runtimes of every framework without a problem."""
+    good = [framework for framework in frameworks if framework.problem is None]
+    return tuple(runtime for framework in good for runtime in framework.runtimes)

@@ -1,41 +1,106 @@
-"""``doctor``: what each framework sees on this machine, asked in processes of their own."""
+"""``doctor``: what works on this machine. Each framework is asked in a process of its own."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
+from nncompare.data.lookup import cache_folder
+from nncompare.errors import DataError
+from nncompare.launch.machine import describe_system
 from nncompare.launch.probe import probe
-from nncompare.spec.runtimes import by_backend, file_name
+from nncompare.spec.data import DATA
+from nncompare.spec.runtimes import CATALOG, by_backend, file_name
+from nncompare.studies.doctor.record import (
+    CachedData,
+    DataCache,
+    DoctorRecord,
+    Framework,
+    System,
+    usable_runtimes,
+)
 from nncompare.wire.outcome import Outcome
 
 
-@dataclass(frozen=True, kw_only=True)
-class Examined:
-    """One framework.
+def doctor(*, asking: Callable[[str], None] = lambda _: None) -> DoctorRecord:
+    """Looks at the machine, at every framework and at the downloaded data.
 
     Args:
-        runtimes: the names it serves, ``("torch", "torch:compile")``.
-        outcome: ``versions`` and ``probed.devices``; ``status`` is ``ok``, ``refused``, ``failed``
-            or ``timed out``.
+        asking: told the name of each framework before it is asked, which takes some seconds.
     """
+    frameworks = _frameworks(asking)
+    return DoctorRecord(
+        system=_system(),
+        frameworks=frameworks,
+        data=_data(),
+        usable=usable_runtimes(frameworks),
+    )
 
-    runtimes: tuple[str, ...]
-    outcome: Outcome
 
-
-def examine(*, asking: Callable[[str], None] = lambda _: None) -> Sequence[Examined]:
-    """Imports each installed framework in a fresh process and asks for versions and devices.
-
-    Args:
-        asking: told the name of each framework before it is asked.
-    """
-    found = []
+def _frameworks(asking: Callable[[str], None]) -> tuple[Framework, ...]:
+    frameworks = []
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for runtime, runtimes in by_backend().items():
             asking(runtime)
             outcome = probe(runtime, Path(scratch) / file_name(runtime))
-            found.append(Examined(runtimes=runtimes, outcome=outcome))
-    return found
+            frameworks.append(framework(runtimes, outcome))
+    return tuple(frameworks)
+
+
+def framework(runtimes: tuple[str, ...], outcome: Outcome) -> Framework:
+    """One framework, its problem with the command that mends it.
+
+    Args:
+        runtimes: the names it serves, ``("torch", "torch:compile")``.
+        outcome: of its probe.
+    """
+    if outcome.status == "ok":
+        devices = outcome.probed.devices if outcome.probed is not None else ()
+        return Framework(runtimes=runtimes, versions=outcome.versions, devices=devices)
+    problem = outcome.reason or f"{outcome.status}: no reason was given"
+    if outcome.status == "refused":
+        # "not installed: keras; pip install …"
+        problem, _, fix = problem.partition("; ")
+    else:
+        # it is there and broken
+        fix = f'pip install --force-reinstall "{CATALOG[runtimes[0]].install}"'
+    return Framework(runtimes=runtimes, problem=problem, fix=fix or None, log=outcome.log)
+
+
+def _system() -> System:
+    described = describe_system()
+    return System(
+        os=f"{described['system']}, {described['machine']}",
+        cpu=described["processor"],
+        logical_cores=described["logical_cores"],
+        usable_threads=described["usable_threads"],
+        cpu_quota=described["cpu_quota"],
+        memory_bytes=described["memory_bytes"],
+        available_bytes=psutil.virtual_memory().available,
+        python=described["python"],
+        nncompare=described["nncompare"],
+    )
+
+
+def _data() -> DataCache:
+    """The data sets that are files, and where they are."""
+    path = str(cache_folder())
+    # data sets that are made of the same files share one line
+    names = dict.fromkeys(cls.download for cls in DATA.values() if cls.download is not None)
+    try:
+        return DataCache(path=path, contents=tuple(_data_set(name) for name in names))
+    except DataError as error:
+        problem, separator, fix = str(error).rpartition("; ")
+        if not separator:
+            return DataCache(path=path, problem=str(error))
+        return DataCache(path=path, problem=problem, fix=fix)
+
+
+def _data_set(name: str) -> CachedData:
+    place = DATA[name](name=name).place()
+    if place is None:
+        return CachedData(name=name, state="not downloaded", fix=f"nncompare data fetch {name}")
+    return CachedData(name=name, state=f"ready, in {place}")

@@ -8,6 +8,7 @@ Beside the files that every study has:
 ``context``            one experiment in one dtype, and the formulas at its examples
 ``judge``              which checks are made of what the runtimes did
 ``checks``             the checks, one file a quantity, each with its tolerance
+``changes``            what a framework's own defaults change
 ``growth``             how far a training can be compared that diverges or is chaotic
 ``quick``              the short form, which every run makes
 ``root_causes``        which failed checks are causes and which follow from them
