@@ -41,7 +41,8 @@ from nncompare.config.load import load
 from nncompare.data import signature
 from nncompare.launch.resources import usable_threads
 from nncompare.studies.tune.options import SearchOptions
-from nncompare.studies.tune.study import NullWatcher, tune
+from nncompare.studies.tune.study import tune
+from nncompare.studies.tune.watcher import NullWatcher
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "tune_mnist_mlp.yaml"

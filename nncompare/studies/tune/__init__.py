@@ -5,13 +5,17 @@ Beside the files that every study has:
 
 ====================  ============================================================================
 ``options``           how a search is run, besides what the file says
-``plan``              what is searched and with what; a trial under way
+``plan``              what is searched and with what
 ``search``            one runtime's search: ask, train, judge, tell
+``running_trial``     a trial under way, and the worker that trains it
 ``trial``             what one trial trains, and what came of it
+``data_store``        prepared arrays on disk, made once for all trials that use the same
 ``trial_attributes``  what is written of a trial into Optuna's study
 ``samplers``          Optuna's samplers, pruners and distributions from the file's words
 ``proposer``          the process that proposes trials where a sampler needs a framework
 ``storage``           where Optuna keeps a search: a journal or a database
+``stored_study``      one search in a storage: trials are made ahead, taken, given back, reclaimed
+``watcher``           who wants to know how a search goes
 ``confirmation``      the best trials once more, on every runtime and with fresh seeds
 ``document``          from Optuna's studies to the record
 ``folder``            the result folder, which can be resumed

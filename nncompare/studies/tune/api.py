@@ -90,9 +90,9 @@ def tune(
     from nncompare.studies.tune import study
     from nncompare.studies.tune.options import SearchOptions
 
-    asked = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
+    options = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
     folder = None if output is None else Path(output)
-    return _tuned(study.tune(loaded(experiment, overrides), asked, output=folder))
+    return _tuned(study.tune(loaded(experiment, overrides), options, output=folder))
 
 
 def _tuned(finished: Finished[TuneRecord]) -> Tuned:

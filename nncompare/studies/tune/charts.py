@@ -21,6 +21,9 @@ _STATES = ["complete", "pruned", "failed"]
 _COLOURS = ["#0072B2", "#E69F00", "#D55E00"]  # Okabe and Ito: told apart by colour-blind people
 _SHAPES = ["circle", "square", "cross"]
 _MOST_LINES = 200
+_MOST_TICKS = 12
+_WIDE = 20
+"""A factor between the smallest and the largest value from which an axis is logarithmic."""
 _LONGEST = 24
 """Letters of a value beside an axis."""
 
@@ -70,25 +73,28 @@ def _is_number(values: Sequence[Any]) -> bool:
 
 
 def _scale(values: Sequence[Any]) -> Any:
-    """Logarithmic where positive numbers span more than a factor of 20."""
+    """Logarithmic where positive numbers span a wide range."""
     import altair as alt
 
-    if _is_number(values) and values and min(values) > 0 and max(values) / min(values) > 20:
+    if _is_number(values) and values and _is_wide(values):
         return alt.Scale(type="log", nice=False)
     return alt.Scale(zero=False)
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Whether numbers want a logarithmic axis, and can have one."""
+    return min(values) > 0 and max(values) / min(values) > _WIDE
 
 
 def _counted(name: str, values: Sequence[int]) -> Any:
     """An axis with whole numbers alone."""
     import altair as alt
 
-    low, high = min(values), max(values)
-    step = next(
-        unit * 10**power
-        for power in range(9)
-        for unit in (1, 2, 5)
-        if (high - low) <= 12 * unit * 10**power
-    )
+    low = min(values)
+    high = max(values)
+    # 1, 2, 5, 10, 20, …: the first step that leaves a dozen ticks at most.
+    steps = (unit * 10**power for power in range(9) for unit in (1, 2, 5))
+    step = next(step for step in steps if high - low <= _MOST_TICKS * step)
     ticks = list(range(-(-low // step) * step, high + 1, step))
     scale = alt.Scale(domain=[low, max(high, low + 1)], nice=False)
     return alt.X(f"{name}:Q", title=name, scale=scale, axis=alt.Axis(values=ticks, format="d"))
@@ -213,13 +219,15 @@ def _places(values: Sequence[Any]) -> list[float]:
     if not _is_number(known):
         order = sorted({str(value) for value in values})
         return [order.index(str(value)) / max(1, len(order) - 1) for value in values]
-    log = min(known) > 0 and max(known) / min(known) > 20
-    low, high = (math.log(min(known)), math.log(max(known))) if log else (min(known), max(known))
-    spread = (high - low) or 1.0
-    return [
-        ((math.log(value) if log else value) - low) / spread if value is not None else 0.0
-        for value in values
-    ]
+    scale = math.log if _is_wide(known) else float
+    low = scale(min(known))
+    spread = scale(max(known)) - low
+    places = []
+    for value in values:
+        # An axis on which all trials agree is a point, and so is a parameter that a trial has not.
+        is_placed = value is not None and spread > 0
+        places.append((scale(value) - low) / spread if is_placed else 0.0)
+    return places
 
 
 def _slices(result: TuneRecord, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
@@ -238,25 +246,17 @@ def _slices(result: TuneRecord, trials: Sequence[TuneTrial], names: Sequence[str
     plots = []
     for name in names:
         values = [row[_field(name)] for row in rows if row.get(_field(name)) is not None]
-        number = _is_number(values)
-        x = (
-            alt.X(
-                f"{_field(name)}:Q",
-                title=name,
-                scale=_scale(values),
-                axis=alt.Axis(tickCount=4, labelSeparation=8),
-            )
-            if number
-            else alt.X(
-                f"{_field(name)}:N", title=name, axis=alt.Axis(labelLimit=160, labelAngle=-30)
-            )
-        )
-        tips = ["trial:Q", "value:Q", f"{_field(name)}:{'Q' if number else 'N'}"]
-        plot = (
-            _base(rows)
-            .mark_point(filled=True, size=40)
-            .encode(x=x, y=y, tooltip=tips, **_state_encodings())
-        )
+        if _is_number(values):
+            field = f"{_field(name)}:Q"
+            axis = alt.Axis(tickCount=4, labelSeparation=8)
+            x = alt.X(field, title=name, scale=_scale(values), axis=axis)
+        else:
+            field = f"{_field(name)}:N"
+            axis = alt.Axis(labelLimit=160, labelAngle=-30)
+            x = alt.X(field, title=name, axis=axis)
+        tips = ["trial:Q", "value:Q", field]
+        points = _base(rows).mark_point(filled=True, size=40)
+        plot = points.encode(x=x, y=y, tooltip=tips, **_state_encodings())
         plots.append(plot.properties(width=_SLICE, height=_SLICE))
     return alt.concat(*plots, columns=3)
 

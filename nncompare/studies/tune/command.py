@@ -78,48 +78,58 @@ def tune(
     from nncompare.studies.tune.options import SearchOptions
     from nncompare.terminal.ending import leave
 
+    changes = list(overrides or ())
     if resume is not None:
-        given = {
+        fixed = {
             "-b": backend,
             "--device": device,
             "--seed": seed,
             "--threads": threads,
             "--dry-run": dry_run,
+            "--jobs": jobs != 1,
+            "--per-backend": per_backend,
         }
-        given |= {"--jobs": jobs != 1, "--per-backend": per_backend}
-        wrong = [name for name, value in given.items() if value]
-        if wrong:
+        given = [name for name, value in fixed.items() if value]
+        if given:
             raise UsageError(
-                f"{', '.join(wrong)}: a search goes on as it was begun; leave it out with --resume"
+                f"{', '.join(given)}: a search goes on as it was begun; leave it out with --resume"
             )
-        changes = [*([config] if config else []), *(overrides or ())]
+        # Without a file the first argument is an override, too.
+        if config is not None:
+            changes.insert(0, config)
         finished = _resume(resume, changes, trials, storage, quiet=quiet, verbose=verbose > 0)
     else:
         if config is None:
             raise UsageError("name the experiment file, or --resume RESULT")
-        changes = [*(overrides or ()), *([f"tune.trials={trials}"] if trials is not None else [])]
+        if trials is not None:
+            changes.append(f"tune.trials={trials}")
         experiment = options.load_experiment(
             Path(config), changes, backends=backend, device=device, seed=seed, threads=threads
         )
-        asked = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
+        search_options = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
         if dry_run:
-            _plan(experiment, asked, as_json=as_json)
+            _plan(experiment, search_options, as_json=as_json)
             return
-        finished = _search(experiment, asked, output, quiet=quiet, verbose=verbose > 0)
+        finished = _search(experiment, search_options, output, quiet=quiet, verbose=verbose > 0)
     _print(finished, as_json=as_json, verbose=verbose > 0)
     leave(finished)
 
 
 def _search(
-    experiment: Experiment, asked: SearchOptions, output: Path, *, quiet: bool, verbose: bool
+    experiment: Experiment,
+    search_options: SearchOptions,
+    output: Path,
+    *,
+    quiet: bool,
+    verbose: bool,
 ) -> Finished[TuneRecord]:
     from nncompare.studies.tune.document import goals
-    from nncompare.studies.tune.options import check
+    from nncompare.studies.tune.options import check_options
     from nncompare.studies.tune.study import tune as search
 
-    section = check(experiment, asked)
+    section = check_options(experiment, search_options)
     with _watching(goals(section), quiet=quiet, verbose=verbose) as progress:
-        return search(experiment, asked, output=output, watcher=progress)
+        return search(experiment, search_options, output=output, watcher=progress)
 
 
 def _resume(
@@ -164,31 +174,36 @@ def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Itera
         yield progress
 
 
-def _plan(experiment: Experiment, asked: SearchOptions, *, as_json: bool) -> None:
+def _plan(experiment: Experiment, search_options: SearchOptions, *, as_json: bool) -> None:
     """What would be searched; nothing is trained or written."""
     from nncompare.config.space import grid_points
     from nncompare.spec.tune import DEFAULT_TRIALS
-    from nncompare.studies.tune.options import check, threads_of
+    from nncompare.studies.tune.options import check_options, threads_of
     from nncompare.studies.tune.samplers import distributions
     from nncompare.terminal.console import human, print_json
 
-    section = check(experiment, asked)
+    section = check_options(experiment, search_options)
     count = section.trials or (
         len(list(grid_points(section))) if section.sampler == "grid" else DEFAULT_TRIALS
     )
-    runtimes = experiment.backends if asked.per_backend else experiment.backends[:1]
-    threads = threads_of(experiment, asked.jobs)
+    runtimes = experiment.backends if search_options.per_backend else experiment.backends[:1]
+    threads = threads_of(experiment, search_options.jobs)
     console = human(as_json)
     goals = ", ".join(f"{goal.direction} {goal.name}" for goal in section.metric)
     console.print(
         f"{goals}: {count} trials on {', '.join(runtimes)}, {section.sampler}, pruner"
         f" {section.pruner.name}"
     )
-    console.print(f"{asked.jobs} worker(s) with {threads} thread(s) each")
+    console.print(f"{search_options.jobs} worker(s) with {threads} thread(s) each")
     for name, kind in distributions(section).items():
         console.print(f"  {name}: {kind}", markup=False, soft_wrap=True)
     if as_json:
-        plan = {"trials": count, "runtimes": list(runtimes), "jobs": asked.jobs, "threads": threads}
+        plan = {
+            "trials": count,
+            "runtimes": list(runtimes),
+            "jobs": search_options.jobs,
+            "threads": threads,
+        }
         print_json({"schema_version": 1, "kind": "tune-plan", **plan})
 
 

@@ -14,47 +14,48 @@ from nncompare.config.space import file_values
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune.record import TuneBest, TuneGoal, TuneSearch, TuneTrial
-from nncompare.studies.tune.storage import Study
+from nncompare.studies.tune.stored_study import StoredStudy
 from nncompare.studies.tune.trial import experiment_of
-from nncompare.studies.tune.trial_attributes import STATES, ranked
+from nncompare.studies.tune.trial_attributes import STATES, ranked_trials
 
 _OWN_FIELDS = ("status", "reason", "runtime", "seconds", "epochs")
+"""User attributes that are fields of the record's trial; the others are its metrics."""
 _LEAST_FOR_IMPORTANCE = 4
+"""Complete trials."""
 
 
 def goals(tune: Tune) -> tuple[TuneGoal, ...]:
+    """What is optimized, with the direction of each goal."""
     return tuple(TuneGoal(name=goal.name, goal=goal.direction) for goal in tune.metric)
 
 
-def trials(study: Study, runtime: str, tune: Tune) -> list[TuneTrial]:
+def trials(study: StoredStudy, runtime: str, tune: Tune) -> list[TuneTrial]:
     """Every trial that was begun, by its number."""
-    return [
-        _trial(item, runtime, tune) for item in study.trials() if item.state != TrialState.WAITING
-    ]
+    begun = [item for item in study.trials() if item.state != TrialState.WAITING]
+    return [_trial(item, runtime, tune) for item in begun]
 
 
 def _trial(item: FrozenTrial, runtime: str, tune: Tune) -> TuneTrial:
     notes = item.user_attrs
-    metrics = {
-        name: value
-        for name, value in notes.items()
-        if name not in _OWN_FIELDS and _is_figure(value)
-    }
+    metrics = {}
+    for name, value in notes.items():
+        if name not in _OWN_FIELDS and _is_figure(value):
+            metrics[name] = value
+    intermediate = {}
+    for step, value in sorted(item.intermediate_values.items()):
+        # JSON knows no infinity; a trial that diverged says so in its reason.
+        if math.isfinite(value):
+            intermediate[str(step)] = value
+    values = None
+    if item.values is not None and all(map(math.isfinite, item.values)):
+        values = tuple(item.values)
     return TuneTrial(
         number=item.number,
         runtime=runtime,
         state=STATES[item.state],
-        values=(
-            tuple(item.values)
-            if item.values is not None and all(map(math.isfinite, item.values))
-            else None
-        ),
+        values=values,
         params=_params(item, tune),
-        intermediate={
-            str(step): value
-            for step, value in sorted(item.intermediate_values.items())
-            if math.isfinite(value)
-        },
+        intermediate=intermediate,
         reason=notes.get("reason"),
         status=notes.get("status"),
         seconds=notes.get("seconds"),
@@ -64,23 +65,24 @@ def _trial(item: FrozenTrial, runtime: str, tune: Tune) -> TuneTrial:
 
 
 def _is_figure(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
 
 
 def _params(item: FrozenTrial, tune: Tune) -> dict[str, Any]:
-    """In the order of the file."""
-    known = file_values(
-        tune, {name: value for name, value in item.params.items() if name in tune.parameters}
-    )
+    """Path -> value as the file would hold it, in the order of the file."""
+    # A study that plain Optuna has gone on with may have parameters of its own.
+    own = {name: value for name, value in item.params.items() if name in tune.parameters}
+    known = file_values(tune, own)
     return {name: known[name] for name in tune.parameters if name in known}
 
 
 def search(
-    study: Study, runtime: str, tune: Tune, requested: int, stopped: str | None
+    study: StoredStudy, runtime: str, tune: Tune, requested: int, stopped: str | None
 ) -> TuneSearch:
     """One runtime's search in figures."""
     states = [item.state for item in study.trials()]
-    best = ranked(study, tune.directions)
+    best = ranked_trials(study, tune.directions)
     importance, note = _importance(study)
     return TuneSearch(
         runtime=runtime,
@@ -97,6 +99,11 @@ def search(
     )
 
 
+def search_not_begun(runtime: str, requested: int, stopped: str | None) -> TuneSearch:
+    """The figures of a runtime that was not searched at all."""
+    return TuneSearch(runtime=runtime, study="", requested=requested, stopped=stopped)
+
+
 def _best(item: FrozenTrial, runtime: str, tune: Tune) -> TuneBest:
     values = tuple(item.values or ())
     return TuneBest(
@@ -108,14 +115,14 @@ def _best(item: FrozenTrial, runtime: str, tune: Tune) -> TuneBest:
     )
 
 
-def overall(searches: list[TuneSearch], tune: Tune) -> TuneBest | None:
+def best_of(searches: list[TuneSearch], tune: Tune) -> TuneBest | None:
     """The best of all runtimes by the first goal."""
     sign = -1 if tune.directions[0] == "maximize" else 1
     found = [item.best for item in searches if item.best is not None]
     return min(found, key=lambda best: sign * best.value, default=None)
 
 
-def _importance(study: Study) -> tuple[dict[str, float], str | None]:
+def _importance(study: StoredStudy) -> tuple[dict[str, float], str | None]:
     """Shares of the first goal's variance (fANOVA, Hutter et al. 2014), largest first; or why there
     are none.
     """
@@ -128,7 +135,7 @@ def _importance(study: Study) -> tuple[dict[str, float], str | None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = optuna.importance.get_param_importances(
-                study.load(),
+                study.optuna_study(),
                 evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
                 target=lambda item: item.values[0],
             )
@@ -138,17 +145,14 @@ def _importance(study: Study) -> tuple[dict[str, float], str | None]:
     return shares, None if shares else "no variance to share"
 
 
-def best_yaml(experiment: Experiment, item: TuneBest, study: Study, threads: int) -> str:
+def best_yaml(experiment: Experiment, item: TuneBest, study: StoredStudy, threads: int) -> str:
     """The best trial as a file that ``nncompare run`` takes: its values in place, no search, the
     same threads.
     """
-    trial = study.storage.get_trial(
-        study.storage.get_trial_id_from_study_id_trial_number(study.id, item.trial)
-    )
-    found = experiment_of(experiment, trial.params)
-    measure = found.measure.model_copy(update={"threads": threads})
     tune = experiment.tune
     assert tune is not None, "a search has a tune section"
+    found = experiment_of(experiment, study.trial(item.trial).params)
+    measure = found.measure.model_copy(update={"threads": threads})
     others = [name for name in experiment.backends if name != item.runtime]
     found = found.model_copy(update={"measure": measure, "backends": (item.runtime, *others)})
     named = ", ".join(

@@ -4,12 +4,17 @@ after anything.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
+import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from nncompare.errors import StoreError
 from nncompare.records.atomic import write_text
 from nncompare.records.folder import RESULT_FILE, create
 from nncompare.records.reading import read_as
@@ -33,7 +38,7 @@ def begin(
     with create(output, name, created=created) as folder:
         result = result.model_copy(update={"id": folder.id})
         folder.write_experiment(experiment)
-        write_text(folder._root / RESULT_FILE, to_json(result))
+        folder.write_result(result)
         folder.publish()
         return folder.path, result
 
@@ -56,6 +61,26 @@ def trials_text(result: TuneRecord) -> str:
     for trial in result.trials:
         writer.writerow(_line(trial, len(goals), params, metrics))
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Holds a result folder for this process. The system releases it when the process dies.
+
+    Raises:
+        StoreError: another process holds it.
+    """
+    descriptor = os.open(folder / ".held", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(
+                f"{folder}: another process works on this search; wait for it, or stop it"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _line(trial: TuneTrial, goals: int, params: list[str], metrics: list[str]) -> list[object]:

@@ -38,7 +38,7 @@ class SearchOptions:
     storage: str | None = None
 
 
-def check(experiment: Experiment, asked: SearchOptions) -> Tune:
+def check_options(experiment: Experiment, options: SearchOptions) -> Tune:
     """The section to search by.
 
     Raises:
@@ -49,24 +49,31 @@ def check(experiment: Experiment, asked: SearchOptions) -> Tune:
             "the experiment has no tune: section; it names the parameters to search, see"
             " docs/tune.md"
         )
-    if asked.jobs < 1:
-        raise UsageError(f"--jobs {asked.jobs}: at least 1")
+    if options.jobs < 1:
+        raise UsageError(f"--jobs {options.jobs}: at least 1")
     timed = [goal.name for goal in experiment.tune.metric if goal.name in TIMED]
-    if asked.jobs > 1 and timed:
+    if options.jobs > 1 and timed:
         raise UsageError(
-            f"--jobs {asked.jobs}: {timed[0]} cannot be a goal while trainings disturb each other;"
-            " use --jobs 1"
+            f"--jobs {options.jobs}: {timed[0]} cannot be a goal while trainings disturb each"
+            " other; use --jobs 1"
         )
     return experiment.tune
+
+
+def is_resumable(path: str) -> bool:
+    """Whether a dotted path may be changed when a search goes on."""
+    return any(path == name or path.startswith(f"{name}.") for name in RESUMABLE)
 
 
 def threads_of(experiment: Experiment, jobs: int) -> int:
     """Threads of each of ``jobs`` workers: what this process may use, shared out, and at most what
     the file says.
     """
+    asked = usable_threads(experiment.measure.threads)
     if jobs == 1:
-        return usable_threads(experiment.measure.threads)
-    return min(max(1, usable_threads() // jobs), usable_threads(experiment.measure.threads))
+        return asked
+    share = max(1, usable_threads() // jobs)
+    return min(share, asked)
 
 
 def study_name(experiment: Experiment, runtime: str, *, shared: bool) -> str:
@@ -77,9 +84,11 @@ def study_name(experiment: Experiment, runtime: str, *, shared: bool) -> str:
     if not shared:
         return name
     mapping = to_mapping(experiment)
-    searched = {
-        key: value for key, value in mapping["tune"].items() if f"tune.{key}" not in RESUMABLE
-    }
+    searched = {}
+    for key, value in mapping["tune"].items():
+        # A longer search is the same one.
+        if not is_resumable(f"tune.{key}"):
+            searched[key] = value
     parts = [mapping[key] for key in ("task", "data", "model", "train")]
     text = json.dumps([parts, searched, runtime], sort_keys=True)
     return f"{name}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"

@@ -1,25 +1,21 @@
-"""What is searched and with what, and a trial under way."""
+"""What one search searches, and with what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
-
 from nncompare.config.space import grid_points
-from nncompare.launch.trials import TrialWorker
-from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import DEFAULT_TRIALS, Tune
 from nncompare.studies.tune import samplers
-from nncompare.studies.tune.storage import Study
-from nncompare.studies.tune.trial import DataStore, TrialJob
-from nncompare.wire.outcome import Outcome
+from nncompare.studies.tune.data_store import DataStore
+from nncompare.studies.tune.stored_study import StoredStudy
 
-Propose = Callable[[Study, Tune, int], dict[str, Any]]
+Propose = Callable[[StoredStudy, Tune, int], dict[str, Any]]
+"""Study, section and a taken trial's number -> its parameters, which stand in the storage then."""
 
 
 @dataclass(kw_only=True)
@@ -27,10 +23,12 @@ class SearchPlan:
     """What is searched and with what.
 
     Args:
+        runtime: that trains all trials.
         threads: of each worker.
         jobs: workers at the same time.
         work: a folder of this process alone.
         logs: where the workers' logs go.
+        data: the arrays of all trials.
         propose: fills a taken trial; where the sampler needs a framework, in a process of its own.
     """
 
@@ -45,34 +43,17 @@ class SearchPlan:
 
     @property
     def tune(self) -> Tune:
+        """The section that the search goes by."""
         assert self.experiment.tune is not None, "a search has a tune section"
         return self.experiment.tune
 
     def points(self) -> list[dict[str, Any]]:
-        """One for each trial: empty, or a point of the grid."""
+        """What is decided before any trial is proposed, one mapping a trial: a point of the grid,
+        or nothing.
+        """
         wanted = self.tune.trials
         if self.tune.sampler == "grid":
             points = list(grid_points(self.tune))
             return points if wanted is None else points[:wanted]
-        return [{} for _ in range(DEFAULT_TRIALS if wanted is None else wanted)]
-
-
-@dataclass(kw_only=True)
-class RunningTrial:
-    """A trial under way."""
-
-    trial: FrozenTrial
-    params: dict[str, Any]
-    tasks: list[TrialJob]
-    begun: float
-    deadline: float
-    outcome: Outcome
-    rows: list[TrainedRuntime] = field(default_factory=list)
-    overhead_s: float = 0.0
-
-
-@dataclass
-class WorkerSlot:
-    index: int
-    worker: TrialWorker | None = None
-    under: RunningTrial | None = None
+        count = DEFAULT_TRIALS if wanted is None else wanted
+        return [{} for _ in range(count)]

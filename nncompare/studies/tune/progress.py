@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -19,35 +19,41 @@ from rich.text import Text
 from nncompare.show import numbers
 from nncompare.show.words import printable
 from nncompare.studies.tune.record import TuneConfirmed, TuneGoal
+from nncompare.studies.tune.trial import FinishedTrial
 
 _GAP = 3
 """Letters between two columns."""
 _LEAST = 12
 """Letters of the parameters that are worth a column."""
+_PARAMETERS = 4
+"""The last column, which is cut or left out where a terminal is narrow."""
+_JUSTIFY: tuple[Literal["left", "right"], ...] = ("right", "left", "right", "right", "left")
 SHOWN = 12
 """Finished trials that the live table keeps."""
 
 
-class Ended(Protocol):
-    """What is shown of a finished trial (``studies.tune.trial.FinishedTrial``)."""
-
-    number: int
-    state: str
-    status: str
-    reason: str | None
-    values: list[float] | None
-    params: dict[str, Any]
-    seconds: float
-
-
 @dataclass
 class _Row:
+    """One trial in the live table, in words.
+
+    Args:
+        what: how it goes or how it ended.
+        value: of the goals.
+        best: of all so far.
+    """
+
     number: int
     what: str
     value: str
     params: str
     seconds: str = ""
     best: bool = False
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """In the order of ``_HEADS``; the best one is marked by more than its colour."""
+        mark = " *" if self.best else "  "
+        return str(self.number), self.what, self.value + mark, self.seconds, self.params
 
 
 class TuneProgress:
@@ -72,17 +78,24 @@ class TuneProgress:
         live: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._console, self._goals, self._quiet, self._clock = console, tuple(goals), quiet, clock
+        self._console = console
+        self._goals = tuple(goals)
+        self._quiet = quiet
         self._verbose = verbose
-        self._live = (
-            Live(console=console, transient=True, refresh_per_second=4)
-            if live and not quiet
-            else None
-        )
+        self._clock = clock
+        self._live: Live | None = None
+        if live and not quiet:
+            self._live = Live(console=console, transient=True, refresh_per_second=4)
         self._rows: list[_Row] = []
-        self._under: dict[int, _Row] = {}
-        self._runtime, self._total, self._done, self._here = "", 0, 0, 0
+        """The finished trials that are shown, the last one last."""
+        self._running: dict[int, _Row] = {}
+        self._runtime = ""
+        self._total = 0
+        self._done = 0
+        """Finished trials, those of an earlier process among them."""
+        self._done_here = 0
         self._best: tuple[float, int] | None = None
+        """The first goal's best value, and the trial that has it."""
         self._begun = 0.0
 
     def __enter__(self) -> TuneProgress:
@@ -100,57 +113,74 @@ class TuneProgress:
             self._live.stop()
 
     def search_started(self, runtime: str, total: int, done: int) -> None:
-        self._runtime, self._total, self._done, self._here = runtime, total, done, 0
-        self._rows, self._under, self._best, self._begun = [], {}, None, self._clock()
+        """A new table begins."""
+        self._runtime = runtime
+        self._total = total
+        self._done = done
+        self._done_here = 0
+        self._rows = []
+        self._running = {}
+        self._best = None
+        self._begun = self._clock()
         so_far = f", {done} done before" if done else ""
         self._line(f"{runtime}: {total} trials{so_far}")
         self._draw()
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:
-        self._under[number] = _Row(
-            number, "starts", "", params_text(params, brief=self._live is not None)
-        )
+        """A row for a trial that begins to train."""
+        text = params_text(params, brief=self._live is not None)
+        self._running[number] = _Row(number=number, what="starts", value="", params=text)
         self._draw()
 
     def trial_epoch(
         self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
     ) -> None:
-        row = self._under.get(number)
-        if row is not None:
-            row.what = f"epoch {epoch}/{epochs}"
-            row.value = "" if value is None else numbers.short(value)
-            if self._verbose and self._live is None:
-                said = f", {self._goals[0].name} {row.value}" if row.value else ""
-                self._line(f"{runtime}: trial {number} {row.what}{said}")
-            self._draw()
-
-    def trial_done(self, runtime: str, done: Ended) -> None:
-        self._under.pop(done.number, None)
-        self._done, self._here = self._done + 1, self._here + 1
-        value = "" if not done.values else ", ".join(numbers.short(item) for item in done.values)
-        best = self._is_best(done)
-        brief = self._live is not None
-        row = _Row(
-            done.number,
-            _words(done, brief=brief),
-            value,
-            params_text(done.params, brief=brief),
-            best=best,
-        )
-        row.seconds = numbers.duration(done.seconds)
-        self._rows = [*self._rows, row][-SHOWN:]
-        if self._live is None:
-            figures = f" {self._goals[0].name} {value}" if value else ""
-            mark = ", best so far" if best else ""
-            mark = mark or ("" if self._best is None else f", best {numbers.short(self._best[0])}")
-            head = (
-                f"{runtime}: trial {done.number} ({self._done} of {self._total})"
-                f" {row.what}{figures}{mark}"
-            )
-            self._line(f"{head}, {row.seconds}: {row.params}{self._left()}")
+        """How far a trial is; on a pipe a line of its own where every epoch is wanted."""
+        row = self._running.get(number)
+        if row is None:
+            return
+        row.what = f"epoch {epoch}/{epochs}"
+        row.value = "" if value is None else numbers.short(value)
+        if self._verbose and self._live is None:
+            said = f", {self._goals[0].name} {row.value}" if row.value else ""
+            self._line(f"{runtime}: trial {number} {row.what}{said}")
         self._draw()
 
+    def trial_done(self, runtime: str, done: FinishedTrial) -> None:
+        """A trial's last word; on a pipe its only line."""
+        self._running.pop(done.number, None)
+        self._done += 1
+        self._done_here += 1
+        brief = self._live is not None
+        row = _Row(
+            number=done.number,
+            what=_ending(done, brief=brief),
+            value=", ".join(numbers.short(item) for item in done.values or ()),
+            params=params_text(done.params, brief=brief),
+            seconds=numbers.duration(done.seconds),
+            best=self._is_best(done),
+        )
+        self._rows = [*self._rows, row][-SHOWN:]
+        if self._live is None:
+            self._line(self._finished_line(runtime, row))
+        self._draw()
+
+    def _finished_line(self, runtime: str, row: _Row) -> str:
+        """``torch: trial 3 (4 of 20) complete val_loss 0.1, best so far, 1.2 s: lr=0.1 …``"""
+        figures = f" {self._goals[0].name} {row.value}" if row.value else ""
+        mark = ""
+        if row.best:
+            mark = ", best so far"
+        elif self._best is not None:
+            mark = f", best {numbers.short(self._best[0])}"
+        place = f"({self._done} of {self._total})"
+        return (
+            f"{runtime}: trial {row.number} {place} {row.what}{figures}{mark}, {row.seconds}:"
+            f" {row.params}{self._time_left()}"
+        )
+
     def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None:
+        """One line for each repetition of one of the best trials."""
         value = numbers.short(row.values[0]) if row.values else row.reason or row.status
         self._line(
             f"confirmation {place} of {total}: trial {row.trial} on {row.runtime} with seed"
@@ -158,75 +188,71 @@ class TuneProgress:
         )
 
     def say(self, text: str) -> None:
+        """Something that a user should know."""
         self._line(text)
 
-    def _is_best(self, done: Ended) -> bool:
+    def _is_best(self, done: FinishedTrial) -> bool:
+        """Whether a trial is better than all before it; the mark of the best one goes to it."""
         if done.state != "complete" or not done.values:
             return False
+        value = done.values[0]
         sign = -1 if self._goals[0].goal == "maximize" else 1
-        if self._best is None or sign * done.values[0] < sign * self._best[0]:
-            self._best = done.values[0], done.number
-            for row in self._rows:
-                row.best = False
-            return True
-        return False
+        if self._best is not None and sign * value >= sign * self._best[0]:
+            return False
+        self._best = (value, done.number)
+        for row in self._rows:
+            row.best = False
+        return True
 
-    def _left(self) -> str:
-        if not self._here or self._done >= self._total:
+    def _time_left(self) -> str:
+        """From the trials of this process: an earlier one may have had other processors."""
+        if not self._done_here or self._done >= self._total:
             return ""
-        seconds = (self._clock() - self._begun) / self._here * (self._total - self._done)
-        return f" (about {numbers.duration(seconds)} left)"
+        each_s = (self._clock() - self._begun) / self._done_here
+        return f" (about {numbers.duration(each_s * (self._total - self._done))} left)"
 
     def _draw(self) -> None:
         if self._live is not None:
             self._live.update(self._table())
 
     def _table(self) -> RenderableType:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+        """Finished trials, then those under way, as wide as the terminal."""
+        shown = [*self._rows, *self._running.values()]
         heads = ("trial", "", self._goals[0].name, "time", "parameters")
-        shown = [*self._rows, *self._under.values()]
-        lines = [
-            (
-                str(row.number),
-                row.what,
-                f"{row.value}{' *' if row.best else '  '}",
-                row.seconds,
-                row.params,
-            )
-            for row in shown
-        ]
-        widths = [max(len(line[k]) for line in (heads, *lines)) for k in range(4)]
-        # only the parameters are cut where a terminal is narrow, and never a number
+        lines = [heads, *(row.cells for row in shown)]
+        widths = [max(len(line[column]) for line in lines) for column in range(_PARAMETERS)]
+        # Only the parameters are cut where a terminal is narrow, and never a number.
         room = self._console.width - sum(widths) - _GAP * len(widths)
-        columns = 5 if room >= _LEAST else 4
-        for head, right in list(zip(heads, (True, False, True, True, False), strict=True))[
-            :columns
-        ]:
-            table.add_column(Text(head), justify="right" if right else "left", no_wrap=True)
-        for row, line in zip(shown, lines, strict=True):
-            cells = (*line[:4], _cut(line[4], room))[:columns]
-            table.add_row(*(Text(printable(cell), "bold" if row.best else "") for cell in cells))
-        best = (
-            ""
-            if self._best is None
-            else f", best {numbers.short(self._best[0])} in trial {self._best[1]} *"
-        )
-        head = f"{self._runtime}: {self._done} of {self._total} trials{best}{self._left()}"
-        return Group(Text(head, "bold"), table)
+        columns = len(heads) if room >= _LEAST else _PARAMETERS
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+        for head, justify in list(zip(heads, _JUSTIFY, strict=True))[:columns]:
+            table.add_column(Text(head), justify=justify, no_wrap=True)
+        for row in shown:
+            cells = list(row.cells)
+            cells[_PARAMETERS] = _cut(row.params, room)
+            style = "bold" if row.best else ""
+            table.add_row(*(Text(printable(cell), style) for cell in cells[:columns]))
+        return Group(Text(self._headline(), "bold"), table)
+
+    def _headline(self) -> str:
+        best = ""
+        if self._best is not None:
+            value, number = self._best
+            best = f", best {numbers.short(value)} in trial {number} *"
+        return f"{self._runtime}: {self._done} of {self._total} trials{best}{self._time_left()}"
 
     def _line(self, text: str) -> None:
         if not self._quiet:
             self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
 
 
-def _words(done: Ended, *, brief: bool) -> str:
-    if done.state == "failed" and brief:
+def _ending(done: FinishedTrial, *, brief: bool) -> str:
+    """How a trial ended, in a few words, or with the reason."""
+    if done.state != "failed":
+        return done.state
+    if brief:
         return f"failed: {done.status}"
-    if done.state == "failed":
-        return (
-            f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
-        )
-    return done.state
+    return f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
 
 
 def _cut(text: str, width: int) -> str:
@@ -248,24 +274,27 @@ def _endings(paths: Sequence[str]) -> dict[str, str]:
     """Path -> its shortest ending that begins with a word and that no other path has."""
     found = {}
     for path in paths:
-        parts = path.split(".")
-        endings = [".".join(parts[k:]) for k in range(len(parts) - 1, -1, -1)]
         others = [other for other in paths if other != path]
-        found[path] = next(
-            (
-                end
-                for end in endings
-                if not end[0].isdigit() and not any(f".{o}".endswith(f".{end}") for o in others)
-            ),
-            path,
-        )
+        found[path] = _shortest_ending(path, others)
     return found
 
 
+def _shortest_ending(path: str, others: Sequence[str]) -> str:
+    parts = path.split(".")
+    for begin in range(len(parts) - 1, -1, -1):
+        ending = ".".join(parts[begin:])
+        # ``hidden.0`` and not ``0``, which says nothing.
+        if ending[0].isdigit():
+            continue
+        if not any(f".{other}".endswith(f".{ending}") for other in others):
+            return ending
+    return path
+
+
 def _value(value: Any) -> str:
-    """Lists and mappings come as the JSON that Optuna stores."""
+    """A parameter in a few letters; lists and mappings come as the JSON that Optuna stores."""
     if isinstance(value, float):
         return numbers.short(value)
-    return (
-        value.replace('"', "") if isinstance(value, str) and value[:1] in ("[", "{") else str(value)
-    )
+    if isinstance(value, str) and value.startswith(("[", "{")):
+        return value.replace('"', "")
+    return str(value)

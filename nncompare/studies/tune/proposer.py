@@ -20,11 +20,13 @@ from nncompare.errors import Failed, MessageError, Refused
 from nncompare.launch.process import WorkerProcess
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune import samplers
-from nncompare.studies.tune.storage import JOURNAL, Study, database, journal
+from nncompare.studies.tune.storage import JOURNAL, open_database, open_journal
+from nncompare.studies.tune.stored_study import StoredStudy
 from nncompare.wire.connection import Wire, die_with_parent, worker_end
 from nncompare.wire.messages import OpenStudy, ParentWord, Propose, Proposed
 
 NEEDS_A_FRAMEWORK = {"gp": "torch"}
+"""Sampler -> the framework that it computes with."""
 
 
 class Proposer:
@@ -45,50 +47,62 @@ class Proposer:
                 f"sampler {tune.sampler} needs {needed}, not installed; pip install"
                 f' "nncompare[{needed}]"'
             )
+        # One thread: its matrices are small, and the trials need the processors.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+        # The same nncompare as here, whether it is installed or not.
         paths = [str(Path(__file__).resolve().parents[3]), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-        self._process = WorkerProcess(
-            [sys.executable, "-m", "nncompare.studies.tune.proposer"], environment, log
-        )
+        command = [sys.executable, "-m", "nncompare.studies.tune.proposer"]
+        self._process = WorkerProcess(command, environment, log)
         opened = OpenStudy(
             journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json")
         )
         self._process.send(opened)
 
-    def propose(self, study: Study, tune: Tune, trial_id: int) -> dict[str, Any]:
+    def propose(self, study: StoredStudy, tune: Tune, number: int) -> dict[str, Any]:
         """As ``samplers.propose``.
 
         Raises:
             Failed: the process died or the sampler raised an error.
         """
-        self._process.send(Propose(study=study.name, trial=trial_id))
+        self._process.send(Propose(study=study.name, trial=number))
         message = self._process.receive()
         if not isinstance(message, Proposed):
             raise MessageError(f"sampler {tune.sampler}: its process said {message.kind!r}")
         if message.error is not None:
             raise Failed(f"sampler {tune.sampler}: {message.error}")
-        # read back, since a message carries no infinity and no tuple
-        return dict(study.storage.get_trial(trial_id).params)
+        # Read back, since a message carries no infinity and no tuple.
+        return dict(study.trial(number).params)
 
     def close(self) -> None:
+        """Ends the process."""
         self._process.close()
 
 
 def _serve(wire: Wire[ParentWord]) -> None:
+    """Proposes trials until the parent leaves.
+
+    Raises:
+        MessageError: the parent says something else.
+        EOFError, OSError: the parent has gone.
+    """
     opened = wire.receive()
     if not isinstance(opened, OpenStudy):
         raise MessageError(f"a study was expected, not {opened.kind!r}")
     tune = Tune.model_validate_json(json.dumps(opened.tune))
-    storage = database(opened.url) if opened.url else journal(Path(opened.journal))
+    if opened.url is not None:
+        storage = open_database(opened.url)
+    else:
+        storage = open_journal(Path(opened.journal))
     while True:
         word = wire.receive()
         if not isinstance(word, Propose):
             raise MessageError(f"a trial to propose was expected, not {word.kind!r}")
         try:
-            study = Study(storage, word.study, shared=opened.url is not None)
+            study = StoredStudy(storage, word.study, shared=opened.url is not None)
             samplers.propose(study, tune, word.trial)
         except Exception as error:
+            # The sampler's failure ends this search, and not this process.
             traceback.print_exc()
             wire.send(Proposed(error=f"{type(error).__name__}: {error}"))
         else:
@@ -99,9 +113,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--wire", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    asked = parser.parse_args()
-    die_with_parent(asked.parent)
-    wire = worker_end(asked.wire)
+    arguments = parser.parse_args()
+    die_with_parent(arguments.parent)
+    wire = worker_end(arguments.wire)
     try:
         _serve(wire)
     except MessageError as error:

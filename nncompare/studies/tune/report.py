@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from nncompare.show import numbers
 from nncompare.show.sheet import Column, Sheet, best, remark, section, spaced
 from nncompare.show.words import printable
-from nncompare.studies.tune.record import TuneRecord, TuneSearch
+from nncompare.studies.tune.record import TuneRecord, TuneSearch, TuneTransfer, TuneTrial
 
 _TOP = 10
 """Trials of a search that the table shows."""
@@ -38,19 +39,23 @@ def headline(result: TuneRecord) -> str:
     """The best value in one sentence."""
     if result.best is None:
         return "No trial ended well."
-    named = ", ".join(
-        f"{goal.name} {numbers.short(value)}"
-        for goal, value in zip(result.goals, result.best.values, strict=True)
-    )
+    named = []
+    for goal, figure in zip(result.goals, result.best.values, strict=True):
+        named.append(f"{goal.name} {numbers.short(figure)}")
     several = " (first goal)" if len(result.goals) > 1 else ""
-    return f"Best{several}: trial {result.best.trial} on {result.best.runtime}: {named}."
+    best_one = f"trial {result.best.trial} on {result.best.runtime}"
+    return f"Best{several}: {best_one}: {', '.join(named)}."
 
 
 def counts(search: TuneSearch) -> str:
     """``torch: 20 of 20 trials done: 14 complete, 6 pruned``."""
     done = search.complete + search.pruned + search.failed
-    parts = [f"{search.complete} complete", f"{search.pruned} pruned", f"{search.failed} failed"]
-    said = ", ".join(part for part in parts if not part.startswith("0 ")) or "none"
+    parts = []
+    for state in ("complete", "pruned", "failed"):
+        count = getattr(search, state)
+        if count:
+            parts.append(f"{count} {state}")
+    said = ", ".join(parts) or "none"
     return f"{search.runtime}: {done} of {search.requested} trials done: {said}"
 
 
@@ -75,23 +80,23 @@ def best_sheet(result: TuneRecord) -> Sheet:
     for index, goal in enumerate(result.goals):
         values: list[float | None] = [item.values[index] for item in found]
         texts = numbers.plain(values)
-        columns.append(
-            Column(
-                head=goal.name,
-                texts=texts,
-                best=best(texts, values, largest=goal.goal == "maximize"),
-            )
-        )
-    names = list(dict.fromkeys(name for item in found for name in item.params))
-    columns += [
-        Column(head=name, texts=tuple(value(item.params.get(name)) for item in found))
-        for name in names
-    ]
-    return Sheet(
-        title="Best parameters",
-        labels=tuple(item.runtime for item in found),
-        columns=tuple(columns),
-    )
+        marked = best(texts, values, largest=goal.goal == "maximize")
+        columns.append(Column(head=goal.name, texts=texts, best=marked))
+    columns += _parameter_columns([item.params for item in found])
+    labels = tuple(item.runtime for item in found)
+    return Sheet(title="Best parameters", labels=labels, columns=tuple(columns))
+
+
+def _parameter_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """One column a parameter, in the order in which the rows name them."""
+    names: dict[str, None] = {}
+    for params in rows:
+        names |= dict.fromkeys(params)
+    columns = []
+    for name in names:
+        texts = tuple(value(params.get(name)) for params in rows)
+        columns.append(Column(head=name, texts=texts))
+    return columns
 
 
 def value(item: Any) -> str:
@@ -130,17 +135,18 @@ def _search(result: TuneRecord, search: TuneSearch) -> Iterator[RenderableType]:
 def _top(result: TuneRecord, search: TuneSearch) -> Sheet | None:
     """The best trials, or those of the Pareto front."""
     sign = -1 if result.goals[0].goal == "maximize" else 1
-    mine = [
-        item
-        for item in result.trials
-        if item.runtime == search.runtime and item.state == "complete"
-    ]
-    if search.pareto:
-        mine = [item for item in mine if item.number in search.pareto]
-    mine = sorted(
-        (item for item in mine if item.values), key=lambda item: sign * (item.values or (0.0,))[0]
-    )
+
+    def rank(item: TuneTrial) -> float:
+        return sign * item.values[0] if item.values else math.inf
+
+    mine = []
+    for item in result.trials:
+        is_done = item.runtime == search.runtime and item.state == "complete" and item.values
+        if is_done and (not search.pareto or item.number in search.pareto):
+            mine.append(item)
+    mine.sort(key=rank)
     shown = mine[:_TOP]
+    # A table of one trial would repeat the best parameters above.
     if len(shown) < 2:
         return None
     columns = []
@@ -149,14 +155,10 @@ def _top(result: TuneRecord, search: TuneSearch) -> Sheet | None:
         columns.append(Column(head=goal.name, texts=texts))
     times = numbers.seconds([item.seconds for item in shown])
     columns.append(Column(head="time", unit=times.unit, texts=times.texts))
-    for name in dict.fromkeys(name for item in shown for name in item.params):
-        columns.append(
-            Column(head=name, texts=tuple(value(item.params.get(name)) for item in shown))
-        )
-    title = (
-        f"Pareto front on {search.runtime}" if search.pareto else f"Best trials on {search.runtime}"
-    )
-    notes = (f"{len(mine) - len(shown)} more in trials.csv.",) if len(mine) > len(shown) else ()
+    columns += _parameter_columns([item.params for item in shown])
+    title = f"{'Pareto front' if search.pareto else 'Best trials'} on {search.runtime}"
+    left_out = len(mine) - len(shown)
+    notes = (f"{left_out} more in trials.csv.",) if left_out else ()
     labels = tuple(str(item.number) for item in shown)
     return Sheet(title=title, labels=labels, columns=tuple(columns), corner="trial", notes=notes)
 
@@ -166,19 +168,10 @@ def confirmation_sheet(result: TuneRecord) -> Sheet:
     trials = list(dict.fromkeys(str(row.trial) for row in result.confirmation))
     columns = []
     for item in result.transfer:
-        texts = tuple(
-            (
-                f"{numbers.short(item.means[trial])} ± {numbers.two(item.errors.get(trial, 0.0))}"
-                if trial in item.means
-                else None
-            )
-            for trial in trials
-        )
+        texts = tuple(_mean_text(item, trial) for trial in trials)
         values = [item.means.get(trial) for trial in trials]
-        largest = result.goals[0].goal == "maximize"
-        columns.append(
-            Column(head=item.runtime, texts=texts, best=best(texts, values, largest=largest))
-        )
+        marked = best(texts, values, largest=result.goals[0].goal == "maximize")
+        columns.append(Column(head=item.runtime, texts=texts, best=marked))
     seeds = len({row.seed for row in result.confirmation})
     note = (
         f"Mean {result.goals[0].name} ± standard error over {seeds} fresh seeds; * best of its"
@@ -193,26 +186,26 @@ def confirmation_sheet(result: TuneRecord) -> Sheet:
     )
 
 
+def _mean_text(item: TuneTransfer, trial: str) -> str | None:
+    """``0.1234 ± 0.0012``; None: the trial gave no figure on this runtime."""
+    if trial not in item.means:
+        return None
+    error = numbers.two(item.errors.get(trial, 0.0))
+    return f"{numbers.short(item.means[trial])} ± {error}"
+
+
 def transfer_lines(result: TuneRecord) -> Iterator[str]:
     """Does the optimum hold on each runtime?"""
     for item in result.transfer:
         if item.holds is None:
-            reasons = [
-                row.reason
-                for row in result.confirmation
-                if row.runtime == item.runtime and row.reason
-            ]
-            yield (
-                f"{item.runtime}: n/a:"
-                f" {printable(reasons[0] if reasons else 'nothing was measured')}"
-            )
+            rows = [row for row in result.confirmation if row.runtime == item.runtime]
+            reason = next((row.reason for row in rows if row.reason), "nothing was measured")
+            yield f"{item.runtime}: n/a: {printable(reason)}"
         elif item.holds:
             yield f"{item.runtime}: the optimum holds"
         else:
-            yield (
-                f"{item.runtime}: the optimum does not transfer: trial {item.best_trial} is better"
-                " here"
-            )
+            better = f"trial {item.best_trial} is better here"
+            yield f"{item.runtime}: the optimum does not transfer: {better}"
 
 
 def _notes(result: TuneRecord, folder: Path | None) -> Group:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from typing import Any
+from typing import Any, assert_never
 
 import optuna
 from optuna.distributions import (
@@ -24,6 +24,7 @@ from optuna.samplers import BaseSampler
 from nncompare.config.space import all_values, stored_choice
 from nncompare.spec import tune as spec
 from nncompare.spec.tune import Dimension, Tune
+from nncompare.studies.tune.stored_study import StoredStudy
 
 
 def seed_of(tune: Tune, number: int) -> int:
@@ -32,17 +33,18 @@ def seed_of(tune: Tune, number: int) -> int:
     return int.from_bytes(digest, "little")
 
 
-def distribution(parameter: Dimension, *, grid: bool = False) -> BaseDistribution:
+def distribution(dimension: Dimension, *, grid: bool = False) -> BaseDistribution:
     """Optuna's description of one parameter; on a grid every one is a choice among its points."""
-    if grid or parameter.choices is not None:
+    if grid or dimension.choices is not None:
         return CategoricalDistribution(
-            [stored_choice(value) for value in all_values(parameter) or ()]
+            [stored_choice(value) for value in all_values(dimension) or ()]
         )
-    (low, high), step = parameter.bounds, parameter.step
-    if parameter.whole:
-        return IntDistribution(int(low), int(high), log=parameter.log, step=int(step or 1))
+    low, high = dimension.bounds
+    step = dimension.step
+    if dimension.whole:
+        return IntDistribution(int(low), int(high), log=dimension.log, step=int(step or 1))
     return FloatDistribution(
-        float(low), float(high), log=parameter.log, step=None if step is None else float(step)
+        float(low), float(high), log=dimension.log, step=None if step is None else float(step)
     )
 
 
@@ -56,8 +58,10 @@ def distributions(tune: Tune) -> dict[str, BaseDistribution]:
 
 def sampler(tune: Tune, number: int) -> BaseSampler:
     """The sampler of one trial. A grid's trials carry their points already."""
-    seed, startup = seed_of(tune, number), tune.startup_trials
+    seed = seed_of(tune, number)
+    startup = tune.startup_trials
     with warnings.catch_warnings():
+        # Optuna warns of samplers that it calls experimental.
         warnings.simplefilter("ignore")
         match tune.sampler:
             case "tpe":
@@ -71,7 +75,7 @@ def sampler(tune: Tune, number: int) -> BaseSampler:
                     seed=seed, n_startup_trials=startup, warn_independent_sampling=False
                 )
             case "qmc":
-                # the sequence itself must be the same for every trial
+                # The sequence itself must be the same for every trial.
                 return optuna.samplers.QMCSampler(
                     seed=tune.seed,
                     scramble=True,
@@ -81,8 +85,10 @@ def sampler(tune: Tune, number: int) -> BaseSampler:
                 )
             case "nsga2":
                 return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(tune))
-            case _:
+            case "random" | "grid":
                 return optuna.samplers.RandomSampler(seed)
+            case _:
+                assert_never(tune.sampler)
 
 
 def _population(tune: Tune) -> int:
@@ -97,9 +103,11 @@ def pruner(tune: Tune, epochs: int) -> BasePruner:
         epochs: the most that a trial may take, over all folds.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # two of them are called experimental
+        # Optuna warns that two of them are experimental.
+        warnings.simplefilter("ignore")
         match tune.pruner:
             case spec.MedianPruner(startup_trials=startup, warmup_epochs=warmup):
+                # Optuna counts steps from 0, and a trial of one epoch is at step 1.
                 return optuna.pruners.MedianPruner(
                     n_startup_trials=startup, n_warmup_steps=warmup + 1
                 )
@@ -113,22 +121,27 @@ def pruner(tune: Tune, epochs: int) -> BasePruner:
                 )
             case spec.PatientPruner(patience=patience, min_delta=delta):
                 return optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta)
-        return optuna.pruners.NopPruner()
+            case spec.NoPruner():
+                return optuna.pruners.NopPruner()
+            case _:
+                assert_never(tune.pruner)
 
 
-def propose(study: Any, tune: Tune, trial_id: int) -> dict[str, Any]:
+def propose(study: StoredStudy, tune: Tune, number: int) -> dict[str, Any]:
     """Draws what a taken trial has not got yet and writes it to the storage.
 
     Args:
-        study: a ``storage.Study``.
+        study: that holds the trial.
+        number: of the trial, which runs.
 
     Returns:
         Dotted path -> value, as Optuna stores it.
     """
-    number = study.storage.get_trial_number_from_id(trial_id)
     with warnings.catch_warnings():
+        # Optuna warns of samplers that it calls experimental.
         warnings.simplefilter("ignore")
-        trial = optuna.trial.Trial(study.load(sampler=sampler(tune, number)), trial_id)
+        view = study.optuna_study(sampler=sampler(tune, number))
+        trial = optuna.trial.Trial(view, study.trial_id(number))
         for name, kind in distributions(tune).items():
             _suggest(trial, name, kind)
     return dict(trial.params)
@@ -142,3 +155,5 @@ def _suggest(trial: optuna.trial.Trial, name: str, kind: BaseDistribution) -> No
             trial.suggest_int(name, low, high, step=step, log=log)
         case FloatDistribution(low=low, high=high, step=step, log=log):
             trial.suggest_float(name, low, high, step=step, log=log)
+        case _:
+            raise AssertionError(f"{name}: no distribution of ours: {kind!r}")

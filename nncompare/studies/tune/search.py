@@ -1,55 +1,52 @@
-"""One search of one runtime: ask, train, judge, tell, until the trials asked for are done."""
+"""One search of one runtime: ask, train, judge, tell, until the trials asked for are done.
+
+The parent blocks in one place (``_listen``) until a worker says something or a time has come; it
+never polls, since it would take the processors that the trials train on.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.errors import ConfigError, DataError, Failed, RuntimeFailure
 from nncompare.launch.trials import TrialWorker, ready
+from nncompare.spec.runtimes import file_name
 from nncompare.spec.tune import BY_EPOCH, NoPruner
 from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune import samplers
-from nncompare.studies.tune.plan import RunningTrial, SearchPlan, WorkerSlot
-from nncompare.studies.tune.storage import HEARTBEAT_S, Study
+from nncompare.studies.tune.plan import SearchPlan
+from nncompare.studies.tune.running_trial import RunningTrial, WorkerSlot
+from nncompare.studies.tune.stored_study import StoredStudy
 from nncompare.studies.tune.trial import (
+    FinalState,
     FinishedTrial,
     evaluated_parts,
     experiment_of,
+    goal_values,
+    measures_peak_memory,
     most_epochs,
-    spread_of,
-    tasks,
-    values_of,
+    trial_jobs,
+    trial_limit_s,
 )
-from nncompare.studies.tune.trial_attributes import close, note
+from nncompare.studies.tune.trial_attributes import finish_trial, user_attributes
+from nncompare.studies.tune.watcher import Watcher
 from nncompare.wire.figures import Epoch
 from nncompare.wire.messages import PRUNED, End, EpochEnd, TrialEnd
 from nncompare.wire.outcome import Outcome
 from nncompare.wire.requests import TrialRequest
 
 
-class Watcher(Protocol):
-    """Who wants to know how a search goes."""
-
-    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None: ...
-
-    def trial_epoch(
-        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
-    ) -> None: ...
-
-    def trial_done(self, runtime: str, done: FinishedTrial) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-
 class Search:
     """Runs a plan against a study.
 
     Args:
+        plan: what is searched.
+        study: where the trials are kept.
+        watcher: told of everything as it happens.
         end: the clock's time after which nothing is started any more; None: none.
         clock: monotonic seconds.
     """
@@ -57,25 +54,34 @@ class Search:
     def __init__(
         self,
         plan: SearchPlan,
-        study: Study,
+        study: StoredStudy,
         watcher: Watcher,
         *,
         end: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.plan, self.tune, self.study, self.watcher = plan, plan.tune, study, watcher
-        self.end, self.clock = end, clock
+        self.plan = plan
+        self.tune = plan.tune
+        self.study = study
+        self.watcher = watcher
+        self.end = end
+        self.clock = clock
         self.stopped: str | None = None
         """Why it ended before all trials were done."""
-        self._failures = 0
-        self._slots = [WorkerSlot(index) for index in range(plan.jobs)]
+        self._slots = [WorkerSlot(index=index) for index in range(plan.jobs)]
         self._points = plan.points()
-        self._judged = not isinstance(self.tune.pruner, NoPruner)
-        self._epochs = most_epochs(plan.experiment)
-        self._pruner = samplers.pruner(self.tune, self._epochs * (self.tune.folds or 1))
-        self._view = study.load(sampler=optuna.samplers.RandomSampler(), pruner=self._pruner)
-        """For the pruner, which reads the storage anew each time, and for telling."""
-        self._looked = 0.0
+        self._failures_in_a_row = 0
+        self._limit_s = trial_limit_s(plan.experiment)
+        self._most_epochs = most_epochs(plan.experiment)
+        self._judges = not isinstance(self.tune.pruner, NoPruner)
+        self._pruner = samplers.pruner(self.tune, self._most_epochs * (self.tune.folds or 1))
+        self._optuna_study = study.optuna_study(
+            sampler=optuna.samplers.RandomSampler(), pruner=self._pruner
+        )
+        """For the pruner, which reads the storage anew each time, and for telling; its sampler is
+        never asked.
+        """
+        self._last_heartbeat = 0.0
 
     def run(self) -> None:
         """Until every trial is done, here or elsewhere, or there is a reason to stop.
@@ -84,241 +90,257 @@ class Search:
             RuntimeFailure: the runtime does not even start; no trial is spent on that.
             KeyboardInterrupt: the trials under way wait for a resume.
         """
-        for number in self.study.reclaim():
+        for number in self.study.reclaim_lost():
             self.watcher.say(
                 f"trial {number} was cut off by the end of its process; it is trained again"
             )
         try:
-            while self._go_on():
+            while self._fill_slots():
                 self._listen()
         finally:
             for slot in self._slots:
-                if slot.worker is not None:
-                    slot.worker.close(politely=slot.under is None)
-            for slot in self._slots:  # after that, since the storage may be what has failed
-                self._let_go(slot)
+                slot.close_worker(politely=slot.trial is None)
+            # After that, since the storage may be what has failed.
+            for slot in self._slots:
+                if slot.trial is not None:
+                    self.study.release(slot.trial.number)
 
-    def _go_on(self) -> bool:
+    def _fill_slots(self) -> bool:
         """Gives idle workers their next trials; False when nothing is left to wait for."""
         if self.end is not None and self.clock() >= self.end:
             self.stopped = "tune.timeout has passed"
             return False
         for slot in self._slots:
-            while slot.under is None and self.stopped is None:
-                taken = self.study.take(self._points)
+            # A trial may fail before it trains, and leave the slot free for the next one.
+            while slot.trial is None and self.stopped is None:
+                taken = self.study.take_next(self._points)
                 if taken is None:
                     break
                 self._begin(slot, taken)
-        if any(slot.under is not None for slot in self._slots):
+        if any(slot.trial is not None for slot in self._slots):
             return True
-        return self.stopped is None and self.study.shared and self._others()
+        # In a database other processes may die and leave trials to this one.
+        return self.stopped is None and self.study.shared and self._others_train()
 
-    def _others(self) -> bool:
+    def _others_train(self) -> bool:
         """Whether other processes still train; those that have died give their trials back."""
-        self.study.reclaim()
-        states = [
-            trial.state for trial in self.study.trials(TrialState.RUNNING, TrialState.WAITING)
-        ]
-        done = len(self.study.trials()) - len(states)
-        return done < len(self._points) and bool(states)
+        self.study.reclaim_lost()
+        unfinished = self.study.trials(TrialState.RUNNING, TrialState.WAITING)
+        done = len(self.study.trials()) - len(unfinished)
+        return done < len(self._points) and bool(unfinished)
 
     def _begin(self, slot: WorkerSlot, taken: FrozenTrial) -> None:
+        """Proposes a trial that was taken, and begins to train it."""
         begun = self.clock()
-        params = self.plan.propose(self.study, self.tune, taken._trial_id)
-        under = RunningTrial(
-            trial=taken,
+        params = self.plan.propose(self.study, self.tune, taken.number)
+        slot.trial = RunningTrial(
+            number=taken.number,
             params=params,
-            tasks=[],
             begun=begun,
-            deadline=begun + (self.tune.trial_timeout or self.plan.experiment.measure.timeout_s),
+            deadline=begun + self._limit_s,
             outcome=Outcome(runtime=self.plan.runtime),
         )
-        slot.under = under
         self.watcher.trial_started(self.plan.runtime, taken.number, params)
         try:
-            experiment = experiment_of(self.plan.experiment, params)
-            under.tasks = tasks(
-                experiment,
+            slot.trial.jobs = trial_jobs(
+                experiment_of(self.plan.experiment, params),
                 self.plan.runtime,
                 self.plan.threads,
                 self.plan.data,
                 folds=self.tune.folds,
             )
         except (ConfigError, DataError) as error:
+            # Each bound was checked alone with the file's values; two together may not go.
             message = error.problems[0].message if isinstance(error, ConfigError) else str(error)
-            self._tell(slot, "failed", "failed", f"no valid experiment: {message}")
+            self._fail(slot, "failed", f"no valid experiment: {message}")
             return
-        self._train_next(slot)
+        self._train(slot)
 
-    def _train_next(self, slot: WorkerSlot) -> None:
-        """The trial's next training: its only one, or its next fold."""
-        under = slot.under
-        assert under is not None, "a slot that trains"
+    def _train(self, slot: WorkerSlot) -> None:
+        """Begins the trial's next training: its only one, or its next fold."""
+        trial = slot.running
         if slot.worker is None:
-            slot.worker = self._worker(slot.index)
-        under.outcome = Outcome(runtime=self.plan.runtime, imported=slot.worker.imported)
-        task = under.tasks[len(under.rows)]
-        folder = self.plan.work / f"slot-{slot.index}"
+            slot.worker = self._start_worker(slot.index)
+        trial.outcome = Outcome(runtime=self.plan.runtime, imported=slot.worker.imported)
         request = TrialRequest(
-            job=task.job, data=task.data, judged=self._judged, parts=evaluated_parts(self.tune)
+            job=trial.job.job,
+            data=trial.job.data,
+            judged=self._judges,
+            parts=evaluated_parts(self.tune),
         )
-        slot.worker.begin(folder, request)
+        slot.worker.begin(self.plan.work / f"slot-{slot.index}", request)
 
-    def _worker(self, index: int) -> TrialWorker:
+    def _start_worker(self, index: int) -> TrialWorker:
         return TrialWorker(
             self.plan.runtime,
             threads=self.plan.threads,
             device=self.plan.experiment.measure.device,
             home=self.plan.work,
-            log=self.plan.logs / f"{self.plan.runtime.replace(':', '-')}-{index}.log",
+            log=self.plan.logs / f"{file_name(self.plan.runtime)}-{index}.log",
         )
 
     def _listen(self) -> None:
-        """Waits until somebody says something or a time has come."""
-        busy = [slot for slot in self._slots if slot.under is not None]
-        times = [slot.under.deadline for slot in busy if slot.under is not None]
-        times += [self.end] if self.end is not None else []
-        times += [self.clock() + HEARTBEAT_S] if self.study.shared else []
-        timeout = max(0.0, min(times) - self.clock()) if times else None
-        by_worker = {id(slot.worker): slot for slot in busy}
-        heard = ready([slot.worker for slot in busy if slot.worker is not None], timeout)
-        if self.study.shared and self.clock() - self._looked >= HEARTBEAT_S / 2:
-            self._looked = self.clock()
-            self.study.beat([slot.under.trial._trial_id for slot in busy if slot.under is not None])
-        for worker in heard:
-            self._hear(by_worker[id(worker)], worker)
-        for slot in busy:
-            if slot.under is not None and self.clock() >= slot.under.deadline:
-                self._drop(slot)
-                limit = self.tune.trial_timeout or self.plan.experiment.measure.timeout_s
-                self._tell(slot, "failed", "timed out", f"no result within {limit:g} s")
+        """Waits until somebody says something or a time has come, and sees to it."""
+        training = [slot for slot in self._slots if slot.trial is not None]
+        workers = [slot.worker for slot in training if slot.worker is not None]
+        heard = ready(workers, self._seconds_until_something_is_due(training))
+        # Before the messages: each may take a while, and others watch this process.
+        self._send_heartbeats(training)
+        for slot in training:
+            if slot.worker in heard:
+                assert slot.worker is not None, "it was heard"
+                self._hear(slot, slot.worker)
+        for slot in training:
+            # A trial may just have ended, and the next one not begun.
+            if slot.trial is not None and self.clock() >= slot.trial.deadline:
+                slot.close_worker()
+                self._fail(slot, "timed out", f"no result within {self._limit_s:g} s")
+
+    def _seconds_until_something_is_due(self, training: Sequence[WorkerSlot]) -> float | None:
+        """How long workers may be silent; None: for ever."""
+        times = [slot.running.deadline for slot in training]
+        if self.end is not None:
+            times.append(self.end)
+        if self.study.heartbeat_s is not None:
+            times.append(self.clock() + self.study.heartbeat_s)
+        return max(0.0, min(times) - self.clock()) if times else None
+
+    def _send_heartbeats(self, training: Sequence[WorkerSlot]) -> None:
+        """Says to other processes that the trials under way are alive, now and then."""
+        interval_s = self.study.heartbeat_s
+        if interval_s is None or self.clock() - self._last_heartbeat < interval_s / 2:
+            return
+        self._last_heartbeat = self.clock()
+        self.study.record_heartbeats([slot.running.number for slot in training])
 
     def _hear(self, slot: WorkerSlot, worker: TrialWorker) -> None:
-        under = slot.under
-        assert under is not None, "only slots that train are heard"
+        """Sees to one message of a worker that trains."""
+        trial = slot.running
         try:
             message = worker.receive()
         except RuntimeFailure as failure:
-            self._died(slot, failure)
+            self._worker_died(slot, worker, failure)
             return
         if isinstance(message, End):
-            # the last word of the process, where the end of the trial was expected
-            self._died(slot, Failed(message.reason or "the worker ended"))
+            # The last word of the process, where the end of the trial was expected.
+            self._worker_died(slot, worker, Failed(message.reason or "the worker ended"))
             return
-        under.outcome.take(message)
+        trial.outcome.take(message)
+        # What else a worker says is kept in the outcome, and needs no answer.
         if isinstance(message, TrialEnd):
-            under.overhead_s += message.overhead_s
-            self._trained(slot)
+            self._training_ended(slot)
         elif isinstance(message, EpochEnd):
-            self._epoch(under, worker, message.figures)
+            self._epoch_ended(trial, worker, message.figures)
 
-    def _died(self, slot: WorkerSlot, failure: RuntimeFailure) -> None:
-        """A worker's process ended. Before it has imported its framework that is nobody's trial."""
-        worker = slot.worker
-        assert worker is not None, "only a worker can die"
-        tail, imported = worker.process.tail(), worker.imported
-        self._drop(slot)
-        if imported is None:
+    def _worker_died(self, slot: WorkerSlot, worker: TrialWorker, failure: RuntimeFailure) -> None:
+        """A worker's process has ended, and the trial with it.
+
+        Raises:
+            Failed: it had not even imported its framework, which is no trial's fault.
+        """
+        tail = worker.process.tail()
+        slot.close_worker()
+        if worker.imported is None:
             raise Failed(f"{self.plan.runtime} does not start: {failure}\n{tail}")
-        self._tell(slot, "failed", failure.status, str(failure))
+        self._fail(slot, failure.status, str(failure))
 
-    def _epoch(self, under: RunningTrial, worker: TrialWorker, row: Epoch) -> None:
-        """Reports the goal after an epoch and says whether the trial goes on."""
-        fold, last = len(under.rows), row.epoch == under.tasks[0].job.experiment.train.epochs
-        goal = self.tune.metric[0].name
-        value = getattr(row, goal) if goal in BY_EPOCH and len(self.tune.metric) == 1 else None
+    def _epoch_ended(self, trial: RunningTrial, worker: TrialWorker, figures: Epoch) -> None:
+        """Reports the goal after an epoch, and answers whether the trial goes on."""
+        epochs = trial.job.job.experiment.train.epochs
+        value = self._value_so_far(trial, figures)
         if value is not None:
-            # with folds the mean so far, over the finished ones and this one
-            before = [getattr(done.final, goal) for done in under.rows]
-            value = (sum(before) + value) / (fold + 1)
-            step = fold * self._epochs + row.epoch
-            self.study.storage.set_trial_intermediate_value(under.trial._trial_id, step, value)
-        epochs = under.tasks[0].job.experiment.train.epochs
-        self.watcher.trial_epoch(self.plan.runtime, under.trial.number, row.epoch, epochs, value)
-        if self._judged and not last:
-            worker.answer(stop=value is not None and self._hopeless(under))
+            # Steps count the epochs of all folds.
+            step = trial.fold * self._most_epochs + figures.epoch
+            self.study.report(trial.number, step, value)
+        self.watcher.trial_epoch(self.plan.runtime, trial.number, figures.epoch, epochs, value)
+        # After its last epoch a worker waits for no answer: there is nothing left to stop.
+        if self._judges and figures.epoch < epochs:
+            worker.answer(stop=value is not None and self._is_hopeless(trial))
 
-    def _hopeless(self, under: RunningTrial) -> bool:
+    def _value_so_far(self, trial: RunningTrial, figures: Epoch) -> float | None:
+        """The goal after an epoch; None if nobody can judge by it."""
+        goal = self.tune.metric[0].name
+        if len(self.tune.metric) > 1 or goal not in BY_EPOCH:
+            return None
+        value: float | None = getattr(figures, goal)
+        if value is None:
+            return None
+        # With folds the mean so far, over the finished ones and this one.
+        before = [getattr(row.final, goal) for row in trial.rows]
+        return float((sum(before) + value) / (len(before) + 1))
+
+    def _is_hopeless(self, trial: RunningTrial) -> bool:
         """What the pruner says of the trial as it stands in the storage."""
-        return bool(
-            self._pruner.prune(self._view, self.study.storage.get_trial(under.trial._trial_id))
-        )
+        return bool(self._pruner.prune(self._optuna_study, self.study.trial(trial.number)))
 
-    def _trained(self, slot: WorkerSlot) -> None:
+    def _training_ended(self, slot: WorkerSlot) -> None:
         """One training has ended; the trial is done with its last fold, or at once if it went
         wrong.
         """
-        if slot.worker is not None and slot.worker.full:
-            self._drop(slot)
-        under = slot.under
-        assert under is not None, "a slot that trained"
-        outcome = under.outcome
+        trial = slot.running
+        outcome = trial.outcome
+        # A worker that holds too much is replaced, and so is one whose memory ran out: what a
+        # failed allocation leaves behind is nobody's guess.
+        if outcome.status == "out of memory" or (slot.worker is not None and slot.worker.full):
+            slot.close_worker()
         if outcome.status == PRUNED:
-            self._tell(slot, "pruned", PRUNED, None)
+            self._finish(slot, "pruned", PRUNED)
             return
         if outcome.status != "ok":
-            if outcome.status == "out of memory":
-                self._drop(slot)  # what the failed allocation has left behind is nobody's guess
-            self._tell(slot, "failed", outcome.status, outcome.reason)
+            self._fail(slot, outcome.status, outcome.reason)
             return
-        task = under.tasks[len(under.rows)]
-        under.rows.append(runtime_row(task.job, outcome, task.examples))
-        if any(goal.name == "peak_bytes" for goal in self.tune.metric):
-            self._drop(slot)  # the peak of a process is that of all its trials
-        if len(under.rows) < len(under.tasks):
-            self._train_next(slot)
+        job = trial.job
+        trial.rows.append(runtime_row(job.job, outcome, job.examples))
+        if measures_peak_memory(self.tune):
+            slot.close_worker()
+        if len(trial.rows) < len(trial.jobs):
+            self._train(slot)
             return
-        values = values_of(under.rows, self.tune)
+        values = goal_values(trial.rows, self.tune)
         if isinstance(values, str):
-            self._tell(slot, "failed", "diverged" if "finite" in values else "failed", values)
+            self._fail(slot, "diverged" if "finite" in values else "failed", values)
         else:
-            self._tell(slot, "complete", "ok", None, values)
+            self._finish(slot, "complete", "ok", values=values)
 
-    def _tell(
+    def _fail(self, slot: WorkerSlot, status: str, reason: str | None) -> None:
+        self._finish(slot, "failed", status, reason=reason)
+
+    def _finish(
         self,
         slot: WorkerSlot,
-        state: str,
+        state: FinalState,
         status: str,
-        reason: str | None,
+        *,
+        reason: str | None = None,
         values: list[float] | None = None,
     ) -> None:
-        under = slot.under
-        assert under is not None, "a slot with a trial"
-        slot.under = None
-        done = FinishedTrial(
-            number=under.trial.number,
+        """Ends the slot's trial: stores it, tells the watcher, and counts failures."""
+        trial = slot.running
+        slot.trial = None
+        finished = FinishedTrial(
+            number=trial.number,
             state=state,
             status=status,
             reason=reason,
             values=values,
-            params=under.params,
-            rows=under.rows,
-            seconds=self.clock() - under.begun,
+            params=trial.params,
+            rows=trial.rows,
+            seconds=self.clock() - trial.begun,
         )
-        attributes = note(
-            done, under, self.plan, spread_of(under.rows, self.tune) if state == "complete" else {}
-        )
-        if not close(self.study, self._view, under.trial._trial_id, done, attributes):
+        attributes = user_attributes(finished, self.plan, epochs=trial.epochs_trained)
+        if not finish_trial(self.study, self._optuna_study, finished, attributes):
             self.watcher.say(
-                f"trial {done.number} was given to another process in the meantime; this result is"
-                " dropped"
+                f"trial {finished.number} was given to another process in the meantime; this result"
+                " is dropped"
             )
             return
-        self.watcher.trial_done(self.plan.runtime, done)
-        self._failures = self._failures + 1 if state == "failed" else 0
-        if self._failures >= self.tune.max_failures:
+        self.watcher.trial_done(self.plan.runtime, finished)
+        if state != "failed":
+            self._failures_in_a_row = 0
+            return
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= self.tune.max_failures:
             self.stopped = (
-                f"{self._failures} trials failed in a row (tune.max_failures), the last one:"
-                f" {status}: {reason}"
+                f"{self._failures_in_a_row} trials failed in a row (tune.max_failures), the last"
+                f" one: {status}: {reason}"
             )
-
-    def _drop(self, slot: WorkerSlot) -> None:
-        """Ends the slot's process; the next trial gets a new one."""
-        if slot.worker is not None:
-            slot.worker.close()
-            slot.worker = None
-
-    def _let_go(self, slot: WorkerSlot) -> None:
-        """Gives a trial under way back."""
-        if slot.under is not None:
-            self.study.release(slot.under.trial._trial_id)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from nncompare.config.load import load_mapping, to_mapping
 from nncompare.config.space import file_values, with_values
-from nncompare.data import prepare, signature
-from nncompare.data.base import Data, Part
-from nncompare.data.folds import fold as cut_fold
+from nncompare.data import signature
+from nncompare.data.base import Part
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.tune import Tune
+from nncompare.studies.tune.data_store import DataStore
 
-_KEPT = 12
-"""Prepared data sets that stay on the disk: a search may change the data, and folds need one each.
-"""
+FinalState = Literal["complete", "pruned", "failed"]
 
 
 def experiment_of(experiment: Experiment, params: Mapping[str, Any]) -> Experiment:
@@ -34,84 +29,22 @@ def experiment_of(experiment: Experiment, params: Mapping[str, Any]) -> Experime
         ConfigError: the values do not go together (heads that do not divide a size).
     """
     assert experiment.tune is not None, "a search has a tune section"
-    mapping = {
-        key: value for key, value in to_mapping(experiment).items() if key not in ("tune", "sweep")
-    }
-    return load_mapping(
-        with_values(mapping, file_values(experiment.tune, params)), signature_of=signature
-    )
+    mapping = to_mapping(experiment)
+    for section in ("tune", "sweep"):
+        mapping.pop(section, None)
+    changed = with_values(mapping, file_values(experiment.tune, params))
+    return load_mapping(changed, signature_of=signature)
 
 
 def most_epochs(experiment: Experiment) -> int:
     """The most that one training of the search may take."""
     assert experiment.tune is not None, "a search has a tune section"
-    epochs = experiment.train.epochs
-    for name, parameter in experiment.tune.parameters.items():
-        if name == "train.epochs":
-            options = list(parameter.choices) if parameter.choices is not None else [parameter.max]
-            epochs = max([epochs, *(item for item in options if isinstance(item, int))])
-    return epochs
-
-
-class DataStore:
-    """Prepared arrays on disk, made once for all trials that use the same.
-
-    Args:
-        folder: of this process alone.
-    """
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._made: dict[str, tuple[Path, int]] = {}
-        self._last: tuple[str, Data] | None = None
-
-    def get(
-        self, experiment: Experiment, *, folds: int | None = None, fold: int = 0
-    ) -> tuple[Path, int]:
-        """The folder of the arrays, and the number of training examples.
-
-        Raises:
-            DataError: the data cannot be had.
-        """
-        whole = self._key(experiment)
-        key = f"{whole}-{fold}of{folds}" if folds else whole
-        if key not in self._made:
-            data = self._prepared(experiment, whole)
-            if folds:
-                seed = experiment.train.seed
-                data = cut_fold(
-                    data, experiment.data, experiment.task, count=folds, index=fold, seed=seed
-                )
-            while len(self._made) >= max(_KEPT, folds or 0):
-                shutil.rmtree(self._made.pop(next(iter(self._made)))[0], ignore_errors=True)
-            data.save(self._folder / key)
-            self._made[key] = self._folder / key, len(data.train)
-        return self._made[key]
-
-    def prepared(self, experiment: Experiment) -> Data:
-        """The arrays themselves, for the record."""
-        return self._prepared(experiment, self._key(experiment))
-
-    def _prepared(self, experiment: Experiment, key: str) -> Data:
-        if self._last is None or self._last[0] != key:
-            dtype = np.dtype(experiment.train.dtype)
-            data = prepare(
-                experiment.data, experiment.task, seed=experiment.train.seed, dtype=dtype
-            )
-            self._last = key, data
-        return self._last[1]
-
-    @staticmethod
-    def _key(experiment: Experiment) -> str:
-        parts = [
-            experiment.data.model_dump(mode="json"),
-            experiment.task,
-            experiment.train.seed,
-            experiment.train.dtype,
-        ]
-        return hashlib.blake2b(
-            json.dumps(parts, sort_keys=True).encode(), digest_size=8
-        ).hexdigest()
+    found = [experiment.train.epochs]
+    dimension = experiment.tune.parameters.get("train.epochs")
+    if dimension is not None:
+        options = dimension.choices if dimension.choices is not None else (dimension.max,)
+        found += [item for item in options if isinstance(item, int)]
+    return max(found)
 
 
 @dataclass(kw_only=True)
@@ -136,7 +69,18 @@ def evaluated_parts(tune: Tune) -> tuple[Part, ...]:
     return ("validation",)
 
 
-def tasks(
+def measures_peak_memory(tune: Tune) -> bool:
+    """Whether each training needs a process of its own: a peak is that of all its trials."""
+    return any(goal.name == "peak_bytes" for goal in tune.metric)
+
+
+def trial_limit_s(experiment: Experiment) -> float:
+    """Longest time of one trial in seconds."""
+    assert experiment.tune is not None, "a search has a tune section"
+    return experiment.tune.trial_timeout or experiment.measure.timeout_s
+
+
+def trial_jobs(
     experiment: Experiment,
     runtime: str,
     threads: int,
@@ -144,7 +88,11 @@ def tasks(
     *,
     folds: int | None = None,
 ) -> list[TrialJob]:
-    """The trainings of one trial, in their order."""
+    """The trainings of one trial, in their order.
+
+    Raises:
+        DataError: the data cannot be had.
+    """
     found = []
     for index in range(folds or 1):
         folder, examples = store.get(experiment, folds=folds, fold=index)
@@ -160,45 +108,51 @@ def tasks(
     return found
 
 
-def metric(row: TrainedRuntime, name: str) -> float | None:
+def metric_value(row: TrainedRuntime, name: str) -> float | None:
     """One metric of a finished training; None if it is not known or not finite."""
+    found: float | None
     match name:
         case "step_s":
-            return row.timing.step_s.median if row.timing.step_s else None
+            found = row.timing.step_s.median if row.timing.step_s is not None else None
         case "samples_per_s" | "train_s":
-            found: float | None = getattr(row.timing, name)
-            return found
+            found = getattr(row.timing, name)
         case "peak_bytes":
-            return row.memory.peak_bytes
+            found = row.memory.peak_bytes
         case "parameters":
-            return row.parameters
-    value: float | None = getattr(row.final, name)
-    return value
-
-
-def values_of(rows: Sequence[TrainedRuntime], tune: Tune) -> list[float] | str:
-    """The values of a trial's goals, means over its folds; or the reason why there are none."""
-    found = []
-    for goal in tune.metric:
-        values = [metric(row, goal.name) for row in rows]
-        known = [value for value in values if value is not None and np.isfinite(value)]
-        if len(known) < len(values):
-            if goal.name in ("step_s", "samples_per_s"):
-                return (
-                    f"{goal.name} is not known: training ended before the first slice after"
-                    " warm-up; train longer"
-                )
-            return f"{goal.name} is not a finite number"
-        found.append(float(np.mean(known)))
+            found = row.parameters
+        case _:
+            # Loss, accuracy and the like of the training and validation part.
+            found = getattr(row.final, name)
     return found
 
 
-def spread_of(rows: Sequence[TrainedRuntime], tune: Tune) -> dict[str, float]:
-    """Metric -> standard deviation over the folds (with ``n - 1``)."""
-    names = [goal.name for goal in tune.metric] if len(rows) > 1 else []
-    return {
-        name: float(np.std([metric(row, name) or 0.0 for row in rows], ddof=1)) for name in names
-    }
+def goal_values(rows: Sequence[TrainedRuntime], tune: Tune) -> list[float] | str:
+    """The values of a trial's goals, means over its folds; or the reason why there are none."""
+    found = []
+    for goal in tune.metric:
+        values = [metric_value(row, goal.name) for row in rows]
+        known = [value for value in values if value is not None and np.isfinite(value)]
+        if len(known) == len(values):
+            found.append(float(np.mean(known)))
+        elif goal.name in ("step_s", "samples_per_s"):
+            return (
+                f"{goal.name} is not known: training ended before the first slice after warm-up;"
+                " train longer"
+            )
+        else:
+            return f"{goal.name} is not a finite number"
+    return found
+
+
+def fold_spread(rows: Sequence[TrainedRuntime], tune: Tune) -> dict[str, float]:
+    """Metric -> standard deviation over the folds (with ``n - 1``); empty without folds."""
+    if len(rows) < 2:
+        return {}
+    found: dict[str, float] = {}
+    for goal in tune.metric:
+        values = [metric_value(row, goal.name) or 0.0 for row in rows]
+        found[goal.name] = float(np.std(values, ddof=1))
+    return found
 
 
 @dataclass(kw_only=True)
@@ -208,12 +162,15 @@ class FinishedTrial:
     Args:
         state: ``complete``, ``pruned`` or ``failed``.
         status: ``ok``, ``pruned`` or the word of a ``RuntimeFailure``.
+        reason: why it is not ``ok``.
         values: of the goals.
+        params: dotted path -> value, as Optuna stores it.
         rows: one for each training that ended well.
+        seconds: from the proposal to the end.
     """
 
     number: int
-    state: str
+    state: FinalState
     status: str
     reason: str | None = None
     values: list[float] | None = None

@@ -17,7 +17,7 @@ from nncompare.data.folds import fold
 from nncompare.errors import DataError, UsageError
 from nncompare.launch.trials import TrialWorker
 from nncompare.studies.tune.confirmation import transfer
-from nncompare.studies.tune.options import SearchOptions, check, study_name, threads_of
+from nncompare.studies.tune.options import SearchOptions, check_options, study_name, threads_of
 from nncompare.studies.tune.record import TuneConfirmed
 from nncompare.studies.tune.search import Search
 from nncompare.studies.tune.study import tune
@@ -232,7 +232,7 @@ def test_threads_are_shared_out(monkeypatch):
 
 def test_times_are_no_goal_of_several_workers():
     with pytest.raises(UsageError, match="step_s cannot be a goal"):
-        check(experiment(metric="step_s"), SearchOptions(jobs=2))
+        check_options(experiment(metric="step_s"), SearchOptions(jobs=2))
 
 
 def test_the_name_in_a_database_follows_what_is_searched_and_not_how_long():
@@ -280,7 +280,7 @@ def test_memory_does_not_grow_with_trials(runtime, monkeypatch):
     def weighed(self, slot, worker):
         workers.add(id(worker))
         hear(self, slot, worker)
-        if slot.under is None and slot.worker is not None:
+        if slot.trial is None and slot.worker is not None:
             sizes.append(psutil.Process(slot.worker.process.process.pid).memory_info().rss)
 
     monkeypatch.setattr(Search, "_hear", weighed)

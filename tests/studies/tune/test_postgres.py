@@ -37,8 +37,8 @@ tune:
 # a dead process is noticed after seconds instead of most of a minute
 WORKER = """
 import sys
-from nncompare.studies.tune import search, storage
-storage.HEARTBEAT_S = search.HEARTBEAT_S = 1
+from nncompare.studies.tune import storage
+storage.HEARTBEAT_S = 1
 storage.GRACE_S = 4
 from nncompare.cli import call
 sys.exit(call(sys.argv[1:]))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from nncompare.studies.tune.progress import TuneProgress, params_text
 from nncompare.studies.tune.record import TuneGoal
+from nncompare.studies.tune.trial import FinalState, FinishedTrial
 
 PARAMS = {
     "train.optimizer": '{"name": "sgd", "lr": 0.1}',
@@ -19,15 +18,23 @@ PARAMS = {
 }
 
 
-@dataclass
-class Ended:
-    number: int
-    values: list[float] | None
-    state: str = "complete"
-    status: str = "ok"
-    reason: str | None = None
-    params: dict[str, Any] = field(default_factory=lambda: dict(PARAMS))
-    seconds: float = 1.25
+def ended(
+    number: int,
+    values: list[float] | None,
+    *,
+    state: FinalState = "complete",
+    status: str = "ok",
+    reason: str | None = None,
+) -> FinishedTrial:
+    return FinishedTrial(
+        number=number,
+        state=state,
+        status=status,
+        reason=reason,
+        values=values,
+        params=dict(PARAMS),
+        seconds=1.25,
+    )
 
 
 def shown(progress: TuneProgress, width: int) -> list[str]:
@@ -46,9 +53,9 @@ def test_the_live_table_cuts_parameters_where_it_must_and_never_a_number(width: 
     progress.search_started("torch", 100, 0)
     for number, value in enumerate([0.25, 0.0123456, 1234.5]):
         progress.trial_started("torch", number, PARAMS)
-        progress.trial_done("torch", Ended(number, [value]))
+        progress.trial_done("torch", ended(number, [value]))
     progress.trial_done(
-        "torch", Ended(3, None, state="failed", status="out of memory", reason="no memory " * 20)
+        "torch", ended(3, None, state="failed", status="out of memory", reason="no memory " * 20)
     )
     progress.trial_started("torch", 4, PARAMS)
     progress.trial_epoch("torch", 4, 17, 30, 0.5)
@@ -73,8 +80,8 @@ def test_on_a_pipe_a_trial_is_one_plain_line_with_whole_paths() -> None:
     )
     with console.capture() as capture:
         progress.search_started("torch", 3, 1)
-        progress.trial_done("torch", Ended(1, [0.5]))
-        progress.trial_done("torch", Ended(2, [0.25]))
+        progress.trial_done("torch", ended(1, [0.5]))
+        progress.trial_done("torch", ended(2, [0.25]))
     first, second, third = capture.get().splitlines()
     assert first == "torch: 3 trials, 1 done before"
     assert "trial 1 (2 of 3) complete val_accuracy 0.5000, best so far" in second

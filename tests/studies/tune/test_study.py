@@ -277,7 +277,7 @@ def test_resume_goes_on_to_the_new_total_and_to_the_same_trials(tmp_path):
 
 @pytest.mark.needs_torch
 def test_what_may_not_change_on_resume_and_a_second_process_are_refused(tmp_path, capsys):
-    from nncompare.studies.tune.storage import lock_folder
+    from nncompare.studies.tune.folder import lock_folder
 
     parameters = {"train.optimizer.lr": [0.01]}
     first = tune(

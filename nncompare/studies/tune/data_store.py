@@ -1,0 +1,88 @@
+"""Prepared arrays on disk, made once for all trials that use the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from nncompare.data import prepare
+from nncompare.data.base import Data
+from nncompare.data.folds import fold as cut_fold
+from nncompare.spec.experiment import Experiment
+
+_MOST_KEPT = 12
+"""Prepared data sets that stay on the disk: a search may change the data, and folds need one each.
+"""
+
+
+class DataStore:
+    """Prepared arrays on disk.
+
+    Args:
+        folder: of this process alone.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._saved: dict[str, tuple[Path, int]] = {}
+        """Key -> folder and number of training examples; the oldest first."""
+        self._last: tuple[str, Data] | None = None
+        """The arrays that were prepared last, which all folds are cut from."""
+
+    def get(
+        self, experiment: Experiment, *, folds: int | None = None, fold: int = 0
+    ) -> tuple[Path, int]:
+        """The folder of the arrays, and the number of training examples.
+
+        Args:
+            folds: number of folds; None: the data as they are split.
+            fold: which of them, from 0.
+
+        Raises:
+            DataError: the data cannot be had.
+        """
+        whole = _key(experiment)
+        key = f"{whole}-{fold}of{folds}" if folds else whole
+        if key in self._saved:
+            return self._saved[key]
+        data = self._prepared(experiment, whole)
+        if folds:
+            seed = experiment.train.seed
+            data = cut_fold(
+                data, experiment.data, experiment.task, count=folds, index=fold, seed=seed
+            )
+        # All folds of one experiment stay, so that no trial prepares them anew.
+        while len(self._saved) >= max(_MOST_KEPT, folds or 0):
+            oldest, _ = self._saved.pop(next(iter(self._saved)))
+            shutil.rmtree(oldest, ignore_errors=True)
+        data.save(self._folder / key)
+        self._saved[key] = (self._folder / key, len(data.train))
+        return self._saved[key]
+
+    def prepared(self, experiment: Experiment) -> Data:
+        """The arrays themselves, for the record."""
+        return self._prepared(experiment, _key(experiment))
+
+    def _prepared(self, experiment: Experiment, key: str) -> Data:
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        dtype = np.dtype(experiment.train.dtype)
+        data = prepare(experiment.data, experiment.task, seed=experiment.train.seed, dtype=dtype)
+        self._last = (key, data)
+        return data
+
+
+def _key(experiment: Experiment) -> str:
+    """Of all that decides the arrays."""
+    parts = [
+        experiment.data.model_dump(mode="json"),
+        experiment.task,
+        experiment.train.seed,
+        experiment.train.dtype,
+    ]
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

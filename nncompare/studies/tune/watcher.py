@@ -1,0 +1,51 @@
+"""Who wants to know how a search goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from nncompare.studies.tune.record import TuneConfirmed
+from nncompare.studies.tune.trial import FinishedTrial
+
+
+class Watcher(Protocol):
+    """The display of a search, which is told of everything as it happens."""
+
+    def search_started(self, runtime: str, total: int, done: int) -> None:
+        """One runtime's search begins; ``done`` of its ``total`` trials were finished before."""
+
+    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:
+        """A trial begins to train with these parameters."""
+
+    def trial_epoch(
+        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
+    ) -> None:
+        """A trial has trained ``epoch`` of ``epochs``; ``value`` of the goal, if it is known."""
+
+    def trial_done(self, runtime: str, done: FinishedTrial) -> None:
+        """A trial has ended and is stored."""
+
+    def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None:
+        """One of the best trials was repeated, as number ``place`` of ``total``."""
+
+    def say(self, text: str) -> None:
+        """Something happened that a user should know."""
+
+
+class NullWatcher:
+    """A watcher that does nothing."""
+
+    def search_started(self, runtime: str, total: int, done: int) -> None: ...
+
+    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None: ...
+
+    def trial_epoch(
+        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
+    ) -> None: ...
+
+    def trial_done(self, runtime: str, done: FinishedTrial) -> None: ...
+
+    def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None: ...
+
+    def say(self, text: str) -> None: ...
