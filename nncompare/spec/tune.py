@@ -135,7 +135,7 @@ class Dimension(Frozen):
 
     @property
     def bounds(self) -> tuple[Number, Number]:
-        """Of a range."""
+        """Lowest and highest value of a range; choices have none."""
         assert self.min is not None, "a checked range has both bounds"
         assert self.max is not None, "a checked range has both bounds"
         return self.min, self.max

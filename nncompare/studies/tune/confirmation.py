@@ -229,7 +229,7 @@ def _transfer_to(runtime: str, rows: Sequence[TuneConfirmed], sign: int) -> Tune
 
 
 def _standard_error(values: Sequence[float]) -> float:
-    """Of a mean; 0 of a single value, which has no spread."""
+    """The standard error of the values' mean; 0 of a single value, which has no spread."""
     if len(values) < 2:
         return 0.0
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))

@@ -21,6 +21,8 @@ padding:0 1em;color:#111;background:#fff}
 pre{font-size:12px;line-height:1.35;overflow-x:auto}h2{margin-top:2em}figure{margin:1em 0}
 figcaption{font-weight:600;margin-bottom:.3em}"""
 _TEXT_WIDTH = 130
+_ESCAPED_END = r"<\/script"
+"""The same text for JavaScript, and no end of a script for HTML."""
 
 
 def to_html(result: TuneRecord) -> str:
@@ -38,15 +40,22 @@ def to_html(result: TuneRecord) -> str:
                 f'<figure><figcaption>{escape(title)}</figcaption><div id="{place}"></div></figure>'
             )
     code = _script(specs)
-    # the libraries themselves, so that the file needs no network
+    # The libraries themselves, so that the file needs no network.
     bundle = vl_convert.javascript_bundle(code) if specs else ""
-    script = f"<script>{bundle.replace('</script', '<' + chr(92) + '/script')}</script>"
+    # A </script> inside the libraries' texts would end ours.
+    script = f"<script>{bundle.replace('</script', _ESCAPED_END)}</script>"
+    name = escape(result.name)
     text = plain(tune_report(result), _TEXT_WIDTH)
+    head = f'<meta charset="utf-8"><title>{name}: tune</title><style>{_STYLE}</style>'
+    body = [
+        f"<h1>{name}</h1>",
+        f"<p><b>{escape(headline(result))}</b></p>",
+        f"<pre>{escape(text)}</pre>",
+        *parts,
+        script,
+    ]
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(result.name)}:'
-        " tune</title>"
-        f"<style>{_STYLE}</style></head><body><h1>{escape(result.name)}</h1><p><b>{escape(headline(result))}</b></p>"
-        f"<pre>{escape(text)}</pre>{''.join(parts)}{script}</body></html>\n"
+        f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
     )
 
 
@@ -80,7 +89,7 @@ def fragment(result: TuneRecord) -> str:
 
 def _script(specs: dict[str, Any]) -> str:
     """Draws every picture into its place."""
-    # a text of the user's must not end the script
+    # A text of the user's must not end the script.
     text = json.dumps(specs).replace("<", "\\u003c")
     return (
         f"const specs = {text};\nfor (const id in specs) vegaEmbed('#' + id, specs[id], {{actions:"
