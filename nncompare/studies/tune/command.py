@@ -89,11 +89,7 @@ def tune(
             "--jobs": jobs != 1,
             "--per-backend": per_backend,
         }
-        given = [name for name, value in fixed.items() if value]
-        if given:
-            raise UsageError(
-                f"{', '.join(given)}: a search goes on as it was begun; leave it out with --resume"
-            )
+        _refuse_with_resume([name for name, value in fixed.items() if value])
         # Without a file the first argument is an override, too.
         if config is not None:
             changes.insert(0, config)
@@ -113,6 +109,18 @@ def tune(
         finished = _search(experiment, search_options, output, quiet=quiet, verbose=verbose > 0)
     _print(finished, as_json=as_json, verbose=verbose > 0)
     leave(finished)
+
+
+def _refuse_with_resume(given: list[str]) -> None:
+    """Options that would make a search go on as another one.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: a search goes on as it was begun; leave it out with --resume"
+        )
 
 
 def _search(
