@@ -19,7 +19,9 @@ from nncompare.formulas.evaluation import NumpyArithmetic
 from nncompare.formulas.expression import Expression, evaluate
 
 Array = NDArray[Any]
-Rule = Callable[[Array], tuple[Array, Array, Array]]
+Derivatives = tuple[Array, Array, Array]
+"""Value, first and second derivative of a function of one argument, each ``(N,)``."""
+Rule = Callable[[Array], Derivatives]
 
 
 class Jet(NamedTuple):
@@ -30,12 +32,95 @@ class Jet(NamedTuple):
     second: Array
 
 
+def _exp(u: Array) -> Derivatives:
+    value = np.exp(u)
+    return value, value, value
+
+
+def _log(u: Array) -> Derivatives:
+    return np.log(u), 1 / u, -1 / u**2
+
+
+def _sqrt(u: Array) -> Derivatives:
+    root = np.sqrt(u)
+    return root, 1 / (2 * root), -1 / (4 * u * root)
+
+
+def _sin(u: Array) -> Derivatives:
+    value = np.sin(u)
+    return value, np.cos(u), -value
+
+
+def _cos(u: Array) -> Derivatives:
+    value = np.cos(u)
+    return value, -np.sin(u), -value
+
+
+def _tan(u: Array) -> Derivatives:
+    value = np.tan(u)
+    slope = 1 + value**2
+    return value, slope, 2 * value * slope
+
+
+def _asin(u: Array) -> Derivatives:
+    slope = 1 / np.sqrt(1 - u**2)
+    return np.arcsin(u), slope, u / (1 - u**2) * slope
+
+
+def _acos(u: Array) -> Derivatives:
+    slope = -1 / np.sqrt(1 - u**2)
+    return np.arccos(u), slope, u / (1 - u**2) * slope
+
+
+def _atan(u: Array) -> Derivatives:
+    slope = 1 / (1 + u**2)
+    return np.arctan(u), slope, -2 * u * slope**2
+
+
+def _sinh(u: Array) -> Derivatives:
+    value = np.sinh(u)
+    return value, np.cosh(u), value
+
+
+def _cosh(u: Array) -> Derivatives:
+    value = np.cosh(u)
+    return value, np.sinh(u), value
+
+
+def _tanh(u: Array) -> Derivatives:
+    value = np.tanh(u)
+    slope = 1 - value**2
+    return value, slope, -2 * value * slope
+
+
+def _negative(u: Array) -> Derivatives:
+    return -u, -np.ones_like(u), np.zeros_like(u)
+
+
+ELEMENTARY: dict[str, Rule] = {
+    "exp": _exp,
+    "log": _log,
+    "sqrt": _sqrt,
+    "sin": _sin,
+    "cos": _cos,
+    "tan": _tan,
+    "asin": _asin,
+    "acos": _acos,
+    "atan": _atan,
+    "sinh": _sinh,
+    "cosh": _cosh,
+    "tanh": _tanh,
+    "negative": _negative,
+}
+"""The functions of calculus by name, each with its derivatives."""
+
+
 class JetArithmetic:
     """Jets as an arithmetic, in one dtype."""
 
     def __init__(self, dtype: np.dtype[Any]):
         self.plain = NumpyArithmetic(dtype)
-        rules = {**self._elementary(), **self._activations()}
+        rules = {**ELEMENTARY, **self._activations()}
         self.functions: Mapping[str, Callable[[Jet], Jet]] = {
             name: _chained(rule) for name, rule in rules.items()
         }
@@ -55,71 +140,59 @@ class JetArithmetic:
         """``pi`` or ``e``, whose derivatives are 0."""
         return _without_slope(self.plain.constant(name))
 
-    def _elementary(self) -> dict[str, Rule]:
-        """Value, first and second derivative of the functions of calculus."""
-        return {
-            "exp": lambda u: (np.exp(u),) * 3,
-            "log": lambda u: (np.log(u), 1 / u, -1 / u**2),
-            "sqrt": lambda u: (np.sqrt(u), 1 / (2 * np.sqrt(u)), -1 / (4 * u * np.sqrt(u))),
-            "sin": lambda u: (np.sin(u), np.cos(u), -np.sin(u)),
-            "cos": lambda u: (np.cos(u), -np.sin(u), -np.cos(u)),
-            "tan": lambda u: (np.tan(u), 1 + np.tan(u) ** 2, 2 * np.tan(u) * (1 + np.tan(u) ** 2)),
-            "asin": lambda u: (
-                np.arcsin(u),
-                1 / np.sqrt(1 - u**2),
-                u / (1 - u**2) / np.sqrt(1 - u**2),
-            ),
-            "acos": lambda u: (
-                np.arccos(u),
-                -1 / np.sqrt(1 - u**2),
-                -u / (1 - u**2) / np.sqrt(1 - u**2),
-            ),
-            "atan": lambda u: (np.arctan(u), 1 / (1 + u**2), -2 * u / (1 + u**2) ** 2),
-            "sinh": lambda u: (np.sinh(u), np.cosh(u), np.sinh(u)),
-            "cosh": lambda u: (np.cosh(u), np.sinh(u), np.cosh(u)),
-            "tanh": lambda u: (
-                np.tanh(u),
-                1 - np.tanh(u) ** 2,
-                -2 * np.tanh(u) * (1 - np.tanh(u) ** 2),
-            ),
-            "negative": lambda u: (-u, -np.ones_like(u), np.zeros_like(u)),
-        }
-
     def _activations(self) -> dict[str, Rule]:
-        """Value, first and second derivative of the functions of networks. At a kink the first
-        derivative is the mean of both sides, as ``step`` and ``sign`` have it.
+        """Value, first and second derivative of ``erf`` and of the functions of networks. At their
+        kinks the first derivatives of ``relu`` and ``abs`` are 0, as every framework has it.
         """
         plain = self.plain.functions
         root_pi = np.sqrt(self.plain.constant("pi"))
+        root_two = np.sqrt(self.plain.number(Fraction(2)))
 
-        def sigmoid(u: Array) -> tuple[Array, Array, Array]:
+        def erf(u: Array) -> Derivatives:
+            slope = 2 * np.exp(-(u**2)) / root_pi
+            return plain["erf"](u), slope, -2 * u * slope
+
+        def sigmoid(u: Array) -> Derivatives:
             s = plain["sigmoid"](u)
-            return s, s * (1 - s), s * (1 - s) * (1 - 2 * s)
+            slope = s * (1 - s)
+            return s, slope, slope * (1 - 2 * s)
 
-        def silu(u: Array) -> tuple[Array, Array, Array]:
+        def softplus(u: Array) -> Derivatives:
+            s, slope, _ = sigmoid(u)
+            return plain["softplus"](u), s, slope
+
+        def silu(u: Array) -> Derivatives:
             s, slope, _ = sigmoid(u)
             return u * s, s + u * slope, slope * (2 + u * (1 - 2 * s))
 
-        def gelu(u: Array) -> tuple[Array, Array, Array]:
-            two = np.sqrt(self.plain.number(Fraction(2)))
-            density = np.exp(-(u**2) / 2) / (two * root_pi)
-            slope = (1 + plain["erf"](u / two)) / 2 + u * density
-            return plain["gelu"](u), slope, density * (2 - u**2)
+        def gelu(u: Array) -> Derivatives:
+            # The normal distribution: gelu is u times its cumulative probability.
+            density = np.exp(-(u**2) / 2) / (root_two * root_pi)
+            probability = (1 + plain["erf"](u / root_two)) / 2
+            return plain["gelu"](u), probability + u * density, density * (2 - u**2)
+
+        def relu(u: Array) -> Derivatives:
+            return plain["relu"](u), plain["step"](u), np.zeros_like(u)
+
+        def absolute(u: Array) -> Derivatives:
+            return np.abs(u), np.sign(u), np.zeros_like(u)
+
+        def sign(u: Array) -> Derivatives:
+            return np.sign(u), np.zeros_like(u), np.zeros_like(u)
+
+        def step(u: Array) -> Derivatives:
+            return plain["step"](u), np.zeros_like(u), np.zeros_like(u)
 
         return {
-            "erf": lambda u: (
-                plain["erf"](u),
-                2 * np.exp(-(u**2)) / root_pi,
-                -4 * u * np.exp(-(u**2)) / root_pi,
-            ),
+            "erf": erf,
             "sigmoid": sigmoid,
-            "softplus": lambda u: (plain["softplus"](u), *sigmoid(u)[:2]),
+            "softplus": softplus,
             "silu": silu,
             "gelu": gelu,
-            "relu": lambda u: (plain["relu"](u), plain["step"](u), np.zeros_like(u)),
-            "abs": lambda u: (np.abs(u), np.sign(u), np.zeros_like(u)),
-            "sign": lambda u: (np.sign(u), np.zeros_like(u), np.zeros_like(u)),
-            "step": lambda u: (plain["step"](u), np.zeros_like(u), np.zeros_like(u)),
+            "relu": relu,
+            "abs": absolute,
+            "sign": sign,
+            "step": step,
         }
 
     def _power(self, u: Jet, v: Jet) -> Jet:
@@ -130,7 +203,7 @@ class JetArithmetic:
         # The rule of powers has values at negative u, where the logarithm has none.
         c = v.value
 
-        def power_of(w: Array) -> tuple[Array, Array, Array]:
+        def power_of(w: Array) -> Derivatives:
             return w**c, _scaled_power(c, w, c - 1), _scaled_power(c * (c - 1), w, c - 2)
 
         return _chained(power_of)(u)

@@ -20,7 +20,7 @@ Name = Literal["central", "five_point"]
 NAMES: tuple[Name, ...] = ("central", "five_point")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stencil:
     """Which neighbours, with which weights.
 
@@ -58,18 +58,34 @@ class Stencil:
             return np.asarray((weights * values).sum(0) / h**self.order)
 
 
-def _fractions(*pairs: tuple[int, int]) -> tuple[Fraction, ...]:
-    return tuple(Fraction(*pair) for pair in pairs)
+def _fractions(*texts: str) -> tuple[Fraction, ...]:
+    return tuple(Fraction(text) for text in texts)
 
 
 STENCILS: dict[tuple[Name, int], Stencil] = {
-    ("central", 1): Stencil((-1, 1), _fractions((-1, 2), (1, 2)), 1, 2),
-    ("five_point", 1): Stencil(
-        (-2, -1, 1, 2), _fractions((1, 12), (-2, 3), (2, 3), (-1, 12)), 1, 4
+    ("central", 1): Stencil(
+        offsets=(-1, 1),
+        weights=_fractions("-1/2", "1/2"),
+        order=1,
+        accuracy=2,
     ),
-    ("central", 2): Stencil((-1, 0, 1), _fractions((1, 1), (-2, 1), (1, 1)), 2, 2),
+    ("five_point", 1): Stencil(
+        offsets=(-2, -1, 1, 2),
+        weights=_fractions("1/12", "-2/3", "2/3", "-1/12"),
+        order=1,
+        accuracy=4,
+    ),
+    ("central", 2): Stencil(
+        offsets=(-1, 0, 1),
+        weights=_fractions("1", "-2", "1"),
+        order=2,
+        accuracy=2,
+    ),
     ("five_point", 2): Stencil(
-        (-2, -1, 0, 1, 2), _fractions((-1, 12), (4, 3), (-5, 2), (4, 3), (-1, 12)), 2, 4
+        offsets=(-2, -1, 0, 1, 2),
+        weights=_fractions("-1/12", "4/3", "-5/2", "4/3", "-1/12"),
+        order=2,
+        accuracy=4,
     ),
 }
 """By name and order of the derivative."""
