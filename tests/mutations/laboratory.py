@@ -12,7 +12,7 @@ from pathlib import Path
 from nncompare.launch.environment import worker_environment
 from nncompare.studies.verify import judge
 from nncompare.studies.verify.checks.check import Check
-from nncompare.studies.verify.explain import explain
+from nncompare.studies.verify.explanation.findings import explain
 from nncompare.studies.verify.record import ParityFinding
 from nncompare.wire.observation import Observation, read
 from tests.mutations.catalog import chosen

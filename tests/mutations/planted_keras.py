@@ -34,7 +34,7 @@ KERAS: list[Mutation] = [
         "        self.assign_sub(variable, moved)",
         "series",
         "update",
-        looks_like="stored inside the velocity",
+        looks_like="rate of old gradients: their own steps'",
     ),
     _plant(
         "epsilon of Adam before the bias correction",
@@ -43,7 +43,7 @@ KERAS: list[Mutation] = [
         "ops.cast(self.epsilon, dtype)",
         "residual",
         "update",
-        looks_like="epsilon is added before the bias correction",
+        looks_like="epsilon placement: after the root, before bias correction",
     ),
     _plant(
         "bias correction in float32",
@@ -52,7 +52,7 @@ KERAS: list[Mutation] = [
         'return ops.cast(ops.cast(rate, "float32"), dtype),',
         "words",
         "update",
-        looks_like="computed in float32, or rounded to it",
+        looks_like="as much as rounding to float32",
     ),
     _plant(
         "epsilon of RMSprop under the root",
@@ -61,7 +61,7 @@ KERAS: list[Mutation] = [
         "step = gradient / ops.sqrt(velocity + self.epsilon)",
         "rows",
         "update",
-        looks_like="epsilon stands under the root",
+        looks_like="epsilon placement: under the root",
     ),
     _plant(
         "sparse gradient of the embedding squared by row",
@@ -71,7 +71,6 @@ KERAS: list[Mutation] = [
         "words",
         "update",
         layer=r"embedding_1\.table",
-        looks_like="sparse",
         raises="IndexedSlices",
     ),
     _plant(
@@ -81,7 +80,7 @@ KERAS: list[Mutation] = [
         "decay = spec.weight_decay",
         "table",
         "update",
-        looks_like="weight_decay rounded to float32",
+        looks_like="weight_decay: rounded to float32",
     ),
     _plant(
         "gradient not clipped",
@@ -90,7 +89,7 @@ KERAS: list[Mutation] = [
         "return list(gradients)",
         "table",
         "update",
-        looks_like="not clipped",
+        looks_like="the gradient is not clipped",
     ),
     _plant(
         "momentum of batch norm turned round",
@@ -100,7 +99,7 @@ KERAS: list[Mutation] = [
         "image",
         "running statistics",
         layer="batch_norm_1",
-        looks_like="momentum is turned round",
+        looks_like="momentum 0.7 in place of 0.3",
     ),
     _plant(
         "default momentum of batch norm",
@@ -120,7 +119,7 @@ KERAS: list[Mutation] = [
         "residual",
         "running statistics",
         layer=r"batch_norm_1\.running_variance",
-        looks_like="the biased batch variance",
+        looks_like="batch_norm running variance: biased",
     ),
     _plant(
         "epsilon of layer norm",
@@ -160,7 +159,7 @@ KERAS: list[Mutation] = [
         "image",
         "forward",
         layer="flatten_1",
-        looks_like="flatten order: channel, height, width",
+        looks_like="its input's axes in the order 3, 1, 2",
     ),
     _plant(
         "residual doubles its input",
@@ -170,7 +169,7 @@ KERAS: list[Mutation] = [
         "residual",
         "forward",
         layer="residual_1",
-        looks_like="the shortcut 2 times",
+        looks_like="what its shortcut gives 2 times",
     ),
     _plant(
         "gate order of the GRU",
@@ -180,7 +179,7 @@ KERAS: list[Mutation] = [
         "rows",
         "forward",
         layer="gru_1",
-        looks_like="gate order z, r, n in place of r, z, n",
+        looks_like="in the order 2, 1, 3",
     ),
     _plant(
         "reset gate before the product",
@@ -199,7 +198,7 @@ KERAS: list[Mutation] = [
         "words",
         "forward",
         layer="attention_1",
-        looks_like="query and key are exchanged",
+        looks_like="query_kernel, query_bias and key_kernel, key_bias are exchanged",
     ),
     _plant(
         "attention scale in float32",
@@ -209,7 +208,7 @@ KERAS: list[Mutation] = [
         "words",
         "forward",
         layer="attention_1",
-        looks_like=r"scores are multiplied by 0\.99999998",
+        looks_like="scale: rounded to float32",
     ),
     _plant(
         "dropped last batch",
@@ -218,7 +217,6 @@ KERAS: list[Mutation] = [
         "count = tf.minimum(plan.epochs - first, block) * (plan.examples // plan.batch_size)",
         "series",
         "loss",
-        looks_like="last batch",
         raises=r"is not in \[0, 40\)",
     ),
     _plant(
@@ -228,7 +226,7 @@ KERAS: list[Mutation] = [
         "[plan.order(0) for epoch in",
         "image",
         "loss",
-        looks_like="order",
+        looks_like="the examples of step 1",
     ),
     _plant(
         "L1 on biases",
@@ -238,7 +236,7 @@ KERAS: list[Mutation] = [
         " bias_regularizer=build.regularizer, name=node.name)",
         "image",
         "loss",
-        looks_like="biases of dense layers are penalized",
+        looks_like=r"dense_1\.bias is penalized, too",
     ),
     _plant(
         "loss from probabilities",
@@ -247,7 +245,6 @@ KERAS: list[Mutation] = [
         "return keras.losses.BinaryCrossentropy()",
         "residual",
         "loss",
-        looks_like="probabilities",
     ),
     _plant(
         "masks of the step before",
@@ -265,7 +262,7 @@ KERAS: list[Mutation] = [
         "        self._optimizer.iterations.assign(0)\n        predict = self._model.predict_on_batch\n",
         "words",
         "long pieces",
-        looks_like="evaluation disturbs",
+        looks_like="single steps are evaluated before it",
         raises="Gather",
     ),
 ]

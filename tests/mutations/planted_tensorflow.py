@@ -30,7 +30,7 @@ TENSORFLOW: list[Mutation] = [
         "self.spec.epsilon * np.ones_like(root_c2)], axis=1)",
         "words",
         "update",
-        looks_like="epsilon is added before the bias correction",
+        looks_like="epsilon placement: after the root, before bias correction",
     ),
     _plant(
         "learning rate times 1 + 1e-6",
@@ -48,7 +48,7 @@ TENSORFLOW: list[Mutation] = [
         "change = gradient / tf.sqrt(v + epsilon)",
         "rows",
         "update",
-        looks_like="epsilon stands under the root",
+        looks_like="epsilon placement: under the root",
     ),
     _plant(
         "rho of RMSprop",
@@ -66,7 +66,7 @@ TENSORFLOW: list[Mutation] = [
         "- tf.constant(self.spec.weight_decay, weight.dtype)",
         "table",
         "update",
-        looks_like="not multiplied by the learning rate",
+        looks_like=r"weight_decay is left out, and the weights shrink by 0\.1$",
     ),
     _plant(
         "clipping by tensor",
@@ -75,7 +75,7 @@ TENSORFLOW: list[Mutation] = [
         "return [tf.clip_by_norm(g, limit) for g in gradients]",
         "table",
         "update",
-        looks_like="per tensor",
+        looks_like="clipping by: each tensor's own norm",
     ),
     _plant(
         "sum in place of the mean",
@@ -84,7 +84,7 @@ TENSORFLOW: list[Mutation] = [
         "return tf.reduce_sum(tf.math.squared_difference(values, y)) / 2",
         "series",
         "loss",
-        looks_like="sum over examples",
+        looks_like="the error is summed over its examples",
     ),
     _plant(
         "L2 halved",
@@ -93,7 +93,7 @@ TENSORFLOW: list[Mutation] = [
         "tf.constant(spec.l2, weight.dtype)",
         "image",
         "loss",
-        looks_like="the L2 penalty is halved",
+        looks_like=r"l2: l2/2 \* sum w\^2 of kernels",
     ),
     _plant(
         "biases penalized",
@@ -102,7 +102,7 @@ TENSORFLOW: list[Mutation] = [
         "if self._parameters[name].trainable:",
         "image",
         "loss",
-        looks_like="biases are penalized",
+        looks_like="every trained parameter is penalized",
     ),
     _plant(
         "gradient of layer norm without its last term",
@@ -122,7 +122,7 @@ TENSORFLOW: list[Mutation] = [
         "image",
         "running statistics",
         layer=r"batch_norm_1\.running_variance",
-        looks_like="the biased batch variance",
+        looks_like="batch_norm running variance: biased",
     ),
     _plant(
         "stale running mean",
@@ -133,7 +133,7 @@ TENSORFLOW: list[Mutation] = [
         "image",
         "running statistics",
         layer=r"batch_norm_1\.running_mean",
-        looks_like="stale",
+        looks_like="held fixed",
     ),
     _plant(
         "running statistics used in training",
@@ -153,7 +153,7 @@ TENSORFLOW: list[Mutation] = [
         "table",
         "forward, training",
         layer="dropout_1",
-        looks_like="not scaled",
+        looks_like="rate 0 in place of 0.4",
     ),
     _plant(
         "gradient of GELU without its second term",
@@ -173,7 +173,7 @@ TENSORFLOW: list[Mutation] = [
         "words",
         "forward",
         layer="embedding_1",
-        looks_like="tokens are off by one",
+        looks_like="table shifted by -1",
     ),
     _plant(
         "gate order of the LSTM",
@@ -183,7 +183,7 @@ TENSORFLOW: list[Mutation] = [
         "rows",
         "forward",
         layer="lstm_1",
-        looks_like="gate order i, f, o, g in place of i, f, g, o",
+        looks_like="in the order 1, 2, 4, 3",
     ),
     _plant(
         "reset and update gate of the GRU exchanged",
@@ -193,7 +193,7 @@ TENSORFLOW: list[Mutation] = [
         "rows",
         "forward",
         layer="gru_1",
-        looks_like="gate order z, r, n in place of r, z, n",
+        looks_like="in the order 2, 1, 3",
     ),
     _plant(
         "attention scale missing",
@@ -203,7 +203,7 @@ TENSORFLOW: list[Mutation] = [
         "words",
         "forward",
         layer="attention_1",
-        looks_like="not divided by sqrt",
+        looks_like=r"times 1\.7320508",
     ),
     _plant(
         "attention scale by all features",
@@ -213,7 +213,7 @@ TENSORFLOW: list[Mutation] = [
         "words",
         "forward",
         layer="attention_1",
-        looks_like="the root of all features",
+        looks_like=r"times 0\.707106",
     ),
     _plant(
         "dropped last batch",
@@ -231,7 +231,7 @@ TENSORFLOW: list[Mutation] = [
         "return [run for run in runs if run.steps][: 1 if len(sizes) > 1 else 2]",
         "series",
         "long pieces",
-        looks_like="smaller last batch",
+        looks_like="steps 1 to 20 in one piece",
     ),
     _plant(
         "float32 rounding kept in the rates",
@@ -240,7 +240,7 @@ TENSORFLOW: list[Mutation] = [
         "return rates.astype(np.float32).astype(np.float64)[:, None]",
         "image",
         "update",
-        looks_like="learning rate rounded to float32",
+        looks_like="learning rate is rounded to float32",
     ),
     _plant(
         "epsilon of float32 batch norm",
@@ -261,7 +261,7 @@ TENSORFLOW: list[Mutation] = [
         "table",
         "dropout, share kept",
         layer="dropout_1",
-        looks_like="keeps 0.4",
+        looks_like="rate 0.56 in place of 0.4: it keeps 0.44",
     ),
     _plant(
         "decay by the file's learning rate",
@@ -270,6 +270,6 @@ TENSORFLOW: list[Mutation] = [
         "- tf.constant(self.spec.lr * self.spec.weight_decay",
         "table",
         "update",
-        looks_like="the file's learning rate",
+        looks_like=r"weight_decay is left out, and the weights shrink by 0\.001",
     ),
 ]

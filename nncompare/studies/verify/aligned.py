@@ -25,7 +25,7 @@ from nncompare.studies.verify import growth, judge
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.rounding import room_as_in_float64
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explain import explain
+from nncompare.studies.verify.explanation.findings import explain
 from nncompare.studies.verify.record import Change, Limit, ParityFinding
 from nncompare.studies.verify.watcher import Watcher
 from nncompare.wire.observation import Observation, read

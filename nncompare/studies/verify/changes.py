@@ -20,9 +20,10 @@ from nncompare.spec.model import Node
 from nncompare.studies.verify.checks.dead import SHARE, dead_tensors
 from nncompare.studies.verify.checks.distance import absolute, relative, scale
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explain import hidden_number, layer_looks_like, statistic_looks_like
+from nncompare.studies.verify.explanation.layer import hidden_number, layer_looks_like
+from nncompare.studies.verify.explanation.running import statistic_looks_like
+from nncompare.studies.verify.explanation.update import update_looks_like
 from nncompare.studies.verify.record import Change
-from nncompare.studies.verify.suspects.updates import update_looks_like
 from nncompare.wire.observation import Observation
 
 _WORTH_TELLING = 1e-9

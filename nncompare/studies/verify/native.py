@@ -22,8 +22,8 @@ from nncompare.studies.verify.aligned import AlignedParity, Evidence
 from nncompare.studies.verify.changes import changes
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.context import Context
+from nncompare.studies.verify.explanation.root_causes import root_causes
 from nncompare.studies.verify.record import Change, Limit, ParityFinding
-from nncompare.studies.verify.root_causes import root_causes
 from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, read
 from nncompare.wire.outcome import Outcome

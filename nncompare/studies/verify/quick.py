@@ -13,7 +13,7 @@ from nncompare.spec.job import Job
 from nncompare.studies.verify import judge
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.document import as_result
-from nncompare.studies.verify.explain import explain
+from nncompare.studies.verify.explanation.findings import explain
 from nncompare.studies.verify.record import Parity
 from nncompare.wire.observation import QUICK_STEPS, Observation
 

@@ -41,7 +41,7 @@ class ParityFinding(RecordPart):
     worst: float | None
     gate: float
     looks_like: str | None
-    """The known mistake that gives exactly what was seen; null: none of those tried."""
+    """The one change of the reference that gives what was observed; null: none was found."""
 
 
 class Parity(RecordPart):

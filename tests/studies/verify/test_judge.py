@@ -21,9 +21,9 @@ from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.dead import dead_in_most
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explain import explain
+from nncompare.studies.verify.explanation.findings import explain
+from nncompare.studies.verify.explanation.loss import Point, all_points_look_like
 from nncompare.studies.verify.record import ParityFinding
-from nncompare.studies.verify.suspects.constants import Point, one_constant
 from nncompare.testing.cases import CASES
 from nncompare.testing.numpy_backend import NumpySession
 from nncompare.wire.observation import Observation
@@ -105,26 +105,30 @@ def test_broken_backend_is_found(error: Error) -> None:
     ("name", "layer", "words"),
     [
         ("epsilon of layer norm", "layer_norm_1", "epsilon 0.001 in place of 1e-05"),
-        ("odd padding before", "conv2d", "the extra zero stands before"),
-        ("gate order of the LSTM", "lstm_1", "gate order"),
-        ("reset gate before the product", "gru_1", "reset gate"),
-        ("recurrent kernel transposed", "rnn_1", "the recurrent kernel is transposed"),
-        ("shortcut forgotten", "residual", "the input is not added"),
-        ("no attention scale", "attention_1", "not divided by sqrt"),
-        ("steps not averaged", "", "in place of their mean"),
-        ("penalty missing from the gradient", "", "the gradient of the L2 penalty is missing"),
+        ("odd padding before", "conv2d", "padding before, not after"),
+        ("gate order of the LSTM", "lstm_1", "in the order 1, 4, 2, 3"),
+        (
+            "recurrent kernel transposed",
+            "rnn_1",
+            "the last two axes of recurrent_kernel are exchanged",
+        ),
+        ("shortcut forgotten", "residual", "its input 0 times"),
+        ("no attention scale", "attention_1", r"key_kernel times 1\.41421356"),
+        ("steps not averaged", "", "the error counts 4 times"),
+        ("penalty missing from the gradient", "", r"in the gradient, l2 0 in place of 0\.05"),
         ("one gradient off by a millionth", r"lstm_1\.bias", r"1\.000001 times"),
         ("one gradient missing", r"position_1\.table", "zero: it is not trained"),
-        ("momentum of batch norm turned around", r"batch_norm_\d\.running_mean", "turned round"),
+        (
+            "momentum of batch norm turned around",
+            r"batch_norm_\d\.running_mean",
+            r"momentum 0\.9 in place of 0\.1",
+        ),
         ("biased running variance", r"batch_norm_\d\.running_variance", "momentum|biased|times"),
-        ("every epoch in the order of the first", "", "the order of epoch 1 in epoch 2"),
-        ("partial batch filled up", "", "filled up with its own examples"),
+        ("every epoch in the order of the first", "", "the examples of step 1"),
         ("same mask at every step", "", "masks of step 1"),
-        ("rate stored in the velocity", "", "stored inside the velocity"),
+        ("rate stored in the velocity", "", "rate of old gradients: their own steps'"),
         ("learning rate off by a millionth", "", r"learning rate times 1\.000001"),
-        ("loss of a piece not weighted by examples", "", "not weighed"),
         ("load keeps the optimizer's state", "", "goes on from an earlier training"),
-        ("tokens that a batch lacks do not move", "embedding_1", "do not occur in the batch"),
         ("predict with batch statistics", "", "in training mode"),
     ],
 )
@@ -301,8 +305,12 @@ def test_a_right_dropout_passes() -> None:
 @pytest.mark.parametrize(
     ("change", "quantity", "words"),
     [
-        (lambda y, rate: y * (1 - rate), "dropout, values", "scales them by 1, in place of 0.6"),
-        (lambda y, rate: np.where(rate, 0.0, y), "dropout, share kept", "drops everything"),
+        (lambda y, rate: y * (1 - rate), "dropout, values", "rate 0 in place of 0.4"),
+        (
+            lambda y, rate: np.where(rate, 0.0, y),
+            "dropout, share kept",
+            "rate 1 in place of 0.4: it keeps 0 of the values",
+        ),
         (lambda y, rate: y[:, :3], "dropout, values", "no output of the shape"),
     ],
 )
@@ -337,8 +345,8 @@ class _EqualPieces(NumpySession):
 @pytest.mark.parametrize(
     ("session", "words"),
     [
-        (_Disturbed, "evaluation disturbs the training"),
-        (_EqualPieces, "another length than the one before"),
+        (_Disturbed, "steps 5 to 6 in one piece"),
+        (_EqualPieces, "steps 4 to 4 in one piece"),
     ],
 )
 def test_what_shows_only_in_long_pieces(session: type[NumpySession], words: str) -> None:
@@ -384,10 +392,10 @@ def test_a_constant_of_the_loss_is_told_from_several_losses() -> None:
         for step in range(3)
         for rows in [check.plan.updates.rows(step)]
     ]
-    assert one_constant(check, points) == "the error counts 1.25 times, beside the penalty"
-    assert one_constant(check, points[:1]) is None  # of one loss, any constant
+    assert all_points_look_like(check, points) == "the error counts 1.25 times"
+    assert all_points_look_like(check, points[:1]) is None  # of one loss, any constant
     crooked = [replace(point, given=point.given * (1 + 1e-3 * k)) for k, point in enumerate(points)]
-    assert one_constant(check, crooked) is None
+    assert all_points_look_like(check, crooked) is None
 
 
 def test_examples_of_a_check_cross_a_smaller_last_batch() -> None:

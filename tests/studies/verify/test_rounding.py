@@ -32,9 +32,9 @@ from nncompare.studies.verify.checks.rounding import (
 )
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.document import as_result
+from nncompare.studies.verify.explanation.root_causes import root_causes
 from nncompare.studies.verify.growth import Growth, in_doubt, sound_steps, until, with_growth
 from nncompare.studies.verify.record import Parity as ParityOfRun
-from nncompare.studies.verify.root_causes import root_causes
 from nncompare.studies.verify.watcher import NullWatcher
 from nncompare.wire.observation import PERTURBATION, Observation
 from nncompare.wire.outcome import Outcome
