@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
     from nncompare.studies.conventions.record import ConventionsRecord
-    from nncompare.studies.run.study import Watcher
+    from nncompare.studies.run.watcher import Watcher
 
 
 def compare_conventions(

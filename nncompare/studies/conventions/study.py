@@ -14,6 +14,7 @@ from nncompare.errors import StoreError
 from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create
 from nncompare.records.record import head
+from nncompare.records.rows import not_started
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.conventions.record import (
@@ -24,7 +25,8 @@ from nncompare.studies.conventions.record import (
     Spread,
 )
 from nncompare.studies.run.record import RunRecord
-from nncompare.studies.run.study import Silent, Watcher, run
+from nncompare.studies.run.study import run
+from nncompare.studies.run.watcher import NullWatcher, Watcher
 
 CONVENTIONS = ("aligned", "native")
 Watching = Callable[[str], AbstractContextManager[Watcher]]
@@ -36,7 +38,7 @@ def compare_conventions(
     experiment: Experiment,
     *,
     output: Path | None = Path("results"),
-    watching: Watching = lambda _: nullcontext(Silent()),
+    watching: Watching = lambda _: nullcontext(NullWatcher()),
 ) -> Finished[ConventionsRecord]:
     """Trains the experiment in both conventions on every runtime: same seed, same batches.
 
@@ -44,7 +46,7 @@ def compare_conventions(
     ``<name>-native-…``; the comparison, which names both, stands beside them.
 
     Args:
-        experiment: from ``spec.load``; its own convention is not read.
+        experiment: from ``config.load``; its own convention is not read.
         output: where the result folders are made; None: nothing is stored.
         watching: gives the watcher of each run.
 
@@ -115,9 +117,7 @@ def _document(
 
 def _row(aligned: TrainedRuntime, native: TrainedRuntime | None) -> ConventionRow:
     if native is None:
-        native = TrainedRuntime(
-            runtime=aligned.runtime, status="interrupted", reason="not started: the run was stopped"
-        )
+        native = not_started(aligned.runtime)
     pairs = {
         name: (getattr(aligned.final, name), getattr(native.final, name)) for name in QUANTITIES
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +20,11 @@ from nncompare.launch import train_one
 from nncompare.launch.background_load import BackgroundLoad
 from nncompare.launch.machine import describe_environment
 from nncompare.launch.resources import usable_threads
-from nncompare.launch.run_worker import Listener
 from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create
 from nncompare.records.ledger import ledger
 from nncompare.records.record import head
+from nncompare.records.rows import runtime_row
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
@@ -32,41 +32,11 @@ from nncompare.spec.runtimes import file_name
 from nncompare.stats.relative import relative
 from nncompare.studies.run.parity import run_parity
 from nncompare.studies.run.record import STOPPED, Comparison, RunRecord
-from nncompare.studies.run.rows import runtime_row
+from nncompare.studies.run.watcher import NullWatcher, Watcher
 from nncompare.studies.verify.record import Parity
 from nncompare.wire.job_folder import LOG_FILE, WEIGHTS_FILE
-from nncompare.wire.messages import WorkerWord
 from nncompare.wire.outcome import Outcome
 from nncompare.wire.requests import TrainRequest
-
-
-class Watcher(Listener, Protocol):
-    """The progress display: a listener that is also told of downloads, and when a runtime starts
-    and ends.
-    """
-
-    def prepares(self, text: str) -> None:
-        """A step of what comes before the first runtime, in one line."""
-
-    def started(self, runtime: str) -> None: ...
-
-    def finished(self, runtime: str, row: TrainedRuntime) -> None: ...
-
-
-class Silent:
-    """A watcher that says nothing."""
-
-    def prepares(self, text: str) -> None:
-        pass
-
-    def started(self, runtime: str) -> None:
-        pass
-
-    def message(self, runtime: str, message: WorkerWord) -> None:
-        pass
-
-    def finished(self, runtime: str, row: TrainedRuntime) -> None:
-        pass
 
 
 def plan_jobs(experiment: Experiment) -> list[Job]:
@@ -99,7 +69,7 @@ def run(
     returned.
 
     Args:
-        experiment: from ``spec.load``.
+        experiment: from ``config.load``.
         output: where the result folder is made; None: nothing is stored.
         watcher: told of everything as it happens.
         save_weights: keep each runtime's final weights as safetensors.
@@ -108,7 +78,7 @@ def run(
         DataError: the data cannot be had; nothing has been written.
         StoreError: no result folder can be made; nothing has been trained.
     """
-    watcher = watcher or Silent()
+    watcher = watcher or NullWatcher()
     jobs_ = plan_jobs(experiment)
     data = prepare(
         experiment.data,

@@ -14,10 +14,10 @@ from optuna.trial import FrozenTrial
 
 from nncompare.errors import ConfigError, RuntimeFailure
 from nncompare.launch.trials import TrialWorker, ready
+from nncompare.records.rows import runtime_row
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import CATALOG, file_name
 from nncompare.spec.tune import Tune
-from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune.data_store import DataStore
 from nncompare.studies.tune.record import TuneConfirmed, TuneTransfer
 from nncompare.studies.tune.trial import (

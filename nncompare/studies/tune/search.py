@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.errors import ConfigError, DataError, Failed, RuntimeFailure
 from nncompare.launch.trials import TrialWorker, ready
+from nncompare.records.rows import runtime_row
 from nncompare.spec.runtimes import file_name
 from nncompare.spec.tune import BY_EPOCH, NoPruner
-from nncompare.studies.run.rows import runtime_row
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.running_trial import RunningTrial, WorkerSlot

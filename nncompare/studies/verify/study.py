@@ -36,7 +36,7 @@ def verify(
     and optimizer.
 
     Args:
-        experiment: from ``spec.load``; convention ``aligned``.
+        experiment: from ``config.load``; convention ``aligned``.
         output: where the result folder is made; None: nothing is stored.
         watcher: told of everything as it happens.
         steps: of the trajectory.

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import nncompare
 from nncompare.records.trained_runtime import TrainedRuntime
-from nncompare.studies.run.study import Silent, run
+from nncompare.studies.run.study import run
+from nncompare.studies.run.watcher import NullWatcher
 
 
-class Rows(Silent):
+class Rows(NullWatcher):
     """Keeps the rows that a progress display gets."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
     """Checks what a run needs, without a framework, a download or a written file.
 
     Args:
-        experiment: from ``spec.load``.
+        experiment: from ``config.load``.
         output: where the result folder would be made; None: nothing would be stored.
 
     Raises:

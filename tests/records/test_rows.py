@@ -7,11 +7,11 @@ import pytest
 
 from nncompare.backends.base import Device
 from nncompare.numerics.metrics import evaluate
+from nncompare.records.rows import runtime_row
 from nncompare.spec.data import Signature
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
 from nncompare.spec.layers import TensorSpec
-from nncompare.studies.run.rows import runtime_row
 from nncompare.wire.figures import Epoch, Final, Memory
 from nncompare.wire.messages import Built, Imported, Result
 from nncompare.wire.outcome import Outcome

@@ -25,9 +25,7 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRunt
         examples: training examples, for the size of a full batch.
     """
     if outcome is None:
-        return TrainedRuntime(
-            runtime=job.runtime, status="interrupted", reason="not started: the run was stopped"
-        )
+        return not_started(job.runtime)
     batch = min(job.experiment.train.batch_size, examples)
     steady = _steady(outcome)
     built = outcome.built
@@ -48,6 +46,13 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRunt
         memory=result.memory if result else Memory(),
         work=_work(job, batch, steady),
         settings=outcome.settings,
+    )
+
+
+def not_started(runtime: str) -> TrainedRuntime:
+    """The row of a runtime whose turn never came."""
+    return TrainedRuntime(
+        runtime=runtime, status="interrupted", reason="not started: the run was stopped"
     )
 
 
