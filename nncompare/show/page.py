@@ -88,7 +88,7 @@ def html(piece: RenderableType) -> str:
         case Table():
             return _table(piece)
         case Section():
-            return f"<h4>{_inline(piece)}</h4>"
+            return f"<h4>{escape(piece.plain)}</h4>"
         case Text() if piece.plain.strip():
             return _block(piece)
         case Text():
@@ -109,10 +109,13 @@ def _block(text: Text) -> str:
 def _inline(text: Text) -> str:
     """The words of a text; bold ones are bold, other styles are a terminal's own."""
     console = Console(file=io.StringIO(), _environ={})
+    whole = console.get_style(text.style)
     parts = []
     for segment in text.render(console):
         words = escape(segment.text)
-        parts.append(f"<b>{words}</b>" if segment.style and segment.style.bold else words)
+        # a text of one style has segments without any
+        style = segment.style or whole
+        parts.append(f"<b>{words}</b>" if style.bold and words.strip() else words)
     return "".join(parts).strip()
 
 
