@@ -1,0 +1,117 @@
+"""A stored result is read with a clear word about what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nncompare.errors import StoreError
+from nncompare.records import reading
+from nncompare.records.record import to_json
+from nncompare.studies import RECORDS
+from tests.fixtures.results import examples
+from tests.records.stored import publish, read, stored
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "results"
+
+
+def test_file_of_version_1():
+    result = read(FIXTURES / "run_v1.json")
+    assert result == examples.failures()
+    assert [row.status for row in result.runtimes] == ["ok", "refused", "diverged", "failed"]
+    assert result.runtimes[0].timing.step_s.median == 4.123e-4
+
+
+@pytest.mark.parametrize("example", examples.ALL.values(), ids=examples.ALL)
+def test_comes_back_as_it_was(example):
+    assert reading.from_json(to_json(example()), source="x", kinds=RECORDS) == example()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"schema_version": 2},
+            r"newer nncompare \(schema version 2, this one reads 1\).*pip install --upgrade",
+        ),
+        ({"schema_version": 0}, "unknown schema_version 0"),
+        ({"schema_version": True}, "unknown schema_version True"),
+        ({"schema_version": None}, "not a result of nncompare"),
+        ({"kind": "sweep"}, "kind is 'sweep'; what can be read here: 'run', "),
+        ({"kind": None}, "kind is None"),
+        ({"kind": ["run"]}, r"kind is \['run'\]"),
+        ({"name": 3}, "damaged: name: Input should be a valid string"),
+        ({"extra": 1}, "damaged: extra: Extra inputs"),
+        ({"created": "yesterday"}, "created: 'yesterday'"),
+        ({"created": "2026-03-03T10:11:12"}, "offset"),
+        ({"runtimes": [{"runtime": "torch", "status": "fine"}]}, r"runtimes\.0\.status"),
+    ],
+)
+def test_wrong_documents_are_named(tmp_path, change, says):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(json.loads(to_json(examples.all_ok())) | change))
+    with pytest.raises(StoreError, match=says) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"\xff\xfe",
+        b'{"schema_version": NaN}',
+        b"[" * 100_000,
+        to_json(examples.all_ok())[:-9].encode(),
+    ],
+    ids=["empty", "brace", "list", "number", "not utf-8", "nan", "deep", "cut"],
+)
+def test_damaged_files_are_named(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"result\.json: damaged"):
+        read(path)
+
+
+def test_missing_paths(tmp_path):
+    folder = publish(tmp_path)
+    with pytest.raises(StoreError, match=f"no such result; did you mean .*{folder.id}"):
+        read(tmp_path / folder.id[:-1])
+    with pytest.raises(
+        StoreError, match=f"no result.json in this folder; did you mean .*{folder.id}"
+    ):
+        read(tmp_path)
+
+
+def test_runs_are_newest_first_and_damaged_ones_are_told(tmp_path):
+    # the same instant order in another zone: 11:30+00:00 is after 12:00+01:00
+    times = {
+        "b": "2026-03-03T12:00:00+01:00",
+        "a": "2026-03-03T11:30:00+00:00",
+        "c": "2025-12-31T23:00:00+01:00",
+    }
+    for created in times.values():
+        publish(tmp_path, created=created)
+    broken = publish(tmp_path)
+    (broken.path / "result.json").write_text("{")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "file").write_text("")
+    found = stored(tmp_path)
+    assert [result.created for _, result in found.records] == [
+        times["a"],
+        times["b"],
+        times["c"],
+    ]
+    assert all(path.is_dir() for path, _ in found.records)
+    assert len(found.problems) == 1
+    assert broken.id in found.problems[0]
+
+
+def test_runs_of_no_folder(tmp_path):
+    with pytest.raises(StoreError, match="no such folder"):
+        stored(tmp_path / "nothing")
