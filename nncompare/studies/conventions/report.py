@@ -17,6 +17,10 @@ from nncompare.studies.run.tables import LOSS
 
 _PARTS = (("train", "train"), ("val", "validation"), ("test", "test"))
 _ALIGNED = "aligned: every runtime computes the same function, from the same initial weights"
+_ONE_SEED = (
+    "a native start is another draw of initial weights, so part of each change is the luck of that"
+    " draw; repeat with other --seed before reading much into a small one"
+)
 _NATIVE = "native: every framework's own layers, optimizer, defaults and initial weights"
 
 
@@ -30,11 +34,8 @@ def conventions_report(result: ConventionsRecord, *, folder: Path | None = None)
     if result.experiment.get("task") != "regression":
         parts.append(_sheet(result, "accuracy"))
     for convention in ("aligned", "native"):
-        absent = [
-            row
-            for row in (getattr(row, convention) for row in result.runtimes)
-            if row.status != "ok"
-        ]
+        rows = [getattr(pair, convention) for pair in result.runtimes]
+        absent = [row for row in rows if row.status != "ok"]
         if absent:
             parts.append(did_not_finish(absent, title=f"Did not finish, {convention}"))
     title = "Settings that differ in the native convention"
@@ -81,78 +82,72 @@ def _epochs(result: ConventionsRecord) -> str:
 
 
 def _sheet(result: ConventionsRecord, quantity: str) -> Sheet:
-    """Aligned, native and their difference, of the three parts of the data."""
+    """Aligned, native and their difference, of the three parts of the data.
+
+    Args:
+        quantity: ``loss`` or ``accuracy``.
+    """
     columns = []
     for short, head in _PARTS:
         columns += _triple(result.runtimes, f"{short}_{quantity}", head)
-    title = (
-        "Loss with the final weights" if quantity == "loss" else "Accuracy with the final weights"
-    )
-    notes = (
-        (f"{_ALIGNED}.", f"{_NATIVE}.", "change: native minus aligned.")
-        if quantity == "loss"
-        else ()
-    )
-    if quantity == "loss":
-        task = str(result.experiment.get("task", "classification"))
-        notes = (
-            f"Loss: {LOSS.get(task, 'as trained')}, without penalties, in inference mode.",
-            *notes,
-        )
     return Sheet(
-        title=title,
+        title=f"{quantity.capitalize()} with the final weights",
         labels=tuple(row.runtime for row in result.runtimes),
         columns=tuple(columns),
-        notes=notes,
+        # the second sheet would only say them again
+        notes=_sheet_notes(result) if quantity == "loss" else (),
+    )
+
+
+def _sheet_notes(result: ConventionsRecord) -> tuple[str, ...]:
+    task = str(result.experiment.get("task", "classification"))
+    return (
+        f"Loss: {LOSS.get(task, 'as trained')}, without penalties, in inference mode.",
+        f"{_ALIGNED}.",
+        f"{_NATIVE}.",
+        "change: native minus aligned.",
     )
 
 
 def _triple(rows: Sequence[ConventionRow], name: str, head: str) -> list[Column]:
-    share = name.endswith("accuracy")
-    both = [
-        getattr(getattr(row, convention).final, name)
-        for convention in ("aligned", "native")
-        for row in rows
-    ]
+    """Three columns of one metric: aligned, native, and what changed."""
+    aligned = [getattr(row.aligned.final, name) for row in rows]
+    native = [getattr(row.native.final, name) for row in rows]
     changes = [getattr(row.difference, name) for row in rows]
-    texts = numbers.percent(both).texts if share else numbers.plain(both)
-    changed = numbers.percent(changes).texts if share else numbers.plain(changes)
-    unit, points = ("%", "points") if share else ("", "")
+    # both conventions in one format, so that they can be read against each other
+    if name.endswith("accuracy"):
+        both = numbers.percent([*aligned, *native]).texts
+        changed = numbers.percent(changes).texts
+        unit = "%"
+        unit_of_change = "points"
+    else:
+        both = numbers.plain([*aligned, *native])
+        changed = numbers.plain(changes)
+        unit = unit_of_change = ""
     return [
-        Column(head=f"{head} aligned", unit=unit, texts=texts[: len(rows)]),
-        Column(head=f"{head} native", unit=unit, texts=texts[len(rows) :]),
-        Column(head=f"{head} change", unit=points, texts=tuple(map(_signed, changed))),
+        Column(head=f"{head} aligned", unit=unit, texts=both[: len(rows)]),
+        Column(head=f"{head} native", unit=unit, texts=both[len(rows) :]),
+        Column(head=f"{head} change", unit=unit_of_change, texts=tuple(map(_signed, changed))),
     ]
 
 
 def _signed(text: str | None) -> str | None:
-    return (
-        text
-        if text is None or text.startswith("-") or float(text.replace(",", "")) == 0
-        else f"+{text}"
-    )
+    """With a plus before what has grown; zero has no sign."""
+    if text is None or text.startswith("-") or float(text.replace(",", "")) == 0:
+        return text
+    return f"+{text}"
 
 
 def _notes(result: ConventionsRecord, folder: Path | None) -> Group:
-    grid = grid_of_texts()
     parity = result.parity
-    texts = [
-        (
-            "one seed",
-            (
-                "a native start is another draw of initial weights, so part of each change is the"
-                " luck of that draw; repeat with other --seed before reading much into a small one"
-            ),
-        ),
-        (
-            "parity",
-            parity.status.replace("_", " ")
-            + (f": {parity.reason}" if parity.reason else "")
-            + ", aligned run",
-        ),
-        *((f"{name} run", run_id) for name, run_id in result.runs.items() if run_id),
-        ("stored in" if folder else "id", str(folder or result.id)),
+    reason = f": {parity.reason}" if parity.reason else ""
+    lines = [
+        ("one seed", _ONE_SEED),
+        ("parity", f"{parity.status.replace('_', ' ')}{reason}, aligned run"),
     ]
-    for title, text in texts:
+    lines += [(f"{name} run", run_id) for name, run_id in result.runs.items() if run_id]
+    lines.append(("stored in", str(folder)) if folder else ("id", result.id))
+    grid = grid_of_texts()
+    for title, text in lines:
         grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return Group(section("Notes"), grid)

@@ -100,9 +100,11 @@ def _document(
     created: datetime,
     folder: ResultFolder | None,
 ) -> ConventionsRecord:
-    aligned, native = runs["aligned"].record, runs["native"].record if "native" in runs else None
-    others = {row.runtime: row for row in native.runtimes} if native else {}
-    rows = tuple(_row(row, others.get(row.runtime)) for row in aligned.runtimes)
+    aligned = runs["aligned"].record
+    # a user who stops the first run gets no second one
+    native = runs["native"].record if "native" in runs else None
+    native_rows = {row.runtime: row for row in native.runtimes} if native else {}
+    rows = tuple(_row(row, native_rows.get(row.runtime)) for row in aligned.runtimes)
     return ConventionsRecord(
         **head(experiment.name, created=created, id=folder.id if folder else None),
         experiment=to_mapping(in_convention(experiment, "native")) | {"name": experiment.name},
@@ -118,28 +120,30 @@ def _document(
 def _row(aligned: TrainedRuntime, native: TrainedRuntime | None) -> ConventionRow:
     if native is None:
         native = not_started(aligned.runtime)
-    pairs = {
-        name: (getattr(aligned.final, name), getattr(native.final, name)) for name in QUANTITIES
-    }
-    known = {name: b - a for name, (a, b) in pairs.items() if a is not None and b is not None}
+    differences: dict[str, float] = {}
+    for name in QUANTITIES:
+        before = getattr(aligned.final, name)
+        after = getattr(native.final, name)
+        if before is not None and after is not None:
+            differences[name] = after - before
     return ConventionRow(
-        runtime=aligned.runtime, aligned=aligned, native=native, difference=Difference(**known)
+        runtime=aligned.runtime,
+        aligned=aligned,
+        native=native,
+        difference=Difference(**differences),
     )
 
 
 def _spread(rows: Sequence[ConventionRow], name: str) -> Spread:
+    """How far the runtimes lie apart in one quantity, in each convention."""
     return Spread(
-        **{
-            convention: _range([getattr(row, convention) for row in rows], name)
-            for convention in CONVENTIONS
-        }
+        aligned=_range([row.aligned for row in rows], name),
+        native=_range([row.native for row in rows], name),
     )
 
 
 def _range(rows: Sequence[TrainedRuntime], name: str) -> float | None:
-    known = [
-        value
-        for row in rows
-        if row.status == "ok" and (value := getattr(row.final, name)) is not None
-    ]
+    """Largest minus smallest over the runtimes that finished; None with fewer than two."""
+    values = [getattr(row.final, name) for row in rows if row.status == "ok"]
+    known = [value for value in values if value is not None]
     return max(known) - min(known) if len(known) > 1 else None
