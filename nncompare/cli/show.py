@@ -114,21 +114,24 @@ def _print(console: Console, experiment: Experiment, needs: Signature, model: Mo
     console.print(Text("Model", "bold"))
     console.print(_table(model))
     console.print()
-    targets = f"{needs.outputs} {'class' if experiment.task == 'classification' else 'output'}"
-    targets += ("es" if experiment.task == "classification" else "s") if needs.outputs != 1 else ""
-    for name, value in (
-        (
-            "data",
-            (
-                f"{experiment.data.name}: {needs.input} →"
-                f" {targets}{' at every step' if needs.per_step else ''}"
-            ),
-        ),
+    facts = (
+        ("data", _data(experiment, needs)),
         ("parameters", _parameters(model)),
         ("FLOPs", f"{model.flops:,} for the forward pass of one example (estimate)"),
         ("a step", _step(experiment, model)),
-    ):
+    )
+    for name, value in facts:
         console.print(Text.assemble((f"{name:<11}", "cyan"), value), soft_wrap=True)
+
+
+def _data(experiment: Experiment, needs: Signature) -> str:
+    """``digits: (8, 8, 1) → 10 classes``: what a model takes and gives."""
+    one, many = ("output", "outputs")
+    if experiment.task == "classification":
+        one, many = ("class", "classes")
+    targets = f"{needs.outputs} {one if needs.outputs == 1 else many}"
+    at = " at every step" if needs.per_step else ""
+    return f"{experiment.data.name}: {needs.input} → {targets}{at}"
 
 
 def _parameters(model: Model) -> str:

@@ -1,1 +1,1 @@
-"""What every report is made of: sheets, numbers, plots."""
+"""What every report is made of: sheets, numbers, plots; as text, as HTML, and as a ``Result``."""

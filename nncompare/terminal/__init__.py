@@ -1,1 +1,1 @@
-"""What every command is made of: consoles, shared options, exit codes."""
+"""What every command is made of: consoles, shared options, signals, and how it ends."""

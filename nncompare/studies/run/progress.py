@@ -87,15 +87,15 @@ class RunProgress:
         live: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._console, self._runtimes, self._total, self._epochs = (
-            console,
-            tuple(runtimes),
-            total_steps,
-            epochs,
-        )
-        self._quiet, self._verbose, self._clock = quiet, verbose, clock
-        live = console.is_terminal if live is None else live
-        self._live = _bars(console, clock) if live and not quiet else None
+        self._console = console
+        self._runtimes = tuple(runtimes)
+        self._total = total_steps
+        self._epochs = epochs
+        self._quiet = quiet
+        self._verbose = verbose
+        self._clock = clock
+        wanted = console.is_terminal if live is None else live
+        self._live = _bars(console, clock) if wanted and not quiet else None
         self._states: dict[str, _State] = {}
 
     def __enter__(self) -> RunProgress:
@@ -143,17 +143,15 @@ class RunProgress:
         state.rate = None if steps_per_s is None else f"{numbers.short(steps_per_s)} steps/s"
         if self._live is None or state.task is None:
             return
-        parts = [
-            (
-                None
-                if epoch is None
-                else f"epoch {epoch}" + (f"/{self._epochs}" if self._epochs else "")
-            ),
-            state.rate,
-            None if loss is None or self._console.width < _WIDE else f"loss {numbers.short(loss)}",
-        ]
+        parts = []
+        if epoch is not None:
+            parts.append(f"epoch {epoch}" + (f"/{self._epochs}" if self._epochs else ""))
+        if state.rate is not None:
+            parts.append(state.rate)
+        if loss is not None and self._console.width >= _WIDE:
+            parts.append(f"loss {numbers.short(loss)}")
         self._live.update(state.task, completed=done, total=self._total)
-        self._show(runtime, "  ".join(part for part in parts if part))
+        self._show(runtime, "  ".join(parts))
 
     def epoch(
         self,
@@ -229,14 +227,9 @@ class RunProgress:
                 assert_never(message)
 
     def finished(self, runtime: str, row: TrainedRuntime) -> None:
-        if row.status == "ok":
-            text = (
-                ""
-                if row.timing.total_s is None
-                else f"{numbers.duration(row.timing.total_s)} in all"
-            )
-        else:
-            text = row.reason or ""
+        text = row.reason or ""
+        if row.status == "ok" and row.timing.total_s is not None:
+            text = f"{numbers.duration(row.timing.total_s)} in all"
         self.runtime_finished(runtime, row.status, text)
 
     def _place(self, runtime: str) -> str:
