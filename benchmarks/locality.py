@@ -154,7 +154,7 @@ def broken(kind: str, found: Sequence[Change]) -> list[str]:
     promise = PROMISES[kind]
     counted = [change for change in found if change.room != "generated"]
     reasons = [
-        f"{change.path}: a {kind} should not touch {_article(change.room)}"
+        f"{change.path}: {_a(kind)} should not touch {_article(change.room)}"
         for change in counted
         if change.room not in promise.rooms
     ]
@@ -168,6 +168,10 @@ def broken(kind: str, found: Sequence[Change]) -> list[str]:
     if kind in ("command", "backend") and len(folders) > 1:
         reasons.append(f"{len(folders)} folders: {', '.join(sorted(folders))}; promised is one")
     return reasons
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _article(room: str) -> str:
@@ -213,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     counted = sum(change.room != "generated" for change in found)
     reasons = broken(kind, found)
-    print(f"a {kind}: {counted} files, {'too much' if reasons else 'as promised'}")
+    print(f"{_a(kind)}: {counted} files, {'too much' if reasons else 'as promised'}")
     for reason in reasons:
         print(f"  {reason}")
     return 1 if reasons else 0

@@ -72,8 +72,8 @@ def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if 0 < value < 0.01:
-        mantissa, _, exponent = f"{value:.6e}".partition("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
+        mantissa, _, exponent = f"{value:.9e}".partition("e")
+        return f"{float(mantissa):.10g}e{int(exponent)}"
     return f"{value:g}"
 
 

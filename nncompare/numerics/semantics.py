@@ -293,7 +293,7 @@ class Knob:
     def words(self, job: Job, meaning: StrEnum) -> str:
         """The ledger's words for a meaning, in this experiment."""
         match meaning:
-            case Epsilon() if not _optimizer_has(job, "beta2"):
+            case Epsilon() if not job.experiment.train.optimizer.corrects_bias:
                 # without bias correction there is nothing to stand before or after
                 return meaning.partition(",")[0]
             case Clipping.GLOBAL_BY_TOKEN if not has_embedding(job):
@@ -321,7 +321,12 @@ def _optimizer_has(job: Job, name: str) -> bool:
 
 def _keeps_squares(job: Job) -> bool:
     """Whether the optimizer keeps a running mean of squared gradients."""
-    return _optimizer_has(job, "beta2") or _optimizer_has(job, "rho")
+    return job.experiment.train.optimizer.keeps_squares
+
+
+def _keeps_uncorrected_squares(job: Job) -> bool:
+    optimizer = job.experiment.train.optimizer
+    return optimizer.keeps_squares and not optimizer.corrects_bias
 
 
 def _setting(name: str, turned: Callable[[Job], Any]) -> Callable[[Job], list[str]]:
@@ -381,12 +386,12 @@ KNOBS = (
     Knob(
         "bias_correction",
         BiasCorrection,
-        _setting("bias correction in", lambda job: _optimizer_has(job, "beta2")),
+        _setting("bias correction in", lambda job: job.experiment.train.optimizer.corrects_bias),
     ),
     Knob(
         "mean_square_start",
         MeanSquareStart,
-        _setting("mean square starts at", lambda job: _optimizer_has(job, "rho")),
+        _setting("mean square starts at", _keeps_uncorrected_squares),
     ),
     Knob(
         "clipping",

@@ -18,7 +18,26 @@ OpenNonNegative = Annotated[float, Field(ge=0), Open]
 OpenBeta = Annotated[float, Field(ge=0, lt=1), Open]
 
 
-class Sgd(Frozen):
+class Optimizer(Frozen):
+    """The base of every update rule: its fields, and as traits what the rest of the package asks.
+
+    To add one see ``docs/add-an-optimizer.md``.
+    """
+
+    title: ClassVar[str]
+    """One line for ``nncompare list``."""
+
+    corrects_bias: ClassVar[bool] = False
+    """It divides running means by ``1 - beta^t``, since they start at zero."""
+
+    keeps_squares: ClassVar[bool] = False
+    """It keeps a running mean of squared gradients."""
+
+    name: str
+    lr: float
+
+
+class Sgd(Optimizer):
     """``m = momentum m + g``; ``w -= lr m``, or with Nesterov ``w -= lr (g + momentum m)``
     (Sutskever et al. 2013, in the form in which the current learning rate scales the whole buffer).
     """
@@ -33,10 +52,12 @@ class Sgd(Frozen):
     """Nesterov's look-ahead form of the momentum."""
 
 
-class Adam(Frozen):
+class Adam(Optimizer):
     """Kingma and Ba 2015, Algorithm 1: epsilon is added after bias correction."""
 
     title: ClassVar[str] = "adaptive moments (Kingma and Ba 2015)"
+    corrects_bias: ClassVar[bool] = True
+    keeps_squares: ClassVar[bool] = True
     name: Literal["adam"]
     lr: OpenPositive = 1e-3
     """Learning rate."""
@@ -48,12 +69,14 @@ class Adam(Frozen):
     """Added to the root, after bias correction."""
 
 
-class AdamW(Frozen):
+class AdamW(Optimizer):
     """Adam with decoupled decay ``w *= 1 - lr weight_decay`` first, on every parameter (Loshchilov,
     Hutter 2019).
     """
 
     title: ClassVar[str] = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
+    corrects_bias: ClassVar[bool] = True
+    keeps_squares: ClassVar[bool] = True
     name: Literal["adamw"]
     lr: OpenPositive = 1e-3
     """Learning rate."""
@@ -67,7 +90,7 @@ class AdamW(Frozen):
     """Decoupled decay: each step first multiplies every parameter by ``1 - lr * weight_decay``."""
 
 
-class RmsProp(Frozen):
+class RmsProp(Optimizer):
     """``v = rho v + (1 - rho) g^2``; ``w -= lr g / (sqrt(v) + epsilon)`` (Tieleman and Hinton
     2012).
 
@@ -75,6 +98,7 @@ class RmsProp(Frozen):
     """
 
     title: ClassVar[str] = "gradient over its running root mean square (Tieleman and Hinton 2012)"
+    keeps_squares: ClassVar[bool] = True
     name: Literal["rmsprop"]
     lr: OpenPositive = 1e-3
     """Learning rate."""
@@ -87,7 +111,7 @@ class RmsProp(Frozen):
 
 
 AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
-OPTIMIZERS: dict[str, type[Frozen]] = members(AnyOptimizer)
+OPTIMIZERS: dict[str, type[Optimizer]] = members(AnyOptimizer)
 """Every optimizer's description by its name."""
 
 
