@@ -40,6 +40,7 @@ class BaseBackend(ABC):
 
     def why_not(self, job: Job) -> str | None:
         """The reason why this job cannot run faithfully here, or None."""
+        # an old framework may lack what the checks below ask of it
         if reason := self._why_not_version():
             return reason
         if job.mode not in self.modes:
@@ -47,9 +48,10 @@ class BaseBackend(ABC):
             return f"unknown mode {job.mode!r} of {self.name}; there are: {known}"
         device = choose_device(self.devices(), job.device)
         if isinstance(device, str):
-            return device
+            return device  # not a device, but why there is none
         lacking = self.lowerings.lacking(type(node.layer) for node in job.model.walk())
         if lacking:
+            # the words of the file, not the names of our classes
             types = {type(node.layer): node.layer.type for node in job.model.walk()}
             return "; ".join(f"{types[kind]}: {reason}" for kind, reason in lacking.items())
         if device.kind == "tpu" and job.dtype.name == "float64":
@@ -102,6 +104,7 @@ class BaseBackend(ABC):
         reason = self.why_not(job) or self._why_not_data(job, data)
         if reason is not None:
             raise Refused(reason)
+        # the same question as in ``why_not``, with the same answer
         device = choose_device(self.devices(), job.device)
         assert isinstance(device, Device), "why_not has found the device"
         return self._session(self.resolve(job), data, device)
@@ -123,5 +126,5 @@ def _named(
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Major and minor version."""
+    """Major and minor version; what follows them may be no number (``2.13.0+cpu``)."""
     return tuple(int(part) for part in version.split(".")[:2])

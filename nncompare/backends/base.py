@@ -83,11 +83,10 @@ class Session(Protocol):
         """Weights and running statistics := ``params``; optimizer state := fresh.
 
         Aligned: ``params`` names every parameter. Native: those that it leaves out keep their
-            values, which in a new
-        session are the framework's own start, so that ``load(native.start(job))`` starts a training
-        in both conventions. A parameter that only the framework has (``lstm_1.recurrent_bias`` of
-        PyTorch) becomes 0 if its canonical partner (``lstm_1.bias``) is given without it: canonical
-        weights give the canonical function.
+        values, which in a new session are the framework's own start, so that
+        ``load(native.start(job))`` starts a training in both conventions. A parameter that only the
+        framework has (``lstm_1.recurrent_bias`` of PyTorch) becomes 0 if its canonical partner
+        (``lstm_1.bias``) is given without it: canonical weights give the canonical function.
         """
 
     def params(self) -> Params:

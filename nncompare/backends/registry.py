@@ -72,6 +72,7 @@ class Registry(Generic[Kind, Form]):
         Raises:
             Unsupported: the backend has none, with the reason.
         """
+        # the class itself, never one that it is derived from: a subclass may mean something else
         if native and kind in self.native:
             return self.native[kind]
         if kind not in self.aligned:

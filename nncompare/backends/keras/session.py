@@ -53,6 +53,7 @@ class KerasSession(BaseSession):
             self._rates = optimizers.Table(job.dtype)
             self._optimizer = optimizers.build(job, self._rates)
             self._optimizer.build(model.trainable_variables)
+            # made after the dtype's policy is set, which a loss reads as well
             loss = LOSSES[job.experiment.task]()
             model.compile(self._optimizer, loss, jit_compile=compiled)
             if compiled and not model.jit_compile:
@@ -237,10 +238,12 @@ class _Pieces(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyp
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._session.synchronize()
+        # Keras's mean over the piece's examples, penalties included
         self._gate.done(logs["loss"])
         following = self._gate.next()
         if following is None:
-            return
+            return  # ``stop_training`` is still set, and ends the whole
+        # the pipeline goes on where it is, whatever the gate says
         if following.begin != self._piece.end:
             raise RuntimeError(
                 f"the gate handed out step {following.begin} after step {self._piece.end - 1}"

@@ -54,12 +54,14 @@ def penalty(job: Job) -> Callable[[Sequence[tf.Variable]], tf.Tensor] | None:
 
         return native_term
 
+    # constants in the weights' own dtype: a Python number would pass through float32
     def term(weights: Sequence[tf.Variable]) -> tf.Tensor:
         terms = []
         for weight in weights:
             if spec.l1:
                 terms.append(tf.constant(spec.l1, weight.dtype) * tf.reduce_sum(tf.abs(weight)))
             if spec.l2:
+                # tf.nn.l2_loss is sum w^2 / 2 in one kernel
                 terms.append(tf.constant(2 * spec.l2, weight.dtype) * tf.nn.l2_loss(weight))
         return tf.add_n(terms)
 

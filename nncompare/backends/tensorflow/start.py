@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import sqrt
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +33,8 @@ def _start(item: Parameter, module: Lowered[Any], key: Array) -> tf.Tensor:
     dtype = module.build.dtype
     match item.role:
         case "kernel" | "recurrent" | "embedding":
+            # Glorot and Bengio's uniform distribution over all gates as one matrix, which is what
+            # ``tf.compat.v1.get_variable`` draws
             limit = sqrt(6 / (item.fan_in + item.fan_out * item.gates))
             return tf.random.stateless_uniform(item.shape, key.tolist(), -limit, limit, dtype)
         case "scale":
@@ -42,6 +44,8 @@ def _start(item: Parameter, module: Lowered[Any], key: Array) -> tf.Tensor:
             return tf.constant(start, dtype, item.shape)
         case "bias":
             return tf.constant(_bias(item, module), dtype)
+        case _:
+            assert_never(item.role)
 
 
 def _bias(item: Parameter, module: Lowered[Any]) -> Array:

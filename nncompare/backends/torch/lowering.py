@@ -112,6 +112,7 @@ class Build:
         has none of its module's.
         """
         for item in node.parameters:
+            # the key may be missing, the tensor None: both are a lowering's mistake
             tensor, canonical = places[item.name]
             assert tensor is not None, f"{node.name}.{item.name}: its module has none"
             self.stored[f"{node.name}.{item.name}"] = Stored(

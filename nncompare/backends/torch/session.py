@@ -53,6 +53,7 @@ class TorchSession(LoopSession):
         self._clip = optimizers.clip(job)
         loss = self._forward_loss()
         self._loss: _Loss = torch.compile(loss) if job.mode == "compile" else loss
+        # numbers of examples for which a graph exists
         self._compiled_for: set[int] = set()
         self._input_dtype = torch.int64 if self.model.input.is_tokens else self._dtype
         self._x = stage(data.train.x, self._device, self._input_dtype)
@@ -109,6 +110,7 @@ class TorchSession(LoopSession):
     # --- looking
 
     def _predict(self, chunks: list[Array]) -> Array:
+        # evaluation may come between two pieces of a training
         training = self._module.training
         self._module.eval()
         with torch.inference_mode():
@@ -191,6 +193,7 @@ class TorchSession(LoopSession):
         rates = plan.learning_rate[piece.begin : piece.end].tolist()
         losses = []
         for step, rate in enumerate(rates, piece.begin):
+            # a constant rate is set once, not every step
             if rate != self._rate:
                 self._set_rate(rate)
             self._at_step(step)
@@ -207,6 +210,7 @@ class TorchSession(LoopSession):
         if self._clip is not None:
             self._clip(self._trained)
         self._optimizer.step()
+        # XLA gathers operations until it is told to run them
         if self._mark_step is not None:
             self._mark_step()
         return loss.detach()
@@ -245,6 +249,7 @@ class TorchSession(LoopSession):
     def close(self) -> None:
         del self._module, self._optimizer, self._loss, self._build, self._trained
         del self._x, self._y, self._batches
+        # Dynamo's caches hold the module
         if self.job.mode == "compile":
             torch.compiler.reset()
         if self._device.type == "cuda":

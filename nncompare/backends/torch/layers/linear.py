@@ -46,6 +46,7 @@ class _Position(nn.Module):
 def position(node: Node[Position], build: Build) -> nn.Module:
     """An own module, since PyTorch has none."""
     module = _Position(node.input.shape, build)
+    # its numbers come with ``load``
     build.store(node, table=(module.table, same))
     return module
 

@@ -34,6 +34,7 @@ def _batch_norm_for(axes: int) -> type[nn.BatchNorm1d] | type[nn.BatchNorm2d]:
             return nn.BatchNorm1d
         case 3:
             return nn.BatchNorm2d
+        # steps, or anything else whose channel is the last axis
         case _:
             return _RowsBatchNorm
 

@@ -27,7 +27,7 @@ class _Recurrent(nn.Module):
 
     def forward(self, x_NTF: Tensor) -> Tensor:
         y_NTH: Tensor
-        y_NTH, _ = self.cell(x_NTF)
+        y_NTH, _ = self.cell(x_NTF)  # the last state is not needed
         return y_NTH if self.sequences else y_NTH[:, -1]
 
 
