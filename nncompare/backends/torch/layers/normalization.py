@@ -66,7 +66,8 @@ class _MaskedDropout(nn.Module):
         self.masks = masks
         self.rate = node.layer.rate
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # the mask comes from NumPy, which a compiled graph cannot call
+    # the mask comes from NumPy, which a compiled graph cannot call
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
