@@ -8,7 +8,8 @@ import pytest
 
 from nncompare.backends.registry import Registry, Unsupported, default, defaults_of
 from nncompare.spec.frozen import Frozen
-from nncompare.spec.layers import Dense, Dropout, LayerNorm
+from nncompare.spec.layers.linear import Dense
+from nncompare.spec.layers.normalization import Dropout, LayerNorm
 from nncompare.spec.training import Sgd
 
 
