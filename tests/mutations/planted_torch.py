@@ -362,8 +362,8 @@ TORCH: list[Mutation] = [
     _plant(
         "state lost at the end of an epoch",
         "session",
-        "        self._batches = batches(plan, epoch, self._device)\n",
-        "        self._batches = batches(plan, epoch, self._device)\n        self._optimizer.state.clear()\n",
+        "        self._batches = batches(plan, epoch_index, self._device)\n",
+        "        self._batches = batches(plan, epoch_index, self._device)\n        self._optimizer.state.clear()\n",
         "series",
         "update",
         looks_like="starts anew in update 4",
