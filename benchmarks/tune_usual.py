@@ -56,11 +56,12 @@ def save_pictures(folder: Path) -> None:
     from nncompare.data.mnist import ensure, read_pair
     from nncompare.data.splits import hold_back, order
 
-    images, labels, _ = read_pair(ensure(None, lambda _: None), "train")
-    train, held = hold_back(order(len(labels), 0, labels), validation=0.2, limit=None)
+    pair = read_pair(ensure(None, lambda _: None), "train")
+    rows_in_order = order(len(pair.labels), 0, pair.labels)
+    train, held = hold_back(rows_in_order, validation=0.2, limit=None)
     for part, rows in (("train", train), ("validation", held)):
-        np.save(folder / f"{part}_images.npy", images[rows])
-        np.save(folder / f"{part}_labels.npy", labels[rows])
+        np.save(folder / f"{part}_images.npy", pair.images[rows])
+        np.save(folder / f"{part}_labels.npy", pair.labels[rows])
 
 
 class _Turns(NullWatcher):

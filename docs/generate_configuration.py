@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from nncompare.spec.catalog import OWN
 from nncompare.spec.data import DATA
 from nncompare.spec.experiment import Experiment, Measure
 from nncompare.spec.families import FAMILIES
@@ -36,7 +37,7 @@ def sections() -> list[tuple[int, str, str, Mapping[str, type[BaseModel]]]]:
     """
     return [
         (2, "The file", "The keys at the top of the file.", {"": Experiment}),
-        (2, "data", "`data: {name: …}` chooses the data set.", DATA),
+        (2, "data", "`data: {name: …}` chooses the data set.", _shipped_data_sets()),
         (
             2,
             "model",
@@ -62,6 +63,11 @@ def sections() -> list[tuple[int, str, str, Mapping[str, type[BaseModel]]]]:
         (3, "parameters", inspect.cleandoc(Dimension.__doc__ or ""), {"": Dimension}),
         (3, "confirm", inspect.cleandoc(Confirm.__doc__ or ""), {"": Confirm}),
     ]
+
+
+def _shipped_data_sets() -> dict[str, type[BaseModel]]:
+    """Those of nncompare itself: a plug-in that happens to be installed is not on its page."""
+    return {name: cls for name, cls in DATA.items() if DATA.origin(name) == OWN}
 
 
 def page() -> str:

@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from nncompare.spec.runtimes import DEFAULT_RUNTIMES
+
 ROOT = Path(__file__).parents[1]
-THREE = ("torch", "tensorflow", "keras")
+THREE = DEFAULT_RUNTIMES
 TINY = """\
 name: tiny
 data: {name: digits}

@@ -190,6 +190,17 @@ def test_a_plugin_that_raises_costs_its_rows_only(site: Site) -> None:
     assert site.json("run", "arms.yaml", "train.epochs=1")["runtimes"][0]["status"] == "ok"
 
 
+def test_doctor_says_how_to_mend_it(site: Site) -> None:
+    site.add_broken()
+    document = site.json("doctor", "-q")
+    rows = {row["runtimes"][0]: row for row in document["frameworks"]}
+    assert rows["numpy"]["versions"].keys() == {"numpy"}
+    assert "numpy" in document["usable"]
+    assert "bad" not in document["usable"]
+    assert rows["bad"]["problem"].startswith("the plug-in broken 2.0 cannot be used: RuntimeError")
+    assert rows["bad"]["fix"] == "pip install -U broken, or pip uninstall broken"
+
+
 def test_asking_for_a_broken_plugin_tells_why_it_is_not_there(site: Site) -> None:
     site.add_broken()
     for override in (("-b", "bad"), ("data.name=worse",)):

@@ -36,7 +36,7 @@ train:
   dtype: float32                    # float64: the runtimes agree to about 1e-12
 
 # Leave out what is not installed: such a row says how to install it.
-backends: [torch, tensorflow, keras]
+backends: [{runtimes}]
 """
 _DENSE = """\
 model:
@@ -69,6 +69,7 @@ _MODELS = {"dense": _DENSE, "recurrent": _RECURRENT, "tokens": _TOKENS}
 def text(name: str, data: str, file: str) -> str:
     """A commented experiment file for a data set."""
     from nncompare.spec.data import DATA
+    from nncompare.spec.runtimes import DEFAULT_RUNTIMES
 
     known = DATA[data]
     width = len(f"nncompare show {file}")
@@ -87,6 +88,7 @@ def text(name: str, data: str, file: str) -> str:
         epochs=starter.epochs,
         batch=starter.batch_size,
         lr=_short(starter.learning_rate),
+        runtimes=", ".join(DEFAULT_RUNTIMES),
     )
 
 

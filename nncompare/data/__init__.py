@@ -52,6 +52,7 @@ def prepare(
     try:
         spec.ensure(report or _quiet)
         data = spec.prepare(task, seed=seed, dtype=kind)
+        # the class of a plug-in may give anything
         if not isinstance(data, Data):
             raise DataError(
                 f"data: {spec.name} prepares {type(data).__name__} where a nncompare.data.Data is"

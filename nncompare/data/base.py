@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def cast(self, dtype: np.dtype[Any]) -> Split:
+        """The same part with all floats in ``dtype``."""
+        return Split(x=_cast(self.x, dtype), y=_cast(self.y, dtype))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +70,12 @@ class Data:
     def cast(self, dtype: np.dtype[Any]) -> Data:
         """The same data with all floats in ``dtype``; integers stay int32."""
 
-        def convert(array: Array) -> Array:
-            return np.ascontiguousarray(array, dtype) if array.dtype.kind == "f" else array
-
-        parts = {part: getattr(self, part) for part in PARTS}
-        cast = {
-            part: Split(x=convert(split.x), y=convert(split.y)) for part, split in parts.items()
-        }
-        return Data(**cast, signature=self.signature, digests=self.digests, notes=self.notes)
+        return replace(
+            self,
+            train=self.train.cast(dtype),
+            validation=self.validation.cast(dtype),
+            test=self.test.cast(dtype),
+        )
 
     def save(self, folder: Path) -> None:
         """Writes ``train_x.npy`` … into ``folder`` for the workers of one run."""
@@ -84,19 +86,26 @@ class Data:
             np.save(folder / f"{part}_y.npy", split.y, allow_pickle=False)
 
 
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    # tokens and classes are integers, and stay int32
+    return np.ascontiguousarray(array, dtype) if array.dtype.kind == "f" else array
+
+
 def read(folder: Path, signature: Signature) -> Data:
     """What ``Data.save`` wrote, fully in memory."""
-
-    def split(part: str) -> Split:
-        x, y = (np.load(folder / f"{part}_{name}.npy", allow_pickle=False) for name in "xy")
-        return Split(x=x, y=y)
-
     return Data(
-        train=split("train"),
-        validation=split("validation"),
-        test=split("test"),
+        train=_read_split(folder, "train"),
+        validation=_read_split(folder, "validation"),
+        test=_read_split(folder, "test"),
         signature=signature,
     )
+
+
+def _read_split(folder: Path, part: str) -> Split:
+    # a pickle could run code, and arrays of numbers need none
+    x = np.load(folder / f"{part}_x.npy", allow_pickle=False)
+    y = np.load(folder / f"{part}_y.npy", allow_pickle=False)
+    return Split(x=x, y=y)
 
 
 def digest(*arrays: Array) -> str:
@@ -104,6 +113,7 @@ def digest(*arrays: Array) -> str:
     total = hashlib.sha256()
     for array in arrays:
         total.update(f"{array.dtype.str}{array.shape}".encode())
+        # the bytes of a view are not those of the numbers that it shows
         total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
 

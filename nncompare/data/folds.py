@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nncompare.data.base import Data, Split
-from nncompare.data.scaling import moments
+from nncompare.data.scaling import Moments, moments
 from nncompare.errors import DataError
 from nncompare.spec.data import DataSet, Normalized, Task
 
@@ -34,29 +34,30 @@ def fold(data: Data, spec: DataSet, task: Task, *, count: int, index: int, seed:
     """
     x = np.concatenate([data.train.x, data.validation.x])
     y = np.concatenate([data.train.y, data.validation.y])
-    rows, out = _rows(y, spec, task, count, index, seed, per_step=data.signature.per_step)
-    parts = {
-        "train": Split(x=x[rows], y=y[rows]),
-        "validation": Split(x=x[out], y=y[out]),
-        "test": data.test,
-    }
+    # Classes can keep their shares where every example has one class and may stand anywhere.
+    stratified = task != "regression" and not data.signature.per_step and not spec.ordered
+    cutter = _cutter(y, count, seed % 2**32, stratified=stratified, ordered=spec.ordered)
+    folds = cutter.split(np.zeros(len(y)), y.ravel() if stratified else None)
+    rows, held_rows = list(folds)[index]
+    train = Split(x=x[rows], y=y[rows])
+    held = Split(x=x[held_rows], y=y[held_rows])
+    test = data.test
     if isinstance(spec, Normalized) and spec.normalize:
-        parts = _normalized(parts, one_scale=spec.one_scale)
-    train, held = parts["train"], parts["validation"]
-    note = (
-        f"fold {index + 1} of {count}: {len(rows):,} training and {len(out):,} validation examples"
-    )
-    return replace(
-        data, train=train, validation=held, test=parts["test"], notes=(*data.notes, note)
-    )
+        scale = _scale(train.x, one_scale=spec.one_scale)
+        train, held, test = (_scaled(split, scale) for split in (train, held, test))
+    sizes = f"{len(train):,} training and {len(held):,} validation examples"
+    note = f"fold {index + 1} of {count}: {sizes}"
+    return replace(data, train=train, validation=held, test=test, notes=(*data.notes, note))
 
 
-def _rows(
-    y: Array, spec: DataSet, task: Task, count: int, index: int, seed: int, *, per_step: bool
-) -> tuple[Array, Array]:
+def _cutter(y: Array, count: int, seed: int, *, stratified: bool, ordered: bool) -> Any:
+    """What cuts rows into ``count`` folds: scikit-learn's.
+
+    Raises:
+        DataError: there are fewer examples, of one class, than folds.
+    """
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    stratified = task != "regression" and not per_step and not spec.ordered
     if stratified:
         smallest = int(np.unique(y, return_counts=True)[1].min())
         if smallest < count:
@@ -64,23 +65,25 @@ def _rows(
                 f"tune.folds: {count} folds, but one class has {smallest} examples; take fewer"
                 " folds"
             )
-        cutter: Any = StratifiedKFold(count, shuffle=True, random_state=seed % 2**32)
-    elif len(y) < count:
+        return StratifiedKFold(count, shuffle=True, random_state=seed)
+    if len(y) < count:
         raise DataError(f"tune.folds: {count} folds of {len(y)} examples; take fewer folds")
-    else:
-        shuffle = not spec.ordered
-        cutter = KFold(count, shuffle=shuffle, random_state=seed % 2**32 if shuffle else None)
-    train, held = list(cutter.split(np.zeros(len(y)), y.ravel() if stratified else None))[index]
-    return train, held
+    if ordered:
+        # scikit-learn refuses a seed where nothing is drawn
+        return KFold(count)
+    return KFold(count, shuffle=True, random_state=seed)
 
 
-def _normalized(parts: dict[str, Split], *, one_scale: bool) -> dict[str, Split]:
-    """``one_scale``: one mean and one deviation for all pixels, else one for each feature."""
-    train = parts["train"].x
-    figures = moments(train.reshape(-1, 1) if one_scale else train)
-    mean, std = (figures.mean[0], figures.std[0]) if one_scale else (figures.mean, figures.std)
+def _scale(x: Array, *, one_scale: bool) -> Moments:
+    """The figures of a training part: one mean and one deviation for all numbers of an example, or
+    one for each feature.
+    """
+    if not one_scale:
+        return moments(x)
+    figures = moments(x.reshape(-1, 1))
+    return Moments(mean=figures.mean[0], std=figures.std[0])
 
-    def scaled(x: Array) -> Array:
-        return ((x.astype(np.float64) - mean) / std).astype(x.dtype)
 
-    return {part: Split(x=scaled(split.x), y=split.y) for part, split in parts.items()}
+def _scaled(split: Split, scale: Moments) -> Split:
+    """Scaled in float64, given back in the dtype that it has."""
+    return Split(x=scale.apply(split.x.astype(np.float64)).astype(split.x.dtype), y=split.y)

@@ -38,6 +38,7 @@ def read_idx(content: bytes, path: Path, shape: tuple[int, ...]) -> NDArray[np.u
         DataError: damaged compression, wrong magic number or sizes, too few or too many bytes;
             names the file, what was found and what was expected.
     """
+    # told by its content: people rename files
     packed = content[:2] == b"\x1f\x8b"
     with gzip.GzipFile(fileobj=io.BytesIO(content)) if packed else io.BytesIO(content) as stream:
         try:
@@ -72,6 +73,7 @@ def _read(
         raise DataError(
             f"{path}: images of {'x'.join(map(str, sizes))}, expected {'x'.join(map(str, shape))}"
         )
+    # a damaged header must not ask for all of the memory
     if not 0 < count <= _MOST_EXAMPLES:
         raise DataError(
             f"{path}: the header counts {count} examples, expected 1 to {_MOST_EXAMPLES}"

@@ -34,11 +34,10 @@ def images_data(
     signature's shape.
     """
     values, note = pixel_values(parts["train"][0], levels, normalize=normalize)
+    # Looked up in a table of the final dtype: no copy of all images in float64 is ever made.
     table = values.astype(dtype)
-    splits = {
-        part: Split(
-            x=table[images].reshape(len(images), *signature.input.shape), y=labels.astype(np.int32)
-        )
-        for part, (images, labels) in parts.items()
-    }
+    splits = {}
+    for part, (images, labels) in parts.items():
+        x = table[images].reshape(len(images), *signature.input.shape)
+        splits[part] = Split(x=x, y=labels.astype(np.int32))
     return Data(**splits, signature=signature, digests=digests, notes=(*notes, note))

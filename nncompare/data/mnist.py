@@ -71,17 +71,16 @@ class _MnistImages(DataSet, Normalized):
             DataError: files are missing or damaged.
         """
         files = ensure(self.path, _quiet)
-        images, labels, digests = read_pair(files, "train")
-        test_images, test_labels, test_digests = read_pair(files, "t10k")
-        digests |= test_digests
-        train, held = hold_back(
-            order(len(labels), seed, labels), validation=self.validation, limit=self.limit
-        )
+        own = read_pair(files, "train")
+        test = read_pair(files, "t10k")
+        digests = own.digests | test.digests
+        rows = order(len(own.labels), seed, own.labels)
+        train, held = hold_back(rows, validation=self.validation, limit=self.limit)
         return images_data(
             {
-                "train": (images[train], labels[train]),
-                "validation": (images[held], labels[held]),
-                "test": (test_images, test_labels),
+                "train": (own.images[train], own.labels[train]),
+                "validation": (own.images[held], own.labels[held]),
+                "test": (test.images, test.labels),
             },
             levels=256,
             normalize=self.normalize,
@@ -90,7 +89,7 @@ class _MnistImages(DataSet, Normalized):
             digests=digests,
             notes=(
                 f"{self.name}: from {files.folder}",
-                *_remarks(digests, len(labels), len(test_labels)),
+                *_remarks(digests, len(own.labels), len(test.labels)),
             ),
         )
 
@@ -125,7 +124,7 @@ class _MnistImages(DataSet, Normalized):
         if _of_user(None) is None:
             _mend_cache(report)
         files = ensure(None, report)
-        counts = [len(read_pair(files, part)[1]) for part in PUBLISHED_COUNTS]
+        counts = [len(read_pair(files, part).labels) for part in PUBLISHED_COUNTS]
         report(
             f"mnist: {counts[0]:,} training and {counts[1]:,} test images checked in {files.folder}"
         )
@@ -164,6 +163,17 @@ class Files:
     folder: Path
     paths: dict[str, Path]
     cached: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Images ``(N, 28, 28)`` and labels ``(N,)``, uint8, and the SHA-256 of each file by its
+    name.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    digests: dict[str, str]
 
 
 def ensure(path: str | None, report: Report) -> Files:
@@ -224,8 +234,11 @@ def _of_user(path: str | None) -> Files | None:
             raise DataError(f"data.path: {path} is not a folder (looked for {folder.absolute()})")
         return _complete(folder, _present(folder), "data.path")
     root = data_folder()
-    for folder in () if root is None else (root, root / "mnist"):
+    if root is None:
+        return None
+    for folder in (root, root / "mnist"):
         present = _present(folder)
+        # One of the four means that all are meant to be here: a download would hide the mistake.
         if present:
             return _complete(folder, present, VARIABLE)
     return None
@@ -256,45 +269,56 @@ def _complete(folder: Path, present: dict[str, Path], key: str) -> Files:
     return Files(folder=folder, paths=present, cached=False)
 
 
-def read_pair(
-    files: Files, part: str
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, str]]:
-    """Images ``(N, 28, 28)``, labels ``(N,)`` and digests of ``train`` or ``t10k``."""
-    digests: dict[str, str] = {}
-    arrays: list[NDArray[np.uint8]] = []
-    for name, shape in (
-        (f"{part}-images-idx3-ubyte", (SIDE, SIDE)),
-        (f"{part}-labels-idx1-ubyte", ()),
-    ):
-        path = files.paths[name]
-        content = read_bytes(path)
-        digests[path.name] = sha256(content)
-        if files.cached:
-            check_cached(path, digests[path.name], PUBLISHED[name], "mnist")
-        arrays.append(read_idx(content, path, shape))
-    images, labels = arrays
-    where = files.paths[f"{part}-labels-idx1-ubyte"]
+def read_pair(files: Files, part: str) -> Pair:
+    """The images and labels of one part.
+
+    Args:
+        files: where they are.
+        part: ``train`` or ``t10k``, as the files are named.
+
+    Raises:
+        DataError: a file is damaged, or the two do not belong together; names the file.
+    """
+    images_name = f"{part}-images-idx3-ubyte"
+    labels_name = f"{part}-labels-idx1-ubyte"
+    images, images_digest = _read(files, images_name, (SIDE, SIDE))
+    labels, labels_digest = _read(files, labels_name, ())
+    images_path = files.paths[images_name]
+    labels_path = files.paths[labels_name]
     if len(images) != len(labels):
         raise DataError(
-            f"{where} has {len(labels)} labels, but {files.paths[f'{part}-images-idx3-ubyte'].name}"
-            f" beside it has {len(images)} images; they must be as many"
+            f"{labels_path} has {len(labels)} labels, but {images_path.name} beside it has"
+            f" {len(images)} images; they must be as many"
         )
-    if labels.max() >= CLASSES:
-        row = int(np.argmax(labels >= CLASSES))
+    wrong = np.flatnonzero(labels >= CLASSES)
+    if len(wrong):
         raise DataError(
-            f"{where}: label {labels[row]} of example {row}, expected 0 to {CLASSES - 1}"
+            f"{labels_path}: label {labels[wrong[0]]} of example {wrong[0]}, expected 0 to"
+            f" {CLASSES - 1}"
         )
-    return images, labels, digests
+    digests = {images_path.name: images_digest, labels_path.name: labels_digest}
+    return Pair(images=images, labels=labels, digests=digests)
+
+
+def _read(files: Files, name: str, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], str]:
+    """The array of one file, and the file's SHA-256."""
+    path = files.paths[name]
+    content = read_bytes(path)
+    digest = sha256(content)
+    # A user's own files may be others than the published ones; the cache holds only these.
+    if files.cached:
+        check_cached(path, digest, PUBLISHED[name], "mnist")
+    return read_idx(content, path, shape), digest
 
 
 def _remarks(digests: dict[str, str], train: int, test: int) -> list[str]:
     """What a reader should know of files that are not the published ones."""
     published = {f"{name}.gz": digest for name, digest in PUBLISHED.items()}
-    other = [
-        name for name, digest in digests.items() if name in published and digest != published[name]
-    ]
+    other = [name for name in digests if name in published and digests[name] != published[name]]
     plain = [name for name in digests if not name.endswith(".gz")]
-    remarks = [f"SHA-256 is not the published one: {', '.join(other)}"] if other else []
+    remarks = []
+    if other:
+        remarks.append(f"SHA-256 is not the published one: {', '.join(other)}")
     if plain:
         remarks.append(
             f"not gzipped, so not compared with the published SHA-256: {', '.join(plain)}"

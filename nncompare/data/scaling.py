@@ -53,7 +53,9 @@ def pixel_values(training: Array, levels: int, *, normalize: bool) -> tuple[Arra
         return grey, f"pixels divided by {levels - 1}"
     share = np.bincount(training.ravel(), minlength=levels) / training.size
     mean = float(share @ grey)
-    std = float(np.sqrt(share @ (grey - mean) ** 2)) or 1.0
+    variance = float(share @ (grey - mean) ** 2)
+    # blank images have no deviation to divide by
+    std = float(np.sqrt(variance)) or 1.0
     note = (
         f"pixels divided by {levels - 1}, then mean {mean:.6f} and standard deviation {std:.6f} of"
         " the training part"

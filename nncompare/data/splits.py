@@ -62,6 +62,7 @@ def order(count: int, seed: int, labels: NDArray[Any] | None = None) -> Rows:
     shuffled = generator(seed, "split").permutation(count)
     if labels is None:
         return shuffled
+    # Each class takes places at equal distances from 0 to 1; the order is that of the places.
     place = np.empty(count)
     for label in np.unique(labels):
         members = np.flatnonzero(labels[shuffled] == label)
@@ -98,6 +99,7 @@ def hold_back(rows: Rows, *, validation: float, limit: int | None) -> tuple[Rows
     """
     pool = rows[:limit]
     held = round(len(pool) * validation)
+    # a limit that cuts nothing off is not what makes the pool small
     key = "raise data.limit" if limit is not None and limit <= len(rows) else "take more examples"
     if held == 0:
         raise DataError(

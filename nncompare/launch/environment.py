@@ -38,7 +38,7 @@ def worker_environment(
         runtime: a name of the catalog.
         threads: CPU threads.
         device: ``cpu`` hides every GPU, so that none is initialized for nothing.
-        deterministic: oneDNN off in TensorFlow, since it reorders sums.
+        deterministic: with what makes the framework give the same numbers every time.
         home: a folder of this run, for what frameworks write to the user's home.
         inherited: what the parent's process has.
     """
@@ -57,7 +57,7 @@ def worker_environment(
     if device == "cpu":
         own |= {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
     if deterministic:
-        own |= {"TF_ENABLE_ONEDNN_OPTS": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        own |= CATALOG[runtime].deterministic
     # The worker must find the same packages as the parent, wherever the parent was started from.
     paths = [str(Path(__file__).resolve().parents[2]), inherited.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)

@@ -126,6 +126,7 @@ class Catalog(MutableMapping[str, Entry], Generic[Entry]):
             self._note(point, origin, _reason(error))
             return
         for name, entry in found.items():
+            # first come, first served: a plug-in can replace nothing
             if name in entries:
                 taken = f"the name {name!r} is taken by {self._origins.get(name, OWN)}"
                 self._note(point, origin, taken)

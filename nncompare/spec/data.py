@@ -211,6 +211,10 @@ def _check(value: object) -> tuple[str, type[DataSet]]:
     for trait in ("tasks", "title"):
         if not getattr(value, trait, None):
             raise UnusableError(f"{value.__name__}.{trait} is not set")
+    required = [key for key, field in value.model_fields.items() if field.is_required()]
+    if value.download is not None and required != ["name"]:
+        # doctor asks where the files are, with the defaults of all keys
+        raise UnusableError(f"{value.__name__}.download is set, but not every key has a default")
     if not set(value.tasks) <= set(TASKS):
         raise UnusableError(f"{value.__name__}.tasks: {value.tasks!r}. Allowed: {', '.join(TASKS)}")
     # One class that has no schema would leave all experiments without one.

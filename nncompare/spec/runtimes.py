@@ -29,6 +29,8 @@ class Runtime:
         install: the requirement that pip installs them by, ``nncompare[torch]``.
         environment: variables to set before the worker starts, besides those of threads and
             devices.
+        deterministic: variables to set besides, in place of ``environment``'s, where runs are
+            compared number by number.
         derivatives: the module whose ``DERIVATIVES`` answers ``nncompare gradcheck``; None: this
             backend differentiates no formulas.
         by_default: it is compared where the user names no runtimes.
@@ -40,6 +42,7 @@ class Runtime:
     needs: tuple[str, ...]
     install: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    deterministic: Mapping[str, str] = field(default_factory=dict)
     derivatives: str | None = None
     by_default: bool = False
 
@@ -61,7 +64,13 @@ def file_name(runtime: str) -> str:
     return runtime.replace(":", "-")
 
 
+# Level 2 hides what TensorFlow says while it starts, and shows its errors; oneDNN is as shipped.
 _TENSORFLOW_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
+
+# what cuBLAS needs to give the same numbers every time
+_CUBLAS_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+# oneDNN reorders sums
+_TENSORFLOW_DETERMINISTIC = {"TF_ENABLE_ONEDNN_OPTS": "0", **_CUBLAS_DETERMINISTIC}
 
 
 def _torch(name: str, title: str, *, by_default: bool = False) -> Runtime:
@@ -71,6 +80,7 @@ def _torch(name: str, title: str, *, by_default: bool = False) -> Runtime:
         module="nncompare.backends.torch",
         needs=("torch",),
         install="nncompare[torch]",
+        deterministic=_CUBLAS_DETERMINISTIC,
         derivatives="nncompare.backends.torch.derivatives",
         by_default=by_default,
     )
@@ -84,6 +94,7 @@ def _tensorflow(name: str, title: str, *, by_default: bool = False) -> Runtime:
         needs=("tensorflow",),
         install="nncompare[tensorflow]",
         environment=_TENSORFLOW_QUIET,
+        deterministic=_TENSORFLOW_DETERMINISTIC,
         derivatives="nncompare.backends.tensorflow.derivatives",
         by_default=by_default,
     )
@@ -97,6 +108,7 @@ def _keras(name: str, title: str, *, by_default: bool = False) -> Runtime:
         needs=("keras", "tensorflow"),
         install="nncompare[keras]",
         environment={**_TENSORFLOW_QUIET, "KERAS_BACKEND": "tensorflow"},
+        deterministic=_TENSORFLOW_DETERMINISTIC,
         derivatives="nncompare.backends.keras.derivatives",
         by_default=by_default,
     )

@@ -177,6 +177,12 @@ class Digits(Coins):
     name: Literal["digits"]
 
 
+class OfAFile(Coins):
+    download = "of_a_file"
+    name: Literal["of_a_file"]
+    path: str
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -186,6 +192,7 @@ class Digits(Coins):
         (Abstract, "Abstract lacks prepare"),
         (Untitled, "Untitled.title is not set"),
         (Taskless, "Taskless.tasks: ('sorting',). Allowed: classification"),
+        (OfAFile, "OfAFile.download is set, but not every key has a default"),
         (Digits, "the name 'digits' is taken by nncompare"),
     ],
 )

@@ -47,7 +47,7 @@ def _frameworks(asking: Callable[[str], None]) -> tuple[Framework, ...]:
             asking(runtime)
             outcome = probe(runtime, Path(scratch) / file_name(runtime))
             frameworks.append(framework(runtimes, outcome))
-    return tuple(frameworks)
+    return (*frameworks, *_broken_plugins())
 
 
 def framework(runtimes: tuple[str, ...], outcome: Outcome) -> Framework:
@@ -70,6 +70,17 @@ def framework(runtimes: tuple[str, ...], outcome: Outcome) -> Framework:
     return Framework(runtimes=runtimes, problem=problem, fix=fix or None, log=outcome.log)
 
 
+def _broken_plugins() -> tuple[Framework, ...]:
+    """The plug-ins that would have brought a runtime, by the names of their entry points."""
+    broken = []
+    for plugin in CATALOG.broken:
+        distribution = plugin.origin.rpartition(" ")[0]
+        problem = f"the plug-in {plugin.origin} cannot be used: {plugin.reason}"
+        fix = f"pip install -U {distribution}, or pip uninstall {distribution}"
+        broken.append(Framework(runtimes=(plugin.name,), problem=problem, fix=fix))
+    return tuple(broken)
+
+
 def _system() -> System:
     described = describe_system()
     return System(
@@ -89,9 +100,9 @@ def _data() -> DataCache:
     """The data sets that are files, and where they are."""
     path = str(cache_folder())
     # data sets that are made of the same files share one line
-    names = dict.fromkeys(cls.download for cls in DATA.values() if cls.download is not None)
+    names = dict.fromkeys(cls.download for cls in DATA.values() if cls.download in DATA)
     try:
-        return DataCache(path=path, contents=tuple(_data_set(name) for name in names))
+        return DataCache(path=path, contents=tuple(_data_set(name) for name in names if name))
     except DataError as error:
         problem, separator, fix = str(error).rpartition("; ")
         if not separator:
