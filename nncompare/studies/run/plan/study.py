@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nncompare.config.load import to_mapping
 from nncompare.data import is_at_hand, prepare
 from nncompare.data.base import Data
 from nncompare.records.folder import check_place
@@ -34,7 +35,7 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
     data = _data(experiment)
     return PlanRecord(
         name=experiment.name,
-        experiment=experiment.model_dump(mode="json", exclude_none=True),
+        experiment=to_mapping(experiment),
         runtimes=tuple(_row(job) for job in jobs),
         parameters=model.trainable_count,
         flops_per_step=model.training_flops(batch),
