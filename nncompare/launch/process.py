@@ -100,12 +100,23 @@ class WorkerProcess:
                 return
 
     def _death(self) -> Failed | OutOfMemory:
-        code = self.process.wait()
-        if code == -signal.SIGKILL and killed_for_memory() > self._oom_kills:
+        """Why the wire has gone silent before the last word."""
+        try:
+            code = self.process.wait(TERMINATE_S)
+        except subprocess.TimeoutExpired:
+            # it lives, and will never be heard again
+            self.kill()
+            return Failed("the process closed its wire before its result")
+        killed = code == -signal.SIGKILL
+        # the control group counts such kills; they may have hit another process, but not likely
+        if killed and killed_for_memory() > self._oom_kills:
             return OutOfMemory("the kernel killed the process for memory")
+        # a negative code is the signal that ended the process
         if code < 0:
-            name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
-            hint = "; the kernel does this when memory runs out" if code == -signal.SIGKILL else ""
+            known = -code in set(signal.Signals)
+            name = signal.Signals(-code).name if known else "unknown"
+            # a machine without control groups counts nothing
+            hint = "; the kernel does this when memory runs out" if killed else ""
             return Failed(f"crashed (signal {-code}, {name}){hint}")
         return Failed(f"the process ended with code {code} before its result")
 
@@ -115,6 +126,7 @@ class WorkerProcess:
             psutil.Process(self.process.pid).suspend()
 
     def resume(self) -> None:
+        """Lets it go on."""
         with suppress(psutil.NoSuchProcess):
             psutil.Process(self.process.pid).resume()
 
@@ -123,6 +135,7 @@ class WorkerProcess:
         the wire.
         """
         if self.process.poll() is None:
+            # a suspended process hears no signal but KILL
             self.resume()
             try:
                 self._signal(signal.SIGTERM)

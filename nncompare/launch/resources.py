@@ -1,4 +1,8 @@
-"""What this process may use: processors and their quota."""
+"""What this process may use: processors and their quota.
+
+``joblib.cpu_count`` knows affinity and quota too, but takes 1.5 processors for 2: two threads that
+share them wait for each other at every step, and a time is what is measured here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux shows the limits of this process's control group."""
 
 
 def cpu_quota(root: Path = CGROUP) -> float | None:
@@ -17,12 +22,13 @@ def cpu_quota(root: Path = CGROUP) -> float | None:
         quota, period = (root / "cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
-        pass
+        pass  # no version 2, or no Linux
     try:
         quota_us = int((root / "cpu/cpu.cfs_quota_us").read_text())
         period_us = int((root / "cpu/cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
+    # version 1 writes -1 where there is no limit
     return quota_us / period_us if quota_us > 0 else None
 
 
@@ -30,10 +36,12 @@ def usable_threads(asked: int | None = None, *, root: Path = CGROUP) -> int:
     """Threads for one worker: the smallest of affinity, whole processors of the quota, and what was
     asked; >= 1.
     """
-    affinity = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    limits = [affinity]
+    # only Linux and FreeBSD bind a process to some of the processors
+    if hasattr(os, "sched_getaffinity"):
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    limits = [available]
     quota = cpu_quota(root)
     if quota is not None:
         limits.append(math.floor(quota))

@@ -18,6 +18,7 @@ from nncompare.wire.messages import Answer, BeginTrial, Imported, Quit, TrialEnd
 from nncompare.wire.requests import ServeTrialsRequest, TrialRequest
 
 QUIT_S = 2.0
+"""A worker that was asked to leave gets this long, then it is ended."""
 GROWTH_BYTES = 96 * 2**20
 GROWTH_SHARE = 0.1
 """By how much a worker may grow before it is replaced; the larger of the two."""
@@ -94,6 +95,7 @@ class TrialWorker:
         """Ends the process; ``politely``: it has nothing to do and is asked to leave."""
         if politely:
             self.process.send(Quit())
+            # what it says on its way out is read, so that it does not block on a full wire
             deadline = time.monotonic() + QUIT_S
             while self.process.process.poll() is None and wait(
                 [self.connection], deadline - time.monotonic()

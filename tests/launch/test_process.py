@@ -130,6 +130,16 @@ def test_a_worker_that_exits_early_says_so_with_its_code(tmp_path):
     assert worker.tail() == "boom"
 
 
+def test_a_worker_that_closes_its_wire_and_lives_on_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("nncompare.launch.process.TERMINATE_S", 0.5)
+    worker = start(tmp_path, "count(1); wire.close(); time.sleep(600)")
+    assert worker.receive().done == 1
+    with pytest.raises(Failed, match="closed its wire"):
+        worker.receive()
+    worker.close()
+    assert worker.process.returncode == -signal.SIGKILL
+
+
 def test_a_hanging_worker_that_ignores_term_is_ended_with_its_children(tmp_path, monkeypatch):
     monkeypatch.setattr("nncompare.launch.process.TERMINATE_S", 0.5)
     worker = start(
