@@ -9,6 +9,7 @@ Exit code 1 if an experiment is not certified. MNIST and the text are found as i
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def row(file: Path, result: VerifyRecord) -> list[str]:
             and check.quantity in quantities
             and (check.against not in judges) == pairs
         ]
-        known = [figure for figure in worst if figure is not None]
+        known = [figure for figure in worst if math.isfinite(figure)]
         cells.append(f"{max(known):.0e}" if known and len(known) == len(worst) else "n/a")
     return cells
 

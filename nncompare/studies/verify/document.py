@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from nncompare.data.base import digest
 from nncompare.launch.machine import describe_environment
 from nncompare.numerics.initializers import initial_params
@@ -16,7 +14,6 @@ from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.judge import summarize
 from nncompare.studies.verify.record import (
     Hashes,
-    ParityCheck,
     VerifiedRuntime,
     VerifyRecord,
 )
@@ -49,7 +46,7 @@ def build(parity: AlignedParity, evidence: Evidence, *, head: Head, seconds: flo
         steps=parity.steps,
         seconds=seconds,
         runtimes=rows,
-        checks=tuple(map(as_result, checks)),
+        checks=tuple(checks),
         findings=tuple(parity.findings(evidence)),
         changes=tuple(parity.changes(evidence)),
         dead=tuple(sorted(parity.dead)),
@@ -73,23 +70,6 @@ def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Sta
     if not checks:
         return "not_comparable", "nothing was checked"
     return "certified", None
-
-
-def as_result(check: Check) -> ParityCheck:
-    # two float32 runtimes are compared with their floor, which is an absolute figure
-    by_floor = check.dtype == "float32" and check.between_runtimes
-    return ParityCheck(
-        runtime=check.runtime,
-        against=check.against,
-        quantity=check.quantity,
-        layer=check.layer,
-        dtype=check.dtype,
-        worst=check.worst if np.isfinite(check.worst) else None,
-        gate=check.tolerance,
-        passed=check.passed,
-        step=check.step,
-        unit="absolute" if by_floor else check.quantity.unit,
-    )
 
 
 def _row(parity: AlignedParity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
@@ -122,6 +102,3 @@ def _hashes(parity: AlignedParity) -> Hashes:
         weights=digest(*(weights[name] for name in context.model.parameters)),
         order=digest(*(plan.order(epoch) for epoch in range(plan.epochs))),
     )
-
-
-__all__ = ["as_result", "build", "verdict"]

@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nncompare.backends.base import Array
-from nncompare.studies.verify.checks.check import JUDGES, Check
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import absolute, relative, scale
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.checks.trajectory import COMPARED, loss_size
-from nncompare.studies.verify.record import ParityCheck
 from nncompare.wire.observation import PERTURBATION, Observation
 
 _LATE = COMPARED | {Quantity.LONG_PIECES, Quantity.LOSS_OF_LONG_PIECES}
@@ -35,11 +34,11 @@ _DIVERGED = 1e6
 """A loss of so many times the first (or times 1, if that is more) has diverged."""
 
 
-def in_doubt(checks: Sequence[Check] | Sequence[ParityCheck]) -> bool:
+def in_doubt(checks: Sequence[Check]) -> bool:
     """Whether checks fail between runtimes in the trajectory, and nowhere else."""
     failed = [check for check in checks if not check.passed]
     return bool(failed) and all(
-        check.against not in JUDGES and check.quantity in COMPARED for check in failed
+        check.between_runtimes and check.quantity in COMPARED for check in failed
     )
 
 

@@ -12,7 +12,6 @@ from nncompare.numerics.parity import checked_examples
 from nncompare.spec.job import Job
 from nncompare.studies.verify import judge
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.explanation.findings import explain
 from nncompare.studies.verify.record import Parity
 from nncompare.wire.observation import QUICK_STEPS, Observation
@@ -34,7 +33,7 @@ def judge_quick(job: Job, data: Data, observations: Mapping[str, Observation]) -
         status="failed" if failed else "certified",
         form="quick",
         reason=_reason(context, observations),
-        checks=tuple(as_result(check) for check in judge.summarize(checks)),
+        checks=tuple(judge.summarize(checks)),
         findings=tuple(findings),
     )
 

@@ -13,21 +13,7 @@ from typing import Literal
 from nncompare.records.ledger import LedgerEntry
 from nncompare.records.record import ExperimentRecord, RecordPart
 from nncompare.records.runtime_row import RuntimeRow
-
-
-class ParityCheck(RecordPart):
-    """The worst figure of one quantity of one runtime against one judge."""
-
-    runtime: str
-    against: str
-    quantity: str
-    layer: str | None
-    dtype: str
-    worst: float | None
-    gate: float
-    passed: bool
-    step: int | None
-    unit: str
+from nncompare.studies.verify.checks.check import StoredCheck
 
 
 class ParityFinding(RecordPart):
@@ -57,7 +43,7 @@ class Parity(RecordPart):
     """When a full certificate was given for the same experiment, code and versions (ISO 8601);
     null: none is known.
     """
-    checks: tuple[ParityCheck, ...] = ()
+    checks: tuple[StoredCheck, ...] = ()
     findings: tuple[ParityFinding, ...] = ()
 
 
@@ -112,7 +98,7 @@ class VerifyRecord(ExperimentRecord):
     steps: int
     seconds: float
     runtimes: tuple[VerifiedRuntime, ...]
-    checks: tuple[ParityCheck, ...] = ()
+    checks: tuple[StoredCheck, ...] = ()
     findings: tuple[ParityFinding, ...] = ()
     changes: tuple[Change, ...] = ()
     """Convention ``native`` only."""

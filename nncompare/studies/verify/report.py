@@ -4,6 +4,7 @@ figures and gates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from nncompare.show.experiment_line import describe
 from nncompare.show.ledger import ledger_sheet
 from nncompare.show.sheet import grid_of_texts, section, spaced
 from nncompare.show.words import printable
-from nncompare.studies.verify.checks.check import JUDGES
-from nncompare.studies.verify.record import Change, ParityCheck, ParityFinding, VerifyRecord
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.record import Change, ParityFinding, VerifyRecord
 
 
 def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> RenderableType:
@@ -38,8 +39,8 @@ def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> Render
         parts.append(_changes(result.changes))
     for dtype in ("float64", "float32"):
         checks = [check for check in result.checks if check.dtype == dtype]
-        by_formula = [check for check in checks if check.against in JUDGES]
-        between = [check for check in checks if check.against not in JUDGES]
+        by_formula = [check for check in checks if not check.between_runtimes]
+        between = [check for check in checks if check.between_runtimes]
         if by_formula:
             parts.append(_table(f"Each runtime by the formulas, {dtype}", by_formula, pairs=False))
         if between:
@@ -112,7 +113,7 @@ def _findings(findings: Sequence[ParityFinding]) -> Group:
         text.append(
             f"\nlooks like: {finding.looks_like}"
             if finding.looks_like
-            else "\nno known mistake gives this"
+            else "\nno single change of the formulas gives this"
         )
         grid.add_row(Text(f"  {finding.runtime}", style="bold"), text)
     return Group(section("Where it parts"), grid)
@@ -132,7 +133,7 @@ def _absent(result: VerifyRecord) -> Group:
     return Group(section("Could not be checked"), grid)
 
 
-def _table(title: str, checks: Sequence[ParityCheck], *, pairs: bool) -> Group:
+def _table(title: str, checks: Sequence[Check], *, pairs: bool) -> Group:
     """One row a quantity, one column a runtime or a pair of them. A figure beyond its gate has a
     mark beside it.
     """
@@ -151,21 +152,23 @@ def _table(title: str, checks: Sequence[ParityCheck], *, pairs: bool) -> Group:
             if check.quantity == quantity and (pairs or check.against == judge)
         }
         first = next(iter(found.values()))
-        gates = {f"{check.gate:.0e}" if check.gate else "0" for check in found.values()}
+        gates = {f"{check.tolerance:.0e}" if check.tolerance else "0" for check in found.values()}
         gate = gates.pop() if len(gates) == 1 else "floor" if first.dtype == "float32" else "varies"
         cells = [_figure(found.get(column)) for column in columns]
         table.add_row(quantity, *(() if pairs else (judge,)), first.unit[:3] + ".", gate, *cells)
     return Group(section(title), table)
 
 
-def _column(check: ParityCheck, pairs: bool) -> str:
+def _column(check: Check, pairs: bool) -> str:
     return f"{check.runtime} / {check.against}" if pairs else check.runtime
 
 
-def _figure(check: ParityCheck | None) -> Text:
+def _figure(check: Check | None) -> Text:
     if check is None:
         return Text("n/a")
-    text = "none" if check.worst is None else "0" if check.worst == 0 else f"{check.worst:.1e}"
+    text = f"{check.worst:.1e}" if check.worst else "0"
+    if not math.isfinite(check.worst):
+        text = "none"
     return Text(text) if check.passed else Text(f"{text} !", style="bold red")
 
 

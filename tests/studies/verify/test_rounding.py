@@ -31,7 +31,6 @@ from nncompare.studies.verify.checks.rounding import (
     room_by_formula,
 )
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.document import as_result
 from nncompare.studies.verify.explanation.root_causes import root_causes
 from nncompare.studies.verify.growth import Growth, in_doubt, sound_steps, until, with_growth
 from nncompare.studies.verify.record import Parity as ParityOfRun
@@ -376,8 +375,8 @@ def test_a_loss_near_zero_is_judged_by_the_rounding_of_log_one() -> None:
 @pytest.mark.parametrize("doubt", [True, False])
 def test_a_run_in_doubt_asks_the_full_check(doubt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only the first steps part; a layer that is wrong needs no second opinion."""
-    check = as_result(pair("loss, every step", None, 3, 1.0))
-    wrong = as_result(failing("forward", "dense_1", "float64", 1.0))
+    check = pair("loss, every step", None, 3, 1.0)
+    wrong = failing("forward", "dense_1", "float64", 1.0)
     quick = ParityOfRun(status="failed", form="quick", checks=(check,) if doubt else (check, wrong))
     full = ParityOfRun(status="certified", form="full")
     said: list[str] = []
