@@ -198,8 +198,6 @@ class TrialEnd(_Message):
     kind: Literal["trial_end"] = "trial_end"
     status: TrialStatus
     reason: str | None
-    overhead_s: float
-    """Seconds in the worker outside of the training."""
     resident_bytes: int
     """What the process holds when the trial has been freed."""
 

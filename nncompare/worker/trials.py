@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import gc
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
@@ -81,7 +80,6 @@ class TrialServer:
                     raise MessageError(f"a trial was expected, not {word.kind!r}")
                 case _:
                     assert_never(word)
-            begun = time.perf_counter()
             if first:
                 # with what the first session has imported
                 _settle()
@@ -91,7 +89,6 @@ class TrialServer:
             end = TrialEnd(
                 status=status,
                 reason=reason,
-                overhead_s=time.perf_counter() - begun,
                 resident_bytes=psutil.Process().memory_info().rss,
             )
             self.send(end)

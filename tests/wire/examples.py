@@ -76,7 +76,7 @@ WORKER: list[WorkerWord] = [
     CheckProgress(what="updates", done=1, of=200),
     Derived(method="forward", status="ok", how="torch.func.jvp", values=(0.1, None, -3e-300)),
     Probed(devices=(DEVICE,)),
-    TrialEnd(status="pruned", reason=None, overhead_s=0.1, resident_bytes=2**33),
+    TrialEnd(status="pruned", reason=None, resident_bytes=2**33),
     Proposed(error=None),
     End(status="out of memory", reason="no room"),
 ]

@@ -81,7 +81,7 @@ def test_trials_follow_each_other_and_data_are_read_once(
     assert [result.final.val_loss is None for result in results] == [False, False]
     assert results[0].final.train_loss is results[0].final.test_loss is None  # not asked for
     assert backend.session.closed == 2
-    assert all(end.resident_bytes > 0 and end.overhead_s >= 0 for end in parent.ends)
+    assert all(end.resident_bytes > 0 for end in parent.ends)
 
 
 def test_a_judged_trial_waits_for_its_answers_and_may_be_pruned(

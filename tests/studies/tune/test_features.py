@@ -308,7 +308,7 @@ def test_a_worker_that_keeps_too_much_is_full(tmp_path, monkeypatch):
 
         def receive(self):
             held = next(self.held) * 2**20
-            return TrialEnd(status="ok", reason=None, overhead_s=0.0, resident_bytes=held)
+            return TrialEnd(status="ok", reason=None, resident_bytes=held)
 
     monkeypatch.setattr("nncompare.launch.trials.WorkerProcess", Fake)
     worker = TrialWorker("torch", threads=1, device="cpu", home=tmp_path, log=tmp_path / "log")
