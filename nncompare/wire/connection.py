@@ -158,6 +158,7 @@ class Inbox:
         """Waits for the parent's leave to run one slice; False: stop."""
         while not self._unlimited and not self.stopped:
             credits = self._credits.get()
+            # None is leave for all that follows; what is left of a number is kept for later
             if credits is None:
                 self._unlimited = True
             elif credits > 1:

@@ -264,6 +264,7 @@ def decode(data: bytes, words: TypeAdapter[_Word]) -> _Word:
 
 
 def _explanation(data: bytes, error: ValidationError) -> str:
+    # the beginning names the kind; a whole training's slices would hide it
     shown = data[:_SHOWN_BYTES].decode(errors="replace")
     if len(data) > _SHOWN_BYTES:
         shown += "…"

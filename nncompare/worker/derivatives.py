@@ -55,6 +55,7 @@ def _ask(
     compute: Callable[[], Array],
 ) -> Derived:
     how = derivatives.how.get(method, derivatives.how["value"])
+    # a value can always be computed; a mode of differentiation may be missing
     if method in MODES:
         missing = derivatives.why_not(method, request.order)
         if missing is not None:
@@ -62,6 +63,7 @@ def _ask(
     try:
         values = _checked(compute(), request.points.dtype)
     except Exception as error:
+        # its traceback stands in the log, and the other methods are still asked
         traceback.print_exc()
         return Derived(method=method, status="failed", reason=in_one_line(error), how=how)
     return Derived(method=method, status="ok", how=how, values=tuple(values.tolist()))

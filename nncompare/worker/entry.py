@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--wire", type=int, metavar="N", help="descriptor for the messages")
     parser.add_argument("--parent", type=int, metavar="PID", help="ends with this process")
     options = parser.parse_args(arguments)
+    # first of all: the parent may die while the framework is imported
     if options.parent is not None:
         die_with_parent(options.parent)
     if options.wire is None:
@@ -77,6 +78,7 @@ def _do(folder: Path, send: Send, inbox: Inbox | None) -> None:
         inbox: from the parent; None by hand.
     """
     request: Request = job_folder.read(folder)
+    # by hand nobody holds the worker back
     permit = inbox.permit if inbox is not None else lambda: True
     match request:
         case TrainRequest():

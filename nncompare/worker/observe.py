@@ -45,6 +45,7 @@ def check(request: CheckRequest, folder: Path, send: Send) -> None:
         Refused: with the reason.
     """
     backend, job, data = prepare(request, send)
+    # the parent has no framework to ask for its defaults
     if job.native:
         declaration.write(folder, job, backend.semantics(job))
     session = backend.open(job, data)
@@ -118,6 +119,7 @@ def observe_dropout(
         drawn = session.outputs(data.train.x[plan.dropout_rows], training=True)
     finally:
         session.close()
+    # a mask is read off a layer's output beside its input
     before = inputs_of(job.model.nodes)
     kept = {*names, *(before[name] for name in names)}
     observation.drawn = {name: value for name, value in drawn.items() if name in kept}
@@ -156,6 +158,7 @@ def _observe_updates(
     def keep(piece: Piece | None) -> None:
         step = len(observation.update_weights)
         observation.update_weights[step] = session.params()
+        # after the last update there are weights, and no further gradient
         if piece is None:
             return
         rows = plan.updates.rows(step)
@@ -226,6 +229,7 @@ def _train(
     """
     gate = FixedGate(pieces, before)
     session.train(plan, gate)
+    # a loop that leaves a piece out, or goes on after the end, must not pass for a training
     if not gate.ended or len(gate.losses) != len(pieces):
         raise RuntimeError(
             f"the training loop did {len(gate.losses)} of {len(pieces)} pieces and then returned"

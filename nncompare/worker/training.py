@@ -139,6 +139,7 @@ class TrainingRun:
         self.plan = make_plan(self.job.experiment.train, len(self.data.train), self.job.seed)
         self._build(backend)
         gate = self._train()
+        # a figure of a training that went wrong would be taken for one of a training that did not
         if gate.divergence is not None:
             where = gate.divergence.slice
             raise Diverged(
@@ -153,6 +154,7 @@ class TrainingRun:
     def _build(self, backend: Backend) -> None:
         begun = self.clock()
         self.session = backend.open(self.job, self.data)
+        # the same start for every runtime; in the native convention only where it has none
         self.session.load(native.start(self.job))
         self.session.synchronize()
         build_s = self.clock() - begun
@@ -174,6 +176,7 @@ class TrainingRun:
             on_slice=self._on_slice,
             on_epoch=self._on_epoch,
         )
+        # garbage of the building would be collected inside a slice
         gc.collect()
         if self.freezes:
             # what exists now is never scanned again, so a collection inside a slice is short
@@ -188,6 +191,7 @@ class TrainingRun:
             self._send_slices()
 
     def _send_slices(self) -> None:
+        # a training that is refused a first slice has none
         if self._unsent:
             self.send(Slices(slices=tuple(self._unsent)))
         self._unsent = []
@@ -198,6 +202,7 @@ class TrainingRun:
         begun = self.clock()
         metrics = self._metrics("validation")
         self._evaluate_s += self.clock() - begun
+        # kept, since after the last epoch it is the final figure too
         self._validation = metrics
         last_step = epoch * self.plan.steps_per_epoch - 1
         figures = Epoch(
@@ -212,6 +217,7 @@ class TrainingRun:
         rule = self.job.experiment.train.early_stopping
         if rule is not None and self._out_of_patience(figures, rule):
             return True
+        # nothing is left to stop after the last epoch, and nobody waits for the question
         if epoch < self.plan.epochs:
             self.pruned = self.is_hopeless()
         return self.pruned
@@ -247,6 +253,7 @@ class TrainingRun:
         )
 
     def _memory(self) -> Memory:
+        # a framework that counts the memory of its device knows better than the system
         on_device = self.session.peak_bytes()
         if on_device is not None:
             return Memory(peak_bytes=on_device, source="device")
@@ -278,6 +285,7 @@ def _badness(figures: Epoch, rule: EarlyStopping) -> float:
 def _save(params: Params, path: Path) -> None:
     from safetensors.numpy import save_file
 
+    # a transposed view would be written in the order of its memory
     save_file({name: np.ascontiguousarray(array) for name, array in params.items()}, path)
 
 

@@ -80,8 +80,8 @@ class TrialServer:
                     raise MessageError(f"a trial was expected, not {word.kind!r}")
                 case _:
                     assert_never(word)
+            # what the first trial has imported stays; what the others leave is given back
             if first:
-                # with what the first session has imported
                 _settle()
             else:
                 _free()
