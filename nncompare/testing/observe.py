@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nncompare.backends.base import Array, Backend, Params, Piece, Session
+from nncompare.errors import Refused
 from nncompare.testing.case import Case
 from nncompare.worker.pieces import FixedGate, pieces_of
 
@@ -51,11 +52,13 @@ def observe(backend: Backend, case: Case, runtime: str) -> Observation:
     """Opens a session for the case and asks everything of it.
 
     Raises:
-        AssertionError: the backend refuses the job, or breaks the protocol of the gate.
+        Refused: the backend says why it cannot run the job.
+        AssertionError: it breaks the protocol of the gate.
     """
     job = case.job(runtime)
     reason = backend.why_not(job)
-    assert reason is None, f"refused: {reason}"
+    if reason is not None:
+        raise Refused(reason)
     session = backend.open(job, case.data)
     try:
         return _observe(session, case)

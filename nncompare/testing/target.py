@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from nncompare.backends.base import Backend
 from nncompare.errors import UsageError
+from nncompare.spec.catalog import OWN
 from nncompare.spec.runtimes import CATALOG, by_backend
 
 
@@ -22,6 +23,7 @@ class Target:
         attribute: the backend's name in the module.
         environment: variables that its framework needs before it is imported.
         missing: the reason why it cannot be imported, or None.
+        is_own: nncompare ships it.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Target:
     attribute: str = "BACKEND"
     environment: Mapping[str, str] = field(default_factory=dict)
     missing: str | None = None
+    is_own: bool = False
 
     def load(self) -> Backend:
         """Imports the framework and returns the backend: in a worker process only."""
@@ -71,4 +74,5 @@ def _of_runtime(name: str, runtime: str) -> Target:
         module=entry.module,
         environment=entry.environment,
         missing=entry.missing(),
+        is_own=CATALOG.origin(runtime) == OWN,
     )

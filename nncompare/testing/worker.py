@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nncompare.backends.base import Backend
-from nncompare.errors import UsageError
+from nncompare.errors import Refused, UsageError
 from nncompare.testing.case import Case
 from nncompare.testing.cases import CASES
 from nncompare.testing.checks import Check, judge
@@ -34,21 +34,25 @@ def run_case(backend: Backend, case: Case, runtime: str) -> dict[str, Any]:
     """Puts a backend through a case and judges what it did.
 
     Returns:
-        One line of the report: ``{"case", "seconds", "error", "checks": [{"quantity", "what",
-        "worst", "tolerance", "passed"}]}``. ``error`` is a traceback or None, ``worst`` None where
-        nothing could be compared.
+        One line of the report: ``{"case", "seconds", "error", "refused", "checks": [{"quantity",
+        "what", "worst", "tolerance", "passed"}]}``. ``error`` is a traceback or None, ``refused``
+        the backend's reason or None, ``worst`` None where nothing could be compared.
     """
     start = time.perf_counter()
     checks: list[Check] = []
     error = None
+    refused = None
     try:
         checks = judge(case, observe(backend, case, runtime))
+    except Refused as refusal:
+        refused = str(refusal)
     except Exception:
         error = traceback.format_exc()
     return {
         "case": case.name,
         "seconds": round(time.perf_counter() - start, 3),
         "error": error,
+        "refused": refused,
         "checks": [_line(check) for check in checks],
     }
 
@@ -66,7 +70,9 @@ def _line(check: Check) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns 0 if every case passed, 1 if one failed or none was chosen, 2 for wrong usage."""
+    """Returns 0 if every case passed or was refused with a reason, 1 if one failed or none passed,
+    2 for wrong usage. Of nncompare's own backends a refusal is a failure, too.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m nncompare.testing.worker",
         description="Compares a backend with the float64 formulas, case by case.",
@@ -96,14 +102,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     chosen = [case for name, case in CASES.items() if _is_chosen(name, asked.only)]
     failed = 0
+    refused = 0
     for case in chosen:
         line = run_case(backend, case, target.runtime)
         failed += _show(line)
+        refused += line["refused"] is not None
         if asked.report:
             with asked.report.open("a") as file:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
-    print(f"{target.name}: {len(chosen) - failed} of {len(chosen)} cases passed")
-    return 1 if failed or not chosen else 0
+    passed = len(chosen) - failed - refused
+    words = f", {refused} refused" if refused else ""
+    print(f"{target.name}: {passed} of {len(chosen)} cases passed{words}")
+    # nncompare's own backends have everything
+    broken = failed or (refused and target.is_own)
+    return 1 if broken or not passed else 0
 
 
 def _is_chosen(name: str, only: list[str]) -> bool:
@@ -115,6 +127,8 @@ def _show(line: dict[str, Any]) -> bool:
     case = line["case"]
     if line["error"]:
         print(f"{case}: ERROR\n{line['error']}", flush=True)
+    if line["refused"]:
+        print(f"{case}: refused: {line['refused']}", flush=True)
     wrong = [check for check in line["checks"] if not check["passed"]]
     for check in wrong[:SHOWN]:
         worst = "not comparable"

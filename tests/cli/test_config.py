@@ -67,18 +67,10 @@ def test_help_lists_every_command_in_order(capsys: pytest.CaptureFixture[str]) -
     assert re.findall(r"^  ([\w-]+)  ", text.partition("Commands:")[2], re.MULTILINE) == list(
         COMMANDS
     )
-    begin, end = (
-        ["run", "verify", "compare-conventions"],
-        [
-            "show",
-            "doctor",
-            "list",
-            "init",
-            "schema",
-            "data",
-        ],
-    )
-    assert (list(COMMANDS)[:3], list(COMMANDS)[-6:]) == (begin, end)
+    # a new command may stand anywhere among them
+    known = ["run", "verify", "compare-conventions", "gradcheck", "tune", "validate", "show"]
+    known += ["doctor", "list", "init", "schema", "data"]
+    assert [name for name in COMMANDS if name in known] == known
     assert "..." not in text.partition("Commands:")[2]  # no line of help is cut
     assert stdout_of(capsys).strip() == text.strip()
 

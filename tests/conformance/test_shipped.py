@@ -21,7 +21,12 @@ class Doubled(NumpySession):
     def update(self, gradients, rate):
         return super().update(gradients, 2 * rate)
 
+class Partial(NumpyBackend):
+    def why_not(self, job):
+        return "no convolutions here"
+
 RIGHT = NumpyBackend()
+PARTIAL = Partial()
 WRONG = NumpyBackend(Doubled)
 """
 
@@ -46,6 +51,18 @@ def test_a_right_backend_passes_and_a_wrong_one_fails(tmp_path: Path) -> None:
     assert len(failed) == 1, done.stdout
     assert "[mybackend:WRONG-penalty/l1-update]" in failed[0]
     assert "tolerance 1e-11" in done.stdout
+
+
+def test_what_a_backend_refuses_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    done = run_suite(tmp_path, "--backend", "mybackend:PARTIAL", "-k", "penalty/l1", "-rs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no convolutions here" in done.stdout
+    assert "passed" not in done.stdout
+
+
+def test_a_refusal_of_an_own_backend_fails() -> None:
+    assert find_target("torch").is_own
+    assert not find_target("mypackage.numeric:THING").is_own
 
 
 def test_a_backend_that_cannot_be_imported_fails_with_its_log(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_not_a_number_fails_and_the_report_stays_json() -> None:
     json.dumps(line, allow_nan=False)
 
 
-def test_a_crash_and_a_refusal_are_errors() -> None:
+def test_a_crash_is_an_error_and_a_refusal_is_told() -> None:
     class Crash(NumpySession):
         def predict(self, x: Any) -> Any:
             raise RuntimeError("planted")
@@ -121,7 +121,8 @@ def test_a_crash_and_a_refusal_are_errors() -> None:
         def why_not(self, job: Any) -> str | None:
             return "no such layer"
 
-    assert "no such layer" in run_case(Refusing(), CASES["layer/dense"], "torch")["error"]
+    line = run_case(Refusing(), CASES["layer/dense"], "torch")
+    assert (line["refused"], line["error"], line["checks"]) == ("no such layer", None, [])
 
 
 def test_training_that_ignores_the_gate_is_an_error() -> None:
