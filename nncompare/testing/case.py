@@ -145,8 +145,10 @@ class Case:
         values = generator(SEED, f"conformance/{self.name}/{name}").normal(size=parameter.shape)
         if name.endswith("running_variance"):
             return np.asarray(0.5 + np.abs(values))
+        # a scale of one, or a bias of zero, would hide a parameter that is never used
         if parameter.role == "scale":
             return np.asarray(1 + 0.3 * values)
+        # kernels keep the size of their inputs, so that no activation is saturated
         if parameter.penalized:
             return np.asarray(values / np.sqrt(parameter.fan_in))
         return np.asarray(0.5 * values)

@@ -118,6 +118,7 @@ def gradients(case: Case, seen: Observation) -> Iterator[Check]:
         name: parameter for name, parameter in case.model.parameters.items() if parameter.trainable
     }
     yield from _shapes("gradients", seen.gradients, {name: case.params[name] for name in names})
+    # a direction through a number that is not finite would tell nothing
     if any(
         name not in seen.gradients or not np.isfinite(seen.gradients[name]).all() for name in names
     ):
@@ -138,6 +139,7 @@ def _slope(case: Case, found: Params, direction: Params, what: str) -> Check:
     )
     given = sum(float((found[name] * d).sum()) for name, d in direction.items())
     size = np.sqrt(sum(float((found[name] ** 2).sum()) for name in direction))
+    # a difference of two losses is off by their rounding over the length of the way
     rounding = 8 * np.finfo(np.float64).eps * abs(_loss(case, case.params, 0, masks_of=0)) / h
     tolerance = GRADIENT_TOLERANCE * size + rounding + 1e-10
     return Check(
@@ -156,6 +158,7 @@ def update(case: Case, seen: Observation) -> Iterator[Check]:
     for step, rate in enumerate(case.plan.learning_rate):
         before, slope = seen.weights[step], seen.step_gradients[step]
         if case.has_dropout and step > 0:
+            # loss_and_gradients has the masks of step 0
             loss_at_step = partial(_loss, case, step=step, masks_of=step)
             slope = differences.gradient(loss_at_step, before, names)
             tolerance = 1e-9

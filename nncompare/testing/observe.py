@@ -67,7 +67,9 @@ def observe(backend: Backend, case: Case, runtime: str) -> Observation:
 
 
 def _observe(session: Session, case: Case) -> Observation:
-    plan, test_x = case.plan, case.data.test.x
+    plan = case.plan
+    test_x = case.data.test.x
+    # first what a session says when nothing has been trained: looking must not change it
     batch_x = case.data.train.x[plan.rows(0)]
     session.load(case.params)
     loaded = session.params()
@@ -77,12 +79,15 @@ def _observe(session: Session, case: Case) -> Observation:
     loss, gradients = session.loss_and_gradients(plan.rows(0))
     untouched = session.params()
 
+    # then one step a piece, so that the gate sees the weights between any two steps
     session.load(case.params)
     weights, losses = _train(session, case, pieces_of(plan, 1))
     trained = session.predict(test_x)
     more = _train_again(session, case)
 
-    step_losses, step_gradients = [], []
+    # last the gradient at each of these weights, which the updates are judged with
+    step_losses = []
+    step_gradients = []
     for step in range(plan.steps):
         session.load(weights[step])
         step_loss, step_gradient = session.loss_and_gradients(plan.rows(step))
