@@ -103,13 +103,11 @@ def _counted(name: str, values: Sequence[int]) -> Any:
 def _state_encodings() -> dict[str, Any]:
     import altair as alt
 
+    colours = alt.Scale(domain=_STATES, range=_COLOURS)
+    shapes = alt.Scale(domain=_STATES, range=_SHAPES)
     return {
-        "color": alt.Color(
-            "state:N", scale=alt.Scale(domain=_STATES, range=_COLOURS), title="state"
-        ),
-        "shape": alt.Shape(
-            "state:N", scale=alt.Scale(domain=_STATES, range=_SHAPES), title="state"
-        ),
+        "color": alt.Color("state:N", scale=colours, title="state"),
+        "shape": alt.Shape("state:N", scale=shapes, title="state"),
     }
 
 
@@ -119,24 +117,28 @@ def _history(result: TuneRecord, trials: Sequence[TuneTrial]) -> Any:
 
     goal = result.goals[0]
     better = max if goal.goal == "maximize" else min
-    rows, steps, best = [], [], None
+    rows = []
+    steps = []
+    best: float | None = None
     for item in trials:
         if not item.values:
             continue
-        rows.append({"trial": item.number, "value": item.values[0], "state": item.state})
+        value = item.values[0]
+        rows.append({"trial": item.number, "value": value, "state": item.state})
+        # A pruned trial's value is one of an early epoch, and never the best.
         if item.state == "complete":
-            best = item.values[0] if best is None else better(best, item.values[0])
+            best = value if best is None else better(best, value)
         if best is not None:
             steps.append({"trial": item.number, "best": best})
     scale = _scale([row["value"] for row in rows])
     x = _counted("trial", [item.number for item in trials if item.values])
     tips = ["trial:Q", "value:Q", "state:N"]
+    y = alt.Y("value:Q", title=goal.name, scale=scale)
     points = _base(rows).mark_point(filled=True, size=55)
-    points = points.encode(
-        x=x, y=alt.Y("value:Q", title=goal.name, scale=scale), tooltip=tips, **_state_encodings()
-    )
+    points = points.encode(x=x, y=y, tooltip=tips, **_state_encodings())
+    y_of_best = alt.Y("best:Q", title=goal.name, scale=scale)
     line = _base(steps).mark_line(interpolate="step-after", color="#000000")
-    line = line.encode(x=x, y=alt.Y("best:Q", title=goal.name, scale=scale))
+    line = line.encode(x=x, y=y_of_best)
     return (points + line).properties(width=_WIDTH, height=_HEIGHT)
 
 
@@ -162,29 +164,26 @@ def _parallel(result: TuneRecord, done: Sequence[TuneTrial], names: Sequence[str
     import altair as alt
 
     goal = result.goals[0]
-    shown = sorted(
-        done,
-        key=lambda item: item.values[0] if item.values else 0.0,
-        reverse=goal.goal == "maximize",
-    )
-    rows: list[dict[str, Any]] = []
-    axes = {name: [_text(item.params.get(name)) for item in shown[:_MOST_LINES]] for name in names}
-    axes[goal.name] = [item.values[0] if item.values else None for item in shown[:_MOST_LINES]]
+    largest_first = goal.goal == "maximize"
+    shown = sorted(done, key=_first_value, reverse=largest_first)[:_MOST_LINES]
+    axes: dict[str, list[Any]] = {}
+    for name in names:
+        axes[name] = [_text(item.params.get(name)) for item in shown]
+    axes[goal.name] = [_first_value(item) for item in shown]
     places = {name: _places(values) for name, values in axes.items()}
-    for index, item in enumerate(shown[:_MOST_LINES]):
+    rows: list[dict[str, Any]] = []
+    for index, item in enumerate(shown):
         for name, values in axes.items():
             row = {
                 "trial": item.number,
                 "axis": name,
                 "place": places[name][index],
                 "shown": str(values[index]),
+                "value": _first_value(item),
             }
-            rows.append({**row, "value": item.values[0] if item.values else None})
-    colour = alt.Color(
-        "value:Q",
-        title=goal.name,
-        scale=alt.Scale(scheme="viridis", reverse=goal.goal == "maximize"),
-    )
+            rows.append(row)
+    scale = alt.Scale(scheme="viridis", reverse=largest_first)
+    colour = alt.Color("value:Q", title=goal.name, scale=scale)
     x = alt.X("axis:N", sort=list(axes), title=None, axis=alt.Axis(labelAngle=-20, labelLimit=300))
     y = alt.Y(
         "place:Q",
@@ -194,23 +193,34 @@ def _parallel(result: TuneRecord, done: Sequence[TuneTrial], names: Sequence[str
     tips = ["trial:N", "axis:N", "shown:N", "value:Q"]
     lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=25))
     lines = lines.encode(x=x, y=y, color=colour, detail="trial:N", tooltip=tips)
-    words = _base([row for name in axes for row in _ends(name, axes[name], places[name])])
-    words = words.mark_text(align="left", dx=6, fontSize=10).encode(x=x, y=y, text="shown:N")
+    ends: list[dict[str, Any]] = []
+    for name, values in axes.items():
+        ends += _ends(name, values, places[name])
+    words = _base(ends).mark_text(align="left", dx=6, fontSize=10).encode(x=x, y=y, text="shown:N")
     return (lines + words).properties(width=_WIDTH, height=_HEIGHT)
 
 
 def _ends(name: str, values: Sequence[Any], places: Sequence[float]) -> list[dict[str, Any]]:
     """What stands beside an axis: its smallest and largest number, or every word."""
-    known = {place: value for place, value in zip(places, values, strict=True) if value is not None}
-    wanted = {min(known), max(known)} if _is_number(list(known.values())) else set(known)
-    texts = {
-        place: short(known[place]) if isinstance(known[place], float) else str(known[place])
-        for place in wanted
-    }
-    return [
-        {"axis": name, "place": place, "shown": text[:_LONGEST]}
-        for place, text in sorted(texts.items())
-    ]
+    known = {}
+    for place, value in zip(places, values, strict=True):
+        if value is not None:
+            known[place] = value
+    wanted = set(known)
+    if _is_number(list(known.values())):
+        wanted = {min(known), max(known)}
+    rows = []
+    for place in sorted(wanted):
+        value = known[place]
+        text = short(value) if isinstance(value, float) else str(value)
+        rows.append({"axis": name, "place": place, "shown": text[:_LONGEST]})
+    return rows
+
+
+def _first_value(item: TuneTrial) -> float:
+    """The first goal of a trial that has its values."""
+    assert item.values, "a complete trial has values"
+    return item.values[0]
 
 
 def _places(values: Sequence[Any]) -> list[float]:
@@ -266,37 +276,21 @@ def _pareto(result: TuneRecord, done: Sequence[TuneTrial], search: TuneSearch) -
     import altair as alt
 
     first, second = result.goals[:2]
-    rows = [
-        {
-            "trial": item.number,
-            "a": item.values[0],
-            "b": item.values[1],
-            "front": item.number in search.pareto,
-        }
-        for item in done
-        if item.values
-    ]
+    rows = []
+    for item in done:
+        if item.values:
+            a, b = item.values[:2]
+            on_front = item.number in search.pareto
+            rows.append({"trial": item.number, "a": a, "b": b, "front": on_front})
     x = alt.X("a:Q", title=first.name, scale=_scale([row["a"] for row in rows]))
     y = alt.Y("b:Q", title=second.name, scale=_scale([row["b"] for row in rows]))
-    points = (
-        _base(rows)
-        .mark_point(filled=True, size=60)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color(
-                "front:N",
-                title="on the front",
-                scale=alt.Scale(domain=[True, False], range=_COLOURS[:2]),
-            ),
-            shape=alt.Shape(
-                "front:N",
-                title="on the front",
-                scale=alt.Scale(domain=[True, False], range=_SHAPES[:2]),
-            ),
-            tooltip=["trial:Q", "a:Q", "b:Q"],
-        )
-    )
+    colours = alt.Scale(domain=[True, False], range=_COLOURS[:2])
+    shapes = alt.Scale(domain=[True, False], range=_SHAPES[:2])
+    colour = alt.Color("front:N", title="on the front", scale=colours)
+    shape = alt.Shape("front:N", title="on the front", scale=shapes)
+    tips = ["trial:Q", "a:Q", "b:Q"]
+    points = _base(rows).mark_point(filled=True, size=60)
+    points = points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tips)
     front = sorted((row for row in rows if row["front"]), key=lambda row: row["a"])
     line = _base(front).mark_line(color=_COLOURS[0], strokeDash=[4, 3]).encode(x=x, y=y)
     return (line + points).properties(width=_WIDTH, height=_HEIGHT)
@@ -305,20 +299,20 @@ def _pareto(result: TuneRecord, done: Sequence[TuneTrial], search: TuneSearch) -
 def _epochs(result: TuneRecord, trials: Sequence[TuneTrial]) -> Any:
     import altair as alt
 
-    rows = [
-        {"trial": item.number, "epoch": int(step), "value": value, "state": item.state}
-        for item in trials[-_MOST_LINES:]
-        for step, value in item.intermediate.items()
-    ]
+    rows: list[dict[str, Any]] = []
+    for item in trials[-_MOST_LINES:]:
+        for step, value in item.intermediate.items():
+            row = {"trial": item.number, "epoch": int(step), "value": value, "state": item.state}
+            rows.append(row)
     scale = _scale([row["value"] for row in rows])
-    encodings = _state_encodings()
-    encodings.pop("shape")
     lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=20))
-    return lines.encode(
-        x=_counted("epoch", [int(step) for item in trials for step in item.intermediate]),
+    chart = lines.encode(
+        x=_counted("epoch", [row["epoch"] for row in rows]),
         y=alt.Y("value:Q", title=result.goals[0].name, scale=scale),
         detail="trial:N",
+        color=_state_encodings()["color"],
+        # A line has no shape: its dashes tell the states apart where colours cannot.
         strokeDash=alt.StrokeDash("state:N", scale=alt.Scale(domain=_STATES), title="state"),
         tooltip=["trial:N", "epoch:Q", "value:Q", "state:N"],
-        **encodings,
-    ).properties(width=_WIDTH, height=_HEIGHT)
+    )
+    return chart.properties(width=_WIDTH, height=_HEIGHT)

@@ -51,15 +51,19 @@ def write(folder: Path, result: TuneRecord) -> None:
 
 def trials_text(result: TuneRecord) -> str:
     """``trials.csv``: one line a trial; an unknown figure is an empty field."""
-    params = list(dict.fromkeys(name for trial in result.trials for name in trial.params))
-    metrics = list(dict.fromkeys(name for trial in result.trials for name in trial.metrics))
-    goals = [goal.name for goal in result.goals]
+    # Every name that any trial has, in the order in which they come.
+    params: dict[str, None] = {}
+    metrics: dict[str, None] = {}
+    for trial in result.trials:
+        params |= dict.fromkeys(trial.params)
+        metrics |= dict.fromkeys(trial.metrics)
+    goals = [f"value.{goal.name}" for goal in result.goals]
+    head = ["runtime", "number", "state", "status", "reason"]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    head = ["runtime", "number", "state", "status", "reason", *(f"value.{name}" for name in goals)]
-    writer.writerow([*head, *params, "seconds", "epochs", *metrics])
+    writer.writerow([*head, *goals, *params, "seconds", "epochs", *metrics])
     for trial in result.trials:
-        writer.writerow(_line(trial, len(goals), params, metrics))
+        writer.writerow(_cells(trial, len(goals), list(params), list(metrics)))
     return buffer.getvalue()
 
 
@@ -83,16 +87,23 @@ def lock_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _line(trial: TuneTrial, goals: int, params: list[str], metrics: list[str]) -> list[object]:
-    values = [*(trial.values or ()), *[None] * goals][:goals]
-    own = [trial.params.get(name) for name in params]
-    shown = [json.dumps(value) if isinstance(value, (dict, list)) else value for value in own]
-    rest = (trial.metrics.get(name) for name in metrics)
-    head = [trial.runtime, trial.number, trial.state, trial.status, trial.reason]
-    return [
-        "" if value is None else value
-        for value in (*head, *values, *shown, trial.seconds, trial.epochs, *rest)
+def _cells(trial: TuneTrial, goals: int, params: list[str], metrics: list[str]) -> list[object]:
+    cells: list[object] = [
+        trial.runtime,
+        trial.number,
+        trial.state,
+        trial.status,
+        trial.reason,
     ]
+    # A trial that failed has no values at all.
+    values = list(trial.values or ())
+    cells += [*values, *[None] * goals][:goals]
+    for name in params:
+        value = trial.params.get(name)
+        cells.append(json.dumps(value) if isinstance(value, (dict, list)) else value)
+    cells += [trial.seconds, trial.epochs]
+    cells += [trial.metrics.get(name) for name in metrics]
+    return ["" if cell is None else cell for cell in cells]
 
 
 def read(path: Path) -> TuneRecord:
