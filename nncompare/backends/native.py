@@ -40,7 +40,8 @@ def resolve(job: Job, defaults: Defaults) -> Job:
     """The job with open values filled in from ``defaults``; an aligned job as it is.
 
     The model becomes the list of its layers. Initializers stay open. Resolving twice changes
-    nothing more.
+    nothing more. The values are for the plan, the ledger and the formulas: a lowering leaves them
+    out where it calls the framework (``Frozen.given``).
     """
     if not job.native:
         return job
@@ -64,12 +65,12 @@ def _filled_layer(layer: Layer, defaults: Defaults) -> Layer:
 
 
 def _filled(part: Part, kind: str, defaults: Defaults) -> Part:
-    names = (
-        name
+    values = {
+        name: defaults[f"{kind}.{name}"]
         for name in type(part).model_fields
         if f"{kind}.{name}" in defaults and part.leaves_open(name)
-    )
-    return part.model_copy(update={name: defaults[f"{kind}.{name}"] for name in names})
+    }
+    return part.filled(values)
 
 
 def start(job: Job) -> Params:

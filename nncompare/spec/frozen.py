@@ -4,9 +4,10 @@ surprises.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 
 class Open:
@@ -32,6 +33,8 @@ class Frozen(BaseModel):
         validate_default=True,
     )
 
+    _left_to_framework: frozenset[str] = PrivateAttr(default=frozenset())
+
     @model_validator(mode="before")
     @classmethod
     def _lists_are_tuples(cls, value: Any) -> Any:
@@ -46,6 +49,27 @@ class Frozen(BaseModel):
     def open_fields(cls) -> tuple[str, ...]:
         """Names of the fields that are marked with ``Open``, in the order of the class."""
         return tuple(name for name, field in cls.model_fields.items() if Open in field.metadata)
+
+    def filled(self, values: Mapping[str, Any]) -> Self:
+        """A copy in which fields that the file leaves open have a framework's own values.
+
+        The copy remembers which they are: ``given`` leaves them to the framework.
+        """
+        copy = self.model_copy(update=dict(values))
+        copy._left_to_framework = self._left_to_framework | frozenset(values)
+        return copy
+
+    def given(self, **keywords: str) -> dict[str, Any]:
+        """A framework's keyword -> the value of the field that it takes, for a call of its class.
+
+        In the native convention a field that the file leaves open is left out, so that the
+        framework's own default is at work and not what nncompare believes it to be.
+        """
+        return {
+            keyword: getattr(self, field)
+            for keyword, field in keywords.items()
+            if field not in self._left_to_framework
+        }
 
     def leaves_open(self, field: str) -> bool:
         """Whether the file says nothing of ``field``, so that its value is a default: nncompare's

@@ -94,8 +94,8 @@ KERAS: list[Mutation] = [
     _plant(
         "momentum of batch norm turned round",
         "layers/normalization",
-        "momentum=1 - spec.momentum, epsilon=spec.epsilon",
-        "momentum=spec.momentum, epsilon=spec.epsilon",
+        'own["momentum"] = 1 - node.layer.momentum',
+        'own["momentum"] = node.layer.momentum',
         "image",
         "running statistics",
         layer="batch_norm_1",
@@ -104,8 +104,8 @@ KERAS: list[Mutation] = [
     _plant(
         "default momentum of batch norm",
         "layers/normalization",
-        "momentum=1 - spec.momentum, epsilon=spec.epsilon",
-        "momentum=0.99, epsilon=spec.epsilon",
+        'own["momentum"] = 1 - node.layer.momentum',
+        'own["momentum"] = 0.99',
         "image",
         "running statistics",
         layer="batch_norm_1",
@@ -124,7 +124,7 @@ KERAS: list[Mutation] = [
     _plant(
         "epsilon of layer norm",
         "layers/normalization",
-        "keras.layers.LayerNormalization(epsilon=node.layer.epsilon,",
+        'keras.layers.LayerNormalization(**node.layer.given(epsilon="epsilon"),',
         "keras.layers.LayerNormalization(",
         "table",
         "forward",

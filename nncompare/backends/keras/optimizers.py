@@ -140,7 +140,8 @@ def sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Op
 )
 def native_sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
     """``keras.optimizers.SGD``."""
-    return keras.optimizers.SGD(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
+    own = spec.given(momentum="momentum", nesterov="nesterov")
+    return keras.optimizers.SGD(rates, **own, **options)
 
 
 class _AdamStep(_Aligned):
@@ -184,9 +185,8 @@ _ADAM = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "epsilon":
 @native_optimizer(Adam, **defaults_of(keras.optimizers.Adam, **_ADAM))
 def native_adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
     """``keras.optimizers.Adam``."""
-    return keras.optimizers.Adam(
-        rates, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon, **options
-    )
+    own = spec.given(beta_1="beta1", beta_2="beta2", epsilon="epsilon")
+    return keras.optimizers.Adam(rates, **own, **options)
 
 
 class AlignedAdamW(_AdamStep, keras.optimizers.AdamW):  # type: ignore[misc]  # Keras is untyped
@@ -213,14 +213,8 @@ def adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizer
 )
 def native_adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
     """``keras.optimizers.AdamW``."""
-    return keras.optimizers.AdamW(
-        rates,
-        weight_decay=spec.weight_decay,
-        beta_1=spec.beta1,
-        beta_2=spec.beta2,
-        epsilon=spec.epsilon,
-        **options,
-    )
+    own = spec.given(beta_1="beta1", beta_2="beta2", epsilon="epsilon", weight_decay="weight_decay")
+    return keras.optimizers.AdamW(rates, **own, **options)
 
 
 class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):  # type: ignore[misc]  # untyped
@@ -262,6 +256,5 @@ def native_rmsprop(
     spec: RmsProp, rates: Table, options: dict[str, Any]
 ) -> keras.optimizers.Optimizer:
     """``keras.optimizers.RMSprop``."""
-    return keras.optimizers.RMSprop(
-        rates, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **options
-    )
+    own = spec.given(rho="rho", momentum="momentum", epsilon="epsilon")
+    return keras.optimizers.RMSprop(rates, **own, **options)

@@ -313,18 +313,16 @@ _ADAM = defaults_of(
 @native_optimizer(Adam, **_ADAM)
 def native_adam(spec: Adam, weights: _Weights) -> Optimizer:
     """``AdamOptimizer``."""
-    return _V1Optimizer(
-        weights, lambda rate: _V1.AdamOptimizer(rate, spec.beta1, spec.beta2, spec.epsilon)
-    )
+    own = spec.given(beta1="beta1", beta2="beta2", epsilon="epsilon")
+    return _V1Optimizer(weights, lambda rate: _V1.AdamOptimizer(rate, **own))
 
 
 @native_optimizer(AdamW, **_ADAM, **_ours(AdamW, "weight_decay"))
 def native_adamw(spec: AdamW, weights: _Weights) -> Optimizer:
     """``AdamOptimizer`` behind the decay, since TensorFlow has no AdamW."""
+    own = spec.given(beta1="beta1", beta2="beta2", epsilon="epsilon")
     return _V1Optimizer(
-        weights,
-        lambda rate: _V1.AdamOptimizer(rate, spec.beta1, spec.beta2, spec.epsilon),
-        decay=spec.weight_decay,
+        weights, lambda rate: _V1.AdamOptimizer(rate, **own), decay=spec.weight_decay
     )
 
 
@@ -335,9 +333,8 @@ def native_adamw(spec: AdamW, weights: _Weights) -> Optimizer:
 )
 def native_rmsprop(spec: RmsProp, weights: _Weights) -> Optimizer:
     """``RMSPropOptimizer``."""
-    return _V1Optimizer(
-        weights, lambda rate: _V1.RMSPropOptimizer(rate, spec.rho, spec.momentum, spec.epsilon)
-    )
+    own = spec.given(decay="rho", momentum="momentum", epsilon="epsilon")
+    return _V1Optimizer(weights, lambda rate: _V1.RMSPropOptimizer(rate, **own))
 
 
 # --- clipping

@@ -46,8 +46,8 @@ def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[
 def sgd(spec: Sgd, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.SGD``."""
     # Without momentum Nesterov's formula is plain descent; PyTorch refuses the combination.
-    nesterov = spec.nesterov and spec.momentum > 0
-    return torch.optim.SGD(weights, momentum=spec.momentum, nesterov=nesterov, **options)
+    nesterov = {"nesterov": True} if spec.nesterov and spec.momentum > 0 else {}
+    return torch.optim.SGD(weights, **spec.given(momentum="momentum"), **nesterov, **options)
 
 
 def _adam_defaults(kind: type[torch.optim.Optimizer]) -> dict[str, Any]:
@@ -56,13 +56,18 @@ def _adam_defaults(kind: type[torch.optim.Optimizer]) -> dict[str, Any]:
     return {"beta1": beta1, "beta2": beta2, **defaults_of(kind, lr="lr", epsilon="eps")}
 
 
+def _betas(spec: Adam | AdamW) -> dict[str, Any]:
+    """The one argument for both betas, unless both are PyTorch's own."""
+    given = spec.given(beta1="beta1", beta2="beta2")
+    return {"betas": (spec.beta1, spec.beta2)} if given else {}
+
+
 @optimizer(Adam, **_adam_defaults(torch.optim.Adam))
 def adam(spec: Adam, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.Adam``: epsilon is added after bias correction, as in Kingma and Ba's
     Algorithm 1.
     """
-    betas = (spec.beta1, spec.beta2)
-    return torch.optim.Adam(weights, betas=betas, eps=spec.epsilon, **options)
+    return torch.optim.Adam(weights, **_betas(spec), **spec.given(eps="epsilon"), **options)
 
 
 @optimizer(
@@ -74,13 +79,8 @@ def adamw(spec: AdamW, weights: _Weights, options: dict[str, Any]) -> torch.opti
     """``torch.optim.AdamW``: decay ``w *= 1 - lr weight_decay`` on every parameter, before the
     step.
     """
-    return torch.optim.AdamW(
-        weights,
-        betas=(spec.beta1, spec.beta2),
-        eps=spec.epsilon,
-        weight_decay=spec.weight_decay,
-        **options,
-    )
+    own = spec.given(eps="epsilon", weight_decay="weight_decay")
+    return torch.optim.AdamW(weights, **_betas(spec), **own, **options)
 
 
 @optimizer(
@@ -90,9 +90,8 @@ def adamw(spec: AdamW, weights: _Weights, options: dict[str, Any]) -> torch.opti
 )
 def rmsprop(spec: RmsProp, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.RMSprop``: epsilon is added outside the square root."""
-    return torch.optim.RMSprop(
-        weights, alpha=spec.rho, eps=spec.epsilon, momentum=spec.momentum, **options
-    )
+    own = spec.given(alpha="rho", eps="epsilon", momentum="momentum")
+    return torch.optim.RMSprop(weights, **own, **options)
 
 
 def build(job: Job, weights: _Weights) -> torch.optim.Optimizer:

@@ -32,7 +32,7 @@ def leaky_relu(node: Node[LeakyRelu], x: KerasTensor, build: Build) -> KerasTens
 @native_lowering(LeakyRelu, slope=default(keras.layers.LeakyReLU, "negative_slope"))
 def native_leaky_relu(node: Node[LeakyRelu], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.LeakyReLU``."""
-    return keras.layers.LeakyReLU(node.layer.slope, name=node.name)(x)
+    return keras.layers.LeakyReLU(**node.layer.given(negative_slope="slope"), name=node.name)(x)
 
 
 @lowering(Gelu)
@@ -55,10 +55,8 @@ def _tanh_gelu(x: KerasTensor) -> KerasTensor:
 @native_lowering(Gelu, approximate=default(keras.activations.gelu, "approximate"))
 def native_gelu(node: Node[Gelu], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.activations.gelu``."""
-    approximate = node.layer.approximate
-    return keras.layers.Activation(
-        lambda x: keras.activations.gelu(x, approximate), name=node.name
-    )(x)
+    own = node.layer.given(approximate="approximate")
+    return keras.layers.Activation(lambda x: keras.activations.gelu(x, **own), name=node.name)(x)
 
 
 @lowering(Sigmoid)

@@ -20,7 +20,7 @@ from nncompare.spec.model import Node
 @lowering(LayerNorm, epsilon=default(keras.layers.LayerNormalization, "epsilon"))
 def layer_norm(node: Node[LayerNorm], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.LayerNormalization`` over the last axis."""
-    layer = keras.layers.LayerNormalization(epsilon=node.layer.epsilon, name=node.name)
+    layer = keras.layers.LayerNormalization(**node.layer.given(epsilon="epsilon"), name=node.name)
     y = layer(x)
     build.store(node, scale=layer.gamma, bias=layer.beta)
     return y
@@ -70,9 +70,11 @@ def native_batch_norm(node: Node[BatchNorm], x: KerasTensor, build: Build) -> Ke
 
 
 def _normalize(kind: Any, node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTensor:
-    spec = node.layer
-    # Keras's momentum is the weight of the old statistics, ours that of the new ones
-    layer = kind(momentum=1 - spec.momentum, epsilon=spec.epsilon, name=node.name)
+    own = node.layer.given(epsilon="epsilon", momentum="momentum")
+    if "momentum" in own:
+        # Keras's momentum is the weight of the old statistics, ours that of the new ones
+        own["momentum"] = 1 - node.layer.momentum
+    layer = kind(**own, name=node.name)
     y = layer(x)
     build.store(
         node,

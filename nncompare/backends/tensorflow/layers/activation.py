@@ -30,7 +30,7 @@ def leaky_relu(module: Lowered[LeakyRelu], x: tf.Tensor, run: Pass) -> tf.Tensor
 @native_lowering(LeakyRelu, slope=default(tf.nn.leaky_relu, "alpha"))
 def native_leaky_relu(module: Lowered[LeakyRelu], x: tf.Tensor, run: Pass) -> tf.Tensor:
     """``tf.nn.leaky_relu``."""
-    return tf.nn.leaky_relu(x, module.layer.slope)
+    return tf.nn.leaky_relu(x, **module.layer.given(alpha="slope"))
 
 
 @lowering(Gelu)
@@ -69,7 +69,7 @@ def _tanh_gelu(module: Lowered[Gelu], x: tf.Tensor) -> tf.Tensor:
 @native_lowering(Gelu, approximate=default(tf.nn.gelu, "approximate"))
 def native_gelu(module: Lowered[Gelu], x: tf.Tensor, run: Pass) -> tf.Tensor:
     """``tf.nn.gelu``."""
-    return tf.nn.gelu(x, module.layer.approximate)
+    return tf.nn.gelu(x, **module.layer.given(approximate="approximate"))
 
 
 @lowering(Sigmoid)

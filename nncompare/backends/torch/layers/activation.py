@@ -20,13 +20,14 @@ def relu(node: Node[Relu], build: Build) -> nn.Module:
 @lowering(LeakyRelu, slope=default(nn.LeakyReLU, "negative_slope"))
 def leaky_relu(node: Node[LeakyRelu], build: Build) -> nn.Module:
     """``nn.LeakyReLU``."""
-    return nn.LeakyReLU(node.layer.slope)
+    return nn.LeakyReLU(**node.layer.given(negative_slope="slope"))
 
 
 @lowering(Gelu, approximate=default(nn.GELU, "approximate") != "none")
 def gelu(node: Node[Gelu], build: Build) -> nn.Module:
     """``nn.GELU``, whose exact form goes by the name of "none"."""
-    return nn.GELU("tanh" if node.layer.approximate else "none")
+    given = node.layer.given(approximate="approximate")
+    return nn.GELU(**{keyword: "tanh" if value else "none" for keyword, value in given.items()})
 
 
 @lowering(Sigmoid)

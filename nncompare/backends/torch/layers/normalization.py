@@ -15,7 +15,7 @@ from nncompare.spec.model import Node
 @lowering(LayerNorm, epsilon=default(nn.LayerNorm, "eps"))
 def layer_norm(node: Node[LayerNorm], build: Build) -> nn.Module:
     """``nn.LayerNorm`` over the last canonical axis."""
-    norm = nn.LayerNorm(node.input.shape[-1], eps=node.layer.epsilon, **build.factory)
+    norm = nn.LayerNorm(node.input.shape[-1], **node.layer.given(eps="epsilon"), **build.factory)
     build.store(node, scale=(norm.weight, same), bias=(norm.bias, same))
     return on_canonical_axes(norm, node)
 
@@ -46,7 +46,8 @@ def batch_norm(node: Node[BatchNorm], build: Build) -> nn.Module:
     """
     layer = node.layer
     kind = _batch_norm_for(len(node.input.shape))
-    norm = kind(node.input.shape[-1], eps=layer.epsilon, momentum=layer.momentum, **build.factory)
+    own = layer.given(eps="epsilon", momentum="momentum")
+    norm = kind(node.input.shape[-1], **own, **build.factory)
     build.store(
         node,
         scale=(norm.weight, same),
