@@ -18,7 +18,7 @@ def main() -> int:
         try:
             wrong = 0
             for experiment, dtype in dict.fromkeys(
-                (m.experiment, m.dtype) for m in laboratory.mutations
+                (m.experiment, m.dtype) for m in laboratory.mutations if m.convention == "aligned"
             ):
                 verdict = laboratory.unbroken(experiment, dtype)
                 wrong += bool(verdict.failed or verdict.error)

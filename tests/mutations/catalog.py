@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from tests.mutations.mutation import Mutation
 from tests.mutations.planted_keras import KERAS
+from tests.mutations.planted_native import NATIVE
 from tests.mutations.planted_tensorflow import TENSORFLOW
 from tests.mutations.planted_torch import TORCH
 
-MUTATIONS: list[Mutation] = [*TORCH, *TENSORFLOW, *KERAS]
+MUTATIONS: list[Mutation] = [*TORCH, *TENSORFLOW, *KERAS, *NATIVE]
 
 
 def chosen(only: Sequence[str]) -> list[Mutation]:

@@ -12,11 +12,14 @@ from pathlib import Path
 from nncompare.launch.environment import worker_environment
 from nncompare.studies.verify import judge
 from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explanation.findings import explain
+from nncompare.studies.verify.native import find_causes
 from nncompare.studies.verify.record import ParityFinding
+from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, read
 from tests.mutations.catalog import chosen
-from tests.mutations.experiments import parity
+from tests.mutations.experiments import STEPS, parity
 from tests.mutations.mutation import Mutation
 from tests.mutations.worker import ERROR_FILE, unbroken
 
@@ -102,8 +105,28 @@ class Laboratory:
     def unbroken(self, experiment: str, dtype: str) -> Verdict:
         return self._judged(experiment, {}, dtype)
 
+    def unbroken_natively(self, experiment: str, backend: str) -> Verdict:
+        """One backend as it ships, by what it declares."""
+        return self._judged_natively(experiment, backend, unbroken(experiment, "native"))
+
     def broken(self, mutation: Mutation) -> Verdict:
+        if mutation.convention == "native":
+            return self._judged_natively(mutation.experiment, mutation.backend, mutation.id)
         return self._judged(mutation.experiment, {mutation.backend: mutation.id}, mutation.dtype)
+
+    def _judged_natively(self, experiment: str, backend: str, name: str) -> Verdict:
+        """As ``studies.verify.native`` does it: nothing but the declaration is the judge."""
+        assert self.done
+        folder = self.folder / backend / name / "float64"
+        if (folder / ERROR_FILE).exists():
+            return Verdict(failed=[], findings=[], error=(folder / ERROR_FILE).read_text())
+        check = parity(experiment)
+        job, semantics = declaration.read(folder, check.job(backend, "float64", "native"))
+        context = Context(job, check.contexts["float64"].data, STEPS, semantics)
+        observation = _read(folder)
+        checks = judge.by_formula(context, backend, observation)
+        failed = [check for check in checks if not check.passed]
+        return Verdict(failed=failed, findings=find_causes(context, observation, failed))
 
     def _by_formula(self, experiment: str, dtype: str, backend: str, name: str) -> list[Check]:
         """Judged once: the unbroken backends stand beside every broken one."""

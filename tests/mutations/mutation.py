@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tests.mutations.patching import Patch
 
@@ -20,6 +21,7 @@ class Mutation:
         layer: regular expression for the finding's layer, parameter or direction; empty: any.
         looks_like: regular expression for the finding's explanation; empty: any or none.
         dtype: in which it shows.
+        convention: which certificate must find it.
         raises: regular expression; given, an error of the backend with such a text counts as
             caught.
     """
@@ -33,6 +35,7 @@ class Mutation:
     looks_like: str = ""
     dtype: str = "float64"
     raises: str = ""
+    convention: Literal["aligned", "native"] = "aligned"
 
     @property
     def id(self) -> str:

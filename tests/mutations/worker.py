@@ -18,6 +18,8 @@ from types import ModuleType
 
 from nncompare.numerics.parity import parity_plan
 from nncompare.spec.runtimes import CATALOG
+from nncompare.studies.verify.aligned import Convention
+from nncompare.wire import declaration
 from nncompare.worker.observe import observe, observe_dropout
 from tests.mutations.catalog import MUTATIONS, chosen
 from tests.mutations.experiments import STEPS, parity
@@ -27,17 +29,26 @@ from tests.mutations.patching import patched
 ERROR_FILE = "error.txt"
 
 
-def unbroken(experiment: str) -> str:
+def unbroken(experiment: str, convention: str = "aligned") -> str:
     """The folder of an experiment's unbroken observation."""
-    return f"unbroken-{experiment}"
+    return f"unbroken-{experiment}-{convention}"
 
 
-def watch(package: ModuleType, backend: str, experiment: str, dtype: str, folder: Path) -> None:
+def watch(
+    package: ModuleType,
+    backend: str,
+    experiment: str,
+    convention: Convention,
+    dtype: str,
+    folder: Path,
+) -> None:
     """One observation, as ``nncompare.worker.observe.check`` makes it."""
     check = parity(experiment)
-    job, data = check.job(backend, dtype), check.contexts[dtype].data
+    job, data = check.job(backend, dtype, convention), check.contexts[dtype].data
     folder.mkdir(parents=True, exist_ok=True)
     try:
+        job = package.BACKEND.resolve(job)
+        declaration.write(folder, job, package.BACKEND.semantics(job))
         session = package.BACKEND.open(job, data)
         try:
             plan = parity_plan(job.experiment.train, len(data.train), job.seed, STEPS)
@@ -54,17 +65,19 @@ def run(backend: str, mutations: list[Mutation], out: Path) -> None:
     module = CATALOG[backend].module
     mine = [mutation for mutation in mutations if mutation.backend == backend]
     # the unbroken ones first: no error may leave anything behind for them
-    for experiment in dict.fromkeys(mutation.experiment for mutation in mutations):
+    needed = dict.fromkeys((mutation.experiment, mutation.convention) for mutation in mutations)
+    for experiment, convention in needed:
         dtypes = {
             dtype
             for mutation in mutations
-            if mutation.experiment == experiment
+            if (mutation.experiment, mutation.convention) == (experiment, convention)
             for dtype in mutation.dtypes
         }
         for dtype in sorted(dtypes, reverse=True):
             begun = time.perf_counter()
             package = importlib.import_module(module)
-            watch(package, backend, experiment, dtype, out / unbroken(experiment) / dtype)
+            folder = out / unbroken(experiment, convention) / dtype
+            watch(package, backend, experiment, convention, dtype, folder)
             print(f"{time.perf_counter() - begun:6.2f} s  {experiment} {dtype}", flush=True)
     for mutation in mine:
         begun = time.perf_counter()
@@ -73,7 +86,7 @@ def run(backend: str, mutations: list[Mutation], out: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 with patched(module, mutation.patches) as package:
-                    watch(package, backend, mutation.experiment, dtype, folder)
+                    watch(package, backend, mutation.experiment, mutation.convention, dtype, folder)
             except Exception:
                 (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
         print(f"{time.perf_counter() - begun:6.2f} s  {mutation.name}", flush=True)
