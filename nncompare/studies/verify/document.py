@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from nncompare.config.load import to_mapping
 from nncompare.data.base import digest
 from nncompare.launch.machine import describe_environment
 from nncompare.numerics.initializers import initial_params
@@ -39,7 +40,7 @@ def build(parity: AlignedParity, evidence: Evidence, *, head: Head, seconds: flo
     status, reason = verdict(rows, checks)
     return VerifyRecord(
         **head,
-        experiment=parity.experiment.model_dump(mode="json", exclude_none=True),
+        experiment=to_mapping(parity.experiment),
         environment=describe_environment(parity.data),
         status=status,
         reason=reason,
