@@ -40,7 +40,8 @@ def suite(
     selected = [
         str(item.callspec.params["case"])
         for item in request.session.items
-        if isinstance(item, pytest.Function) and "quantity" in item.fixturenames
+        # a session may hold other tests as well, of which some have a parameter "quantity" too
+        if isinstance(item, pytest.Function) and "suite" in item.fixturenames
     ]
     folder = tmp_path_factory.mktemp("conformance")
     targets = _targets(request.config).values()

@@ -16,5 +16,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if isinstance(item, pytest.Function) and hasattr(item, "callspec")
             else {}
         )
-        if "quantity" in parameters:
+        # other tests are about a quantity too, without any backend
+        if "quantity" in parameters and "backend" in parameters:
             item.add_marker(f"needs_{parameters['backend']}")

@@ -35,7 +35,9 @@ def nodes_of(kind: str) -> list[tuple[Case, Node]]:
 
 
 def test_every_layer_class_is_found_by_itself() -> None:
-    finished = {cls for cls in _subclasses(Layer) if word_of(cls, "type") is not None}
+    # a test may have invented a layer in this process
+    shipped = {cls for cls in _subclasses(Layer) if cls.__module__.startswith("nncompare.")}
+    finished = {cls for cls in shipped if word_of(cls, "type") is not None}
     assert set(LAYERS.values()) == finished
     assert all(word_of(cls, "type") == kind for kind, cls in LAYERS.items())
 
