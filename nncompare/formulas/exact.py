@@ -27,7 +27,6 @@ _LARGEST_ANGLE = 10**400
 """An argument of a sine beyond the floats would need as many digits of pi as it has itself."""
 
 Reason = Literal["outside", "kink", "too large", "unknown"]
-REASONS: tuple[Reason, ...] = ("outside", "kink", "too large", "unknown")
 
 
 class NoValue(Exception):

@@ -11,7 +11,6 @@ from nncompare.spec.unions import members
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Beta = Annotated[float, Field(ge=0, lt=1)]
 # the same, where a framework's optimizer has a default of its own
 OpenPositive = Annotated[float, Field(gt=0), Open]
 OpenNonNegative = Annotated[float, Field(ge=0), Open]
