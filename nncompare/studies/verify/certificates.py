@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from nncompare.errors import StoreError
 from nncompare.records.atomic import write_text
@@ -22,7 +21,7 @@ from nncompare.spec.experiment import Experiment
 _SOURCES = ("backends", "numerics", "spec", "data", "wire", "worker")
 """Parts of nncompare that decide what is computed, or how it is looked at."""
 
-Versions = Mapping[str, Mapping[str, str]]
+Versions = Mapping[str, dict[str, str]]
 """Runtime -> versions."""
 
 
@@ -32,15 +31,10 @@ def remember(
     """Notes a full certificate. A cache that cannot be written is no error: the next run just does
     not know of it.
     """
-    text = {
-        "created": created,
-        "id": id,
-        "steps": steps,
-        "versions": {name: dict(v) for name, v in versions.items()},
-    }
+    known = {"created": created, "id": id, "steps": steps, "versions": versions}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / f"{key(experiment)}.json", json.dumps(text, indent=2) + "\n")
+        write_text(_file(folder, experiment), json.dumps(known, indent=2) + "\n")
     except (OSError, StoreError):
         return
 
@@ -49,18 +43,19 @@ def recall(folder: Path, experiment: Experiment, versions: Versions) -> str | No
     """When a certificate was given for this experiment and all of these runtimes in these versions
     (ISO 8601).
     """
+    if not versions:
+        return None
     try:
-        text: dict[str, Any] = json.loads(
-            (folder / f"{key(experiment)}.json").read_text(encoding="utf-8")
-        )
-        known = text["versions"]
-        same = all(
-            runtime in known and known[runtime] == dict(found)
-            for runtime, found in versions.items()
-        )
-        return str(text["created"]) if versions and same else None
+        known = json.loads(_file(folder, experiment).read_text(encoding="utf-8"))
+        same = all(known["versions"][runtime] == found for runtime, found in versions.items())
+        return str(known["created"]) if same else None
+    # a damaged file, or a runtime that was not checked then
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _file(folder: Path, experiment: Experiment) -> Path:
+    return folder / f"{key(experiment)}.json"
 
 
 def key(experiment: Experiment) -> str:
@@ -77,6 +72,7 @@ def key(experiment: Experiment) -> str:
 def _source_digest() -> str:
     total = hashlib.sha256()
     root = Path(__file__).resolve().parents[2]
+    # a formula or a backend that has changed since may compute something else
     for part in _SOURCES:
         for file in sorted((root / part).rglob("*.py")):
             total.update(str(file.relative_to(root)).encode())

@@ -25,30 +25,19 @@ def judge_quick(job: Job, data: Data, observations: Mapping[str, Observation]) -
         data: of the run.
         observations: what the runtimes that finished did; at least one.
     """
-    context = quick_context(job, data)
+    # the examples that ``worker.observe.observe_quickly`` looked at
+    count = checked_examples(len(data.train), job.experiment.train.batch_size, QUICK_STEPS)
+    few = Split(x=data.train.x[:count], y=data.train.y[:count])
+    context = Context(replace(job, dropout="masks"), replace(data, train=few), QUICK_STEPS)
     checks = list(judge.short_form(context, observations))
-    failed = [check for check in checks if not check.passed]
-    findings = explain(context, observations, checks) if failed else []
+    failed = any(not check.passed for check in checks)
+    reason = f"forward pass, gradients and {QUICK_STEPS} steps in {context.dtype}"
+    if len(observations) == 1:
+        reason += "; one runtime, nothing to compare it with but the formulas"
     return Parity(
         status="failed" if failed else "certified",
         form="quick",
-        reason=_reason(context, observations),
+        reason=reason,
         checks=tuple(judge.summarize(checks)),
-        findings=tuple(findings),
+        findings=tuple(explain(context, observations, checks) if failed else ()),
     )
-
-
-def quick_context(job: Job, data: Data) -> Context:
-    """The examples that ``worker.observe.observe_quickly`` looked at."""
-    count = checked_examples(len(data.train), job.experiment.train.batch_size, QUICK_STEPS)
-    few = Split(x=data.train.x[:count], y=data.train.y[:count])
-    return Context(replace(job, dropout="masks"), replace(data, train=few), QUICK_STEPS)
-
-
-def _reason(context: Context, observations: Mapping[str, Observation]) -> str:
-    alone = (
-        ""
-        if len(observations) > 1
-        else "; one runtime, nothing to compare it with but the formulas"
-    )
-    return f"forward pass, gradients and {QUICK_STEPS} steps in {context.dtype}{alone}"
