@@ -4,8 +4,9 @@ against each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,17 +37,6 @@ STEPS = 200
 DTYPES = ("float64", "float32")
 
 
-@dataclass
-class Evidence:
-    """What came of the workers, by dtype and runtime."""
-
-    outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
-    observations: dict[str, dict[str, Observation]] = field(
-        default_factory=lambda: {dtype: {} for dtype in DTYPES}
-    )
-    checks: dict[str, list[Check]] = field(default_factory=lambda: {dtype: [] for dtype in DTYPES})
-
-
 class AlignedParity:
     """One check of one experiment: its jobs, its examples, its judges.
 
@@ -56,6 +46,10 @@ class AlignedParity:
         watcher: told of everything.
         steps: of the growth.
         dtypes: of ``DTYPES``.
+
+    Attributes:
+        outcomes: (dtype, runtime) -> how its worker ended.
+        observations, checks: dtype -> what came of the workers, once ``run`` has ended.
     """
 
     def __init__(
@@ -70,17 +64,17 @@ class AlignedParity:
         self.work = work
         self.watcher = watcher
         self.steps = steps
-        self.dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
+        self.dtypes = tuple(dtypes)
         self.data = self._examples()
-        self.missing: dict[str, str] = {
-            name: reason for name in experiment.backends if (reason := CATALOG[name].missing())
-        }
-        self.contexts = {
-            dtype: Context(
-                self.job(experiment.backends[0], dtype), self.data.cast(np.dtype(dtype)), steps
-            )
-            for dtype in self.dtypes
-        }
+        reasons = {name: CATALOG[name].missing() for name in experiment.backends}
+        self.missing = {name: reason for name, reason in reasons.items() if reason}
+        self.contexts = {}
+        for dtype in self.dtypes:
+            job = self.job(experiment.backends[0], dtype)
+            self.contexts[dtype] = Context(job, self.data.cast(np.dtype(dtype)), steps)
+        self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.observations: defaultdict[str, dict[str, Observation]] = defaultdict(dict)
+        self.checks: defaultdict[str, list[Check]] = defaultdict(list)
         self.dead: frozenset[str] = frozenset()
         self.limit: Limit | None = None
 
@@ -88,20 +82,20 @@ class AlignedParity:
         """The examples of the check, in float64: so few batches that the steps cross epochs and
         smaller last batches, and some validation examples to evaluate.
         """
-        train, spec = self.experiment.train, self.experiment.data
+        train = self.experiment.train
         data = prepare(
-            spec,
+            self.experiment.data,
             self.experiment.task,
             seed=train.seed,
             dtype=np.dtype("float64"),
             report=self.watcher.prepares,
         )
+        # few examples, the same for all: an epoch of them is short, so that its end is seen
         count = checked_examples(len(data.train), train.batch_size, self.steps)
-        few = [
-            Split(x=part.x[:number], y=part.y[:number])
-            for part, number in ((data.train, count), (data.validation, EVALUATION_EXAMPLES))
-        ]
-        return replace(data, train=few[0], validation=few[1], test=few[1])
+        few = Split(x=data.train.x[:count], y=data.train.y[:count])
+        seen = data.validation
+        evaluated = Split(x=seen.x[:EVALUATION_EXAMPLES], y=seen.y[:EVALUATION_EXAMPLES])
+        return replace(data, train=few, validation=evaluated, test=evaluated)
 
     def job(self, runtime: str, dtype: str, convention: Convention = "aligned") -> Job:
         """One thread, deterministic kernels, shared dropout masks; on the CPU unless a device was
@@ -120,9 +114,8 @@ class AlignedParity:
             deterministic=True,
         )
 
-    def run(self) -> Evidence:
+    def run(self) -> None:
         """Runs the workers and judges each as it ends, then all against each other."""
-        evidence = Evidence()
         parallel = self._parallel()
         for dtype in self.dtypes:
             self.data.cast(np.dtype(dtype)).save(self.work / dtype / "data")
@@ -130,125 +123,122 @@ class AlignedParity:
             self._task(runtime, dtype)
             for dtype in self.dtypes
             for runtime in self.experiment.backends
+            if runtime not in self.missing
         ]
-        started = [task for task in tasks if task.job.runtime not in self.missing]
-        timeout_s = self.experiment.measure.timeout_s
         # a training may diverge; what is not finite is judged like everything else
         with np.errstate(all="ignore"):
-            for task, outcome in check_all(
-                started, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
-            ):
-                self._take(evidence, task, outcome)
-            self._refuse(evidence)
-            self._compare(evidence)
-            self._limit_to_sound_steps(evidence)
-            self._follow_growth(evidence, parallel)
-        return evidence
+            for task, outcome in self._outcomes(tasks, parallel):
+                self._take(task, outcome)
+            self._refuse()
+            self._compare()
+            self._limit_to_sound_steps()
+            self._follow_growth(parallel)
 
-    def _refuse(self, evidence: Evidence) -> None:
+    def _outcomes(
+        self, tasks: Sequence[CheckTask], parallel: int
+    ) -> Iterator[tuple[CheckTask, Outcome]]:
+        """Every task with its outcome, as they end; the watcher is told of each."""
+        timeout_s = self.experiment.measure.timeout_s
+        for task, outcome in check_all(
+            tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
+        ):
+            self.watcher.ended(task.label, outcome)
+            yield task, outcome
+
+    def _refuse(self) -> None:
         """The rows of runtimes that are not installed."""
         for runtime, reason in self.missing.items():
             for dtype in self.dtypes:
                 outcome = Outcome(runtime=runtime, status="refused", reason=reason)
-                evidence.outcomes[dtype, runtime] = outcome
+                self.outcomes[dtype, runtime] = outcome
 
     def _task(self, runtime: str, dtype: str, convention: Convention = "aligned") -> CheckTask:
         folder = self.work / dtype / file_name(runtime)
         job = self.job(runtime, dtype, convention)
         return CheckTask(job=job, folder=folder, data=self.work / dtype / "data", steps=self.steps)
 
-    def _take(self, evidence: Evidence, task: CheckTask, outcome: Outcome) -> None:
-        dtype, runtime = task.job.dtype.name, task.job.runtime
-        evidence.outcomes[dtype, runtime] = outcome
-        self.watcher.ended(task.label, outcome)
+    def _take(self, task: CheckTask, outcome: Outcome) -> None:
+        dtype = task.job.dtype.name
+        runtime = task.job.runtime
+        self.outcomes[dtype, runtime] = outcome
+        # judged while the other workers still run
         if outcome.status == "ok":
             self.watcher.phase(f"judges {task.label} by the formulas")
             observation = read(task.folder)
-            evidence.observations[dtype][runtime] = observation
-            evidence.checks[dtype] += judge.by_formula(self.contexts[dtype], runtime, observation)
+            self.observations[dtype][runtime] = observation
+            self.checks[dtype] += judge.by_formula(self.contexts[dtype], runtime, observation)
 
-    def _compare(self, evidence: Evidence) -> None:
+    def _compare(self) -> None:
         """Every pair, in the order of the experiment."""
         self.watcher.phase("compares the runtimes with each other")
-        wide = self._ordered(evidence.observations["float64"])
-        narrow = self._ordered(evidence.observations["float32"])
+        seen = self.observations
+        checks = self.checks
+        for dtype in DTYPES:
+            # workers end in any order
+            of_dtype = seen[dtype]
+            runtimes = [name for name in self.experiment.backends if name in of_dtype]
+            seen[dtype] = {name: of_dtype[name] for name in runtimes}
+        wide = seen["float64"]
+        narrow = seen["float32"]
         if wide:
-            checks, self.dead = judge.between(self.contexts["float64"], wide)
-            evidence.checks["float64"] += checks
+            between, self.dead = judge.between(self.contexts["float64"], wide)
+            checks["float64"] += between
         if narrow:
-            between = judge.between_float32(self.contexts["float32"], narrow, wide)
+            checks["float32"] += judge.between_float32(self.contexts["float32"], narrow, wide)
             # what float64 shows in the same place is known only now
-            evidence.checks["float32"] = room_as_in_float64(
-                evidence.checks["float32"] + between, evidence.checks["float64"]
-            )
+            checks["float32"] = room_as_in_float64(checks["float32"], checks["float64"])
 
-    def _limit_to_sound_steps(self, evidence: Evidence) -> None:
+    def _limit_to_sound_steps(self) -> None:
         """Takes no account of what comes after the training has diverged."""
         steps = self.steps
         for dtype in self.dtypes:
-            steps = growth.sound_steps(evidence.observations[dtype], steps)
-            evidence.checks[dtype] = growth.until(evidence.checks[dtype], steps)
+            steps = growth.sound_steps(self.observations[dtype], steps)
+            self.checks[dtype] = growth.until(self.checks[dtype], steps)
             # the dtype that diverges first is the one to name
             if steps < self.steps and self.limit is None:
                 self.limit = Limit(steps=steps, reason=f"then the training diverges in {dtype}")
 
-    def _follow_growth(self, evidence: Evidence, parallel: int) -> None:
+    def _follow_growth(self, parallel: int) -> None:
         """Where the runtimes part in the trajectory alone: measures how fast rounding grows there,
         and judges by it.
         """
-        if not growth.in_doubt(evidence.checks["float64"]):
+        if not growth.in_doubt(self.checks["float64"]):
             return
         self.watcher.phase(
             "the runtimes part in the midst of training: measures how fast rounding grows there"
         )
-        observations = self._ordered(evidence.observations["float64"])
-        tasks = [self._perturbed_task(runtime) for runtime in observations]
+        tasks = []
+        for runtime in self.observations["float64"]:
+            folder = self.work / "perturbed" / file_name(runtime)
+            task = self._task(runtime, "float64")
+            tasks.append(replace(task, folder=folder, perturbed=True))
         perturbed = {}
-        for task, outcome in check_all(
-            tasks,
-            parallel=parallel,
-            timeout_s=self.experiment.measure.timeout_s,
-            listener=self.watcher,
-        ):
-            self.watcher.ended(task.label, outcome)
+        for task, outcome in self._outcomes(tasks, parallel):
             if outcome.status == "ok":
                 perturbed[task.job.runtime] = read(task.folder)
         # without a single second training the usual tolerances hold
-        if perturbed:
-            measured = growth.Growth(observations=observations, perturbed=perturbed)
-            self._judge_by(evidence, measured)
-
-    def _judge_by(self, evidence: Evidence, measured: growth.Growth) -> None:
+        if not perturbed:
+            return
+        measured = growth.Growth(observations=self.observations["float64"], perturbed=perturbed)
         steps = measured.comparable_steps()
-        evidence.checks["float64"] = growth.with_growth(evidence.checks["float64"], measured, steps)
-        evidence.checks["float32"] = growth.until(evidence.checks["float32"], steps, between=True)
+        checks = self.checks
+        checks["float64"] = growth.with_growth(checks["float64"], measured, steps)
+        checks["float32"] = growth.until(checks["float32"], steps, between=True)
         # a training may diverge before that: then it is the nearer limit
         if self.limit is None or steps < self.limit.steps:
             self.limit = Limit(steps=steps, reason=measured.in_words())
 
-    def _perturbed_task(self, runtime: str) -> CheckTask:
-        task = self._task(runtime, "float64")
-        folder = self.work / "perturbed" / file_name(runtime)
-        return replace(task, folder=folder, perturbed=True)
-
-    def _ordered(self, observations: Mapping[str, Observation]) -> dict[str, Observation]:
-        """By runtime, in the order of the experiment: workers end in any order."""
-        return {
-            name: observations[name] for name in self.experiment.backends if name in observations
-        }
-
-    def findings(self, evidence: Evidence) -> list[ParityFinding]:
+    def findings(self) -> list[ParityFinding]:
         """Where and why runtimes part, float64 first."""
         found: list[ParityFinding] = []
         for dtype in self.dtypes:
-            if any(not check.passed for check in evidence.checks[dtype]):
+            checks = self.checks[dtype]
+            if any(not check.passed for check in checks):
                 self.watcher.phase("looks for the causes")
-                found += explain(
-                    self.contexts[dtype], evidence.observations[dtype], evidence.checks[dtype]
-                )
+                found += explain(self.contexts[dtype], self.observations[dtype], checks)
         return found
 
-    def changes(self, evidence: Evidence) -> list[Change]:
+    def changes(self) -> list[Change]:
         """What the frameworks' defaults change; nothing in the aligned form."""
         return []
 
@@ -258,27 +248,31 @@ class AlignedParity:
         Raises:
             UsageError: not even one fits.
         """
-        need, free = self._needed_bytes(), psutil.virtual_memory().available
-        if need > 0.8 * free:
-            count = self.contexts[self.dtypes[0]].model.trainable_count
+        context = self.contexts[self.dtypes[0]]
+        need = self._needed_bytes(context)
+        free = psutil.virtual_memory().available
+        # the system and its other users keep a fifth
+        fitting = int(0.8 * free / need)
+        if fitting < 1:
             raise UsageError(
-                f"the check of a model with {count:,} parameters in float64 needs about"
-                f" {need / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free; make the"
-                " model or train.batch_size smaller, or free memory"
+                f"the check of a model with {context.model.trainable_count:,} parameters in float64"
+                f" needs about {need / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are"
+                " free; make the model or train.batch_size smaller, or free memory"
             )
-        return max(1, min(usable_threads(self.experiment.measure.threads), int(0.8 * free / need)))
+        return min(usable_threads(self.experiment.measure.threads), fitting)
 
-    def _needed_bytes(self) -> int:
+    def _needed_bytes(self, context: Context) -> int:
         """Estimate for one worker and the parent: every copy of the weights that a check keeps, and
         the activations of a batch with their gradients.
         """
-        context = self.contexts[self.dtypes[0]]
         weights = sum(parameter.size for parameter in context.model.parameters.values())
-        copies = 2 * (context.plan.update_steps + len(context.plan.checkpoints)) + 8
-        values = sum(node.output.size for node in context.model.walk())
-        batch = min(self.experiment.train.batch_size, len(self.data.train))
+        activations = sum(node.output.size for node in context.model.walk())
         runtimes = len(self.experiment.backends)
-        return (
-            8 * (weights * copies * (1 + runtimes) + values * (4 * batch + 2 * 64 * runtimes))
-            + 2**29
-        )
+        # before and after every update, at every checkpoint, and what both sides work with
+        copies = 2 * (context.plan.update_steps + len(context.plan.checkpoints)) + 8
+        batch = min(self.experiment.train.batch_size, len(self.data.train))
+        # in the parent: the outputs of 64 examples in both modes, by each runtime
+        examples = 4 * batch + 2 * 64 * runtimes
+        numbers = weights * copies * (1 + runtimes) + activations * examples
+        # half a gigabyte for the framework itself
+        return 8 * numbers + 2**29

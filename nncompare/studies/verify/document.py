@@ -1,4 +1,4 @@
-"""From evidence to the certificate."""
+"""From a check to its certificate."""
 
 from __future__ import annotations
 
@@ -13,30 +13,24 @@ from nncompare.records.record import Head
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.judge import summarize
-from nncompare.studies.verify.record import (
-    Hashes,
-    VerifiedRuntime,
-    VerifyRecord,
-)
+from nncompare.studies.verify.record import Hashes, VerifiedRuntime, VerifyRecord
 from nncompare.wire.outcome import Outcome
 
 if TYPE_CHECKING:
-    from nncompare.studies.verify.aligned import AlignedParity, Evidence
+    from nncompare.studies.verify.aligned import AlignedParity
 
 Status = Literal["certified", "failed", "not_comparable"]
 
 
-def build(parity: AlignedParity, evidence: Evidence, *, head: Head, seconds: float) -> VerifyRecord:
+def build(parity: AlignedParity, *, head: Head, seconds: float) -> VerifyRecord:
     """The document of a check."""
-    rows = tuple(_row(parity, evidence, runtime) for runtime in parity.experiment.backends)
-    order: list[str] = list(parity.experiment.backends)
-    checks = [
-        check
-        for dtype in parity.dtypes
-        for check in sorted(
-            summarize(evidence.checks[dtype]), key=lambda check: order.index(check.runtime)
-        )
-    ]
+    rows = tuple(_row(parity, runtime) for runtime in parity.experiment.backends)
+    checks: list[Check] = []
+    for dtype in parity.dtypes:
+        # workers end in any order
+        worst = summarize(parity.checks[dtype])
+        for runtime in parity.experiment.backends:
+            checks += [check for check in worst if check.runtime == runtime]
     status, reason = verdict(rows, checks)
     return VerifyRecord(
         **head,
@@ -48,12 +42,13 @@ def build(parity: AlignedParity, evidence: Evidence, *, head: Head, seconds: flo
         seconds=seconds,
         runtimes=rows,
         checks=tuple(checks),
-        findings=tuple(parity.findings(evidence)),
-        changes=tuple(parity.changes(evidence)),
+        findings=tuple(parity.findings()),
+        changes=tuple(parity.changes()),
         dead=tuple(sorted(parity.dead)),
         limit=parity.limit,
         hashes=_hashes(parity),
-        ledger=ledger([_for_ledger(row) for row in rows]),
+        # every framework calls the device by a name of its own: no setting that differs
+        ledger=ledger([TrainedRuntime(**row.model_dump(exclude={"device"})) for row in rows]),
     )
 
 
@@ -61,8 +56,7 @@ def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Sta
     """``failed`` if any check failed; ``not_comparable`` if a runtime is missing, since a
     certificate speaks of all.
     """
-    wrong = [check for check in checks if not check.passed]
-    if wrong:
+    if any(not check.passed for check in checks):
         return "failed", None
     absent = [row for row in rows if row.status != "ok"]
     if absent:
@@ -73,31 +67,26 @@ def verdict(rows: tuple[VerifiedRuntime, ...], checks: list[Check]) -> tuple[Sta
     return "certified", None
 
 
-def _row(parity: AlignedParity, evidence: Evidence, runtime: str) -> VerifiedRuntime:
+def _row(parity: AlignedParity, runtime: str) -> VerifiedRuntime:
     """Of both dtypes' workers, the one that ended worse."""
-    outcomes = [evidence.outcomes[dtype, runtime] for dtype in parity.dtypes]
+    outcomes = [parity.outcomes[dtype, runtime] for dtype in parity.dtypes]
     worse: Outcome = next((outcome for outcome in outcomes if outcome.status != "ok"), outcomes[0])
-    built = outcomes[0].built
+    first = outcomes[0]
     return VerifiedRuntime(
         runtime=runtime,
         status=worse.status,  # pydantic checks the word
         reason=worse.reason,
         log=worse.log,
-        versions=outcomes[0].versions,
-        device=built.device_name if built is not None else None,
-        settings=outcomes[0].settings,
-    )
-
-
-def _for_ledger(row: VerifiedRuntime) -> TrainedRuntime:
-    return TrainedRuntime(
-        runtime=row.runtime, status=row.status, versions=row.versions, settings=row.settings
+        versions=first.versions,
+        device=first.built.device_name if first.built is not None else None,
+        settings=first.settings,
     )
 
 
 def _hashes(parity: AlignedParity) -> Hashes:
     context = parity.contexts[parity.dtypes[0]]
     plan = context.plan.trajectory
+    # in the order of the model, so that the digest does not depend on a mapping's
     weights = initial_params(context.model, parity.experiment.train.seed)
     return Hashes(
         weights=digest(*(weights[name] for name in context.model.parameters)),

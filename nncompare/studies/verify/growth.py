@@ -11,7 +11,8 @@ in each of them, and the tolerances follow it as long as it means anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,11 +20,9 @@ from nncompare.backends.base import Array
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import absolute, relative, scale
 from nncompare.studies.verify.checks.quantity import Quantity
-from nncompare.studies.verify.checks.trajectory import COMPARED, loss_size
+from nncompare.studies.verify.checks.trajectory import loss_size
 from nncompare.wire.observation import PERTURBATION, Observation
 
-_LATE = COMPARED | {Quantity.LONG_PIECES, Quantity.LOSS_OF_LONG_PIECES}
-"""Quantities that a training which has diverged cannot show any more."""
 FACTOR = 10.0
 """Runtimes may lie apart by so many times what a change by rounding does to one of them."""
 LOST = 1e-5
@@ -37,9 +36,7 @@ _DIVERGED = 1e6
 def in_doubt(checks: Sequence[Check]) -> bool:
     """Whether checks fail between runtimes in the trajectory, and nowhere else."""
     failed = [check for check in checks if not check.passed]
-    return bool(failed) and all(
-        check.between_runtimes and check.quantity in COMPARED for check in failed
-    )
+    return bool(failed) and all(check.compares_trajectories for check in failed)
 
 
 def sound_steps(observations: Mapping[str, Observation], steps: int) -> int:
@@ -48,13 +45,13 @@ def sound_steps(observations: Mapping[str, Observation], steps: int) -> int:
     """
     for one in observations.values():
         losses = one.losses[""]
-        first = abs(float(losses[0])) if len(losses) and np.isfinite(losses[0]) else 1.0
+        first = abs(float(losses[0])) if np.isfinite(losses[0]) else 1.0
         sizes = np.abs(np.nan_to_num(losses, nan=np.inf))
-        diverged = sizes > _DIVERGED * max(first, 1.0)
-        if diverged.any():
+        diverged = np.flatnonzero(sizes > _DIVERGED * max(first, 1.0))
+        if diverged.size:
             # the loss of a step is that of the weights before it, and the update before these was
             # already out of hand
-            steps = min(steps, max(int(np.argmax(diverged)) - 1, 0))
+            steps = min(steps, max(int(diverged[0]) - 1, 0))
     return steps
 
 
@@ -67,12 +64,9 @@ def until(checks: Sequence[Check], steps: int, *, between: bool = False) -> list
     """
     found = []
     for check in checks:
+        shown = check.compares_trajectories if between else check.quantity.of_trajectory
         late = check.step is not None and check.step > steps
-        if between:
-            dropped = late and check.between_runtimes and check.quantity in COMPARED
-        else:
-            dropped = late and check.quantity in _LATE
-        if not dropped:
+        if not (late and shown):
             found.append(check)
     return found
 
@@ -88,11 +82,13 @@ class Growth:
     observations: Mapping[str, Observation]
     perturbed: Mapping[str, Observation]
 
+    @cached_property
     def losses(self) -> Array:
         """``(steps,)``, relative to the loss; the largest so far in any runtime."""
         apart = []
         for runtime, one in self.perturbed.items():
-            a, b = one.losses[""], self.observations[runtime].losses[""]
+            a = one.losses[""]
+            b = self.observations[runtime].losses[""]
             with np.errstate(invalid="ignore", divide="ignore"):
                 share = np.abs(a - b) / loss_size(b, float(b[0]))
             # a loss that is not finite cannot be compared
@@ -106,10 +102,12 @@ class Growth:
         far = 0.0
         share = 0.0
         for runtime, one in self.perturbed.items():
-            for mark in one.checkpoints:
+            checkpoints = self.observations[runtime].checkpoints
+            for mark, weights in one.checkpoints.items():
+                # growth never falls back: what was apart once counts for all later steps
                 if mark <= step:
-                    right = self.observations[runtime].checkpoints[mark][name]
-                    apart = absolute(one.checkpoints[mark][name], right)
+                    right = checkpoints[mark][name]
+                    apart = absolute(weights[name], right)
                     far = max(far, apart)
                     share = max(share, apart / scale(right))
         return far, share
@@ -121,24 +119,37 @@ class Growth:
             for runtime, one in self.perturbed.items()
         )
 
+    def at(self, check: Check) -> tuple[float, float]:
+        """What the change has become in the place of a check of the trajectory: in the check's
+        unit, and relative.
+        """
+        assert check.step is not None
+        if check.quantity == Quantity.LOSS_EVERY_STEP:
+            share = float(self.losses[check.step - 1])
+            return share, share
+        if check.quantity == Quantity.LOGITS:
+            share = self.logits()
+            return share, share
+        assert check.layer is not None
+        far, share = self.tensor(check.layer, check.step)
+        return (share if check.quantity.unit == "relative" else far), share
+
     def comparable_steps(self) -> int:
         """How many steps of the trajectory come before rounding is lost in the loss."""
-        lost = self.losses() > LOST
-        return int(np.argmax(lost)) if lost.any() else len(lost)
+        return int((self.losses <= LOST).sum())
 
     def in_words(self) -> str:
         """Why the comparison is not as usual."""
-        losses = self.losses()
-        if not (losses > LOST).any():
+        change = f"a change of the initial weights by {PERTURBATION:.0e} changes the loss"
+        at_end = f"by {self.losses[-1]:.1e} at the end"
+        if self.losses[-1] <= LOST:
             return (
-                "rounding grows faster than usual in this training, and the gates follow it: a"
-                f" change of the initial weights by {PERTURBATION:.0e} changes the loss by"
-                f" {losses[-1]:.1e} at the end"
+                "rounding grows faster than usual in this training, and the gates follow it:"
+                f" {change} {at_end}"
             )
         return (
-            "rounding grows without bound in this training: a change of the initial weights by"
-            f" {PERTURBATION:.0e} changes the loss of one and the same runtime by more than"
-            f" {LOST:.0e} from there on, and by {losses[-1]:.1e} at the end"
+            f"rounding grows without bound in this training: {change} of one and the same runtime"
+            f" by more than {LOST:.0e} from there on, and {at_end}"
         )
 
 
@@ -148,34 +159,16 @@ def with_growth(checks: Sequence[Check], growth: Growth, steps: int) -> list[Che
 
     Args:
         checks: all of them; only failed ones between runtimes change.
-        growth: of the trajectory.
-        steps: ``growth.comparable_steps()``.
+        growth: of the trajectory; ``steps``: how many of it can be compared.
     """
-    losses = growth.losses()
     found = []
     for check in until(checks, steps, between=True):
-        if check.passed or not check.between_runtimes or check.quantity not in COMPARED:
+        # the formulas stand at the weights before the step: growth is no excuse there
+        if check.passed or not check.compares_trajectories:
             found.append(check)
             continue
-        room, share = _grown(growth, losses, check)
+        room, share = growth.at(check)
         # beyond that, two trainings of one runtime have nothing in common: nothing is compared
         if share <= LOST:
-            found.append(replace(check, tolerance=max(check.tolerance, FACTOR * room)))
+            found.append(check.with_room(FACTOR * room))
     return found
-
-
-def _grown(growth: Growth, losses: Array, check: Check) -> tuple[float, float]:
-    """What the change has become in the place of a check: in the check's unit, and relative."""
-    assert check.step is not None
-    if check.quantity == Quantity.LOSS_EVERY_STEP:
-        share = float(losses[check.step - 1])
-        return share, share
-    if check.quantity == Quantity.LOGITS:
-        share = growth.logits()
-        return share, share
-    assert check.layer is not None
-    far, share = growth.tensor(check.layer, check.step)
-    if check.quantity == Quantity.FINAL_RUNNING_STATISTICS:
-        # the only tensors whose check is relative
-        return share, share
-    return far, share

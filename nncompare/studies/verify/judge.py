@@ -4,14 +4,13 @@ that fails says where to look.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 
 from nncompare.studies.verify.checks import (
     dead,
     dropout,
     evaluation,
-    floor,
     forward,
     gradient,
     loading,
@@ -22,81 +21,82 @@ from nncompare.studies.verify.checks import (
     trajectory,
     update,
 )
-from nncompare.studies.verify.checks.check import Check, Pairing
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.quantity import Quantity
+from nncompare.studies.verify.checks.subject import Pair, Subject
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
+
+_OfOne = Callable[[Subject], Iterator[Check]]
+_OfTwo = Callable[[Pair], Iterator[Check]]
+
+_AT_PROBE: tuple[_OfOne, ...] = (loading.first_load, forward.by_formula, loss.at_probe)
+"""Loading, every layer and the loss at the probe weights."""
+_IN_FLOAT64: dict[_OfOne, tuple[Quantity, ...]] = {
+    loading.first_load: (Quantity.ROUND_TRIP,),
+    forward.by_formula: (Quantity.FORWARD, Quantity.FORWARD_TRAINING),
+    loss.at_probe: (Quantity.LOSS,),
+    gradient.along_directions: (Quantity.GRADIENT,),
+    loss.of_updates: (Quantity.LOSS,),
+    update.by_formula: (Quantity.UPDATE,),
+    forward.after_updates: (Quantity.FORWARD_AFTER_UPDATES,),
+    running.by_formula: (Quantity.RUNNING_STATISTICS,),
+    loading.later_loads: (Quantity.ROUND_TRIP,),
+    update.after_load: (Quantity.UPDATE_AFTER_LOAD,),
+    trajectory.losses_by_formula: (Quantity.LOSS_EVERY_STEP,),
+    evaluation.by_formula: (Quantity.LOGITS,),
+    long_pieces.by_itself: (),
+    dropout.by_formula: (),
+}
+"""What makes checks by the formulas -> the quantities that semantics may change in them."""
+_IN_FLOAT32: tuple[_OfOne, ...] = (
+    *_AT_PROBE,
+    running.by_formula,
+    forward.after_updates,
+    trajectory.losses_by_formula,
+    evaluation.by_formula,
+    loading.later_loads,
+    dropout.by_formula,
+    update.by_formula_float32,
+)
+"""What has a fixed tolerance in float32; it tells errors that a runtime makes in float32 alone,
+which the floor between runtimes cannot: they widen their own floor.
+"""
+_BETWEEN: tuple[_OfTwo, ...] = (
+    gradient.between,
+    trajectory.weights_after_first_step,
+    trajectory.losses_between,
+    trajectory.later_weights,
+    evaluation.between,
+)
+_BETWEEN_FLOAT32: tuple[_OfTwo, ...] = (
+    gradient.between_float32,
+    trajectory.between_float32,
+    evaluation.between_float32,
+)
+_SHORT: dict[str, tuple[_OfTwo, ...]] = {
+    "float64": (gradient.between, trajectory.losses_between, trajectory.later_weights),
+    # no float64 of the same runtime tells the floor: fixed tolerances, wide enough for it
+    "float32": (gradient.between_without_floor, trajectory.losses_without_floor),
+}
 
 
 def by_formula(context: Context, runtime: str, observation: Observation) -> list[Check]:
     """Everything that one runtime did, by the formulas, in its dtype."""
-    if context.dtype == "float32":
-        checks = list(_in_float32(context, runtime, observation))
-    else:
-        checks = list(_in_float64(context, runtime, observation))
-    return rounding.room_by_formula(context, observation, checks)
-
-
-def _in_float64(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
-    yield from _at_probe(context, runtime, observation)
-    yield from gradient.along_directions(context, runtime, observation)
-    yield from loss.of_updates(context, runtime, observation)
-    yield from update.by_formula(context, runtime, observation)
-    yield from forward.after_updates(context, runtime, observation)
-    yield from running.by_formula(context, runtime, observation)
-    yield from loading.later_loads(context, runtime, observation)
-    yield from update.after_load(context, runtime, observation)
-    yield from trajectory.losses_by_formula(context, runtime, observation)
-    yield from evaluation.by_formula(context, runtime, observation)
-    yield from long_pieces.by_itself(context, runtime, observation)
-    yield from dropout.by_formula(context, runtime, observation)
-
-
-def _in_float32(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
-    """What has a fixed tolerance in float32; it tells errors that a runtime makes in float32 alone,
-    which the floor between runtimes cannot: they widen their own floor.
-    """
-    yield from _at_probe(context, runtime, observation)
-    yield from running.by_formula(context, runtime, observation)
-    yield from forward.after_updates(context, runtime, observation)
-    yield from trajectory.losses_by_formula(context, runtime, observation)
-    yield from evaluation.by_formula(context, runtime, observation)
-    yield from loading.later_loads(context, runtime, observation)
-    yield from dropout.by_formula(context, runtime, observation)
-    yield from update.by_formula_float32(context, runtime, observation)
-
-
-def _at_probe(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
-    """Loading, every layer and the loss at the probe weights."""
-    yield from loading.first_load(context, runtime, observation)
-    yield from forward.by_formula(context, runtime, observation)
-    yield from loss.at_probe(context, runtime, observation)
+    makers: Iterable[_OfOne] = _IN_FLOAT32 if context.dtype == "float32" else _IN_FLOAT64
+    return _of_one(makers, context, runtime, observation)
 
 
 def of_quantity(
     context: Context, runtime: str, observation: Observation, quantity: Quantity
 ) -> list[Check]:
-    """The float64 checks of one quantity by the formulas, without the cost of the others."""
-    made = _MAKERS.get(quantity, ())
-    checks = [check for make in made for check in make(context, runtime, observation)]
-    mine = [check for check in checks if check.quantity == quantity]
-    return rounding.room_by_formula(context, observation, mine)
-
-
-_MAKERS = {
-    Quantity.ROUND_TRIP: (loading.first_load, loading.later_loads),
-    Quantity.FORWARD: (forward.by_formula,),
-    Quantity.FORWARD_TRAINING: (forward.by_formula,),
-    Quantity.LOSS: (loss.at_probe, loss.of_updates),
-    Quantity.GRADIENT: (gradient.along_directions,),
-    Quantity.UPDATE: (update.by_formula,),
-    Quantity.FORWARD_AFTER_UPDATES: (forward.after_updates,),
-    Quantity.RUNNING_STATISTICS: (running.by_formula,),
-    Quantity.UPDATE_AFTER_LOAD: (update.after_load,),
-    Quantity.LOSS_EVERY_STEP: (trajectory.losses_by_formula,),
-    Quantity.LOGITS: (evaluation.by_formula,),
-}
-"""Quantity -> what makes its checks, where semantics may change them."""
+    """The float64 checks of one quantity by the formulas, without the cost of the others; none
+    where semantics change nothing.
+    """
+    # every other meaning is tried in turn: all checks of each would take far longer
+    makers = [make for make, quantities in _IN_FLOAT64.items() if quantity in quantities]
+    checks = _of_one(makers, context, runtime, observation)
+    return [check for check in checks if check.quantity == quantity]
 
 
 def between(
@@ -106,15 +106,7 @@ def between(
     tensors without a gradient.
     """
     without = dead.dead_in_most(context, observations)
-    checks: list[Check] = []
-    for against, runtime in combinations(observations, 2):
-        a, b = observations[runtime], observations[against]
-        checks += gradient.between(context, runtime, against, a, b, without)
-        checks += trajectory.weights_after_first_step(context, runtime, against, a, b, without)
-        checks += trajectory.losses_between(context, runtime, against, a, b)
-        checks += trajectory.later_weights(context, runtime, against, a, b, without)
-        checks += evaluation.between(context, runtime, against, a, b, without)
-    return checks, without
+    return list(_of_pairs(_BETWEEN, context, observations, without)), without
 
 
 def between_float32(
@@ -127,21 +119,10 @@ def between_float32(
         narrow, wide: runtime -> what it did in float32 and in float64.
     """
     without = dead.dead_in_most(context, wide)
-    own = gradient.own_float32(context, narrow, wide)
-    checks = list(gradient.room_for_kinks(context, without, own))
-    both = [runtime for runtime in narrow if runtime in wide]
-    for against, runtime in combinations(both, 2):
-        pairing = Pairing(runtime=runtime, against=against, dtype="float32")
-        pair = floor.FloatPair(
-            first=narrow[runtime],
-            second=narrow[against],
-            first_wide=wide[runtime],
-            second_wide=wide[against],
-        )
-        checks += gradient.between_float32(pairing, pair)
-        checks += trajectory.between_float32(context, pairing, pair)
-        checks += evaluation.between_float32(context, pairing, pair)
-    return checks
+    # a runtime that failed in float64 has no floor
+    both = {runtime: seen for runtime, seen in narrow.items() if runtime in wide}
+    own = gradient.own_float32(context, both, wide, without)
+    return [*own, *_of_pairs(_BETWEEN_FLOAT32, context, both, without, wide)]
 
 
 def short_form(context: Context, observations: Mapping[str, Observation]) -> Iterator[Check]:
@@ -151,19 +132,39 @@ def short_form(context: Context, observations: Mapping[str, Observation]) -> Ite
     gradients = [observation.gradients for observation in observations.values()]
     without = dead.dead_tensors(context, gradients, dead.SHARE[context.dtype])
     for runtime, observation in observations.items():
-        checks = list(_at_probe(context, runtime, observation))
-        yield from rounding.room_by_formula(context, observation, checks)
+        yield from _of_one(_AT_PROBE, context, runtime, observation)
+    yield from _of_pairs(_SHORT[context.dtype], context, observations, without)
+
+
+def _of_one(
+    makers: Iterable[_OfOne], context: Context, runtime: str, observation: Observation
+) -> list[Check]:
+    """The checks of one runtime by the formulas, with room for rounding."""
+    subject = Subject(context=context, runtime=runtime, seen=observation)
+    checks = [check for make in makers for check in make(subject)]
+    return rounding.room_by_formula(context, observation, checks)
+
+
+def _of_pairs(
+    makers: Iterable[_OfTwo],
+    context: Context,
+    observations: Mapping[str, Observation],
+    without: frozenset[str],
+    wide: Mapping[str, Observation] | None = None,
+) -> Iterator[Check]:
+    """The checks of every pair; ``wide``: what float32 runtimes did in float64."""
     for against, runtime in combinations(observations, 2):
-        a, b = observations[runtime], observations[against]
-        if context.dtype == "float64":
-            yield from gradient.between(context, runtime, against, a, b, without)
-            yield from trajectory.losses_between(context, runtime, against, a, b)
-            yield from trajectory.later_weights(context, runtime, against, a, b, without)
-        else:
-            # no float64 of the same runtime tells the floor: fixed tolerances, wide enough for it
-            own = gradient.between_without_floor(context, runtime, against, a, b)
-            yield from gradient.room_for_kinks(context, without, own)
-            yield from trajectory.losses_without_floor(runtime, against, a, b)
+        pair = Pair(
+            context=context,
+            runtime=runtime,
+            against=against,
+            seen=observations[runtime],
+            other=observations[against],
+            dead=without,
+            wide=(wide[runtime], wide[against]) if wide else (),
+        )
+        for make in makers:
+            yield from make(pair)
 
 
 def summarize(checks: Iterable[Check]) -> list[Check]:
@@ -173,7 +174,8 @@ def summarize(checks: Iterable[Check]) -> list[Check]:
     groups: dict[tuple[str, str, str, str], Check] = {}
     for check in checks:
         key = (check.runtime, check.against, check.quantity, check.dtype)
-        best = groups.get(key)
-        if best is None or (best.passed and (not check.passed or check.severity > best.severity)):
+        best = groups.setdefault(key, check)
+        # what failed first stays, however far off a later one is
+        if best.passed and (not check.passed or check.severity > best.severity):
             groups[key] = check
     return list(groups.values())

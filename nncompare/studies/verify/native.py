@@ -18,7 +18,7 @@ import numpy as np
 from nncompare.launch.check import CheckTask, check_all
 from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify import growth, judge
-from nncompare.studies.verify.aligned import AlignedParity, Evidence
+from nncompare.studies.verify.aligned import AlignedParity
 from nncompare.studies.verify.changes import changes
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.context import Context
@@ -36,9 +36,8 @@ DTYPE = "float64"
 class NativeParity(AlignedParity):
     """The form of a check for ``train.convention: native``: two workers a runtime, float64."""
 
-    def run(self) -> Evidence:
+    def run(self) -> None:
         """Runs every runtime in both conventions, and judges the native form of each."""
-        evidence = Evidence()
         parallel = self._parallel()
         self.data.cast(np.dtype(DTYPE)).save(self.work / DTYPE / "data")
         self._native: dict[str, Observation] = {}
@@ -55,53 +54,52 @@ class NativeParity(AlignedParity):
             for task, outcome in check_all(
                 tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
             ):
-                self._keep(evidence, task, outcome)
-        self._refuse(evidence)
-        self._limit_to_sound_native_steps(evidence)
-        return evidence
+                self._keep(task, outcome)
+        self._refuse()
+        self._limit_to_sound_native_steps()
 
     def _native_task(self, runtime: str) -> CheckTask:
         task = self._task(runtime, DTYPE, convention="native")
         folder = self.work / NATIVE / file_name(runtime)
         return CheckTask(job=task.job, folder=folder, data=task.data, steps=task.steps)
 
-    def _keep(self, evidence: Evidence, task: CheckTask, outcome: Outcome) -> None:
+    def _keep(self, task: CheckTask, outcome: Outcome) -> None:
         runtime = task.job.runtime
-        known = evidence.outcomes.get((DTYPE, runtime))
+        known = self.outcomes.get((DTYPE, runtime))
         # the native form is the one that the user asked about: its versions and settings, and any
         # failure, are the row
         better = task.job.native or outcome.status != "ok"
         if known is None or (better and known.status == "ok"):
-            evidence.outcomes[DTYPE, runtime] = outcome
+            self.outcomes[DTYPE, runtime] = outcome
         self.watcher.ended(f"{task.label} {task.job.experiment.train.convention}", outcome)
         if outcome.status != "ok":
             return
         observation = read(task.folder)
         if task.job.native:
             self._native[runtime] = observation
-            self._judge_native(evidence, task)
+            self._judge_native(task)
         else:
-            evidence.observations[DTYPE][runtime] = observation
+            self.observations[DTYPE][runtime] = observation
 
-    def _judge_native(self, evidence: Evidence, task: CheckTask) -> None:
+    def _judge_native(self, task: CheckTask) -> None:
         """One runtime by the formulas under what its backend declares."""
         runtime = task.job.runtime
         self.watcher.phase(f"judges {runtime} by the formulas under its own defaults")
         job, semantics = declaration.read(task.folder, task.job)
         context = Context(job, self.contexts[DTYPE].data, self.steps, semantics)
         self._declared[runtime] = context
-        evidence.checks[DTYPE] += judge.by_formula(context, runtime, self._native[runtime])
+        self.checks[DTYPE] += judge.by_formula(context, runtime, self._native[runtime])
 
-    def _limit_to_sound_native_steps(self, evidence: Evidence) -> None:
+    def _limit_to_sound_native_steps(self) -> None:
         """Takes no account of what comes after a native training has diverged."""
         steps = growth.sound_steps(self._native, self.steps)
         if steps < self.steps:
-            evidence.checks[DTYPE] = growth.until(evidence.checks[DTYPE], steps)
+            self.checks[DTYPE] = growth.until(self.checks[DTYPE], steps)
             self.limit = Limit(steps=steps, reason=f"then a training diverges in {DTYPE}")
 
-    def findings(self, evidence: Evidence) -> list[ParityFinding]:
+    def findings(self) -> list[ParityFinding]:
         """Where a framework does not do what its backend declares, and what it does instead."""
-        failed = [check for check in evidence.checks[DTYPE] if not check.passed]
+        failed = [check for check in self.checks[DTYPE] if not check.passed]
         if failed:
             self.watcher.phase("looks for the causes")
         found: list[ParityFinding] = []
@@ -110,10 +108,10 @@ class NativeParity(AlignedParity):
             found += find_causes(context, self._native[runtime], own)
         return found
 
-    def changes(self, evidence: Evidence) -> list[Change]:
+    def changes(self) -> list[Change]:
         """All changes, runtime by runtime."""
         self.watcher.phase("compares every runtime with its aligned form")
-        aligned = evidence.observations[DTYPE]
+        aligned = self.observations[DTYPE]
         both = [name for name in self.experiment.backends if name in self._native.keys() & aligned]
         context = self.contexts[DTYPE]
         return [

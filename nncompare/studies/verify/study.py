@@ -49,27 +49,26 @@ def verify(
     watcher = watcher or NullWatcher()
     begun = time.monotonic()
     created = datetime.now().astimezone()
+    native = experiment.train.convention == "native"
+    # nothing is published of a check that breaks: the stack takes its folder away
     with ExitStack() as stack:
-        folder = (
-            stack.enter_context(create(output, experiment.name, created=created))
-            if output is not None
-            else None
-        )
+        folder = None
+        if output is not None:
+            folder = stack.enter_context(create(output, experiment.name, created=created))
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
-        native = experiment.train.convention == "native"
         form = NativeParity if native else AlignedParity
         check = form(experiment, work, watcher, steps, ("float64",) if native else dtypes)
-        evidence = check.run()
+        check.run()
         result = document.build(
             check,
-            evidence,
             head=head(experiment.name, created=created, id=folder.id if folder else None),
             seconds=time.monotonic() - begun,
         )
         if folder is not None:
             folder.write_experiment(dump(experiment))
-            for (dtype, runtime), _ in evidence.outcomes.items():
+            for dtype, runtime in check.outcomes:
                 log = work / dtype / file_name(runtime) / LOG_FILE
+                # a runtime that is not installed has none
                 if log.exists():
                     folder.add_log(f"{runtime}-{dtype}", log)
             folder.write_result(result)

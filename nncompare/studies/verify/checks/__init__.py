@@ -14,7 +14,7 @@ what rounding may do to it.
 ``dropout``          the framework's own dropout
 ===================  ===============================================================================
 
-``quantity`` names them, ``check`` is one comparison, ``distance`` says how far apart two arrays
-are, ``place`` at which weights and examples a formula is evaluated; ``floor``, ``dead`` and
-``rounding`` are what several quantities allow for rounding.
+``quantity`` names them, ``check`` is one comparison, ``subject`` who is judged by whom,
+``distance`` says how far apart two arrays are, ``place`` at which weights and examples a formula is
+evaluated; ``floor``, ``dead`` and ``rounding`` are what several quantities allow for rounding.
 """

@@ -1,15 +1,14 @@
-"""One comparison, and who compares with whom."""
+"""One comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, PlainSerializer
 
-from nncompare.backends.base import Array
 from nncompare.studies.verify.checks.quantity import Quantity, Unit
 
 FORMULA, DIFFERENCES, ITSELF = "formula", "differences", "itself"
@@ -60,6 +59,17 @@ class Check:
     def between_runtimes(self) -> bool:
         """Whether another runtime is the judge."""
         return self.against not in JUDGES
+
+    @property
+    def compares_trajectories(self) -> bool:
+        """Whether it compares a training of one runtime with that of another."""
+        return self.between_runtimes and self.quantity.of_trajectory
+
+    def with_room(self, tolerance: float) -> Check:
+        """The same check; if it failed, with a tolerance of at least this."""
+        if self.passed:
+            return self
+        return replace(self, tolerance=max(self.tolerance, tolerance))
 
     @property
     def unit(self) -> Unit:
@@ -117,50 +127,3 @@ StoredCheck = Annotated[
     Check, BeforeValidator(_from_document), PlainSerializer(Check.to_json, return_type=dict)
 ]
 """A check as a part of a document."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pairing:
-    """Who is judged by whom, in which dtype: what the checks of one comparison have in common."""
-
-    runtime: str
-    against: str
-    dtype: str
-
-    def check(
-        self,
-        quantity: Quantity,
-        layer: str | None,
-        worst: float,
-        tolerance: float,
-        step: int | None = None,
-    ) -> Check:
-        """One check; the arguments are those of ``Check``."""
-        return Check(
-            runtime=self.runtime,
-            against=self.against,
-            quantity=quantity,
-            layer=layer,
-            dtype=self.dtype,
-            worst=float(worst),
-            tolerance=float(tolerance),
-            step=step,
-        )
-
-    def check_each(
-        self,
-        quantity: Quantity,
-        given: Mapping[str, Array],
-        expected: Mapping[str, Array],
-        distance: Callable[[Array | None, Array], float],
-        tolerance: float,
-        step: int | None = None,
-    ) -> Iterator[Check]:
-        """One check a name, in the order of ``expected``."""
-        for name, values in expected.items():
-            worst = distance(given.get(name), values)
-            yield self.check(quantity, name, worst, tolerance, step)
-        # a name that only the runtime knows cannot be compared
-        for name in given:
-            if name not in expected:
-                yield self.check(quantity, name, np.inf, tolerance, step)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from nncompare.backends.base import Params
-from nncompare.studies.verify.checks.distance import size
+from nncompare.studies.verify.checks.distance import largest, size
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
 
@@ -29,8 +29,8 @@ def dead_tensors(context: Context, gradients: list[Params], share: float) -> fro
     """
     alive: set[str] = set()
     for gradient in gradients:
-        largest = max((size(value) for value in gradient.values()), default=0.0)
-        alive |= {name for name, value in gradient.items() if size(value) > share * largest}
+        least = share * largest(gradient)
+        alive |= {name for name, value in gradient.items() if size(value) > least}
     return frozenset(context.trained) - alive
 
 

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nncompare.studies.verify.checks.check import FORMULA, Check, Pairing
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.checks.quantity import Quantity
-from nncompare.studies.verify.context import Context
-from nncompare.wire.observation import Observation
+from nncompare.studies.verify.checks.subject import Subject
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 """Of the values, relative to the largest."""
@@ -22,25 +21,21 @@ SIGMAS = 5.0
 """How far the share of values that is kept may be off, in standard deviations."""
 
 
-def by_formula(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def by_formula(subject: Subject) -> Iterator[Check]:
     """Every dropout layer in training mode, on the input that the runtime gave it."""
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype=context.dtype)
-    tolerance = TOLERANCE[context.dtype]
-    for name, drawn in context.drawn(observation).items():
+    tolerance = TOLERANCE[subject.context.dtype]
+    for name, drawn in subject.context.drawn(subject.seen).items():
         if drawn is None:
             # the layer gave no output of the shape of its input
-            yield pairing.check(Quantity.DROPOUT_VALUES, name, np.inf, tolerance)
+            yield subject.check(Quantity.DROPOUT_VALUES, name, np.inf, tolerance)
             continue
         x, y, rate = drawn
         kept = y != 0
         worst = relative(y, np.where(kept, x / (1 - rate), 0.0))
-        yield pairing.check(Quantity.DROPOUT_VALUES, name, worst, tolerance)
+        yield subject.check(Quantity.DROPOUT_VALUES, name, worst, tolerance)
         # a value that was zero before cannot tell whether it was kept
-        visible = x != 0
-        count = int(visible.sum())
-        if count:
-            share = float(kept[visible].mean())
-            deviation = float(np.sqrt(rate * (1 - rate) / count))
-            yield pairing.check(
-                Quantity.DROPOUT_SHARE_KEPT, name, abs(share - (1 - rate)), SIGMAS * deviation
-            )
+        visible = kept[x != 0]
+        if visible.size:
+            off = abs(float(visible.mean()) - (1 - rate))
+            deviation = float(np.sqrt(rate * (1 - rate) / visible.size))
+            yield subject.check(Quantity.DROPOUT_SHARE_KEPT, name, off, SIGMAS * deviation)

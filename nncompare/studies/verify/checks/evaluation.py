@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nncompare.studies.verify.checks import dead as dead_tensors
-from nncompare.studies.verify.checks import floor
-from nncompare.studies.verify.checks.check import FORMULA, Check, Pairing
+from nncompare.studies.verify.checks import dead, floor
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.checks.quantity import Quantity
-from nncompare.studies.verify.context import Context
-from nncompare.wire.observation import Observation
+from nncompare.studies.verify.checks.subject import Pair, Subject
 
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
 """By the formulas, relative to the largest logit."""
@@ -27,34 +25,28 @@ the logits); what that pass itself does is judged by its formula at the runtime'
 """
 
 
-def by_formula(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def by_formula(subject: Subject) -> Iterator[Check]:
     """The logits by the formulas at the weights that the runtime showed."""
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype=context.dtype)
-    last = context.model.nodes[-1].name
-    for mark, given in context.evaluations(observation):
-        worst = relative(given, context.evaluated(observation.checkpoints[mark]))
-        yield pairing.check(Quantity.LOGITS, last, worst, TOLERANCE[context.dtype], mark)
+    context = subject.context
+    seen = subject.seen
+    tolerance = TOLERANCE[context.dtype]
+    for mark, given in context.evaluations(seen):
+        worst = relative(given, context.evaluated(seen.checkpoints[mark]))
+        yield subject.check(Quantity.LOGITS, context.last_node, worst, tolerance, mark)
 
 
-def between(
-    context: Context,
-    runtime: str,
-    against: str,
-    a: Observation,
-    b: Observation,
-    dead: frozenset[str],
-) -> Iterator[Check]:
+def between(pair: Pair) -> Iterator[Check]:
     """Two float64 runtimes after the last step."""
-    pairing = Pairing(runtime=runtime, against=against, dtype=context.dtype)
     # a dead bias that drifts on rounding leaks into the running means after it
-    tolerance = dead_tensors.TOLERANCE if dead else BETWEEN
-    worst = relative(a.logits[""], b.logits[""])
-    last = context.model.nodes[-1].name
-    yield pairing.check(Quantity.LOGITS, last, worst, tolerance, context.steps)
+    tolerance = dead.TOLERANCE if pair.dead else BETWEEN
+    worst = relative(pair.seen.logits[""], pair.other.logits[""])
+    context = pair.context
+    yield pair.check(Quantity.LOGITS, context.last_node, worst, tolerance, context.steps)
 
 
-def between_float32(context: Context, pairing: Pairing, pair: floor.FloatPair) -> Iterator[Check]:
+def between_float32(pair: Pair) -> Iterator[Check]:
     """Two float32 runtimes within their floors, after the last step."""
+    # under a name of its own, as the floor of tensors wants them
     tensors = [{"logits": observation.logits[""]} for observation in pair.all]
-    last = context.plan.checkpoints[-1]
-    yield from floor.check_tensors(pairing, Quantity.LOGITS, tensors, last)
+    last = pair.context.plan.checkpoints[-1]
+    yield from floor.check_tensors(pair, Quantity.LOGITS, tensors, last)

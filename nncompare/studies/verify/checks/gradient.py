@@ -19,9 +19,10 @@ import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.studies.verify.checks import floor
-from nncompare.studies.verify.checks.check import DIFFERENCES, ITSELF, Check, Pairing
-from nncompare.studies.verify.checks.distance import absolute, relative, scale
+from nncompare.studies.verify.checks.check import DIFFERENCES, ITSELF, Check
+from nncompare.studies.verify.checks.distance import absolute, scale, scale_of_all
 from nncompare.studies.verify.checks.quantity import Quantity
+from nncompare.studies.verify.checks.subject import Pair, Subject
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
 
@@ -47,53 +48,39 @@ KINKED = 0.1
 """Of a float32 gradient before a kink, or of a dead tensor; 3e-2 was seen inside one framework."""
 
 
-def along_directions(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def along_directions(subject: Subject) -> Iterator[Check]:
     """The gradient along directions, against differences of the reference loss; float64 only."""
-    pairing = Pairing(runtime=runtime, against=DIFFERENCES, dtype=context.dtype)
-    given = observation.gradients
+    judged = replace(subject, against=DIFFERENCES)
+    context = subject.context
+    given = subject.seen.gradients
     whole = _typical(given.values())
     for label, slope in context.slopes.items():
-        direction = context.directions[label]
-        known = [name for name in direction if name in given]
-        if len(known) < len(direction):
-            # a gradient that was not given has no slope
-            along = np.inf
-        else:
-            along = sum(float((given[name] * direction[name]).sum()) for name in direction)
+        own = [given[name] for name in context.directions[label] if name in given]
         # a random direction of length one sees about one typical entry of the gradient
-        size = max(_typical(given[name] for name in known), 1e-3 * whole) or 1.0
-        tolerance = SLOPE + 10 * slope.error / size
-        yield pairing.check(Quantity.GRADIENT, label, abs(along - slope.value) / size, tolerance)
+        size = max(_typical(own), 1e-3 * whole) or 1.0
+        worst = abs(context.along(given, label) - slope.value) / size
+        yield judged.check(Quantity.GRADIENT, label, worst, SLOPE + 10 * slope.error / size)
 
 
-def between(
-    context: Context,
-    runtime: str,
-    against: str,
-    a: Observation,
-    b: Observation,
-    dead: frozenset[str],
-) -> Iterator[Check]:
-    """Two float64 runtimes in every entry.
-
-    Args:
-        dead: names of the tensors without a gradient.
-    """
-    pairing = Pairing(runtime=runtime, against=against, dtype=context.dtype)
-    largest = max((scale(value) for value in b.gradients.values() if value.size), default=1.0)
-    for name in context.trained:
-        right = b.gradients.get(name)
-        if right is None:
-            worst = np.inf
-        else:
+def between(pair: Pair) -> Iterator[Check]:
+    """Two float64 runtimes in every entry."""
+    right = pair.other.gradients
+    whole = max((scale(value) for value in right.values() if value.size), default=1.0)
+    for name in pair.context.trained:
+        # what is not given cannot be compared
+        worst = np.inf
+        if name in right:
             # the rounding of a dead tensor is relative to the gradient that it comes from
-            size = largest if name in dead else scale(right)
-            worst = absolute(a.gradients.get(name), right) / size
-        yield pairing.check(Quantity.GRADIENT, name, worst, BETWEEN)
+            size = whole if name in pair.dead else scale(right[name])
+            worst = absolute(pair.seen.gradients.get(name), right[name]) / size
+        yield pair.check(Quantity.GRADIENT, name, worst, BETWEEN)
 
 
 def own_float32(
-    context: Context, narrow: Mapping[str, Observation], wide: Mapping[str, Observation]
+    context: Context,
+    narrow: Mapping[str, Observation],
+    wide: Mapping[str, Observation],
+    dead: frozenset[str],
 ) -> Iterator[Check]:
     """How far every runtime's float32 gradient lies from its own in float64, next to the same of
     the others: ``between_float32`` cannot tell an error that a runtime makes in float32 alone,
@@ -101,74 +88,73 @@ def own_float32(
 
     Args:
         context: of the float32 check.
-        narrow, wide: runtime -> what it did in float32 and in float64.
+        narrow, wide: runtime -> what it did in float32 and in float64, the same runtimes.
+        dead: names of the tensors without a gradient.
     """
-    names = [runtime for runtime in narrow if runtime in wide]
     apart = {
-        runtime: _from_float64(context, narrow[runtime].gradients, wide[runtime].gradients)
-        for runtime in names
+        runtime: _apart_in_float32(context, seen.gradients, wide[runtime].gradients)
+        for runtime, seen in narrow.items()
     }
-    for runtime in names:
-        pairing = Pairing(runtime=runtime, against=ITSELF, dtype="float32")
-        for name in context.trained:
-            others = [apart[other][name] for other in names if other != runtime]
-            tolerance = max(OWN_FLOAT32, OUTLIER * max(others, default=0.0))
-            yield pairing.check(Quantity.GRADIENT, name, apart[runtime][name], tolerance)
+    for runtime, own in apart.items():
+        subject = Subject(context=context, runtime=runtime, seen=narrow[runtime], against=ITSELF)
+        for name, worst in own.items():
+            # rounding moves all of them alike, a mistake moves one
+            others = [distances[name] for other, distances in apart.items() if other != runtime]
+            # of one that is missing there is nothing to learn for the others
+            seen = [distance for distance in others if np.isfinite(distance)]
+            tolerance = max(OWN_FLOAT32, OUTLIER * max(seen, default=0.0))
+            check = subject.check(Quantity.GRADIENT, name, worst, tolerance)
+            yield with_room_for_kinks(context, dead, check)
 
 
-def between_float32(pairing: Pairing, pair: floor.FloatPair) -> Iterator[Check]:
+def between_float32(pair: Pair) -> Iterator[Check]:
     """Two float32 runtimes within their floors."""
     tensors = [observation.gradients for observation in pair.all]
-    yield from floor.check_tensors(pairing, Quantity.GRADIENT, tensors)
+    yield from floor.check_tensors(pair, Quantity.GRADIENT, tensors)
 
 
-def between_without_floor(
-    context: Context, runtime: str, against: str, a: Observation, b: Observation
-) -> Iterator[Check]:
+def between_without_floor(pair: Pair) -> Iterator[Check]:
     """Two float32 runtimes of which no float64 gradient is known, as in a run."""
-    pairing = Pairing(runtime=runtime, against=against, dtype="float32")
-    largest = max((scale(value) for value in b.gradients.values() if value.any()), default=1.0)
-    for name in context.trained:
-        right = b.gradients[name]
-        size = max(scale(right) if right.any() else 0.0, 1e-3 * largest)
-        worst = absolute(a.gradients.get(name), right) / size
-        yield pairing.check(Quantity.GRADIENT, name, worst, QUICK_FLOAT32)
+    apart = _apart_in_float32(pair.context, pair.seen.gradients, pair.other.gradients)
+    for name, worst in apart.items():
+        check = pair.check(Quantity.GRADIENT, name, worst, QUICK_FLOAT32)
+        yield with_room_for_kinks(pair.context, pair.dead, check)
 
 
-def room_for_kinks(
-    context: Context, dead: frozenset[str], checks: Iterable[Check]
-) -> Iterator[Check]:
-    """The checks of float32 gradients, in which failed ones before a kink, or of dead tensors, have
-    room for it.
+def with_room_for_kinks(context: Context, dead: frozenset[str], check: Check) -> Check:
+    """The check of a float32 gradient, which, if it failed before a kink or of a dead tensor, has
+    room for that.
     """
-    loose = before_kinks(context) | dead
-    for check in checks:
-        if check.quantity == Quantity.GRADIENT and check.layer in loose and not check.passed:
-            yield replace(check, tolerance=max(check.tolerance, KINKED))
-        else:
-            yield check
+    loose = check.layer in before_kinks(context) | dead
+    return check.with_room(KINKED) if loose else check
 
 
 def before_kinks(context: Context) -> frozenset[str]:
     """The parameters whose gradient comes through a kink."""
     nodes = list(context.model.walk())
     kinks = [index for index, node in enumerate(nodes) if node.layer.kinked]
+    # behind the last kink a gradient has come through none
     last = max(kinks, default=0)
     return frozenset(
         f"{node.name}.{item.name}" for node in nodes[:last] for item in node.parameters
     )
 
 
-def _from_float64(context: Context, narrow: Params, wide: Params) -> dict[str, float]:
-    """Trained tensor -> its distance from float64; a tensor counts with at least a thousandth of
-    the whole gradient's size.
+def _apart_in_float32(context: Context, given: Params, right: Params) -> dict[str, float]:
+    """Trained tensor -> how far it lies from ``right``, relative to its size there.
+
+    A tensor counts with at least a thousandth of the whole gradient's size: what is smaller may be
+    nothing but rounding.
     """
-    largest = max((scale(value) for value in wide.values() if value.any()), default=1.0)
+    whole = scale_of_all(right)
     found = {}
     for name in context.trained:
-        own = scale(wide[name]) if wide[name].any() else 0.0
-        size = max(own, 1e-3 * largest)
-        found[name] = relative(narrow.get(name), wide[name]) * scale(wide[name]) / size
+        found[name] = np.inf
+        # a gradient that is not given cannot be compared
+        if name not in right:
+            continue
+        own = scale(right[name]) if right[name].any() else 0.0
+        found[name] = absolute(given.get(name), right[name]) / max(own, 1e-3 * whole)
     return found
 
 

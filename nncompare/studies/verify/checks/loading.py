@@ -7,31 +7,32 @@ float32 numbers, and the initial weights are rounded to the runtime's dtype befo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nncompare.backends.base import Params
-from nncompare.studies.verify.checks.check import ITSELF, Check, Pairing
-from nncompare.studies.verify.checks.distance import absolute
+from nncompare.studies.verify.checks.check import ITSELF, Check
 from nncompare.studies.verify.checks.quantity import Quantity
-from nncompare.studies.verify.context import Context
-from nncompare.wire.observation import Observation
+from nncompare.studies.verify.checks.subject import Subject
 
 TOLERANCE = 0.0
 
 
-def first_load(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def first_load(subject: Subject) -> Iterator[Check]:
     """The load of the probe weights, the first of a session."""
-    yield from _each(context, runtime, observation.loaded, context.probe)
+    yield from _each(subject, subject.seen.loaded, subject.context.probe)
 
 
-def later_loads(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def later_loads(subject: Subject) -> Iterator[Check]:
     """The loads before the checked updates and before the trajectory, over weights that have been
     trained.
     """
-    yield from _each(context, runtime, observation.update_weights[0], context.probe)
-    yield from _each(context, runtime, observation.checkpoints[0], context.initial)
+    yield from _each(subject, subject.seen.update_weights[0], subject.context.probe)
+    yield from _each(subject, subject.seen.checkpoints[0], subject.context.initial)
 
 
-def _each(context: Context, runtime: str, given: Params, loaded: Params) -> Iterator[Check]:
-    pairing = Pairing(runtime=runtime, against=ITSELF, dtype=context.dtype)
-    rounded = {name: value.astype(context.job.dtype) for name, value in loaded.items()}
-    yield from pairing.check_each(Quantity.ROUND_TRIP, given, rounded, absolute, TOLERANCE)
+def _each(subject: Subject, given: Params, loaded: Params) -> Iterator[Check]:
+    by_itself = replace(subject, against=ITSELF)
+    dtype = subject.context.job.dtype
+    # a worker rounds them to its dtype before it loads them
+    rounded = {name: value.astype(dtype) for name, value in loaded.items()}
+    yield from by_itself.check_each(Quantity.ROUND_TRIP, given, rounded, TOLERANCE)

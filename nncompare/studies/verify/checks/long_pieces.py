@@ -8,14 +8,14 @@ sums is the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from nncompare.studies.verify.checks.check import ITSELF, Check, Pairing
-from nncompare.studies.verify.checks.distance import absolute, relative
+from nncompare.studies.verify.checks.check import ITSELF, Check
+from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.checks.quantity import Quantity
-from nncompare.studies.verify.context import Context
-from nncompare.wire.observation import Observation
+from nncompare.studies.verify.checks.subject import Subject
 
 WEIGHTS = 1e-10
 """Absolute."""
@@ -23,21 +23,19 @@ LOSS = 1e-10
 """Relative."""
 
 
-def by_itself(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def by_itself(subject: Subject) -> Iterator[Check]:
     """The weights at the end, and the mean loss of every piece."""
-    steps = context.plan.whole_steps
+    plan = subject.context.plan
+    seen = subject.seen
+    steps = plan.whole_steps
     if not steps:
         # the trajectory is shorter than an epoch
         return
-    pairing = Pairing(runtime=runtime, against=ITSELF, dtype=context.dtype)
-    single = observation.checkpoints[steps]
-    yield from pairing.check_each(
-        Quantity.LONG_PIECES, observation.whole, single, absolute, WEIGHTS, step=steps
-    )
-    plan = context.plan.trajectory
-    pieces = context.plan.whole_pieces
-    losses = observation.losses[""]
-    for given, (begin, end) in zip(observation.whole_losses[""], pieces, strict=True):
-        mean = np.asarray(plan.mean_loss(begin, end, losses[begin:end]))
+    judged = replace(subject, against=ITSELF)
+    single = seen.checkpoints[steps]
+    yield from judged.check_each(Quantity.LONG_PIECES, seen.whole, single, WEIGHTS, steps)
+    losses = seen.losses[""]
+    for given, (begin, end) in zip(seen.whole_losses[""], plan.whole_pieces, strict=True):
+        mean = np.asarray(plan.trajectory.mean_loss(begin, end, losses[begin:end]))
         worst = relative(given, mean)
-        yield pairing.check(Quantity.LOSS_OF_LONG_PIECES, None, worst, LOSS, step=end)
+        yield judged.check(Quantity.LOSS_OF_LONG_PIECES, None, worst, LOSS, end)

@@ -11,30 +11,31 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nncompare.studies.verify.checks.check import FORMULA, Check, Pairing
+from nncompare.backends.base import Array
+from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import relative
 from nncompare.studies.verify.checks.quantity import Quantity
-from nncompare.studies.verify.context import Context
-from nncompare.wire.observation import Observation
+from nncompare.studies.verify.checks.subject import Subject
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 """Relative."""
 
 
-def at_probe(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def at_probe(subject: Subject) -> Iterator[Check]:
     """The loss that comes with the gradient at the probe weights."""
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype=context.dtype)
-    worst = relative(np.asarray(observation.loss[""]), np.asarray(context.probe_loss))
-    yield pairing.check(Quantity.LOSS, None, worst, TOLERANCE[context.dtype])
+    yield _check(subject, subject.seen.loss[""], subject.context.probe_loss, None)
 
 
-def of_updates(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def of_updates(subject: Subject) -> Iterator[Check]:
     """The loss of every checked update, at the weights that the runtime had before it."""
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype=context.dtype)
+    context = subject.context
+    seen = subject.seen
     plan = context.plan
-    given = observation.update_losses[""]
     for step in range(plan.update_steps):
-        weights = observation.update_weights[step]
-        expected = context.loss(weights, plan.updates.rows(step), step)
-        worst = relative(np.asarray(given[step]), np.asarray(expected))
-        yield pairing.check(Quantity.LOSS, None, worst, TOLERANCE[context.dtype], step + 1)
+        expected = context.loss(seen.update_weights[step], plan.updates.rows(step), step)
+        yield _check(subject, seen.update_losses[""][step], expected, step + 1)
+
+
+def _check(subject: Subject, given: Array, expected: float, step: int | None) -> Check:
+    worst = relative(np.asarray(given), np.asarray(expected))
+    return subject.check(Quantity.LOSS, None, worst, TOLERANCE[subject.context.dtype], step)

@@ -18,8 +18,8 @@ What a kink may do to a gradient stands in ``gradient``, what a chaotic training
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -28,8 +28,8 @@ from nncompare.numerics import losses, reference
 from nncompare.numerics.keys import generator
 from nncompare.spec.model import Node
 from nncompare.studies.verify.checks.check import FORMULA, Check
-from nncompare.studies.verify.checks.distance import relative
-from nncompare.studies.verify.checks.place import Place, place_of
+from nncompare.studies.verify.checks.distance import relative, size
+from nncompare.studies.verify.checks.place import place_of
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
@@ -61,13 +61,17 @@ def room_by_formula(
     their condition.
     """
     found = []
-    runs = _NoisyRuns(context, observation)
+    known: dict[tuple[Quantity, int | None], dict[str | None, float]] = {}
     for check in checks:
         # sums first: they cost nothing to know, a noisy run of the formulas does
         if not check.passed:
-            check = _wider(check, _room_for_sums(context, observation, check))
+            check = check.with_room(_room_for_sums(context, observation, check))
+        # only a formula has a condition; a runtime against itself sums up in the same order
         if not check.passed and check.against == FORMULA:
-            check = _wider(check, CONDITION * runs.change(check))
+            place = check.quantity, check.step
+            if place not in known:
+                known[place] = _condition(context, observation, check)
+            check = check.with_room(CONDITION * known[place].get(check.layer, 0.0))
         found.append(check)
     return found
 
@@ -87,8 +91,8 @@ def room_as_in_float64(narrow: Sequence[Check], wide: Sequence[Check]) -> list[C
             off[_where(check)] = max(off.get(_where(check), 0.0), check.worst)
     found = []
     for check in narrow:
-        if not check.passed and check.against == FORMULA:
-            check = _wider(check, WIDER * off.get(_where(check), 0.0))
+        if check.against == FORMULA:
+            check = check.with_room(WIDER * off.get(_where(check), 0.0))
         found.append(check)
     return found
 
@@ -100,18 +104,20 @@ def _where(check: Check) -> tuple[str, Quantity, str | None]:
 def _room_for_sums(context: Context, observation: Observation, check: Check) -> float:
     """How far the sums of batch norm may put a quantity off, relative; 0 where there are none."""
     nodes = list(context.model.walk())
-    names = [node.name for node in nodes]
-    norms = [index for index, node in enumerate(nodes) if node.layer.running_momentum is not None]
+    norms = [node for node in nodes if node.layer.running_momentum is not None]
     if check.quantity not in _OF_BATCHES or not norms:
         return 0.0
-    behind = check.layer in names and names.index(check.layer) >= norms[0]
-    # a layer before the first batch norm sees no sum of its own
-    if check.quantity == Quantity.FORWARD_TRAINING and not behind:
-        return 0.0
+    if check.quantity == Quantity.FORWARD_TRAINING:
+        # a layer before the first batch norm sees no sum of its own
+        behind = [node.name for node in nodes[nodes.index(norms[0]) :]]
+        if check.layer not in behind:
+            return 0.0
+    # an experiment may have fewer examples than its batch
     rows = min(context.job.experiment.train.batch_size, len(context.data.train))
     # values a channel, of the batch norm that adds up most
-    values = max(rows * nodes[index].input.size // nodes[index].input.shape[-1] for index in norms)
-    room = SUM_SHARE * values * float(np.finfo(context.job.dtype).eps) / 2
+    values = max(rows * node.input.size // node.input.shape[-1] for node in norms)
+    room = SUM_SHARE * values * _unit(context)
+    # the check of a mean is relative to the mean, its rounding to the spread of its values
     of_mean = str(check.layer).endswith("running_mean")
     if check.quantity == Quantity.RUNNING_STATISTICS and of_mean:
         room *= _spread(context, observation, check)
@@ -126,98 +132,60 @@ def _spread(context: Context, observation: Observation, check: Check) -> float:
     assert check.layer is not None
     weights = observation.update_weights[check.step - 1]
     right = context.new_running(weights, check.step - 1)
-    mean = right[check.layer]
     variance = right[check.layer.replace("running_mean", "running_variance")]
-    largest = float(np.abs(mean).max(initial=0.0))
-    if largest == 0:
-        # the check of a mean of zeros is absolute
-        return 1.0
-    return max(1.0, float(np.sqrt(variance.max(initial=0.0))) / largest)
+    largest = size(right[check.layer])
+    # the check of a mean of zeros is absolute
+    return max(1.0, float(np.sqrt(size(variance))) / largest) if largest else 1.0
 
 
-class _NoisyRuns:
-    """What the formulas give when every layer's input is rounded at random, once for each place in
-    the check.
-
-    Args:
-        context, observation: of the runtime.
+def _condition(context: Context, observation: Observation, check: Check) -> dict[str | None, float]:
+    """How much it changes the formulas, in the place of a check, when every layer's input is
+    rounded at random: node -> relative change of its output; None -> that of the loss. Empty where
+    no forward pass decides the check.
     """
-
-    def __init__(self, context: Context, observation: Observation):
-        self.context = context
-        self.observation = observation
-        self._known: dict[tuple[Quantity, int | None], dict[str, float]] = {}
-
-    def change(self, check: Check) -> float:
-        """How much that changes what a check looks at, relative; 0 where there is no such
-        formula.
-        """
-        key = (check.quantity, check.step)
-        if key not in self._known:
-            self._known[key] = self._changes(check)
-        known = self._known[key]
-        # a forward pass is judged layer by layer, a loss and the logits as a whole
-        name = check.layer or "" if check.quantity.startswith("forward") else ""
-        return known.get(name, 0.0)
-
-    def _changes(self, check: Check) -> dict[str, float]:
-        """Node -> relative change; under ``""`` that of the loss, or of the logits."""
-        place = place_of(self.context, self.observation, check)
-        if place is None:
-            return {}
-        right = self._run(place, reference.FORWARD)
-        unit = float(np.finfo(self.context.job.dtype).eps) / 2
-        found = dict.fromkeys((*right, ""), 0.0)
-        for draw in range(_DRAWS):
-            noisy = self._run(place, _rounded(draw, unit))
-            for name, value in right.items():
-                found[name] = max(found[name], relative(noisy[name], value))
-            found[""] = max(found[""], self._of_all(check, place, right, noisy))
-        return found
-
-    def _of_all(self, check: Check, place: Place, right: Params, noisy: Params) -> float:
-        """The relative change of the loss or, for the other quantities, of the logits."""
-        last = self.context.model.nodes[-1].name
-        if check.quantity not in (Quantity.LOSS, Quantity.LOSS_EVERY_STEP):
-            return relative(noisy[last], right[last])
-        task = self.context.job.experiment.task
-        a, b = (losses.data_loss(task, outputs[last], place.y) for outputs in (noisy, right))
-        return abs(a - b) / abs(b) if b else 0.0
-
-    def _run(self, place: Place, forward: Mapping[str, reference.Forward]) -> Params:
-        training = place.step is not None
-        masks = None if place.step is None else self.context.masks(place.step)
-        run = reference.Run(
-            params=place.params,
-            forward=forward,
-            training=training,
-            masks=masks,
-            semantics=self.context.semantics,
-        )
-        run.chain(self.context.model.nodes, place.x)
-        return run.outputs
+    place = place_of(context, observation, check)
+    if place is None:
+        return {}
+    task = context.job.experiment.task
+    right = context.run(place.params, place.x, place.step).outputs
+    found: dict[str | None, float] = dict.fromkeys(right, 0.0)
+    for draw in range(_DRAWS):
+        table = {
+            kind: partial(_of_rounded, formula, draw, _unit(context))
+            for kind, formula in reference.FORWARD.items()
+        }
+        noisy = context.run(place.params, place.x, place.step, table).outputs
+        for name, value in right.items():
+            found[name] = max(found[name], relative(noisy[name], value))
+        # a forward pass and the logits are judged by their layer, a loss as a whole
+        if check.layer is None:
+            last = context.last_node
+            a, b = (losses.data_loss(task, made[last], place.y) for made in (noisy, right))
+            change = abs(a - b) / abs(b) if b else 0.0
+            found[None] = max(found.get(None, 0.0), change)
+    return found
 
 
 _DRAWS = 3
 
 
-def _rounded(draw: int, unit: float) -> dict[str, reference.Forward]:
-    """The formulas of all layers, each on an input whose values are rounded at random, relative to
-    their size.
-    """
+def _of_rounded(
+    formula: reference.Forward,
+    draw: int,
+    unit: float,
+    node: Node,
+    own: Params,
+    x: Array,
+    run: reference.Run,
+) -> Array:
+    """A layer's formula on an input whose values are rounded at random, relative to their size."""
+    # tokens are exact, and a layer that computes nothing rounds nothing
+    if x.dtype.kind not in "iu" and node.layer.computes:
+        noise = generator(draw, f"rounding/{node.name}").standard_normal(x.shape)
+        x = x * (1 + unit * noise)
+    return formula(node, own, x, run)
 
-    def moved(formula: reference.Forward) -> reference.Forward:
-        def of_moved(node: Node, own: Params, x: Array, run: reference.Run) -> Array:
-            # tokens are exact, and a layer that computes nothing rounds nothing
-            if x.dtype.kind not in "iu" and node.layer.computes:
-                noise = generator(draw, f"rounding/{node.name}").standard_normal(x.shape)
-                x = x * (1 + unit * noise)
-            return formula(node, own, x, run)
 
-        return of_moved
-
-    return {kind: moved(formula) for kind, formula in reference.FORWARD.items()}
-
-
-def _wider(check: Check, tolerance: float) -> Check:
-    return replace(check, tolerance=max(check.tolerance, tolerance))
+def _unit(context: Context) -> float:
+    """The unit roundoff of the runtime's dtype."""
+    return float(np.finfo(context.job.dtype).eps) / 2

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompare.backends.base import Array, Params
+from nncompare.backends.base import Params
 from nncompare.numerics import updates
 from nncompare.studies.verify.checks import dead
-from nncompare.studies.verify.checks.check import FORMULA, Check, Pairing
-from nncompare.studies.verify.checks.distance import absolute, scale, size
+from nncompare.studies.verify.checks.check import Check
+from nncompare.studies.verify.checks.distance import absolute, largest, scale, scale_of_all, size
 from nncompare.studies.verify.checks.quantity import Quantity
+from nncompare.studies.verify.checks.subject import Subject
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
 
@@ -70,10 +71,9 @@ def checked_steps(context: Context, observation: Observation) -> Iterator[Step]:
     for index in range(plan.update_steps):
         before = observation.update_weights[index]
         gradient = observation.update_gradients[index]
-        rate = float(plan.updates.learning_rate[index])
+        # given by runtimes whose embeddings keep the gradients of single tokens apart
         squares = observation.update_squares.get(index)
-        tables = context.tables(plan.updates.rows(index), squares)
-        expected, state = context.update(state, before, gradient, rate, tables)
+        expected, state = context.update(state, before, gradient, plan.updates, index, squares)
         yield Step(
             number=index + 1,
             before=before,
@@ -83,85 +83,77 @@ def checked_steps(context: Context, observation: Observation) -> Iterator[Step]:
         )
 
 
-def by_formula(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def by_formula(subject: Subject) -> Iterator[Check]:
     """Every checked update of a float64 runtime."""
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype=context.dtype)
-    for step in checked_steps(context, observation):
-        for name in context.trained:
-            worst = _distance(step, name)
-            yield pairing.check(
-                Quantity.UPDATE, name, worst, _tolerance(step, name), step=step.number
-            )
+    for step in checked_steps(subject.context, subject.seen):
+        yield from _check_tensors(subject, Quantity.UPDATE, step)
 
 
-def after_load(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def after_load(subject: Subject) -> Iterator[Check]:
     """The first step of the trajectory: an optimizer that remembers nothing of the steps before
     the load.
     """
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype=context.dtype)
-    before = observation.checkpoints[0]
-    gradient = observation.start_gradients
-    rate = float(context.plan.trajectory.learning_rate[0])
-    tables = context.tables(context.plan.trajectory.rows(0), observation.start_squares)
-    expected, _ = context.update(updates.State(), before, gradient, rate, tables)
-    after = observation.checkpoints[1]
+    context = subject.context
+    seen = subject.seen
+    before = seen.checkpoints[0]
+    after = seen.checkpoints[1]
+    gradient = seen.start_gradients
+    plan = context.plan.trajectory
+    fresh = updates.State()
+    expected, _ = context.update(fresh, before, gradient, plan, 0, seen.start_squares)
     step = Step(number=1, before=before, after=after, gradient=gradient, expected=expected)
-    for name in context.trained:
-        worst = _distance(step, name)
-        yield pairing.check(
-            Quantity.UPDATE_AFTER_LOAD, name, worst, _tolerance(step, name), step=step.number
-        )
+    yield from _check_tensors(subject, Quantity.UPDATE_AFTER_LOAD, step)
 
 
-def _distance(step: Step, name: str) -> float:
-    """Of a tensor from its formula; infinite where the runtime does not have it."""
-    expected = step.expected.get(name)
-    return np.inf if expected is None else absolute(step.after.get(name), expected)
+def _check_tensors(subject: Subject, quantity: Quantity, step: Step) -> Iterator[Check]:
+    """One step in float64, tensor by tensor."""
+    for name in subject.context.trained:
+        expected = step.expected.get(name)
+        # a tensor that the runtime does not have
+        worst = np.inf if expected is None else absolute(step.after.get(name), expected)
+        yield subject.check(quantity, name, worst, _tolerance(step, name), step.number)
 
 
 def _tolerance(step: Step, name: str) -> float:
     """Of one tensor's step in float64."""
+    # without a gradient or weights there is no step to measure by
     if name not in step.gradient or name not in step.before:
         return TOLERANCE
     own = size(step.gradient[name])
-    largest = max((size(value) for value in step.gradient.values()), default=0.0)
-    if own <= dead.SHARE["float64"] * largest:
+    whole = largest(step.gradient)
+    if own <= dead.SHARE["float64"] * whole:
         # nothing but rounding, which an optimizer that divides by the gradient's size blows up
         return dead.TOLERANCE
-    if own <= SMALL_GRADIENT * largest:
+    if own <= SMALL_GRADIENT * whole:
         # part of it may be rounding: its step is no measure
         return TOLERANCE
-    moved = size(step.expected[name] - step.before[name])
+    expected = step.expected[name]
+    moved = size(expected - step.before[name])
     # a step that is smaller than the weight's own rounding cannot be seen more sharply than that
-    rounding = 8 * float(np.finfo(np.float64).eps) * scale(step.expected[name])
+    rounding = 8 * float(np.finfo(np.float64).eps) * scale(expected)
     return min(TOLERANCE, max(SHARE * moved, rounding))
 
 
-def by_formula_float32(context: Context, runtime: str, observation: Observation) -> Iterator[Check]:
+def by_formula_float32(subject: Subject) -> Iterator[Check]:
     """Every checked update of a float32 runtime, where its gradient is more than rounding.
 
     An entry whose gradient was rounding in one step is left out of the later ones, too, since the
     optimizer remembers it.
     """
-    pairing = Pairing(runtime=runtime, against=FORMULA, dtype="float32")
-    first = observation.update_weights[0]
-    sure = {name: np.ones(first[name].shape, bool) for name in context.trained}
-    for step in checked_steps(context, observation):
-        sizes = [scale(value) for value in step.gradient.values() if value.any()]
-        largest = max(sizes, default=1.0)
+    context = subject.context
+    seen = subject.seen
+    sure = {name: np.ones(seen.update_weights[0][name].shape, bool) for name in context.trained}
+    for step in checked_steps(context, seen):
+        whole = scale_of_all(step.gradient)
         for name in context.trained:
             gradient = np.abs(step.gradient[name])
-            least = max(SURE * size(gradient), SURE_OF_ALL * largest)
-            sure[name] &= gradient > least
+            sure[name] &= gradient > max(SURE * size(gradient), SURE_OF_ALL * whole)
+            # the formula is evaluated in float64, from the weights as they are
             before = step.before[name].astype(np.float64)
             made = step.expected[name]
             # the weight itself is rounded, to one unit in its last place
             rounding = np.maximum(np.abs(before), np.abs(made)) * _EPSILON
             apart = np.maximum(np.abs(step.after[name] - made) - rounding, 0.0)
-            moved = _largest_where(np.abs(made - before), sure[name])
-            worst = _largest_where(apart, sure[name])
-            yield pairing.check(Quantity.UPDATE, name, worst, FLOAT32 * moved, step=step.number)
-
-
-def _largest_where(values: Array, where: Array) -> float:
-    return float(values[where].max(initial=0.0))
+            moved = size((made - before)[sure[name]])
+            worst = size(apart[sure[name]])
+            yield subject.check(Quantity.UPDATE, name, worst, FLOAT32 * moved, step.number)

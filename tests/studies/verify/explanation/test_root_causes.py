@@ -6,6 +6,7 @@ import pytest
 
 from nncompare.studies.verify.explanation.root_causes import root_causes
 from tests.studies.verify.checks.test_check import check
+from tests.studies.verify.small import failing
 
 
 @pytest.mark.parametrize(
@@ -32,4 +33,14 @@ def test_only_causes_are_told(failed: list[str], told: list[str]) -> None:
     ]
     assert [cause.quantity for cause in root_causes(checks)] == [
         name.rstrip(" 12") for name in told
+    ]
+
+
+def test_a_wrong_update_explains_the_one_after_a_load() -> None:
+    names = ("forward", "update", "update after load")
+    failed = [failing(quantity, "dense_1", "float64", 1.0, step=1) for quantity in names]
+    assert [check.quantity for check in root_causes(failed)] == ["forward", "update"]
+    assert [check.quantity for check in root_causes([failed[0], failed[2]])] == [
+        "forward",
+        "update after load",
     ]
