@@ -42,7 +42,7 @@ from nncompare.data import signature
 from nncompare.launch.resources import usable_threads
 from nncompare.studies.tune.options import SearchOptions
 from nncompare.studies.tune.study import tune
-from nncompare.studies.tune.watcher import NullWatcher
+from nncompare.studies.tune.watcher import Watcher
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "tune_mnist_mlp.yaml"
@@ -64,7 +64,7 @@ def save_pictures(folder: Path) -> None:
         np.save(folder / f"{part}_labels.npy", pair.labels[rows])
 
 
-class _Turns(NullWatcher):
+class _Turns(Watcher):
     """A watcher that lets the other side train the same trial after each of ours.
 
     Args:
@@ -126,7 +126,7 @@ def side_by_side(asked: argparse.Namespace) -> int:
         ours, cpu = searched(experiment, asked.jobs, turns)
         if asked.jobs > 1:
             theirs = [turns.compare(number) for number in range(asked.trials)]
-            again, again_cpu = searched(experiment, asked.jobs, NullWatcher())
+            again, again_cpu = searched(experiment, asked.jobs, Watcher())
             usual_s, usual_cpu = (sum(item[key] for item in theirs) for key in ("seconds", "cpu_s"))
             print(
                 f"{asked.trials} trials: nncompare {ours:.1f} s before and {again:.1f} s after,"
@@ -145,7 +145,7 @@ def side_by_side(asked: argparse.Namespace) -> int:
     return 1 if asked.check and ratio < WANTED else 0
 
 
-def searched(experiment: Any, jobs: int, watcher: NullWatcher) -> tuple[float, float]:
+def searched(experiment: Any, jobs: int, watcher: Watcher) -> tuple[float, float]:
     """Wall and processor seconds of one search of ours, from its start to its end, workers
     included.
     """

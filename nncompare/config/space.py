@@ -1,5 +1,4 @@
-"""The search space of ``tune:`` against the rest of the file, and the experiment of one point in
-it.
+"""The search space of ``tune:`` against the rest of the file, and its points.
 
 Every bound and every choice must give a valid experiment; what is wrong is said at the place in
 ``tune:`` where it was written.
@@ -9,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
-from nncompare.config.located import Located, Origin, Part, from_python
+from nncompare.config.located import Located, Path
 from nncompare.config.overrides import Override, OverrideError, apply
-from nncompare.errors import ConfigError, Problem
+from nncompare.errors import Problem
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import BY_EPOCH, Dimension, NoPruner, Tune
 
@@ -55,6 +55,7 @@ def all_values(dimension: Dimension) -> list[Any] | None:
         return list(dimension.choices)
     step = dimension.step
     if step is None:
+        # Between two numbers there is always another one.
         if dimension.log or not dimension.whole:
             return None
         step = 1
@@ -68,11 +69,14 @@ def file_values(tune: Tune, params: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted path -> value as the file would hold it, from Optuna's parameters; outer paths first,
     since an inner one changes what the outer one has put there.
     """
-    order = list(tune.parameters)
     found = {}
-    for path in sorted(params, key=lambda name: (name.count("."), order.index(name))):
+    for path in sorted(tune.parameters, key=lambda name: name.count(".")):
+        # A study that plain Optuna has gone on with may have other parameters.
+        if path not in params:
+            continue
         value = params[path]
         choices = tune.parameters[path].choices
+        # Optuna keeps lists and mappings as JSON.
         if choices is not None and isinstance(value, str):
             value = next(choice for choice in choices if stored_choice(choice) == value)
         found[path] = value
@@ -81,30 +85,11 @@ def file_values(tune: Tune, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def grid_points(tune: Tune) -> Iterator[dict[str, Any]]:
     """Every point of the grid as Optuna's parameters, the last parameter running fastest."""
-    points: list[dict[str, Any]] = [{}]
-    for name, dimension in tune.parameters.items():
-        longer = []
-        for point in points:
-            for value in all_values(dimension) or ():
-                longer.append({**point, name: stored_choice(value)})
-        points = longer
-    return iter(points)
-
-
-def with_values(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of an experiment's mapping with ``file_values`` in it.
-
-    Raises:
-        ConfigError: from a path that another choice has taken away.
-    """
-    root = from_python(mapping, Origin())
-    for name, value in values.items():
-        try:
-            root = apply(root, Override.of(name, value, f"{name}={_shown(value)}"))
-        except OverrideError as error:
-            raise ConfigError([error.problem]) from None
-    plain: dict[str, Any] = root.plain()
-    return plain
+    axes = []
+    for dimension in tune.parameters.values():
+        axes.append([stored_choice(value) for value in all_values(dimension) or ()])
+    for point in product(*axes):
+        yield dict(zip(tune.parameters, point, strict=True))
 
 
 def problems(root: Located, experiment: Experiment, check: Check) -> list[Problem]:
@@ -120,22 +105,23 @@ def problems(root: Located, experiment: Experiment, check: Check) -> list[Proble
     if tune is None or section is None:
         return []
     found = [*_goal_problems(experiment, tune, section), *_pruner_problems(tune, section)]
-    malformed: dict[str, list[Problem]] = {}
+    well_formed = []
     for name in tune.parameters:
-        malformed[name] = list(_dimension_problems(tune, name, section))
-        found += malformed[name]
+        malformed = list(_dimension_problems(tune, name, section))
+        found += malformed
+        if not malformed:
+            well_formed.append(name)
     # A grid can be counted only where every dimension is well formed.
-    if not any(malformed.values()):
+    if len(well_formed) == len(tune.parameters):
         found += _sampler_problems(tune, section)
     values = {key: node for key, node in root.value.items() if key not in ("tune", "sweep")}
     bare = replace(root, value=values)
-    for name in tune.parameters:
-        if not malformed[name]:
-            found += _candidate_problems(tune, name, section, bare, check)
+    for name in well_formed:
+        found += _candidate_problems(tune, name, section, bare, check)
     return found
 
 
-def _problem(section: Located, path: Sequence[Part], message: str) -> Problem:
+def _problem(section: Located, path: Path, message: str) -> Problem:
     """A problem at a place below ``tune:``, or at the nearest place above it."""
     node, depth = section.find(path)
     is_dimension = len(path) == 2 and path[0] == "parameters"
@@ -152,14 +138,13 @@ def _goal_problems(experiment: Experiment, tune: Tune, section: Located) -> Iter
     listed = section.child("metric")
     names = [goal.name for goal in tune.metric]
     for index, goal in enumerate(tune.metric):
-        path: list[Part] = ["metric"]
         # One goal may stand without a list around it, and a name without its mapping.
-        if listed is not None and listed.is_list:
-            path.append(index)
-        _, depth = section.find([*path, "name"])
-        if depth == len(path) + 1:
-            path.append("name")
+        path: Path = ("metric", index) if listed is not None and listed.is_list else ("metric",)
+        _, depth = section.find((*path, "name"))
+        if depth > len(path):
+            path = (*path, "name")
         allowed = _OF_TASK.get(goal.name)
+        # Losses and costs are known in every task.
         if allowed is not None and experiment.task not in allowed:
             own = [name for name, tasks in _OF_TASK.items() if experiment.task in tasks]
             have = ", ".join(["val_loss", *own])
@@ -172,62 +157,65 @@ def _goal_problems(experiment: Experiment, tune: Tune, section: Located) -> Iter
 
 def _pruner_problems(tune: Tune, section: Located) -> Iterator[Problem]:
     """A pruner that would have nothing to judge by."""
+    # Who judges nothing needs nothing to judge by.
     if isinstance(tune.pruner, NoPruner):
         return
+    # With several goals no trial is worse than another one after an epoch.
     if len(tune.metric) > 1:
         message = "pruning needs a single goal; with several write pruner: none"
-        yield _problem(section, ["pruner"], message)
+        yield _problem(section, ("pruner",), message)
     elif tune.metric[0].name not in BY_EPOCH:
         message = (
             f"{tune.metric[0].name} is not known after every epoch, so no trial can be judged by"
             f" it; write none, or take {' or '.join(BY_EPOCH)} as the metric"
         )
-        yield _problem(section, ["pruner"], message)
+        yield _problem(section, ("pruner",), message)
 
 
 def _sampler_problems(tune: Tune, section: Located) -> Iterator[Problem]:
-    """A sampler that cannot search this space."""
-    match tune.sampler:
-        case "grid":
-            yield from _grid_problems(tune, section)
-        case "cmaes":
-            yield from _cmaes_problems(tune, section)
-        case _:
-            return  # the others take any space
+    """A sampler that cannot search this space; most take any."""
+    if tune.sampler == "grid":
+        yield from _grid_problems(tune, section)
+    elif tune.sampler == "cmaes":
+        yield from _cmaes_problems(tune, section)
 
 
 def _grid_problems(tune: Tune, section: Located) -> Iterator[Problem]:
+    """A grid without an end, or without one that anybody would see."""
     size = 1
     for name, dimension in tune.parameters.items():
         found = all_values(dimension)
         if found is None:
             message = "a grid cannot enumerate a continuous range; give it a step, or choices"
-            yield _problem(section, ["parameters", name], message)
+            yield _problem(section, ("parameters", name), message)
         else:
             size *= len(found)
+    # More than anybody trains; a step was forgotten, most likely.
     if size > LARGEST_GRID:
         message = (
             f"the grid has {size:,} points, more than {LARGEST_GRID:,}; use steps or another"
             " sampler"
         )
-        yield _problem(section, ["sampler"], message)
+        yield _problem(section, ("sampler",), message)
 
 
 def _cmaes_problems(tune: Tune, section: Located) -> Iterator[Problem]:
+    """Goals and choices that a covariance matrix of numbers has no place for."""
     if len(tune.metric) > 1:
         message = "cmaes knows a single goal; with several take nsga2, tpe or gp"
-        yield _problem(section, ["sampler"], message)
+        yield _problem(section, ("sampler",), message)
     ranges = [name for name, item in tune.parameters.items() if item.choices is None]
+    # With one number a covariance has nothing to learn.
     if len(ranges) < 2:
         have = "is one" if ranges else "is none"
         message = f"cmaes needs two or more ranges of numbers, and there {have}; take tpe"
-        yield _problem(section, ["sampler"], message)
+        yield _problem(section, ("sampler",), message)
 
 
 def _dimension_problems(tune: Tune, name: str, section: Located) -> Iterator[Problem]:
     """Range or choices, bounds in order."""
     dimension = tune.parameters[name]
-    place: list[Part] = ["parameters", name]
+    place = ("parameters", name)
     if name in SEARCHABLE or name.split(".")[0] not in SEARCHABLE:
         what = "a whole section" if name in SEARCHABLE else f"{name!r}"
         message = f"{what} cannot be searched; only paths inside {', '.join(SEARCHABLE)} can"
@@ -243,30 +231,26 @@ def _dimension_problems(tune: Tune, name: str, section: Located) -> Iterator[Pro
             f"the bounds are the wrong way round: min {dimension.min:g} must be below max"
             f" {dimension.max:g}"
         )
-        yield _problem(section, [*place, "min"], message)
+        yield _problem(section, (*place, "min"), message)
     else:
         yield from _range_problems(dimension, section, place)
 
 
-def _choices_problems(
-    dimension: Dimension, section: Located, place: Sequence[Part]
-) -> Iterator[Problem]:
+def _choices_problems(dimension: Dimension, section: Located, place: Path) -> Iterator[Problem]:
     for key in ("min", "max", "log", "step"):
         if getattr(dimension, key) not in (None, False):
             message = f"choices are a list of their own; {key} is for ranges"
-            yield _problem(section, [*place, key], message)
+            yield _problem(section, (*place, key), message)
     seen: list[Any] = []
     for index, choice in enumerate(dimension.choices or ()):
         stored = stored_choice(choice)
         if stored in seen:
             message = f"{stored} stands twice among the choices"
-            yield _problem(section, [*place, "choices", index], message)
+            yield _problem(section, (*place, "choices", index), message)
         seen.append(stored)
 
 
-def _range_problems(
-    dimension: Dimension, section: Located, place: Sequence[Part]
-) -> Iterator[Problem]:
+def _range_problems(dimension: Dimension, section: Located, place: Path) -> Iterator[Problem]:
     low, high = dimension.bounds
     step = dimension.step
     if dimension.log and low <= 0:
@@ -274,21 +258,22 @@ def _range_problems(
             f"a log range cannot start at {low:g}: it must lie above zero; raise min or leave"
             " log out"
         )
-        yield _problem(section, [*place, "min"], message)
+        yield _problem(section, (*place, "min"), message)
+    # Without steps any bounds are met.
     if step is None:
         return
     if dimension.log:
         message = "a log range has no even steps; leave log or step out, or list choices"
-        yield _problem(section, [*place, "step"], message)
+        yield _problem(section, (*place, "step"), message)
         return
     steps = (high - low) / step
-    is_whole = abs(steps - round(steps)) <= _ROUNDING * max(1.0, steps)
+    is_whole = math.isclose(steps, round(steps), rel_tol=_ROUNDING, abs_tol=_ROUNDING)
     if not is_whole or steps < 1 - _ROUNDING:
         last = low + math.floor(steps + _ROUNDING) * step
         message = (
             f"steps of {step:g} from {low:g} do not meet max {high:g}; the last one is {last:g}"
         )
-        yield _problem(section, [*place, "max"], message)
+        yield _problem(section, (*place, "max"), message)
 
 
 def _candidate_problems(
@@ -302,11 +287,10 @@ def _candidate_problems(
         bare: the file without it.
         check: finds the problems of a changed file.
     """
-    dimension_place: list[Part] = ["parameters", name]
+    dimension_place = ("parameters", name)
     found: list[Problem] = []
     for context, said in _contexts(tune, name, bare):
         for inside, value in _candidates(tune.parameters[name], name, section):
-            place = [*dimension_place, *inside]
             try:
                 changed = apply(context, Override.of(name, value, name))
             except OverrideError as error:
@@ -314,29 +298,34 @@ def _candidate_problems(
                 return [_problem(section, dimension_place, error.problem.message + said)]
             wrong = check(changed)
             unknown = [item for item in wrong if item.message.startswith("unknown key")]
+            # The path is wrong, whatever the value, so it is said once.
             if unknown:
                 return [_problem(section, dimension_place, unknown[0].message + said)]
             for item in wrong:
                 why = _why(item, name)
                 message = f"{_shown(value)} gives no valid experiment{said}: {why}"
-                found.append(_problem(section, place, message))
-    return list(dict.fromkeys(found))
+                found.append(_problem(section, (*dimension_place, *inside), message))
+    return found
 
 
-def _candidates(dimension: Dimension, name: str, section: Located) -> list[tuple[list[Part], Any]]:
+def _candidates(dimension: Dimension, name: str, section: Located) -> Iterator[tuple[Path, Any]]:
     """The values of one dimension that are tried, each with its path below the dimension."""
+    # The bounds stand for all between them.
     if dimension.choices is None:
-        return [(["min"], dimension.min), (["max"], dimension.max)]
+        yield ("min",), dimension.min
+        yield ("max",), dimension.max
+        return
     # A list is short for choices.
-    _, depth = section.find(["parameters", name, "choices"])
-    keys: list[Part] = ["choices"] if depth == 3 else []
-    return [([*keys, index], choice) for index, choice in enumerate(dimension.choices)]
+    _, depth = section.find(("parameters", name, "choices"))
+    for index, choice in enumerate(dimension.choices):
+        yield ("choices", index) if depth == 3 else (index,), choice
 
 
 def _why(problem: Problem, name: str) -> str:
     """A problem of a changed file, as seen from the dimension that has changed it."""
     where = problem.path
-    if where == name or where.startswith(f"{name}."):
+    # The message stands at the dimension, whose path need not be repeated.
+    if f"{where}.".startswith(f"{name}."):
         where = where.removeprefix(name).lstrip(".")
     return f"{where}: {problem.message}" if where else problem.message
 
@@ -351,6 +340,7 @@ def _contexts(tune: Tune, name: str, bare: Located) -> Iterator[tuple[Located, s
     is. Each comes with words for a message.
     """
     outer = [other for other in tune.parameters if name.startswith(f"{other}.")]
+    # Most paths stand alone.
     if not outer:
         yield bare, ""
     for other in outer:
@@ -360,13 +350,3 @@ def _contexts(tune: Tune, name: str, bare: Located) -> Iterator[tuple[Located, s
             except OverrideError:
                 continue  # said where that dimension is checked
             yield context, f" (with {other} = {_shown(choice)})"
-
-
-__all__ = [
-    "all_values",
-    "file_values",
-    "grid_points",
-    "problems",
-    "stored_choice",
-    "with_values",
-]

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 from nncompare.launch.environment import environment_for, worker_command
 from nncompare.launch.process import WorkerProcess
@@ -57,10 +56,6 @@ class TrialWorker:
         and a fresh process is the only cure.
         """
 
-    @property
-    def connection(self) -> Connection[Any, Any]:
-        return self.process.connection
-
     def begin(self, folder: Path, request: TrialRequest) -> None:
         """Writes the trial's job folder and has it trained."""
         job_folder.write(folder, request)
@@ -86,6 +81,7 @@ class TrialWorker:
     def _weigh(self, resident_bytes: int) -> None:
         """Whether the process has grown too much since its first trials."""
         self._trials += 1
+        # The allocator still takes what it will keep.
         if self._trials <= SETTLING:
             self._settled = max(self._settled, resident_bytes)
         allowed = max(GROWTH_BYTES, GROWTH_SHARE * self._settled)
@@ -93,12 +89,13 @@ class TrialWorker:
 
     def close(self, *, politely: bool = False) -> None:
         """Ends the process; ``politely``: it has nothing to do and is asked to leave."""
+        # A worker in the midst of a trial would not listen.
         if politely:
             self.process.send(Quit())
             # what it says on its way out is read, so that it does not block on a full wire
             deadline = time.monotonic() + QUIT_S
             while self.process.process.poll() is None and wait(
-                [self.connection], deadline - time.monotonic()
+                [self.process.connection], deadline - time.monotonic()
             ):
                 try:
                     self.process.receive()
@@ -107,7 +104,7 @@ class TrialWorker:
         self.process.close()
 
 
-def ready(workers: Sequence[TrialWorker], timeout_s: float | None) -> list[TrialWorker]:
+def ready(workers: Sequence[TrialWorker], timeout_s: float) -> list[TrialWorker]:
     """Those who have something to say; empty when ``timeout_s`` has passed."""
-    heard = wait([worker.connection for worker in workers], timeout_s)
-    return [worker for worker in workers if worker.connection in heard]
+    heard = wait([worker.process.connection for worker in workers], timeout_s)
+    return [worker for worker in workers if worker.process.connection in heard]

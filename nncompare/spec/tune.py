@@ -1,7 +1,7 @@
 """What ``nncompare tune`` searches: goals, parameters, sampler, pruner, limits.
 
 This is the form alone. Whether a path exists, whether its bounds give valid experiments and whether
-the task has the metric is checked against the whole file in ``spec.space``.
+the task has the metric is checked against the whole file in ``config.space``.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ class Goal(Frozen):
     @property
     def direction(self) -> GoalName:
         return self.goal or ("maximize" if self.name in MAXIMIZED else "minimize")
+
+    @property
+    def sign(self) -> int:
+        """-1 where more is better, else 1: the best value has the least ``sign * value``."""
+        return -1 if self.direction == "maximize" else 1
 
 
 class NoPruner(Frozen):
@@ -165,6 +170,7 @@ def _named(value: Any) -> Any:
 
 def _several(value: Any) -> Any:
     """One goal stands for a list of one, a name for a goal."""
+    # A list of one need not be written as a list.
     items = value if isinstance(value, (list, tuple)) else (value,)
     return tuple(_named(item) for item in items)
 
@@ -233,16 +239,3 @@ class Tune(Frozen):
     @property
     def directions(self) -> tuple[GoalName, ...]:
         return tuple(goal.direction for goal in self.metric)
-
-
-__all__ = [
-    "BY_EPOCH",
-    "DEFAULT_TRIALS",
-    "PRUNERS",
-    "TIMED",
-    "AnyPruner",
-    "Confirm",
-    "Dimension",
-    "Goal",
-    "Tune",
-]

@@ -15,7 +15,6 @@ import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_never
 
 import psutil
 
@@ -71,15 +70,11 @@ class TrialServer:
         first = True
         while True:
             word = self.inbox.words.get()
-            match word:
-                case Quit():
-                    return
-                case BeginTrial(folder=folder):
-                    status, reason = self._train(backend, Path(folder))
-                case Answer():
-                    raise MessageError(f"a trial was expected, not {word.kind!r}")
-                case _:
-                    assert_never(word)
+            if isinstance(word, Quit):
+                return
+            if not isinstance(word, BeginTrial):
+                raise MessageError(f"a trial was expected, not {word.kind!r}")
+            status, reason = self._train(backend, Path(word.folder))
             # what the first trial has imported stays; what the others leave is given back
             if first:
                 _settle()
@@ -98,6 +93,7 @@ class TrialServer:
         training: TrainingRun | None = None
         try:
             request = job_folder.read(folder)
+            # A job folder can hold any request.
             if not isinstance(request, TrialRequest):
                 raise MessageError(f"{folder} holds no trial, but {request.kind!r}")
             training = TrainingRun(
@@ -138,13 +134,9 @@ class TrialServer:
             MessageError: it says something else.
         """
         word = self.inbox.words.get()
-        match word:
-            case Answer(stop=stop):
-                return stop
-            case BeginTrial() | Quit():
-                raise MessageError(f"an answer was expected, not {word.kind!r}")
-            case _:
-                assert_never(word)
+        if not isinstance(word, Answer):
+            raise MessageError(f"an answer was expected, not {word.kind!r}")
+        return word.stop
 
 
 def _settle() -> None:

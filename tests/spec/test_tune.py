@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from nncompare.config import space
-from nncompare.config.load import dump, load, load_mapping
+from nncompare.config.load import Override, dump, load, load_mapping
 from nncompare.data import signature
 from nncompare.errors import ConfigError
 from nncompare.spec.tune import PRUNERS, PrunerName
@@ -190,7 +190,8 @@ def test_points_become_values_of_the_file_outer_paths_first():
         ("train.optimizer.lr", 0.2),
     ]
     changed = load_mapping(
-        space.with_values({"data": {"name": "digits"}, "model": {"family": "mlp"}}, changes)
+        {"data": {"name": "digits"}, "model": {"family": "mlp"}},
+        [Override.of(path, value, path) for path, value in changes.items()],
     )
     assert (changed.train.optimizer.name, changed.train.optimizer.lr) == ("sgd", 0.2)
 

@@ -5,10 +5,10 @@ Beside the files that every study has:
 
 ====================  ============================================================================
 ``options``           how a search is run, besides what the file says
-``plan``              what is searched and with what
+``plan``              what is searched and with what: experiments, trainings, workers
 ``search``            one runtime's search: ask, train, judge, tell
 ``running_trial``     a trial under way, and the worker that trains it
-``trial``             what one trial trains, and what came of it
+``trial``             how one trial ended, and the values of its goals
 ``data_store``        prepared arrays on disk, made once for all trials that use the same
 ``trial_attributes``  what is written of a trial into Optuna's study
 ``samplers``          Optuna's samplers, pruners and distributions from the file's words

@@ -99,6 +99,7 @@ def _tuned(finished: Finished[TuneRecord]) -> Tuned:
     """The search with its page written beside its result."""
     from nncompare.studies.tune.page import write
 
+    # A search that is not stored draws its pictures when it is looked at.
     if finished.folder is not None:
         write(finished.record, finished.folder)
     return Tuned(finished.record, finished.folder)

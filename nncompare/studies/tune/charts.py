@@ -1,19 +1,23 @@
 """The pictures of a search: history, importance, parallel coordinates, slices, Pareto front,
 epochs.
 
-Drawn with Vega-Lite (altair), which is imported when a picture is drawn, and not before. Every
-picture holds its own figures, so that it can be looked at without a network.
+Drawn with Vega-Lite (altair). Every picture holds its own figures, so that it can be looked at
+without a network.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
+import altair as alt
+
 from nncompare.show.numbers import short
-from nncompare.studies.tune.record import TuneRecord, TuneSearch, TuneTrial
+from nncompare.studies.tune.record import TuneGoal, TuneRecord, TuneSearch, TuneTrial, all_keys
 
 _WIDTH, _HEIGHT = 620, 260
 _SLICE = 190
@@ -31,54 +35,46 @@ _LONGEST = 24
 def charts(result: TuneRecord, search: TuneSearch) -> dict[str, Any]:
     """Title -> altair chart, of one runtime's search; a picture that would be empty is left out."""
     trials = [item for item in result.trials if item.runtime == search.runtime]
-    done = [item for item in trials if item.state == "complete" and item.values]
-    if not done:
+    ranked = result.ranked(search.runtime)
+    if not ranked:
         return {}
-    found = {"History": _history(result, trials)}
+    goal = result.goals[0]
+    valued = [item for item in trials if item.values]
+    found = {"History": _history(goal, valued)}
     if search.importance:
-        found["Importance of the parameters"] = _importance(result, search)
-    if len(done) > 1:
-        names = _names(done)
+        found["Importance of the parameters"] = _importance(goal, search)
+    # One trial shows no direction.
+    if len(ranked) > 1:
+        names = all_keys(item.params for item in valued if item.state == "complete")
+        # Of one parameter the slice says it all.
         if len(names) > 1:
-            found["Parallel coordinates"] = _parallel(result, done, names)
-        found["Slices"] = _slices(result, trials, names)
+            found["Parallel coordinates"] = _parallel(goal, ranked[:_MOST_LINES], names)
+        found["Slices"] = _slices(goal, valued, names)
     if len(result.goals) > 1:
-        found["Pareto front"] = _pareto(result, done, search)
+        found["Pareto front"] = _pareto(result.goals, valued, search)
     if any(item.intermediate for item in trials):
-        found["Values after every epoch"] = _epochs(result, trials)
+        found["Values after every epoch"] = _epochs(goal, trials[-_MOST_LINES:])
     return found
 
 
-def _base(rows: Sequence[dict[str, Any]]) -> Any:
-    import altair as alt
-
-    return alt.Chart(alt.InlineData(values=list(rows)))
-
-
-def _field(name: str) -> str:
-    """Vega reads dots and brackets in a field's name as a path."""
-    return name.replace(".", "_").replace("[", "_").replace("]", "_")
-
-
-def _names(trials: Sequence[TuneTrial]) -> list[str]:
-    return list(dict.fromkeys(name for item in trials for name in item.params))
+def _base(rows: list[dict[str, Any]]) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=rows), width=_WIDTH, height=_HEIGHT)
 
 
 def _text(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
-def _is_number(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+def _field(name: str) -> str:
+    """Vega reads dots and brackets in a field's name as a path."""
+    return re.sub(r"[.\[\]]", "_", name)
 
 
-def _scale(values: Sequence[Any]) -> Any:
-    """Logarithmic where positive numbers span a wide range."""
-    import altair as alt
-
-    if _is_number(values) and values and _is_wide(values):
-        return alt.Scale(type="log", nice=False)
-    return alt.Scale(zero=False)
+def _are_numbers(values: Sequence[Any]) -> bool:
+    """Whether there are values, and all are numbers."""
+    # A bool is no number here, but one of two words.
+    kinds = {type(value) for value in values}
+    return bool(kinds) and kinds <= {int, float}
 
 
 def _is_wide(values: Sequence[float]) -> bool:
@@ -86,233 +82,198 @@ def _is_wide(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) > _WIDE
 
 
-def _counted(name: str, values: Sequence[int]) -> Any:
-    """An axis with whole numbers alone."""
-    import altair as alt
+def _number_axis(channel: Any, rows: list[dict[str, Any]], name: str, **settings: Any) -> Any:
+    """An axis of numbers, logarithmic where they span a wide range.
 
+    Args:
+        channel: ``alt.X`` or ``alt.Y``.
+        settings: what else it is told.
+    """
+    wide = _is_wide([row[name] for row in rows if row.get(name) is not None])
+    scale = {"type": "log", "nice": False} if wide else {"zero": False}
+    return channel(f"{name}:Q", scale=scale, **settings)
+
+
+def _count_axis(rows: list[dict[str, Any]], name: str) -> alt.X:
+    """An axis with whole numbers alone."""
+    values = [row[name] for row in rows]
     low = min(values)
     high = max(values)
     # 1, 2, 5, 10, 20, …: the first step that leaves a dozen ticks at most.
     steps = (unit * 10**power for power in range(9) for unit in (1, 2, 5))
     step = next(step for step in steps if high - low <= _MOST_TICKS * step)
     ticks = list(range(-(-low // step) * step, high + 1, step))
-    scale = alt.Scale(domain=[low, max(high, low + 1)], nice=False)
-    return alt.X(f"{name}:Q", title=name, scale=scale, axis=alt.Axis(values=ticks, format="d"))
+    return alt.X(
+        f"{name}:Q",
+        title=name,
+        # An axis wants a length, also of a search with one trial.
+        scale={"domain": [low, max(high, low + 1)], "nice": False},
+        axis={"values": ticks, "format": "d"},
+    )
 
 
-def _state_encodings() -> dict[str, Any]:
-    import altair as alt
-
-    colours = alt.Scale(domain=_STATES, range=_COLOURS)
-    shapes = alt.Scale(domain=_STATES, range=_SHAPES)
+def _marked(field: str, title: str, domain: list[Any]) -> dict[str, Any]:
+    """What tells points apart: a colour, and a shape for who sees no colours."""
+    count = len(domain)
+    colours = {"domain": domain, "range": _COLOURS[:count]}
+    shapes = {"domain": domain, "range": _SHAPES[:count]}
     return {
-        "color": alt.Color("state:N", scale=colours, title="state"),
-        "shape": alt.Shape("state:N", scale=shapes, title="state"),
+        "color": alt.Color(f"{field}:N", scale=colours, title=title),
+        "shape": alt.Shape(f"{field}:N", scale=shapes, title=title),
     }
 
 
-def _history(result: TuneRecord, trials: Sequence[TuneTrial]) -> Any:
+def _history(goal: TuneGoal, trials: Sequence[TuneTrial]) -> Any:
     """Each trial's value, and the best so far as a line."""
-    import altair as alt
-
-    goal = result.goals[0]
-    better = max if goal.goal == "maximize" else min
-    rows = []
-    steps = []
+    rows: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
     best: float | None = None
     for item in trials:
-        if not item.values:
-            continue
-        value = item.values[0]
-        rows.append({"trial": item.number, "value": value, "state": item.state})
+        rows.append({"trial": item.number, "value": item.value, "state": item.state})
         # A pruned trial's value is one of an early epoch, and never the best.
-        if item.state == "complete":
-            best = value if best is None else better(best, value)
+        if item.state == "complete" and (best is None or goal.sign * (item.value - best) < 0):
+            best = item.value
         if best is not None:
-            steps.append({"trial": item.number, "best": best})
-    scale = _scale([row["value"] for row in rows])
-    x = _counted("trial", [item.number for item in trials if item.values])
-    tips = ["trial:Q", "value:Q", "state:N"]
-    y = alt.Y("value:Q", title=goal.name, scale=scale)
+            steps.append({"trial": item.number, "value": best})
+    x = _count_axis(rows, "trial")
+    y = _number_axis(alt.Y, rows, "value", title=goal.name)
     points = _base(rows).mark_point(filled=True, size=55)
-    points = points.encode(x=x, y=y, tooltip=tips, **_state_encodings())
-    y_of_best = alt.Y("best:Q", title=goal.name, scale=scale)
-    line = _base(steps).mark_line(interpolate="step-after", color="#000000")
-    line = line.encode(x=x, y=y_of_best)
-    return (points + line).properties(width=_WIDTH, height=_HEIGHT)
-
-
-def _importance(result: TuneRecord, search: TuneSearch) -> Any:
-    import altair as alt
-
-    rows = [{"parameter": name, "share": share} for name, share in search.importance.items()]
-    title = f"share of the variance of {result.goals[0].name}"
-    x = alt.X("share:Q", title=title, axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
-    y = alt.Y("parameter:N", title=None, sort="-x", axis=alt.Axis(labelLimit=300))
-    return (
-        _base(rows)
-        .mark_bar(color=_COLOURS[0])
-        .encode(x=x, y=y, tooltip=["parameter:N", "share:Q"])
-        .properties(width=_WIDTH, height=max(60, 28 * len(rows)))
+    points = points.encode(
+        x=x,
+        y=y,
+        tooltip=["trial:Q", "value:Q", "state:N"],
+        **_marked("state", "state", _STATES),
     )
+    line = _base(steps).mark_line(interpolate="step-after", color="#000000").encode(x=x, y=y)
+    return points + line
 
 
-def _parallel(result: TuneRecord, done: Sequence[TuneTrial], names: Sequence[str]) -> Any:
+def _importance(goal: TuneGoal, search: TuneSearch) -> Any:
+    rows = [{"parameter": name, "share": share} for name, share in search.importance.items()]
+    title = f"share of the variance of {goal.name}"
+    bars = _base(rows).mark_bar(color=_COLOURS[0])
+    bars = bars.encode(
+        x=alt.X("share:Q", title=title, axis={"format": "%"}, scale={"domainMin": 0}),
+        y=alt.Y("parameter:N", title=None, sort="-x", axis={"labelLimit": 300}),
+        tooltip=["parameter:N", "share:Q"],
+    )
+    return bars.properties(height=max(60, 28 * len(rows)))
+
+
+def _parallel(goal: TuneGoal, ranked: Sequence[TuneTrial], names: Sequence[str]) -> Any:
     """One line a trial over axes that each run from the smallest to the largest value, logarithms
     where they span.
     """
-    import altair as alt
-
-    goal = result.goals[0]
-    largest_first = goal.goal == "maximize"
-    shown = sorted(done, key=_first_value, reverse=largest_first)[:_MOST_LINES]
     axes: dict[str, list[Any]] = {}
     for name in names:
-        axes[name] = [_text(item.params.get(name)) for item in shown]
-    axes[goal.name] = [_first_value(item) for item in shown]
-    places = {name: _places(values) for name, values in axes.items()}
+        axes[name] = [_text(item.params.get(name)) for item in ranked]
+    axes[goal.name] = [item.value for item in ranked]
     rows: list[dict[str, Any]] = []
-    for index, item in enumerate(shown):
-        for name, values in axes.items():
-            row = {
-                "trial": item.number,
-                "axis": name,
-                "place": places[name][index],
-                "shown": str(values[index]),
-                "value": _first_value(item),
-            }
-            rows.append(row)
-    scale = alt.Scale(scheme="viridis", reverse=largest_first)
-    colour = alt.Color("value:Q", title=goal.name, scale=scale)
-    x = alt.X("axis:N", sort=list(axes), title=None, axis=alt.Axis(labelAngle=-20, labelLimit=300))
-    y = alt.Y(
-        "place:Q",
-        title="from the smallest to the largest value",
-        axis=alt.Axis(labels=False, ticks=False),
-    )
-    tips = ["trial:N", "axis:N", "shown:N", "value:Q"]
-    lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=25))
-    lines = lines.encode(x=x, y=y, color=colour, detail="trial:N", tooltip=tips)
     ends: list[dict[str, Any]] = []
     for name, values in axes.items():
-        ends += _ends(name, values, places[name])
-    words = _base(ends).mark_text(align="left", dx=6, fontSize=10).encode(x=x, y=y, text="shown:N")
-    return (lines + words).properties(width=_WIDTH, height=_HEIGHT)
+        places, words = _placed(values)
+        for item, place, value in zip(ranked, places, values, strict=True):
+            row = {"axis": name, "place": place, "shown": str(value)}
+            rows.append({"trial": item.number, "value": item.value, **row})
+        for place, value in words.items():
+            text = short(value) if isinstance(value, float) else str(value)
+            ends.append({"axis": name, "place": place, "shown": text[:_LONGEST]})
+    along = {"labelAngle": -20, "labelLimit": 300}
+    x = alt.X("axis:N", sort=list(axes), title=None, axis=along)
+    title = "from the smallest to the largest value"
+    y = alt.Y("place:Q", title=title, axis={"labels": False, "ticks": False})
+    scale = {"scheme": "viridis", "reverse": goal.goal == "maximize"}
+    lines = _base(rows).mark_line(opacity=0.6, point={"size": 25})
+    lines = lines.encode(
+        x=x,
+        y=y,
+        color=alt.Color("value:Q", title=goal.name, scale=scale),
+        detail="trial:N",
+        tooltip=["trial:N", "axis:N", "shown:N", "value:Q"],
+    )
+    texts = _base(ends).mark_text(align="left", dx=6, fontSize=10)
+    return lines + texts.encode(x=x, y=y, text="shown:N")
 
 
-def _ends(name: str, values: Sequence[Any], places: Sequence[float]) -> list[dict[str, Any]]:
-    """What stands beside an axis: its smallest and largest number, or every word."""
-    known = {}
-    for place, value in zip(places, values, strict=True):
-        if value is not None:
-            known[place] = value
-    wanted = set(known)
-    if _is_number(list(known.values())):
-        wanted = {min(known), max(known)}
-    rows = []
-    for place in sorted(wanted):
-        value = known[place]
-        text = short(value) if isinstance(value, float) else str(value)
-        rows.append({"axis": name, "place": place, "shown": text[:_LONGEST]})
-    return rows
-
-
-def _first_value(item: TuneTrial) -> float:
-    """The first goal of a trial that has its values."""
-    assert item.values, "a complete trial has values"
-    return item.values[0]
-
-
-def _places(values: Sequence[Any]) -> list[float]:
-    """0 to 1 on an axis; words in their order."""
+def _placed(values: Sequence[Any]) -> tuple[list[float], dict[float, Any]]:
+    """0 to 1 on an axis for every value, words in their order; and what stands beside the axis: its
+    smallest and largest number, or every word.
+    """
     known = [value for value in values if value is not None]
-    if not _is_number(known):
+    if not _are_numbers(known):
         order = sorted({str(value) for value in values})
-        return [order.index(str(value)) / max(1, len(order) - 1) for value in values]
+        last = max(1, len(order) - 1)
+        places = [order.index(str(value)) / last for value in values]
+        pairs = zip(places, values, strict=True)
+        return places, {place: value for place, value in pairs if value is not None}
     scale = math.log if _is_wide(known) else float
-    low = scale(min(known))
-    spread = scale(max(known)) - low
-    places = []
-    for value in values:
-        # An axis on which all trials agree is a point, and so is a parameter that a trial has not.
-        is_placed = value is not None and spread > 0
-        places.append((scale(value) - low) / spread if is_placed else 0.0)
-    return places
+    low = min(known)
+    high = max(known)
+    spread = scale(high) - scale(low)
+    # An axis on which all trials agree is a point.
+    if spread == 0:
+        return [0.0] * len(values), {0.0: low}
+    # A trial that does not have the parameter is drawn at its smallest value.
+    shown = [low if value is None else value for value in values]
+    return [(scale(value) - scale(low)) / spread for value in shown], {0.0: low, 1.0: high}
 
 
-def _slices(result: TuneRecord, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
+def _slices(goal: TuneGoal, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
     """The value against each parameter alone."""
-    import altair as alt
-
-    goal = result.goals[0]
     rows = []
     for item in trials:
-        if item.values:
-            params = {_field(name): _text(value) for name, value in item.params.items()}
-            rows.append(
-                {"trial": item.number, "value": item.values[0], "state": item.state, **params}
-            )
-    y = alt.Y("value:Q", title=goal.name, scale=_scale([row["value"] for row in rows]))
+        row = {"trial": item.number, "value": item.value, "state": item.state}
+        for name, value in item.params.items():
+            row[_field(name)] = _text(value)
+        rows.append(row)
+    points = _base(rows).mark_point(filled=True, size=40)
+    points = points.properties(width=_SLICE, height=_SLICE).encode(
+        y=_number_axis(alt.Y, rows, "value", title=goal.name), **_marked("state", "state", _STATES)
+    )
     plots = []
     for name in names:
-        values = [row[_field(name)] for row in rows if row.get(_field(name)) is not None]
-        if _is_number(values):
-            field = f"{_field(name)}:Q"
-            axis = alt.Axis(tickCount=4, labelSeparation=8)
-            x = alt.X(field, title=name, scale=_scale(values), axis=axis)
+        field = _field(name)
+        if _are_numbers([row[field] for row in rows if row.get(field) is not None]):
+            narrow = {"tickCount": 4, "labelSeparation": 8}
+            x = _number_axis(alt.X, rows, field, title=name, axis=narrow)
         else:
-            field = f"{_field(name)}:N"
-            axis = alt.Axis(labelLimit=160, labelAngle=-30)
-            x = alt.X(field, title=name, axis=axis)
-        tips = ["trial:Q", "value:Q", field]
-        points = _base(rows).mark_point(filled=True, size=40)
-        plot = points.encode(x=x, y=y, tooltip=tips, **_state_encodings())
-        plots.append(plot.properties(width=_SLICE, height=_SLICE))
+            turned = {"labelLimit": 160, "labelAngle": -30}
+            x = alt.X(f"{field}:N", title=name, axis=turned)
+        plots.append(points.encode(x=x, tooltip=["trial:Q", "value:Q", x.shorthand]))
     return alt.concat(*plots, columns=3)
 
 
-def _pareto(result: TuneRecord, done: Sequence[TuneTrial], search: TuneSearch) -> Any:
+def _pareto(goals: Sequence[TuneGoal], trials: Sequence[TuneTrial], search: TuneSearch) -> Any:
     """The first two goals against each other; the front is drawn as a line."""
-    import altair as alt
-
-    first, second = result.goals[:2]
     rows = []
-    for item in done:
-        if item.values:
+    for item in trials:
+        if item.state == "complete" and item.values:
             a, b = item.values[:2]
             on_front = item.number in search.pareto
             rows.append({"trial": item.number, "a": a, "b": b, "front": on_front})
-    x = alt.X("a:Q", title=first.name, scale=_scale([row["a"] for row in rows]))
-    y = alt.Y("b:Q", title=second.name, scale=_scale([row["b"] for row in rows]))
-    colours = alt.Scale(domain=[True, False], range=_COLOURS[:2])
-    shapes = alt.Scale(domain=[True, False], range=_SHAPES[:2])
-    colour = alt.Color("front:N", title="on the front", scale=colours)
-    shape = alt.Shape("front:N", title="on the front", scale=shapes)
-    tips = ["trial:Q", "a:Q", "b:Q"]
+    front = sorted((row for row in rows if row["front"]), key=itemgetter("a"))
+    x = _number_axis(alt.X, rows, "a", title=goals[0].name)
+    y = _number_axis(alt.Y, rows, "b", title=goals[1].name)
+    marks = _marked("front", "on the front", [True, False])
     points = _base(rows).mark_point(filled=True, size=60)
-    points = points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tips)
-    front = sorted((row for row in rows if row["front"]), key=lambda row: row["a"])
+    points = points.encode(x=x, y=y, tooltip=["trial:Q", "a:Q", "b:Q"], **marks)
     line = _base(front).mark_line(color=_COLOURS[0], strokeDash=[4, 3]).encode(x=x, y=y)
-    return (line + points).properties(width=_WIDTH, height=_HEIGHT)
+    return line + points
 
 
-def _epochs(result: TuneRecord, trials: Sequence[TuneTrial]) -> Any:
-    import altair as alt
-
+def _epochs(goal: TuneGoal, trials: Sequence[TuneTrial]) -> Any:
     rows: list[dict[str, Any]] = []
-    for item in trials[-_MOST_LINES:]:
+    for item in trials:
         for step, value in item.intermediate.items():
             row = {"trial": item.number, "epoch": int(step), "value": value, "state": item.state}
             rows.append(row)
-    scale = _scale([row["value"] for row in rows])
-    lines = _base(rows).mark_line(opacity=0.6, point=alt.OverlayMarkDef(size=20))
-    chart = lines.encode(
-        x=_counted("epoch", [row["epoch"] for row in rows]),
-        y=alt.Y("value:Q", title=result.goals[0].name, scale=scale),
+    lines = _base(rows).mark_line(opacity=0.6, point={"size": 20})
+    return lines.encode(
+        x=_count_axis(rows, "epoch"),
+        y=_number_axis(alt.Y, rows, "value", title=goal.name),
         detail="trial:N",
-        color=_state_encodings()["color"],
+        color=_marked("state", "state", _STATES)["color"],
         # A line has no shape: its dashes tell the states apart where colours cannot.
-        strokeDash=alt.StrokeDash("state:N", scale=alt.Scale(domain=_STATES), title="state"),
+        strokeDash=alt.StrokeDash("state:N", scale={"domain": _STATES}, title="state"),
         tooltip=["trial:N", "epoch:Q", "value:Q", "state:N"],
     )
-    return chart.properties(width=_WIDTH, height=_HEIGHT)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +13,10 @@ from nncompare.errors import UsageError
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
-    from nncompare.config.overrides import Override
     from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
     from nncompare.studies.tune.options import SearchOptions
-    from nncompare.studies.tune.progress import TuneProgress
-    from nncompare.studies.tune.record import TuneGoal, TuneRecord
+    from nncompare.studies.tune.record import TuneRecord
 
 Config = Annotated[
     str | None,
@@ -75,8 +73,8 @@ def tune(
     of them with fresh seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of
     trials asked for. Exit code 3 if the search ended early or no trial ended well.
     """
+    from nncompare.studies.tune import study
     from nncompare.studies.tune.options import SearchOptions
-    from nncompare.terminal.ending import leave
 
     changes = list(overrides or ())
     if resume is not None:
@@ -93,22 +91,23 @@ def tune(
         # Without a file the first argument is an override, too.
         if config is not None:
             changes.insert(0, config)
-        finished = _resume(resume, changes, trials, storage, quiet=quiet, verbose=verbose > 0)
+        search = partial(study.resume, resume, changes, trials=trials, storage=storage)
     else:
         if config is None:
             raise UsageError("name the experiment file, or --resume RESULT")
+        # An option is an override like any other, and comes last.
         if trials is not None:
             changes.append(f"tune.trials={trials}")
         experiment = options.load_experiment(
             Path(config), changes, backends=backend, device=device, seed=seed, threads=threads
         )
-        search_options = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
+        how = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
+        # After the checks, which a dry run is for.
         if dry_run:
-            _plan(experiment, search_options, as_json=as_json)
+            _plan(experiment, how, as_json=as_json)
             return
-        finished = _search(experiment, search_options, output, quiet=quiet, verbose=verbose > 0)
-    _print(finished, as_json=as_json, verbose=verbose > 0)
-    leave(finished)
+        search = partial(study.tune, experiment, how, output=output)
+    _run(search, as_json=as_json, quiet=quiet, verbose=verbose > 0)
 
 
 def _refuse_with_resume(given: list[str]) -> None:
@@ -123,107 +122,64 @@ def _refuse_with_resume(given: list[str]) -> None:
         )
 
 
-def _search(
-    experiment: Experiment,
-    search_options: SearchOptions,
-    output: Path,
-    *,
-    quiet: bool,
-    verbose: bool,
-) -> Finished[TuneRecord]:
-    from nncompare.studies.tune.document import goals
-    from nncompare.studies.tune.options import check_options
-    from nncompare.studies.tune.study import tune as search
-
-    section = check_options(experiment, search_options)
-    with _watching(goals(section), quiet=quiet, verbose=verbose) as progress:
-        return search(experiment, search_options, output=output, watcher=progress)
-
-
-def _resume(
-    folder: Path,
-    arguments: list[str],
-    trials: str | None,
-    storage: str | None,
-    *,
-    quiet: bool,
-    verbose: bool,
-) -> Finished[TuneRecord]:
-    from nncompare.config.overrides import Override, OverrideError
-    from nncompare.errors import ConfigError
-    from nncompare.studies.tune.folder import read
-    from nncompare.studies.tune.study import resume
-
-    changes: list[Override] = []
-    try:
-        changes += [Override.parse(item) for item in arguments]
-        if trials is not None:
-            changes.append(Override.from_text("tune.trials", trials, f"--trials {trials}"))
-    except OverrideError as error:
-        raise ConfigError([error.problem]) from None
-    with _watching(read(folder).goals, quiet=quiet, verbose=verbose) as progress:
-        return resume(folder, changes, storage=storage, watcher=progress)
-
-
-@contextmanager
-def _watching(goals: Sequence[TuneGoal], *, quiet: bool, verbose: bool) -> Iterator[TuneProgress]:
-    """The display of a search, which SIGTERM and SIGHUP end like Ctrl-C."""
-    from nncompare.studies.tune.progress import TuneProgress
-    from nncompare.terminal.console import err, is_live
-    from nncompare.terminal.signals import ended_like_ctrl_c
-
-    console = err()
-    with (
-        ended_like_ctrl_c(),
-        TuneProgress(
-            console, goals, quiet=quiet, verbose=verbose, live=is_live(console)
-        ) as progress,
-    ):
-        yield progress
-
-
 def _plan(experiment: Experiment, search_options: SearchOptions, *, as_json: bool) -> None:
     """What would be searched; nothing is trained or written."""
-    from nncompare.config.space import grid_points
-    from nncompare.spec.tune import DEFAULT_TRIALS
     from nncompare.studies.tune.options import check_options, threads_of
+    from nncompare.studies.tune.plan import points, searched_runtimes
     from nncompare.studies.tune.samplers import distributions
     from nncompare.terminal.console import human, print_json
 
     section = check_options(experiment, search_options)
-    count = section.trials or (
-        len(list(grid_points(section))) if section.sampler == "grid" else DEFAULT_TRIALS
-    )
-    runtimes = experiment.backends if search_options.per_backend else experiment.backends[:1]
-    threads = threads_of(experiment, search_options.jobs)
+    count = len(points(section))
+    runtimes = searched_runtimes(experiment, search_options)
+    jobs = search_options.jobs
+    threads = threads_of(experiment, jobs)
     console = human(as_json)
     goals = ", ".join(f"{goal.direction} {goal.name}" for goal in section.metric)
     console.print(
         f"{goals}: {count} trials on {', '.join(runtimes)}, {section.sampler}, pruner"
         f" {section.pruner.name}"
     )
-    console.print(f"{search_options.jobs} worker(s) with {threads} thread(s) each")
+    console.print(f"{jobs} worker(s) with {threads} thread(s) each")
     for name, kind in distributions(section).items():
         console.print(f"  {name}: {kind}", markup=False, soft_wrap=True)
     if as_json:
-        plan = {
+        document = {
+            "schema_version": 1,
+            "kind": "tune-plan",
             "trials": count,
-            "runtimes": list(runtimes),
-            "jobs": search_options.jobs,
+            "runtimes": runtimes,
+            "jobs": jobs,
             "threads": threads,
         }
-        print_json({"schema_version": 1, "kind": "tune-plan", **plan})
+        print_json(document)
+
+
+def _run(
+    search: Callable[..., Finished[TuneRecord]], *, as_json: bool, quiet: bool, verbose: bool
+) -> None:
+    """Searches, shows how it goes, and prints what came of it."""
+    from nncompare.studies.tune.progress import TuneProgress
+    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.signals import ended_like_ctrl_c
+
+    console = err()
+    progress = TuneProgress(console, quiet=quiet, verbose=verbose, live=is_live(console))
+    with ended_like_ctrl_c(), progress:
+        finished = search(watcher=progress)
+    _print(finished, as_json=as_json, verbose=verbose)
 
 
 def _print(finished: Finished[TuneRecord], *, as_json: bool, verbose: bool) -> None:
+    # What draws the pictures is large, and the trials are over now.
     from nncompare.studies.tune.page import write
     from nncompare.studies.tune.report import tune_report
     from nncompare.terminal.console import err
-    from nncompare.terminal.ending import print_finished
+    from nncompare.terminal.ending import leave, print_finished
 
-    if finished.folder is not None:
-        pictures = write(finished.record, finished.folder)
+    assert finished.folder is not None, "a command stores its search"
+    pictures = write(finished.record, finished.folder)
     report = tune_report(finished.record, folder=finished.folder)
     print_finished(finished, report, as_json=as_json, verbose=verbose)
-    if finished.folder is not None:
-        err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
+    err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
+    leave(finished)

@@ -45,11 +45,12 @@ class DataStore:
         Raises:
             DataError: the data cannot be had.
         """
-        whole = _key(experiment)
-        key = f"{whole}-{fold}of{folds}" if folds else whole
+        key = _key(experiment)
+        if folds:
+            key = f"{key}-{fold}of{folds}"
         if key in self._saved:
             return self._saved[key]
-        data = self._prepared(experiment, whole)
+        data = self.prepared(experiment)
         if folds:
             seed = experiment.train.seed
             data = cut_fold(
@@ -64,10 +65,9 @@ class DataStore:
         return self._saved[key]
 
     def prepared(self, experiment: Experiment) -> Data:
-        """The arrays themselves, for the record."""
-        return self._prepared(experiment, _key(experiment))
-
-    def _prepared(self, experiment: Experiment, key: str) -> Data:
+        """The arrays themselves, as they are split."""
+        key = _key(experiment)
+        # Most searches change the model and the training, and never the data.
         if self._last is not None and self._last[0] == key:
             return self._last[1]
         dtype = np.dtype(experiment.train.dtype)

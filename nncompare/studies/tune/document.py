@@ -11,22 +11,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.config.load import dump
 from nncompare.config.space import file_values
-from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import Tune
-from nncompare.studies.tune.record import TuneBest, TuneGoal, TuneSearch, TuneTrial
+from nncompare.studies.tune.plan import SearchPlan
+from nncompare.studies.tune.record import TuneBest, TuneSearch, TuneTrial
 from nncompare.studies.tune.stored_study import StoredStudy
-from nncompare.studies.tune.trial import experiment_of
-from nncompare.studies.tune.trial_attributes import STATES, ranked_trials
+from nncompare.studies.tune.trial_attributes import OPTUNA_STATES, ranked_trials
 
-_OWN_FIELDS = ("status", "reason", "runtime", "seconds", "epochs")
-"""User attributes that are fields of the record's trial; the others are its metrics."""
+_WORDS = {state: word for word, state in OPTUNA_STATES.items()}
+_OWN_FIELDS = ("status", "reason", "seconds", "epochs")
+"""User attributes that are fields of the record's trial; the other figures are its metrics."""
 _LEAST_FOR_IMPORTANCE = 4
 """Complete trials."""
-
-
-def goals(tune: Tune) -> tuple[TuneGoal, ...]:
-    """What is optimized, with the direction of each goal."""
-    return tuple(TuneGoal(name=goal.name, goal=goal.direction) for goal in tune.metric)
 
 
 def trials(study: StoredStudy, runtime: str, tune: Tune) -> list[TuneTrial]:
@@ -36,44 +31,36 @@ def trials(study: StoredStudy, runtime: str, tune: Tune) -> list[TuneTrial]:
 
 
 def _trial(item: FrozenTrial, runtime: str, tune: Tune) -> TuneTrial:
-    notes = item.user_attrs
-    metrics = {}
-    for name, value in notes.items():
-        if name not in _OWN_FIELDS and _is_figure(value):
-            metrics[name] = value
+    # JSON knows no infinity; a trial that diverged says so in its reason.
     intermediate = {}
     for step, value in sorted(item.intermediate_values.items()):
-        # JSON knows no infinity; a trial that diverged says so in its reason.
         if math.isfinite(value):
             intermediate[str(step)] = value
     values = None
     if item.values is not None and all(map(math.isfinite, item.values)):
         values = tuple(item.values)
+    metrics = dict(item.user_attrs)
+    own = {name: metrics.pop(name, None) for name in _OWN_FIELDS}
     return TuneTrial(
         number=item.number,
         runtime=runtime,
-        state=STATES[item.state],
+        state=_WORDS[item.state],
         values=values,
         params=_params(item, tune),
         intermediate=intermediate,
-        reason=notes.get("reason"),
-        status=notes.get("status"),
-        seconds=notes.get("seconds"),
-        epochs=notes.get("epochs"),
-        metrics=metrics,
+        metrics={name: value for name, value in metrics.items() if _is_figure(value)},
+        **own,
     )
 
 
 def _is_figure(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+    # A bool is an int to Python, and no figure.
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _params(item: FrozenTrial, tune: Tune) -> dict[str, Any]:
     """Path -> value as the file would hold it, in the order of the file."""
-    # A study that plain Optuna has gone on with may have parameters of its own.
-    own = {name: value for name, value in item.params.items() if name in tune.parameters}
-    known = file_values(tune, own)
+    known = file_values(tune, item.params)
     return {name: known[name] for name in tune.parameters if name in known}
 
 
@@ -82,7 +69,7 @@ def search(
 ) -> TuneSearch:
     """One runtime's search in figures."""
     states = [item.state for item in study.trials()]
-    best = ranked_trials(study, tune.directions)
+    ranked = ranked_trials(study, tune)
     importance, note = _importance(study)
     return TuneSearch(
         runtime=runtime,
@@ -91,33 +78,27 @@ def search(
         complete=states.count(TrialState.COMPLETE),
         pruned=states.count(TrialState.PRUNED),
         failed=states.count(TrialState.FAIL),
-        best=_best(best[0], runtime, tune) if best else None,
-        pareto=tuple(item.number for item in best) if len(tune.metric) > 1 else (),
+        best=_best(ranked[0], runtime, tune) if ranked else None,
+        pareto=tuple(item.number for item in ranked) if len(tune.metric) > 1 else (),
         importance=importance,
         importance_note=note,
         stopped=stopped,
     )
 
 
-def search_not_begun(runtime: str, requested: int, stopped: str | None) -> TuneSearch:
-    """The figures of a runtime that was not searched at all."""
-    return TuneSearch(runtime=runtime, study="", requested=requested, stopped=stopped)
-
-
 def _best(item: FrozenTrial, runtime: str, tune: Tune) -> TuneBest:
-    values = tuple(item.values or ())
     return TuneBest(
         trial=item.number,
         runtime=runtime,
-        value=values[0],
-        values=values,
+        value=item.values[0],
+        values=tuple(item.values),
         params=_params(item, tune),
     )
 
 
 def best_of(searches: list[TuneSearch], tune: Tune) -> TuneBest | None:
     """The best of all runtimes by the first goal."""
-    sign = -1 if tune.directions[0] == "maximize" else 1
+    sign = tune.metric[0].sign
     found = [item.best for item in searches if item.best is not None]
     return min(found, key=lambda best: sign * best.value, default=None)
 
@@ -129,7 +110,8 @@ def _importance(study: StoredStudy) -> tuple[dict[str, float], str | None]:
     done = study.trials(TrialState.COMPLETE)
     if len(done) < _LEAST_FOR_IMPORTANCE:
         return {}, f"needs {_LEAST_FOR_IMPORTANCE} complete trials, there are {len(done)}"
-    if len({tuple(item.values or ()) for item in done}) < 2:
+    # Without variance there is nothing to share out.
+    if len({tuple(item.values) for item in done}) < 2:
         return {}, "all complete trials have the same value"
     try:
         with warnings.catch_warnings():
@@ -145,23 +127,21 @@ def _importance(study: StoredStudy) -> tuple[dict[str, float], str | None]:
     return shares, None if shares else "no variance to share"
 
 
-def best_yaml(experiment: Experiment, item: TuneBest, study: StoredStudy, threads: int) -> str:
+def best_yaml(plan: SearchPlan, item: TuneBest, study: StoredStudy) -> str:
     """The best trial as a file that ``nncompare run`` takes: its values in place, no search, the
     same threads.
     """
-    tune = experiment.tune
-    assert tune is not None, "a search has a tune section"
-    found = experiment_of(experiment, study.trial(item.trial).params)
-    measure = found.measure.model_copy(update={"threads": threads})
-    others = [name for name in experiment.backends if name != item.runtime]
+    tune = plan.tune
+    found = plan.experiment_of(study.trial(item.trial).params)
+    measure = found.measure.model_copy(update={"threads": plan.threads})
+    others = [name for name in found.backends if name != item.runtime]
     found = found.model_copy(update={"measure": measure, "backends": (item.runtime, *others)})
-    named = ", ".join(
-        f"{goal.name} {value!r}" for goal, value in zip(tune.metric, item.values, strict=True)
-    )
-    folded = (
-        f" (means over {tune.folds} folds, so not what one training gives)" if tune.folds else ""
-    )
-    head = f"# Trial {item.trial} of {study.name} on {item.runtime}: {named}{folded}\n"
-    if not tune.folds:
-        head += "# nncompare run gives the same figures on the same machine.\n"
+    figures = zip(tune.metric, item.values, strict=True)
+    named = ", ".join(f"{goal.name} {value!r}" for goal, value in figures)
+    head = f"# Trial {item.trial} of {study.name} on {item.runtime}: {named}"
+    # A run trains on the file's own split, and not on a fold.
+    if tune.folds:
+        head += f" (means over {tune.folds} folds, so not what one training gives)\n"
+    else:
+        head += "\n# nncompare run gives the same figures on the same machine.\n"
     return head + dump(found)

@@ -52,6 +52,7 @@ def check_options(experiment: Experiment, options: SearchOptions) -> Tune:
     if options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: at least 1")
     timed = [goal.name for goal in experiment.tune.metric if goal.name in TIMED]
+    # Trainings beside each other take each other's processors.
     if options.jobs > 1 and timed:
         raise UsageError(
             f"--jobs {options.jobs}: {timed[0]} cannot be a goal while trainings disturb each"
@@ -62,18 +63,15 @@ def check_options(experiment: Experiment, options: SearchOptions) -> Tune:
 
 def is_resumable(path: str) -> bool:
     """Whether a dotted path may be changed when a search goes on."""
-    return any(path == name or path.startswith(f"{name}.") for name in RESUMABLE)
+    return any(f"{path}.".startswith(f"{name}.") for name in RESUMABLE)
 
 
 def threads_of(experiment: Experiment, jobs: int) -> int:
     """Threads of each of ``jobs`` workers: what this process may use, shared out, and at most what
     the file says.
     """
-    asked = usable_threads(experiment.measure.threads)
-    if jobs == 1:
-        return asked
     share = max(1, usable_threads() // jobs)
-    return min(share, asked)
+    return min(share, usable_threads(experiment.measure.threads))
 
 
 def study_name(experiment: Experiment, runtime: str, *, shared: bool) -> str:
@@ -81,6 +79,7 @@ def study_name(experiment: Experiment, runtime: str, *, shared: bool) -> str:
     on another machine works on the same study and another experiment does not.
     """
     name = f"{experiment.name}/{runtime}"
+    # A journal holds one experiment only.
     if not shared:
         return name
     mapping = to_mapping(experiment)

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import vl_convert
+
 from nncompare.records.atomic import write_text
 from nncompare.show import page
 from nncompare.show.page import plain
@@ -27,36 +29,24 @@ _ESCAPED_END = r"<\/script"
 
 def to_html(result: TuneRecord) -> str:
     """The whole page. Everything from the result is escaped."""
-    import vl_convert
-
-    parts: list[str] = []
+    name = escape(result.name)
+    text = plain(tune_report(result), _TEXT_WIDTH)
+    best = escape(headline(result))
+    body = f"<h1>{name}</h1><p><b>{best}</b></p><pre>{escape(text)}</pre>"
     specs: dict[str, Any] = {}
     for search in result.searches:
-        parts.append(f"<h2>{escape(search.runtime)}</h2>")
+        body += f"<h2>{escape(search.runtime)}</h2>"
         for title, chart in charts(result, search).items():
             place = f"chart{len(specs)}"
             specs[place] = chart.to_dict()
-            parts.append(
-                f'<figure><figcaption>{escape(title)}</figcaption><div id="{place}"></div></figure>'
-            )
-    code = _script(specs)
+            caption = f"<figcaption>{escape(title)}</figcaption>"
+            body += f'<figure>{caption}<div id="{place}"></div></figure>'
     # The libraries themselves, so that the file needs no network.
-    bundle = vl_convert.javascript_bundle(code) if specs else ""
+    bundle = vl_convert.javascript_bundle(_script(specs)) if specs else ""
     # A </script> inside the libraries' texts would end ours.
-    script = f"<script>{bundle.replace('</script', _ESCAPED_END)}</script>"
-    name = escape(result.name)
-    text = plain(tune_report(result), _TEXT_WIDTH)
+    body += f"<script>{bundle.replace('</script', _ESCAPED_END)}</script>"
     head = f'<meta charset="utf-8"><title>{name}: tune</title><style>{_STYLE}</style>'
-    body = [
-        f"<h1>{name}</h1>",
-        f"<p><b>{escape(headline(result))}</b></p>",
-        f"<pre>{escape(text)}</pre>",
-        *parts,
-        script,
-    ]
-    return (
-        f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
-    )
+    return f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
 def write(result: TuneRecord, folder: Path) -> Path:
@@ -74,17 +64,14 @@ def fragment(result: TuneRecord) -> str:
     """The same for a notebook: tables and still pictures (SVG), without a script and without the
     page around them.
     """
-    import vl_convert
-
-    parts = [page.fragment(tune_report(result)), '<div style="max-width:72em">']
+    body = page.fragment(tune_report(result)) + '<div style="max-width:72em">'
     for search in result.searches:
         for title, chart in charts(result, search).items():
             picture = vl_convert.vegalite_to_svg(chart.to_dict())
             caption = f"{search.runtime}: {title}" if len(result.searches) > 1 else title
-            parts.append(
-                f"<figure><figcaption><b>{escape(caption)}</b></figcaption>{picture}</figure>"
-            )
-    return "".join(parts) + "</div>"
+            caption = f"<figcaption><b>{escape(caption)}</b></figcaption>"
+            body += f"<figure>{caption}{picture}</figure>"
+    return f"{body}</div>"
 
 
 def _script(specs: dict[str, Any]) -> str:

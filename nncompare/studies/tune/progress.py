@@ -5,10 +5,9 @@ trial.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -18,60 +17,98 @@ from rich.text import Text
 
 from nncompare.show import numbers
 from nncompare.show.words import printable
-from nncompare.studies.tune.record import TuneConfirmed, TuneGoal
+from nncompare.spec.tune import Goal
+from nncompare.studies.tune.record import TuneConfirmed
 from nncompare.studies.tune.trial import FinishedTrial
+from nncompare.studies.tune.watcher import Watcher
 
-_GAP = 3
-"""Letters between two columns."""
-_LEAST = 12
-"""Letters of the parameters that are worth a column."""
-_PARAMETERS = 4
-"""The last column, which is cut or left out where a terminal is narrow."""
-_JUSTIFY: tuple[Literal["left", "right"], ...] = ("right", "left", "right", "right", "left")
+_LEAST = 15
+"""Letters that are worth a column of parameters, the gap before it among them."""
 SHOWN = 12
 """Finished trials that the live table keeps."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Row:
     """One trial in the live table, in words.
 
     Args:
         what: how it goes or how it ended.
         value: of the goals.
-        best: of all so far.
     """
 
     number: int
-    what: str
-    value: str
+    what: str = "starts"
+    value: str = ""
     params: str
     seconds: str = ""
-    best: bool = False
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """In the order of ``_HEADS``; the best one is marked by more than its colour."""
-        mark = " *" if self.best else "  "
-        return str(self.number), self.what, self.value + mark, self.seconds, self.params
 
 
-class TuneProgress:
-    """Fulfils the watcher of ``studies.tune``.
+@dataclass(kw_only=True)
+class _Search:
+    """One runtime's search, as far as it is known.
+
+    Args:
+        goal: decides what is best.
+        done: finished trials, those of an earlier process among them.
+        begun: the clock's time.
+        best: the goal's best value, and the trial that has it.
+        rows: the finished trials that are shown, the last one last.
+        running: number -> trial under way.
+    """
+
+    runtime: str
+    goal: Goal
+    total: int
+    done: int
+    begun: float
+    done_here: int = 0
+    best: tuple[float, int] | None = None
+    rows: list[_Row] = field(default_factory=list)
+    running: dict[int, _Row] = field(default_factory=dict)
+
+    def take(self, done: FinishedTrial, row: _Row) -> None:
+        """A trial has ended."""
+        self.running.pop(done.number, None)
+        self.rows = [*self.rows, row][-SHOWN:]
+        self.done += 1
+        self.done_here += 1
+        # A pruned trial's value is one of an early epoch, and never the best.
+        if done.state == "complete" and done.values:
+            value = done.values[0]
+            # The first of two equal ones stays the best.
+            if self.best is None or self.goal.sign * (value - self.best[0]) < 0:
+                self.best = value, done.number
+
+    def is_best(self, row: _Row) -> bool:
+        return self.best is not None and self.best[1] == row.number
+
+    def time_left(self, now: float) -> str:
+        """From the trials of this process: an earlier one may have had other processors."""
+        # Before the first one has ended nobody knows how long one takes.
+        if not self.done_here or self.done >= self.total:
+            return ""
+        each_s = (now - self.begun) / self.done_here
+        return f" (about {numbers.duration(each_s * (self.total - self.done))} left)"
+
+
+class TuneProgress(Watcher):
+    """Shows a search on a console.
 
     Args:
         console: on standard error.
-        goals: of the search; the first one decides what is best.
         quiet: say nothing.
         verbose: say every epoch where nothing can be redrawn.
         live: a terminal that can redraw.
         clock: monotonic seconds.
     """
 
+    _search: _Search
+    """The search that is shown, from ``search_started`` on."""
+
     def __init__(
         self,
         console: Console,
-        goals: Sequence[TuneGoal],
         *,
         quiet: bool = False,
         verbose: bool = False,
@@ -79,78 +116,49 @@ class TuneProgress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._console = console
-        self._goals = tuple(goals)
         self._quiet = quiet
         self._verbose = verbose
         self._clock = clock
         self._live: Live | None = None
+        # What cannot redraw gets lines.
         if live and not quiet:
             self._live = Live(console=console, transient=True, refresh_per_second=4)
-        self._rows: list[_Row] = []
-        """The finished trials that are shown, the last one last."""
-        self._running: dict[int, _Row] = {}
-        self._runtime = ""
-        self._total = 0
-        self._done = 0
-        """Finished trials, those of an earlier process among them."""
-        self._done_here = 0
-        self._best: tuple[float, int] | None = None
-        """The first goal's best value, and the trial that has it."""
-        self._begun = 0.0
 
     def __enter__(self) -> TuneProgress:
         if self._live is not None:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
 
-    def search_started(self, runtime: str, total: int, done: int) -> None:
-        """A new table begins."""
-        self._runtime = runtime
-        self._total = total
-        self._done = done
-        self._done_here = 0
-        self._rows = []
-        self._running = {}
-        self._best = None
-        self._begun = self._clock()
+    def search_started(self, runtime: str, goal: Goal, total: int, done: int) -> None:
+        self._search = _Search(
+            runtime=runtime, goal=goal, total=total, done=done, begun=self._clock()
+        )
         so_far = f", {done} done before" if done else ""
-        self._line(f"{runtime}: {total} trials{so_far}")
+        self.say(f"{runtime}: {total} trials{so_far}")
         self._draw()
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:
-        """A row for a trial that begins to train."""
         text = params_text(params, brief=self._live is not None)
-        self._running[number] = _Row(number=number, what="starts", value="", params=text)
+        self._search.running[number] = _Row(number=number, params=text)
         self._draw()
 
     def trial_epoch(
         self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
     ) -> None:
-        """How far a trial is; on a pipe a line of its own where every epoch is wanted."""
-        row = self._running.get(number)
-        if row is None:
-            return
+        row = self._search.running[number]
         row.what = f"epoch {epoch}/{epochs}"
         row.value = "" if value is None else numbers.short(value)
+        # A table shows every epoch anyway.
         if self._verbose and self._live is None:
-            said = f", {self._goals[0].name} {row.value}" if row.value else ""
-            self._line(f"{runtime}: trial {number} {row.what}{said}")
+            said = f", {self._search.goal.name} {row.value}" if row.value else ""
+            self.say(f"{runtime}: trial {number} {row.what}{said}")
         self._draw()
 
     def trial_done(self, runtime: str, done: FinishedTrial) -> None:
-        """A trial's last word; on a pipe its only line."""
-        self._running.pop(done.number, None)
-        self._done += 1
-        self._done_here += 1
         brief = self._live is not None
         row = _Row(
             number=done.number,
@@ -158,105 +166,92 @@ class TuneProgress:
             value=", ".join(numbers.short(item) for item in done.values or ()),
             params=params_text(done.params, brief=brief),
             seconds=numbers.duration(done.seconds),
-            best=self._is_best(done),
         )
-        self._rows = [*self._rows, row][-SHOWN:]
+        self._search.take(done, row)
+        # A table has its row; a pipe has this line only.
         if self._live is None:
-            self._line(self._finished_line(runtime, row))
+            self.say(f"{runtime}: {self._finished(row)}")
         self._draw()
 
-    def _finished_line(self, runtime: str, row: _Row) -> str:
-        """``torch: trial 3 (4 of 20) complete val_loss 0.1, best so far, 1.2 s: lr=0.1 …``"""
-        figures = f" {self._goals[0].name} {row.value}" if row.value else ""
+    def _finished(self, row: _Row) -> str:
+        """``trial 3 (4 of 20) complete val_loss 0.1, best so far, 1.2 s: lr=0.1 …``"""
+        search = self._search
+        figures = f" {search.goal.name} {row.value}" if row.value else ""
         mark = ""
-        if row.best:
+        if search.is_best(row):
             mark = ", best so far"
-        elif self._best is not None:
-            mark = f", best {numbers.short(self._best[0])}"
-        place = f"({self._done} of {self._total})"
+        elif search.best is not None:
+            mark = f", best {numbers.short(search.best[0])}"
         return (
-            f"{runtime}: trial {row.number} {place} {row.what}{figures}{mark}, {row.seconds}:"
-            f" {row.params}{self._time_left()}"
+            f"trial {row.number} ({search.done} of {search.total}) {row.what}{figures}{mark},"
+            f" {row.seconds}: {row.params}{search.time_left(self._clock())}"
         )
 
     def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None:
-        """One line for each repetition of one of the best trials."""
         value = numbers.short(row.values[0]) if row.values else row.reason or row.status
-        self._line(
+        self.say(
             f"confirmation {place} of {total}: trial {row.trial} on {row.runtime} with seed"
             f" {row.seed}: {value}"
         )
 
     def say(self, text: str) -> None:
-        """Something that a user should know."""
-        self._line(text)
-
-    def _is_best(self, done: FinishedTrial) -> bool:
-        """Whether a trial is better than all before it; the mark of the best one goes to it."""
-        if done.state != "complete" or not done.values:
-            return False
-        value = done.values[0]
-        sign = -1 if self._goals[0].goal == "maximize" else 1
-        if self._best is not None and sign * value >= sign * self._best[0]:
-            return False
-        self._best = (value, done.number)
-        for row in self._rows:
-            row.best = False
-        return True
-
-    def _time_left(self) -> str:
-        """From the trials of this process: an earlier one may have had other processors."""
-        if not self._done_here or self._done >= self._total:
-            return ""
-        each_s = (self._clock() - self._begun) / self._done_here
-        return f" (about {numbers.duration(each_s * (self._total - self._done))} left)"
+        if not self._quiet:
+            self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
 
     def _draw(self) -> None:
         if self._live is not None:
-            self._live.update(self._table())
+            self._live.update(self._picture())
 
-    def _table(self) -> RenderableType:
-        """Finished trials, then those under way, as wide as the terminal."""
-        shown = [*self._rows, *self._running.values()]
-        heads = ("trial", "", self._goals[0].name, "time", "parameters")
-        lines = [heads, *(row.cells for row in shown)]
-        widths = [max(len(line[column]) for line in lines) for column in range(_PARAMETERS)]
-        # Only the parameters are cut where a terminal is narrow, and never a number.
-        room = self._console.width - sum(widths) - _GAP * len(widths)
-        columns = len(heads) if room >= _LEAST else _PARAMETERS
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
-        for head, justify in list(zip(heads, _JUSTIFY, strict=True))[:columns]:
-            table.add_column(Text(head), justify=justify, no_wrap=True)
-        for row in shown:
-            cells = list(row.cells)
-            cells[_PARAMETERS] = _cut(row.params, room)
-            style = "bold" if row.best else ""
-            table.add_row(*(Text(printable(cell), style) for cell in cells[:columns]))
+    def _picture(self) -> RenderableType:
+        """The table, as wide as the terminal."""
+        table = self._table(with_parameters=False)
+        # Only the parameters are cut or left out where a terminal is narrow, and never a number.
+        if self._console.width - self._console.measure(table).maximum >= _LEAST:
+            table = self._table(with_parameters=True)
         return Group(Text(self._headline(), "bold"), table)
 
-    def _headline(self) -> str:
-        best = ""
-        if self._best is not None:
-            value, number = self._best
-            best = f", best {numbers.short(value)} in trial {number} *"
-        return f"{self._runtime}: {self._done} of {self._total} trials{best}{self._time_left()}"
+    def _table(self, *, with_parameters: bool) -> Table:
+        """Finished trials, then those under way."""
+        search = self._search
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="")
+        table.add_column("trial", justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        table.add_column(search.goal.name, justify="right", no_wrap=True)
+        table.add_column("time", justify="right", no_wrap=True)
+        if with_parameters:
+            # It gives way where the others must not wrap, so its cells are cut.
+            table.add_column("parameters")
+        for row in [*search.rows, *search.running.values()]:
+            style, mark = ("bold", " *") if search.is_best(row) else ("", "  ")
+            cells = [str(row.number), row.what, row.value + mark, row.seconds]
+            if with_parameters:
+                cells.append(row.params)
+            texts = [Text(printable(cell), style) for cell in cells]
+            for text in texts:
+                text.no_wrap = True
+                text.overflow = "ellipsis"
+            table.add_row(*texts)
+        return table
 
-    def _line(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(Text(printable(text).replace("\n", " ")), soft_wrap=True)
+    def _headline(self) -> str:
+        search = self._search
+        best = ""
+        if search.best is not None:
+            value, number = search.best
+            best = f", best {numbers.short(value)} in trial {number} *"
+        so_far = f"{search.done} of {search.total} trials"
+        return f"{search.runtime}: {so_far}{best}{search.time_left(self._clock())}"
 
 
 def _ending(done: FinishedTrial, *, brief: bool) -> str:
     """How a trial ended, in a few words, or with the reason."""
     if done.state != "failed":
         return done.state
+    # A table has no room for the reason, which the report gives.
     if brief:
         return f"failed: {done.status}"
-    return f"failed ({done.status}: {done.reason})" if done.reason else f"failed ({done.status})"
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    reason = f": {done.reason}" if done.reason else ""
+    return f"failed ({done.status}{reason})"
 
 
 def params_text(params: Mapping[str, Any], *, brief: bool = False) -> str:
@@ -266,33 +261,30 @@ def params_text(params: Mapping[str, Any], *, brief: bool = False) -> str:
         brief: with no more of each path than tells it from the others:
             ``dropout=0.3  lr=0.001234``.
     """
-    names = _endings(list(params)) if brief else dict(zip(params, params, strict=True))
-    return "  ".join(f"{names[name]}={_value(value)}" for name, value in params.items())
+    shown = []
+    for path, value in params.items():
+        name = _shortest_ending(path, params) if brief else path
+        shown.append(f"{name}={_value(value)}")
+    return "  ".join(shown)
 
 
-def _endings(paths: Sequence[str]) -> dict[str, str]:
-    """Path -> its shortest ending that begins with a word and that no other path has."""
-    found = {}
-    for path in paths:
-        others = [other for other in paths if other != path]
-        found[path] = _shortest_ending(path, others)
-    return found
-
-
-def _shortest_ending(path: str, others: Sequence[str]) -> str:
+def _shortest_ending(path: str, paths: Collection[str]) -> str:
+    """The shortest ending of a path that begins with a word and that no other path has."""
     parts = path.split(".")
     for begin in range(len(parts) - 1, -1, -1):
         ending = ".".join(parts[begin:])
         # ``hidden.0`` and not ``0``, which says nothing.
         if ending[0].isdigit():
             continue
-        if not any(f".{other}".endswith(f".{ending}") for other in others):
+        sharers = [other for other in paths if f".{other}".endswith(f".{ending}")]
+        if sharers == [path]:
             return ending
     return path
 
 
 def _value(value: Any) -> str:
     """A parameter in a few letters; lists and mappings come as the JSON that Optuna stores."""
+    # Four digits tell two proposals apart.
     if isinstance(value, float):
         return numbers.short(value)
     if isinstance(value, str) and value.startswith(("[", "{")):

@@ -20,6 +20,7 @@ from nncompare.errors import Failed, MessageError, Refused
 from nncompare.launch.process import WorkerProcess
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune import samplers
+from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.storage import JOURNAL, open_database, open_journal
 from nncompare.studies.tune.stored_study import StoredStudy
 from nncompare.wire.connection import Wire, die_with_parent, worker_end
@@ -33,15 +34,16 @@ class Proposer:
     """The parent's end. Started at the first trial.
 
     Args:
-        folder: of the journal, unless ``url`` names a database.
-        log: takes what the process prints.
+        plan: names the sampler, and the storage.
 
     Raises:
         Refused: what the sampler needs is not installed.
     """
 
-    def __init__(self, tune: Tune, *, folder: Path, url: str | None, log: Path):
+    def __init__(self, plan: SearchPlan):
+        tune = plan.tune
         needed = NEEDS_A_FRAMEWORK[tune.sampler]
+        # Said at once, and not by the first trial's traceback. Looking imports nothing.
         if importlib.util.find_spec(needed) is None:
             raise Refused(
                 f"sampler {tune.sampler} needs {needed}, not installed; pip install"
@@ -53,9 +55,11 @@ class Proposer:
         paths = [str(Path(__file__).resolve().parents[3]), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         command = [sys.executable, "-m", "nncompare.studies.tune.proposer"]
-        self._process = WorkerProcess(command, environment, log)
+        self._process = WorkerProcess(command, environment, plan.logs / "proposer.log")
         opened = OpenStudy(
-            journal=str(folder / JOURNAL), url=url, tune=tune.model_dump(mode="json")
+            journal=str(plan.folder / JOURNAL),
+            url=plan.options.storage,
+            tune=tune.model_dump(mode="json"),
         )
         self._process.send(opened)
 
@@ -99,8 +103,7 @@ def _serve(wire: Wire[ParentWord]) -> None:
         if not isinstance(word, Propose):
             raise MessageError(f"a trial to propose was expected, not {word.kind!r}")
         try:
-            study = StoredStudy(storage, word.study, shared=opened.url is not None)
-            samplers.propose(study, tune, word.trial)
+            samplers.propose(StoredStudy(storage, word.study), tune, word.trial)
         except Exception as error:
             # The sampler's failure ends this search, and not this process.
             traceback.print_exc()

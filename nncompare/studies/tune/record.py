@@ -8,6 +8,8 @@ History of the format, newest first:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Literal
 
 from nncompare.records.record import ExperimentRecord, RecordPart
@@ -19,6 +21,11 @@ Outcome = Literal["complete", "stopped", "interrupted", "running"]
 class TuneGoal(RecordPart):
     name: str
     goal: Literal["minimize", "maximize"]
+
+    @property
+    def sign(self) -> int:
+        """-1 where more is better, else 1: the best value has the least ``sign * value``."""
+        return -1 if self.goal == "maximize" else 1
 
 
 class TuneTrial(RecordPart):
@@ -41,6 +48,12 @@ class TuneTrial(RecordPart):
     epochs: int | None = None
     metrics: dict[str, float] = {}
     """Everything that was measured, under dotted names."""
+
+    @property
+    def value(self) -> float:
+        """Of the first goal, where the trial has values."""
+        assert self.values, "a trial with values"
+        return self.values[0]
 
 
 class TuneBest(RecordPart):
@@ -120,6 +133,14 @@ class TuneRecord(ExperimentRecord):
     transfer: tuple[TuneTransfer, ...] = ()
     seconds: float | None = None
 
+    def ranked(self, runtime: str) -> list[TuneTrial]:
+        """The complete trials of one runtime that have values, from the best on."""
+        found = []
+        for trial in self.trials:
+            if trial.runtime == runtime and trial.state == "complete" and trial.values:
+                found.append(trial)
+        return sorted(found, key=lambda trial: self.goals[0].sign * trial.value)
+
     @property
     def complete(self) -> bool:
         """Every trial was done and at least one of each search ended well."""
@@ -130,3 +151,8 @@ class TuneRecord(ExperimentRecord):
     @property
     def interrupted(self) -> bool:
         return self.outcome == "interrupted"
+
+
+def all_keys(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every key that any of the mappings has, in the order in which they come."""
+    return list(dict.fromkeys(chain.from_iterable(mappings)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from rich.text import Text
 from nncompare.show import numbers
 from nncompare.show.sheet import Column, Sheet, best, remark, section, spaced
 from nncompare.show.words import printable
-from nncompare.studies.tune.record import TuneRecord, TuneSearch, TuneTransfer, TuneTrial
+from nncompare.studies.tune.record import TuneGoal, TuneRecord, TuneSearch, TuneTransfer, all_keys
 
 _TOP = 10
 """Trials of a search that the table shows."""
@@ -22,15 +21,14 @@ _TOP = 10
 def tune_report(result: TuneRecord, *, folder: Path | None = None) -> RenderableType:
     """Best parameters, best trials, importance, failures, confirmation, and where it all is."""
     parts: list[RenderableType] = [_head(result)]
+    # Without one the headline says it all.
     if result.best is not None:
-        parts.append(best_sheet(result))
+        parts.append(_best_sheet(result))
     for search in result.searches:
         parts += _search(result, search)
     if result.confirmation:
-        parts += [
-            confirmation_sheet(result),
-            Group(*(remark(line) for line in transfer_lines(result))),
-        ]
+        lines = [remark(_transfer_line(result, item)) for item in result.transfer]
+        parts += [_confirmation_sheet(result), Group(*lines)]
     parts.append(_notes(result, folder))
     return spaced(parts)
 
@@ -47,25 +45,24 @@ def headline(result: TuneRecord) -> str:
     return f"Best{several}: {best_one}: {', '.join(named)}."
 
 
-def counts(search: TuneSearch) -> str:
+def _counts(search: TuneSearch) -> str:
     """``torch: 20 of 20 trials done: 14 complete, 6 pruned``."""
-    done = search.complete + search.pruned + search.failed
-    parts = []
-    for state in ("complete", "pruned", "failed"):
-        count = getattr(search, state)
-        if count:
-            parts.append(f"{count} {state}")
-    said = ", ".join(parts) or "none"
-    return f"{search.runtime}: {done} of {search.requested} trials done: {said}"
+    counts = {"complete": search.complete, "pruned": search.pruned, "failed": search.failed}
+    said = [f"{count} {state}" for state, count in counts.items() if count]
+    done = f"{sum(counts.values())} of {search.requested} trials done"
+    return f"{search.runtime}: {done}: {', '.join(said) or 'none'}"
 
 
 def _head(result: TuneRecord) -> Group:
     seconds = "" if result.seconds is None else f", {numbers.duration(result.seconds)}"
     runtimes = ", ".join(search.runtime for search in result.searches)
-    lines = [Text.assemble((result.name, "bold"), f"  tuned on {runtimes}{seconds}")]
-    lines += [Text(headline(result), style="bold")]
+    lines = [
+        Text.assemble((result.name, "bold"), f"  tuned on {runtimes}{seconds}"),
+        Text(headline(result), style="bold"),
+    ]
     for search in result.searches:
-        lines.append(Text(counts(search)))
+        lines.append(Text(_counts(search)))
+        # A search that ended early is not to be taken for a whole one.
         if search.stopped:
             lines.append(Text(f"{search.runtime}: stopped early: {printable(search.stopped)}"))
     if result.outcome == "interrupted":
@@ -73,115 +70,120 @@ def _head(result: TuneRecord) -> Group:
     return Group(*lines)
 
 
-def best_sheet(result: TuneRecord) -> Sheet:
+def _best_sheet(result: TuneRecord) -> Sheet:
     """The best parameters of every search, one row a runtime."""
     found = [search.best for search in result.searches if search.best is not None]
-    columns = [Column(head="trial", texts=tuple(str(item.trial) for item in found))]
-    for index, goal in enumerate(result.goals):
-        values: list[float | None] = [item.values[index] for item in found]
+    return Sheet(
+        title="Best parameters",
+        labels=tuple(item.runtime for item in found),
+        columns=(
+            Column(head="trial", texts=tuple(str(item.trial) for item in found)),
+            *_goal_columns(result.goals, [item.values for item in found], marked=True),
+            *_parameter_columns([item.params for item in found]),
+        ),
+    )
+
+
+def _goal_columns(
+    goals: Sequence[TuneGoal], rows: Sequence[Sequence[float]], *, marked: bool
+) -> Iterator[Column]:
+    """One column a goal.
+
+    Args:
+        rows: the values of the goals, one row a trial.
+        marked: the best of each column has its mark.
+    """
+    for index, goal in enumerate(goals):
+        values = [row[index] for row in rows]
         texts = numbers.plain(values)
-        marked = best(texts, values, largest=goal.goal == "maximize")
-        columns.append(Column(head=goal.name, texts=texts, best=marked))
-    columns += _parameter_columns([item.params for item in found])
-    labels = tuple(item.runtime for item in found)
-    return Sheet(title="Best parameters", labels=labels, columns=tuple(columns))
+        winners = best(texts, values, largest=goal.goal == "maximize")
+        yield Column(head=goal.name, texts=texts, best=winners if marked else frozenset())
 
 
-def _parameter_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """One column a parameter, in the order in which the rows name them."""
-    names: dict[str, None] = {}
-    for params in rows:
-        names |= dict.fromkeys(params)
-    columns = []
-    for name in names:
-        texts = tuple(value(params.get(name)) for params in rows)
-        columns.append(Column(head=name, texts=texts))
-    return columns
+def _parameter_columns(rows: Sequence[Mapping[str, Any]]) -> Iterator[Column]:
+    """One column a parameter."""
+    for name in all_keys(rows):
+        yield Column(head=name, texts=tuple(_value(params.get(name)) for params in rows))
 
 
-def value(item: Any) -> str:
+def _value(item: Any) -> str:
     """A parameter's value."""
+    # Whole numbers (sizes, layers) are said in full.
     if isinstance(item, float):
         return numbers.short(item)
     if isinstance(item, dict):
-        return "{" + ", ".join(f"{key}: {value(inner)}" for key, inner in item.items()) + "}"
+        pairs = [f"{key}: {_value(inner)}" for key, inner in item.items()]
+        return "{" + ", ".join(pairs) + "}"
     return printable(str(item))
 
 
 def _search(result: TuneRecord, search: TuneSearch) -> Iterator[RenderableType]:
-    trials = _top(result, search)
-    if trials:
-        yield trials
+    """The best trials of one search, what they owe to which parameter, and what failed."""
+    yield from _top(result, search)
     if search.importance:
-        names = tuple(search.importance)
-        texts = numbers.percent(list(search.importance.values()))
-        title = f"Importance on {search.runtime}"
+        shares = numbers.percent(list(search.importance.values()))
         note = f"Share of the variance of {result.goals[0].name} over the complete trials (fANOVA)."
-        column = Column(head="share", unit=texts.unit, texts=texts.texts)
-        yield Sheet(title=title, labels=names, columns=(column,), corner="parameter", notes=(note,))
+        yield Sheet(
+            title=f"Importance on {search.runtime}",
+            corner="parameter",
+            labels=tuple(search.importance),
+            columns=(Column(head="share", unit=shares.unit, texts=shares.texts),),
+            notes=(note,),
+        )
     elif search.importance_note:
         yield Text(f"Importance on {search.runtime}: n/a: {printable(search.importance_note)}")
-    failed = [
-        item for item in result.trials if item.runtime == search.runtime and item.state == "failed"
-    ]
-    if failed:
-        reasons = (
-            Text(f"  trial {item.number}: {item.status}: {printable(item.reason or '')}")
-            for item in failed
-        )
-        yield Group(section(f"Failed on {search.runtime}"), *reasons)
-
-
-def _top(result: TuneRecord, search: TuneSearch) -> Sheet | None:
-    """The best trials, or those of the Pareto front."""
-    sign = -1 if result.goals[0].goal == "maximize" else 1
-
-    def rank(item: TuneTrial) -> float:
-        return sign * item.values[0] if item.values else math.inf
-
-    mine = []
+    failed = []
     for item in result.trials:
-        is_done = item.runtime == search.runtime and item.state == "complete" and item.values
-        if is_done and (not search.pareto or item.number in search.pareto):
-            mine.append(item)
-    mine.sort(key=rank)
-    shown = mine[:_TOP]
+        if item.runtime == search.runtime and item.state == "failed":
+            reason = printable(item.reason or "")
+            failed.append(Text(f"  trial {item.number}: {item.status}: {reason}"))
+    if failed:
+        yield Group(section(f"Failed on {search.runtime}"), *failed)
+
+
+def _top(result: TuneRecord, search: TuneSearch) -> Iterator[Sheet]:
+    """The best trials, or those of the Pareto front."""
+    ranked = result.ranked(search.runtime)
+    kind = "Best trials"
+    if search.pareto:
+        ranked = [item for item in ranked if item.number in search.pareto]
+        kind = "Pareto front"
+    shown = ranked[:_TOP]
     # A table of one trial would repeat the best parameters above.
     if len(shown) < 2:
-        return None
-    columns = []
-    for index, goal in enumerate(result.goals):
-        texts = numbers.plain([item.values[index] if item.values else None for item in shown])
-        columns.append(Column(head=goal.name, texts=texts))
+        return
     times = numbers.seconds([item.seconds for item in shown])
-    columns.append(Column(head="time", unit=times.unit, texts=times.texts))
-    columns += _parameter_columns([item.params for item in shown])
-    title = f"{'Pareto front' if search.pareto else 'Best trials'} on {search.runtime}"
-    left_out = len(mine) - len(shown)
-    notes = (f"{left_out} more in trials.csv.",) if left_out else ()
-    labels = tuple(str(item.number) for item in shown)
-    return Sheet(title=title, labels=labels, columns=tuple(columns), corner="trial", notes=notes)
+    left_out = len(ranked) - len(shown)
+    yield Sheet(
+        title=f"{kind} on {search.runtime}",
+        corner="trial",
+        labels=tuple(str(item.number) for item in shown),
+        columns=(
+            *_goal_columns(result.goals, [item.values or () for item in shown], marked=False),
+            Column(head="time", unit=times.unit, texts=times.texts),
+            *_parameter_columns([item.params for item in shown]),
+        ),
+        notes=(f"{left_out} more in trials.csv.",) if left_out else (),
+    )
 
 
-def confirmation_sheet(result: TuneRecord) -> Sheet:
+def _confirmation_sheet(result: TuneRecord) -> Sheet:
     """Means over fresh seeds: one row a trial, one column a runtime."""
+    goal = result.goals[0]
     trials = list(dict.fromkeys(str(row.trial) for row in result.confirmation))
     columns = []
     for item in result.transfer:
-        texts = tuple(_mean_text(item, trial) for trial in trials)
+        texts = [_mean_text(item, trial) for trial in trials]
         values = [item.means.get(trial) for trial in trials]
-        marked = best(texts, values, largest=result.goals[0].goal == "maximize")
-        columns.append(Column(head=item.runtime, texts=texts, best=marked))
+        marked = best(texts, values, largest=goal.goal == "maximize")
+        columns.append(Column(head=item.runtime, texts=tuple(texts), best=marked))
     seeds = len({row.seed for row in result.confirmation})
-    note = (
-        f"Mean {result.goals[0].name} ± standard error over {seeds} fresh seeds; * best of its"
-        " column."
-    )
+    note = f"Mean {goal.name} ± standard error over {seeds} fresh seeds; * best of its column."
     return Sheet(
         title="Confirmation",
+        corner="trial",
         labels=tuple(trials),
         columns=tuple(columns),
-        corner="trial",
         notes=(note,),
     )
 
@@ -190,35 +192,39 @@ def _mean_text(item: TuneTransfer, trial: str) -> str | None:
     """``0.1234 ± 0.0012``; None: the trial gave no figure on this runtime."""
     if trial not in item.means:
         return None
-    error = numbers.two(item.errors.get(trial, 0.0))
-    return f"{numbers.short(item.means[trial])} ± {error}"
+    mean = numbers.short(item.means[trial])
+    error = numbers.two(item.errors[trial])
+    return f"{mean} ± {error}"
 
 
-def transfer_lines(result: TuneRecord) -> Iterator[str]:
-    """Does the optimum hold on each runtime?"""
-    for item in result.transfer:
-        if item.holds is None:
-            rows = [row for row in result.confirmation if row.runtime == item.runtime]
-            reason = next((row.reason for row in rows if row.reason), "nothing was measured")
-            yield f"{item.runtime}: n/a: {printable(reason)}"
-        elif item.holds:
-            yield f"{item.runtime}: the optimum holds"
-        else:
-            better = f"trial {item.best_trial} is better here"
-            yield f"{item.runtime}: the optimum does not transfer: {better}"
+def _transfer_line(result: TuneRecord, item: TuneTransfer) -> str:
+    """Does the optimum hold on one runtime?"""
+    if item.holds:
+        return f"{item.runtime}: the optimum holds"
+    if item.holds is not None:
+        better = f"trial {item.best_trial} is better here"
+        return f"{item.runtime}: the optimum does not transfer: {better}"
+    # All repetitions there have failed, most often for one reason.
+    reasons = [row.reason for row in result.confirmation if row.runtime == item.runtime]
+    reason = next(filter(None, reasons), "nothing was measured")
+    return f"{item.runtime}: n/a: {printable(reason)}"
 
 
 def _notes(result: TuneRecord, folder: Path | None) -> Group:
+    """Where it all is, and the commands that go on from there."""
     lines = [
         f"storage: {result.storage}",
         f"threads: {result.threads} for each of {result.jobs} worker(s)",
     ]
-    if result.goals and result.experiment.get("tune", {}).get("folds"):
-        lines.append(f"values are means over {result.experiment['tune']['folds']} folds")
+    folds = result.experiment.get("tune", {}).get("folds")
+    # Who compares them with one training would wonder.
+    if folds:
+        lines.append(f"values are means over {folds} folds")
     if folder is not None:
         lines.append(f"stored in {folder}")
         if result.best is not None:
             lines.append(f"run the best one: nncompare run {folder / 'best.yaml'}")
-        if not result.complete or result.outcome != "complete":
+        # A whole search has nothing left to go on with.
+        if not result.complete:
             lines.append(f"go on: nncompare tune --resume {folder}")
     return Group(*(Text(f"  {line}", overflow="fold") for line in lines))

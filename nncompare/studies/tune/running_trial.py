@@ -7,7 +7,7 @@ from typing import Any
 
 from nncompare.launch.trials import TrialWorker
 from nncompare.records.trained_runtime import TrainedRuntime
-from nncompare.studies.tune.trial import TrialJob
+from nncompare.studies.tune.plan import TrialJob
 from nncompare.wire.outcome import Outcome
 
 
@@ -19,8 +19,8 @@ class RunningTrial:
         number: in its study, from 0.
         params: dotted path -> value, as Optuna stores it.
         jobs: its trainings: one, or one for each fold.
-        begun: the clock's time when it was proposed.
-        deadline: the clock's time when it fails.
+        begun: monotonic time when it was proposed.
+        deadline: monotonic time when it fails.
         outcome: what the worker has said of the training that is under way.
         rows: one for each training that has ended well.
     """
@@ -72,6 +72,7 @@ class WorkerSlot:
 
     def close_worker(self, *, politely: bool = False) -> None:
         """Ends the slot's process, if it has one; the next trial gets a new one."""
+        # It may have died already, or never been needed.
         if self.worker is not None:
             self.worker.close(politely=politely)
             self.worker = None

@@ -36,16 +36,14 @@ def seed_of(tune: Tune, number: int) -> int:
 def distribution(dimension: Dimension, *, grid: bool = False) -> BaseDistribution:
     """Optuna's description of one parameter; on a grid every one is a choice among its points."""
     if grid or dimension.choices is not None:
-        return CategoricalDistribution(
-            [stored_choice(value) for value in all_values(dimension) or ()]
-        )
+        values = all_values(dimension) or ()
+        return CategoricalDistribution([stored_choice(value) for value in values])
     low, high = dimension.bounds
     step = dimension.step
+    # A size of 64.0 would be no valid experiment.
     if dimension.whole:
         return IntDistribution(int(low), int(high), log=dimension.log, step=int(step or 1))
-    return FloatDistribution(
-        float(low), float(high), log=dimension.log, step=None if step is None else float(step)
-    )
+    return FloatDistribution(low, high, log=dimension.log, step=step)
 
 
 def distributions(tune: Tune) -> dict[str, BaseDistribution]:
@@ -60,40 +58,35 @@ def sampler(tune: Tune, number: int) -> BaseSampler:
     """The sampler of one trial. A grid's trials carry their points already."""
     seed = seed_of(tune, number)
     startup = tune.startup_trials
-    with warnings.catch_warnings():
-        # Optuna warns of samplers that it calls experimental.
-        warnings.simplefilter("ignore")
-        match tune.sampler:
-            case "tpe":
-                return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
-            case "cmaes":
-                return optuna.samplers.CmaEsSampler(
-                    seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False
-                )
-            case "gp":
-                return optuna.samplers.GPSampler(
-                    seed=seed, n_startup_trials=startup, warn_independent_sampling=False
-                )
-            case "qmc":
-                # The sequence itself must be the same for every trial.
-                return optuna.samplers.QMCSampler(
-                    seed=tune.seed,
-                    scramble=True,
-                    independent_sampler=optuna.samplers.RandomSampler(seed),
-                    warn_independent_sampling=False,
-                    warn_asynchronous_seeding=False,
-                )
-            case "nsga2":
-                return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(tune))
-            case "random" | "grid":
-                return optuna.samplers.RandomSampler(seed)
-            case _:
-                assert_never(tune.sampler)
-
-
-def _population(tune: Tune) -> int:
-    """Several generations even of a small search: a fifth of the trials, 4 to 50."""
-    return max(4, min(50, (tune.trials or spec.DEFAULT_TRIALS) // 5))
+    match tune.sampler:
+        case "tpe":
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+        case "cmaes":
+            return optuna.samplers.CmaEsSampler(
+                seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False
+            )
+        case "gp":
+            return optuna.samplers.GPSampler(
+                seed=seed, n_startup_trials=startup, warn_independent_sampling=False
+            )
+        case "qmc":
+            # The sequence itself must be the same for every trial.
+            return optuna.samplers.QMCSampler(
+                seed=tune.seed,
+                scramble=True,
+                independent_sampler=optuna.samplers.RandomSampler(seed),
+                warn_independent_sampling=False,
+                warn_asynchronous_seeding=False,
+            )
+        case "nsga2":
+            # Several generations even of a small search.
+            fifth = (tune.trials or spec.DEFAULT_TRIALS) // 5
+            population = max(4, min(50, fifth))
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
+        case "random" | "grid":
+            return optuna.samplers.RandomSampler(seed)
+        case _:
+            assert_never(tune.sampler)
 
 
 def pruner(tune: Tune, epochs: int) -> BasePruner:
@@ -112,6 +105,7 @@ def pruner(tune: Tune, epochs: int) -> BasePruner:
                     n_startup_trials=startup, n_warmup_steps=warmup + 1
                 )
             case spec.HyperbandPruner(min_epochs=least, reduction_factor=factor):
+                # The first rung cannot lie behind the last epoch.
                 return optuna.pruners.HyperbandPruner(
                     min_resource=min(least, epochs), max_resource=epochs, reduction_factor=factor
                 )
@@ -120,6 +114,7 @@ def pruner(tune: Tune, epochs: int) -> BasePruner:
                     min_resource=least, reduction_factor=factor
                 )
             case spec.PatientPruner(patience=patience, min_delta=delta):
+                # None: no other pruner is asked; patience alone decides.
                 return optuna.pruners.PatientPruner(None, patience=patience, min_delta=delta)
             case spec.NoPruner():
                 return optuna.pruners.NopPruner()

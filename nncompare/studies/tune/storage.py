@@ -52,6 +52,7 @@ class _Journal(JournalFileBackend):
         with self.locked(), self.path.open("ab") as file:
             file.write("".join(lines).encode())
             file.flush()
+            # What is finished is not trained again, so it must outlive a power cut.
             if ends_a_trial:
                 os.fsync(file.fileno())
 
@@ -60,6 +61,7 @@ class _Journal(JournalFileBackend):
         with self.locked():
             content = self.path.read_bytes()
             whole = content.rfind(b"\n") + 1
+            # What follows would be glued to the torn line, and the journal unreadable from there.
             if whole < len(content):
                 os.truncate(self.path, whole)
 

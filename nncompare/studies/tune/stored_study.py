@@ -35,13 +35,15 @@ class StoredStudy:
     Args:
         storage: journal or database.
         name: of the study.
-        shared: other processes may work on it.
     """
 
-    def __init__(self, storage: BaseStorage, name: str, *, shared: bool):
+    def __init__(self, storage: BaseStorage, name: str):
         self.storage = storage
+        self.database = storage if isinstance(storage, RDBStorage) else None
+        """The storage, where other processes may work on the study too. A journal's folder is held
+        by this process.
+        """
         self.name = name
-        self.shared = shared
         self.id = storage.get_study_id_from_name(name)
         self._trial_ids: dict[int, int] = {}
 
@@ -52,16 +54,15 @@ class StoredStudy:
         name: str,
         directions: Sequence[str],
         attributes: Mapping[str, Any],
-        *,
-        shared: bool,
     ) -> StoredStudy:
         """Opens a study, or makes it with its attributes."""
         kinds = [StudyDirection[direction.upper()] for direction in directions]
+        # It is there after a resume, and where another process of the search was quicker.
         with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
             study_id = storage.create_new_study(kinds, name)
             for key, value in attributes.items():
                 storage.set_study_user_attr(study_id, key, value)
-        return cls(storage, name, shared=shared)
+        return cls(storage, name)
 
     def optuna_study(self, **settings: Any) -> optuna.Study:
         """Optuna's own view, with a sampler and a pruner."""
@@ -90,6 +91,7 @@ class StoredStudy:
             points: parameters that are decided already, one mapping for each trial; an empty one
                 leaves all to the sampler.
         """
+        # Made when they are needed: a grid may have a hundred thousand points.
         if not self.trials(TrialState.WAITING) and len(self.trials()) < len(points):
             self._enqueue(points)
         for waiting in self.trials(TrialState.WAITING):
@@ -105,10 +107,12 @@ class StoredStudy:
         """Makes a waiting trial a running one of this process; False if another one was quicker."""
         trial_id = self.trial_id(number)
         try:
+            # False where another process trains it, an error where one has ended it already.
             if not self.storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                 return False
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
+        # The heartbeat first: who has an owner has had one.
         self.record_heartbeats([number])
         owner = f"{os.uname().nodename}/{os.getpid()}"
         self.storage.set_trial_system_attr(trial_id, _OWNER, owner)
@@ -125,15 +129,14 @@ class StoredStudy:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Keeps other processes from doing the same at the same time."""
-        if not isinstance(self.storage, RDBStorage):
-            # A journal's folder is held by this process.
+        if self.database is None:
             yield
             return
         from sqlalchemy import text
 
         # PostgreSQL's advisory locks are named by a signed 64-bit number.
         key = int.from_bytes(self.name.encode()[-7:], "big")
-        with self.storage.engine.connect() as connection:
+        with self.database.engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
             try:
                 yield
@@ -158,15 +161,13 @@ class StoredStudy:
     @property
     def heartbeat_s(self) -> float | None:
         """How often running trials must be said to be alive; None: nobody watches."""
-        if isinstance(self.storage, RDBStorage):
-            return self.storage.get_heartbeat_interval()
-        return None
+        return None if self.database is None else self.database.get_heartbeat_interval()
 
     def record_heartbeats(self, numbers: Sequence[int]) -> None:
         """Says that these trials are alive."""
-        if isinstance(self.storage, RDBStorage):
+        if self.database is not None:
             for number in numbers:
-                self.storage.record_heartbeat(self.trial_id(number))
+                self.database.record_heartbeat(self.trial_id(number))
 
     def reclaim_lost(self) -> list[int]:
         """Sets back the trials of processes that have died; their numbers.
@@ -175,20 +176,19 @@ class StoredStudy:
         itself is one; in a database those whose heart has stopped.
         """
         running = self.trials(TrialState.RUNNING)
-        if isinstance(self.storage, RDBStorage):
+        if self.database is not None:
             # Private, but Optuna's public fail_stale_trials would end the trials as failed, and
             # at best repeat them under new numbers.
-            stale = set(self.storage._get_stale_trial_ids(self.id))
-            limit = datetime.now() - timedelta(seconds=self.storage.grace_period or 0)
+            stale = self.database._get_stale_trial_ids(self.id)
+            limit = datetime.now() - timedelta(seconds=self.database.grace_period or 0)
             running = [
                 trial
                 for trial in running
                 if self.trial_id(trial.number) in stale or _never_begun(trial, limit)
             ]
-        lost = [trial.number for trial in running]
-        for number in lost:
-            self.release(number)
-        return lost
+        for trial in running:
+            self.release(trial.number)
+        return [trial.number for trial in running]
 
 
 def _never_begun(trial: FrozenTrial, limit: datetime) -> bool:

@@ -5,27 +5,28 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from optuna.storages import BaseStorage
 
 from nncompare.config.load import dump, load, to_mapping
-from nncompare.config.overrides import Override
+from nncompare.config.overrides import Override, OverrideError
 from nncompare.data import signature
-from nncompare.errors import RuntimeFailure, UsageError
+from nncompare.errors import ConfigError, RuntimeFailure, UsageError
 from nncompare.launch.machine import describe_environment
 from nncompare.records.atomic import write_text
 from nncompare.records.finished import Finished
-from nncompare.records.record import head
+from nncompare.records.folder import create
+from nncompare.records.reading import read_as
+from nncompare.records.record import Head, head
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import CATALOG, file_name
-from nncompare.spec.tune import Tune
-from nncompare.studies.tune import document
+from nncompare.studies.tune import document, samplers
 from nncompare.studies.tune import folder as tune_folder
-from nncompare.studies.tune.confirmation import ConfirmationWorkers, confirm_best, transfer
+from nncompare.studies.tune.confirmation import Confirmation, transfer
 from nncompare.studies.tune.data_store import DataStore
 from nncompare.studies.tune.options import (
     RESUMABLE,
@@ -33,12 +34,11 @@ from nncompare.studies.tune.options import (
     check_options,
     is_resumable,
     study_name,
-    threads_of,
 )
 from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
-from nncompare.studies.tune.record import Outcome, TuneConfirmed, TuneRecord
-from nncompare.studies.tune.search import Search
+from nncompare.studies.tune.record import Outcome, TuneGoal, TuneRecord, TuneSearch
+from nncompare.studies.tune.search import Propose, Search
 from nncompare.studies.tune.storage import (
     JOURNAL,
     explain_storage_errors,
@@ -47,9 +47,8 @@ from nncompare.studies.tune.storage import (
     redact_password,
 )
 from nncompare.studies.tune.stored_study import StoredStudy
-from nncompare.studies.tune.trial import trial_limit_s
 from nncompare.studies.tune.trial_attributes import ranked_trials
-from nncompare.studies.tune.watcher import NullWatcher, Watcher
+from nncompare.studies.tune.watcher import Watcher
 
 
 def tune(
@@ -75,39 +74,35 @@ def tune(
     """
     options = options or SearchOptions()
     check_options(experiment, options)
+    # Before anything is written: it may not answer.
     database = open_database(options.storage) if options.storage else None
     created = datetime.now().astimezone()
-    with ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
-        store = DataStore(work / "data")
-        record = _empty_record(experiment, options, store, created)
+    with tempfile.TemporaryDirectory(prefix="nncompare-") as temporary:
+        work = Path(temporary)
+        data = DataStore(work / "data")
+        # Nothing is written where the data cannot be had.
+        environment = describe_environment(data.prepared(experiment))
         # A search that is not stored has a folder all the same: the journal is in it.
-        folder = work / "result"
-        if output is not None:
-            text = dump(experiment)
-            folder, record = tune_folder.begin(output, experiment.name, created, text, record)
-        else:
-            folder.mkdir()
-        stack.enter_context(tune_folder.lock_folder(folder))
-        stack.enter_context(explain_storage_errors(folder, options.storage))
-        run = _SearchRun(
-            experiment=experiment,
-            options=options,
-            storage=database or open_journal(folder / JOURNAL),
-            folder=folder,
-            work=work,
-            store=store,
-            watcher=watcher or NullWatcher(),
-            stored=output is not None,
-        )
-        record = run.run(record)
-        return Finished(record=record, folder=folder if output is not None else None)
+        with create(output or work, experiment.name, created=created) as new:
+            plan = SearchPlan(
+                experiment=experiment, options=options, folder=new.path, work=work, data=data
+            )
+            id = new.id if output else None
+            record = _empty_record(plan, head(experiment.name, created=created, id=id), environment)
+            new.write_experiment(dump(experiment))
+            new.write_result(record)
+            # In its place from the start, so that it can be resumed after anything.
+            new.publish()
+        with tune_folder.lock_folder(new.path):
+            record = _SearchRun(plan, database, watcher).run(record)
+    return Finished(record=record, folder=new.path if output else None)
 
 
 def resume(
     folder: Path,
-    changes: Sequence[str | Override] = (),
+    changes: Sequence[str] = (),
     *,
+    trials: str | None = None,
     storage: str | None = None,
     watcher: Watcher | None = None,
 ) -> Finished[TuneRecord]:
@@ -116,6 +111,7 @@ def resume(
     Args:
         folder: the result folder.
         changes: overrides of ``RESUMABLE`` keys.
+        trials: the total, as ``--trials`` gives it.
         storage: URL of the database, if the search is kept in one.
 
     Raises:
@@ -123,38 +119,51 @@ def resume(
         StoreError: the folder holds no search, or another process works on it.
         ConfigError: the changed file is wrong, or the database cannot be reached.
     """
-    before = tune_folder.read(folder)
+    overrides = _resumable_changes(changes, trials)
+    before = read_as(folder, TuneRecord)
+    # It may be the result file that is named.
     folder = folder if folder.is_dir() else folder.parent
     _check_storage(folder, before, storage)
-    overrides = [Override.parse(item) if isinstance(item, str) else item for item in changes]
-    for override in overrides:
+    experiment = load(folder / tune_folder.EXPERIMENT, overrides, signature_of=signature)
+    options = SearchOptions(jobs=before.jobs, per_backend=before.per_backend, storage=storage)
+    check_options(experiment, options)
+    database = open_database(storage) if storage else None
+    with (
+        tune_folder.lock_folder(folder),
+        tempfile.TemporaryDirectory(prefix="nncompare-") as temporary,
+    ):
+        work = Path(temporary)
+        data = DataStore(work / "data")
+        plan = SearchPlan(
+            experiment=experiment, options=options, folder=folder, work=work, data=data
+        )
+        write_text(folder / tune_folder.EXPERIMENT, dump(experiment))
+        record = before.model_copy(update={"experiment": to_mapping(experiment)})
+        record = _SearchRun(plan, database, watcher).run(record)
+    return Finished(record=record, folder=folder)
+
+
+def _resumable_changes(changes: Sequence[str], trials: str | None) -> list[Override]:
+    """What a search goes on with.
+
+    Raises:
+        ConfigError: one cannot be read.
+        UsageError: one would make a search go on as another one.
+    """
+    try:
+        found = [Override.parse(item) for item in changes]
+        if trials is not None:
+            found.append(Override.from_text("tune.trials", trials, f"--trials {trials}"))
+    except OverrideError as error:
+        raise ConfigError([error.problem]) from None
+    for override in found:
         path = ".".join(override.path)
         if not is_resumable(path):
             raise UsageError(
                 f"{path} cannot be changed while a search goes on, since its trials could not be"
                 f" compared; these can: {', '.join(RESUMABLE)}"
             )
-    experiment = load(folder / tune_folder.EXPERIMENT, overrides, signature_of=signature)
-    options = SearchOptions(jobs=before.jobs, per_backend=before.per_backend, storage=storage)
-    check_options(experiment, options)
-    database = open_database(storage) if storage else None
-    with ExitStack() as stack:
-        stack.enter_context(tune_folder.lock_folder(folder))
-        stack.enter_context(explain_storage_errors(folder, storage))
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
-        write_text(folder / tune_folder.EXPERIMENT, dump(experiment))
-        run = _SearchRun(
-            experiment=experiment,
-            options=options,
-            storage=database or open_journal(folder / JOURNAL),
-            folder=folder,
-            work=work,
-            store=DataStore(work / "data"),
-            watcher=watcher or NullWatcher(),
-            stored=True,
-        )
-        record = before.model_copy(update={"experiment": to_mapping(experiment)})
-        return Finished(record=run.run(record), folder=folder)
+    return found
 
 
 def _check_storage(folder: Path, before: TuneRecord, storage: str | None) -> None:
@@ -169,209 +178,147 @@ def _check_storage(folder: Path, before: TuneRecord, storage: str | None) -> Non
         raise UsageError(
             f"{folder}: this search is kept in {before.storage}; name it again with --storage URL"
         )
+    # Half of its trials would be there, and half here.
     if not in_database and storage is not None:
         raise UsageError(f"{folder}: this search is kept in its own {JOURNAL}; leave --storage out")
 
 
-def _empty_record(
-    experiment: Experiment, options: SearchOptions, store: DataStore, created: datetime
-) -> TuneRecord:
+def _empty_record(plan: SearchPlan, head: Head, environment: dict[str, Any]) -> TuneRecord:
     """The record before the first trial."""
-    assert experiment.tune is not None, "checked"
+    url = plan.options.storage
     return TuneRecord(
-        **head(experiment.name, created=created),
-        experiment=to_mapping(experiment),
-        environment=describe_environment(store.prepared(experiment)),
-        per_backend=options.per_backend,
-        jobs=options.jobs,
-        threads=threads_of(experiment, options.jobs),
-        storage=redact_password(options.storage) if options.storage else JOURNAL,
-        goals=document.goals(experiment.tune),
+        **head,
+        experiment=to_mapping(plan.experiment),
+        environment=environment,
+        per_backend=plan.options.per_backend,
+        jobs=plan.options.jobs,
+        threads=plan.threads,
+        storage=redact_password(url) if url else JOURNAL,
+        goals=tuple(TuneGoal(name=goal.name, goal=goal.direction) for goal in plan.tune.metric),
     )
 
 
-@dataclass(kw_only=True)
 class _SearchRun:
     """One call of ``tune`` or ``resume``.
 
     Args:
-        storage: where the trials are kept.
-        folder: with the journal and the logs.
-        work: a folder of this process alone.
-        store: the arrays of all trials.
-        stored: the folder stays, and the result is written into it.
-        studies: runtime -> its study, for each runtime that was searched.
-        stopped: runtime -> why its search ended early, or None.
-        total: trials of one search.
+        plan: what is searched; its folder is held by this process.
+        database: where the trials are kept; None: in the folder's journal.
+        watcher: told of everything as it happens.
     """
 
-    experiment: Experiment
-    options: SearchOptions
-    storage: BaseStorage
-    folder: Path
-    work: Path
-    store: DataStore
-    watcher: Watcher
-    stored: bool
-    studies: dict[str, StoredStudy] = field(default_factory=dict)
-    stopped: dict[str, str | None] = field(default_factory=dict)
-    total: int = 0
-
-    @property
-    def tune(self) -> Tune:
-        assert self.experiment.tune is not None, "checked"
-        return self.experiment.tune
-
-    @property
-    def threads(self) -> int:
-        """Of each worker."""
-        return threads_of(self.experiment, self.options.jobs)
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "logs"
-
-    @property
-    def searched_runtimes(self) -> tuple[str, ...]:
-        """All runtimes, or the first one, whose best trials are confirmed on all."""
-        runtimes: tuple[str, ...] = self.experiment.backends
-        return runtimes if self.options.per_backend else runtimes[:1]
+    def __init__(self, plan: SearchPlan, database: BaseStorage | None, watcher: Watcher | None):
+        self.plan = plan
+        self.database = database
+        self.watcher = watcher or Watcher()
+        self.confirmation = Confirmation(plan, self.watcher)
+        self.studies: dict[str, StoredStudy] = {}
+        """Runtime -> its study, for each one that was searched."""
+        self.stopped: dict[str, str | None] = {}
+        """Runtime -> why its search ended early, or None."""
 
     def run(self, record: TuneRecord) -> TuneRecord:
         """Searches, confirms, writes; after Ctrl-C it writes what there is."""
         begun = time.monotonic()
-        end = None if self.tune.timeout is None else begun + self.tune.timeout
-        confirmation: list[TuneConfirmed] = []
-        interrupted = False
-        try:
-            for runtime in self.searched_runtimes:
-                self.stopped[runtime] = self._search(runtime, end)
-            if len(self.experiment.backends) > 1 and not self.options.per_backend:
-                self._confirm(confirmation)
-        except KeyboardInterrupt:
-            interrupted = True
-        # A resumed search has taken its time before, too.
-        seconds = (record.seconds or 0.0) + time.monotonic() - begun
-        record = self._filled(record, confirmation, interrupted=interrupted, seconds=seconds)
-        if self.stored:
+        plan = self.plan
+        end = None if plan.tune.timeout is None else begun + plan.tune.timeout
+        outcome: Outcome = "complete"
+        with explain_storage_errors(plan.folder, plan.options.storage):
+            storage = self.database or open_journal(plan.folder / JOURNAL)
+            try:
+                for runtime in plan.runtimes:
+                    self.stopped[runtime] = self._search(runtime, storage, end)
+                if any(self.stopped.values()):
+                    outcome = "stopped"
+                # Where each backend was searched, nothing has to transfer.
+                if not plan.options.per_backend:
+                    self._confirm(plan.runtimes[0])
+            except KeyboardInterrupt:
+                outcome = "interrupted"
+            # A resumed search has taken its time before, too.
+            seconds = (record.seconds or 0.0) + time.monotonic() - begun
+            record = record.model_copy(
+                update={**self._results(), "outcome": outcome, "seconds": seconds}
+            )
             self._write(record)
         return record
 
-    def _search(self, runtime: str, end: float | None) -> str | None:
+    def _search(self, runtime: str, storage: BaseStorage, end: float | None) -> str | None:
         """One runtime's search; why it ended early."""
         missing = CATALOG[runtime].missing()
+        # No study is made for what cannot train.
         if missing is not None:
             return missing
-        study = self._open_study(runtime)
+        plan = self.plan
+        study = self._open_study(runtime, storage)
         self.studies[runtime] = study
-        plan = SearchPlan(
-            experiment=self.experiment,
-            runtime=runtime,
-            threads=self.threads,
-            jobs=self.options.jobs,
-            work=self.work,
-            logs=self.logs,
-            data=self.store,
-        )
-        self.total = len(plan.points())
+        propose: Propose = samplers.propose
         with ExitStack() as stack:
             try:
-                if self.tune.sampler in NEEDS_A_FRAMEWORK:
-                    log = self.logs / "proposer.log"
-                    url = self.options.storage
-                    proposer = Proposer(self.tune, folder=self.folder, url=url, log=log)
-                    stack.callback(proposer.close)
-                    plan.propose = proposer.propose
+                if plan.tune.sampler in NEEDS_A_FRAMEWORK:
+                    propose = stack.enter_context(closing(Proposer(plan))).propose
                 done = [trial for trial in study.trials() if trial.state.is_finished()]
-                self.watcher.search_started(runtime, self.total, len(done))
-                search = Search(plan, study, self.watcher, end=end)
-                search.run()
+                goal = plan.tune.metric[0]
+                self.watcher.search_started(runtime, goal, len(plan.points), len(done))
+                return Search(plan, runtime, study, self.watcher, propose, end=end).run()
             except RuntimeFailure as failure:
                 # The other runtimes are searched all the same.
                 return str(failure)
-        return search.stopped
 
-    def _open_study(self, runtime: str) -> StoredStudy:
-        shared = self.options.storage is not None
+    def _open_study(self, runtime: str, storage: BaseStorage) -> StoredStudy:
+        plan = self.plan
         attributes = {
-            "experiment": dump(self.experiment),
+            "experiment": dump(plan.experiment),
             "runtime": runtime,
-            "metrics": [goal.name for goal in self.tune.metric],
+            "metrics": [goal.name for goal in plan.tune.metric],
         }
-        name = study_name(self.experiment, runtime, shared=shared)
-        return StoredStudy.open_or_create(
-            self.storage, name, self.tune.directions, attributes, shared=shared
-        )
+        name = study_name(plan.experiment, runtime, shared=self.database is not None)
+        return StoredStudy.open_or_create(storage, name, plan.tune.directions, attributes)
 
-    def _confirm(self, found: list[TuneConfirmed]) -> None:
-        """Repeats the best trials on every runtime; the rows are added to ``found`` one by one, so
-        that an interruption keeps those that there are.
-        """
-        study = self.studies.get(self.searched_runtimes[0])
-        best = ranked_trials(study, self.tune.directions) if study is not None else []
-        if not best:
+    def _confirm(self, runtime: str) -> None:
+        """Repeats the best trials of one runtime's search on every runtime."""
+        if len(self.plan.experiment.backends) == 1 or runtime not in self.studies:
             return
-        workers = ConfirmationWorkers(
-            threads=self.threads,
-            timeout_s=trial_limit_s(self.experiment),
-            work=self.work,
-            logs=self.logs,
-        )
+        ranked = ranked_trials(self.studies[runtime], self.plan.tune)
+        self.confirmation.run(ranked)
 
-        def told(row: TuneConfirmed, place: int, total: int) -> None:
-            found.append(row)
-            self.watcher.confirmed(row, place, total)
-
-        confirm_best(self.experiment, best, workers, self.store, told)
-
-    def _outcome(self, *, interrupted: bool) -> Outcome:
-        if interrupted:
-            return "interrupted"
-        return "stopped" if any(self.stopped.values()) else "complete"
-
-    def _filled(
-        self,
-        record: TuneRecord,
-        confirmation: list[TuneConfirmed],
-        *,
-        interrupted: bool,
-        seconds: float,
-    ) -> TuneRecord:
-        """The record with everything that there is."""
+    def _results(self) -> dict[str, Any]:
+        """The record's fields with everything that there is."""
+        tune = self.plan.tune
+        requested = len(self.plan.points)
         searches = []
         trials = []
-        for runtime, study in self.studies.items():
+        for runtime in self.plan.runtimes:
             stopped = self.stopped.get(runtime)
-            searches.append(document.search(study, runtime, self.tune, self.total, stopped))
-            trials += document.trials(study, runtime, self.tune)
-        # A runtime that is not installed, or whose turn had not come.
-        for runtime in self.searched_runtimes:
-            if runtime not in self.studies:
-                stopped = self.stopped.get(runtime)
-                searches.append(document.search_not_begun(runtime, self.total, stopped))
-        update = {
-            "outcome": self._outcome(interrupted=interrupted),
-            "best": document.best_of(searches, self.tune),
+            study = self.studies.get(runtime)
+            if study is None:
+                # It is not installed, or its turn had not come.
+                searches.append(
+                    TuneSearch(runtime=runtime, study="", requested=requested, stopped=stopped)
+                )
+                continue
+            searches.append(document.search(study, runtime, tune, requested, stopped))
+            trials += document.trials(study, runtime, tune)
+        confirmed = self.confirmation.rows
+        return {
+            "best": document.best_of(searches, tune),
             "searches": tuple(searches),
             "trials": tuple(trials),
-            "confirmation": tuple(confirmation),
-            "transfer": tuple(transfer(confirmation, self.tune)),
-            "seconds": seconds,
-            "threads": self.threads,
+            "confirmation": tuple(confirmed),
+            "transfer": tuple(transfer(confirmed, tune)),
+            "threads": self.plan.threads,
         }
-        return record.model_copy(update=update)
 
     def _write(self, record: TuneRecord) -> None:
         """The record, its trials as a table, and the best experiments as files that run."""
-        tune_folder.write(self.folder, record)
-        if record.best is not None:
-            study = self.studies[record.best.runtime]
-            text = document.best_yaml(self.experiment, record.best, study, self.threads)
-            write_text(self.folder / tune_folder.BEST, text)
-        if not self.options.per_backend:
-            return
-        for search in record.searches:
-            if search.best is not None:
-                study = self.studies[search.runtime]
-                text = document.best_yaml(self.experiment, search.best, study, self.threads)
-                write_text(self.folder / f"best-{file_name(search.runtime)}.yaml", text)
+        tune_folder.write(self.plan.folder, record)
+        best = {tune_folder.BEST: record.best}
+        # Each backend has found an optimum of its own.
+        if self.plan.options.per_backend:
+            for search in record.searches:
+                best[f"best-{file_name(search.runtime)}.yaml"] = search.best
+        for name, item in best.items():
+            # A search in which no trial ended well has none.
+            if item is not None:
+                text = document.best_yaml(self.plan, item, self.studies[item.runtime])
+                write_text(self.plan.folder / name, text)

@@ -5,54 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nncompare.records.trained_runtime import TrainedRuntime
+from nncompare.spec.tune import Tune
 from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.stored_study import StoredStudy
-from nncompare.studies.tune.trial import FinishedTrial, fold_spread
+from nncompare.studies.tune.trial import FinishedTrial, metric_value
 
-_OPTUNA_STATES = {
+OPTUNA_STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
+    "running": TrialState.RUNNING,
+    "waiting": TrialState.WAITING,
 }
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
-"""Optuna's state -> the word in the record."""
+"""The word in the record -> Optuna's state."""
 
 
-def user_attributes(finished: FinishedTrial, plan: SearchPlan, *, epochs: int) -> dict[str, Any]:
+def user_attributes(finished: FinishedTrial, plan: SearchPlan, runtime: str) -> dict[str, Any]:
     """The user attributes of a trial. Figures are of the last fold where there are several, but for
     ``folds.*``.
-
-    Args:
-        epochs: that it has trained.
     """
+    rows = finished.rows
     found: dict[str, Any] = {
         "status": finished.status,
         "reason": finished.reason,
-        "runtime": plan.runtime,
+        "runtime": runtime,
         "threads": plan.threads,
         "seconds": finished.seconds,
-        "epochs": epochs,
+        "epochs": finished.epochs,
     }
-    if finished.rows:
+    # A trial that failed at once has no figures.
+    if rows:
         found["train.seed"] = plan.experiment.train.seed
-        found |= _figures(finished.rows[-1])
-        busy_s = sum(_busy_s(row) for row in finished.rows)
+        found |= _figures(rows[-1])
+        # What the search costs besides the training: proposing, data, a worker's start.
+        busy_s = sum(_busy_s(row) for row in rows)
         found["overhead_s"] = max(0.0, finished.seconds - busy_s)
-    if finished.state == "complete":
-        for name, spread in fold_spread(finished.rows, plan.tune).items():
-            found[f"folds.{name}.std"] = spread
-    if len(finished.rows) > 1:
-        for index, row in enumerate(finished.rows):
+    if len(rows) > 1:
+        # A spread of some of the folds would pass for that of all.
+        if finished.state == "complete":
+            for goal in plan.tune.metric:
+                values = [metric_value(row, goal.name) or 0.0 for row in rows]
+                found[f"folds.{goal.name}.std"] = float(np.std(values, ddof=1))
+        for index, row in enumerate(rows):
             found |= _known(f"folds.{index}", row.final)
     return found
 
@@ -62,12 +61,10 @@ def _figures(row: TrainedRuntime) -> dict[str, Any]:
     found: dict[str, Any] = {"parameters": row.parameters}
     found |= _known("final", row.final)
     found |= _known("memory", row.memory)
-    for name, value in row.timing.model_dump(exclude_none=True).items():
-        # The step time is a summary of its own.
-        if not isinstance(value, dict):
-            found[f"timing.{name}"] = value
-    if row.timing.step_s is not None:
-        found["timing.step_s"] = row.timing.step_s.median
+    found |= _known("timing", row.timing)
+    # The step time is a summary of its own, and stands last.
+    if found.pop("timing.step_s", None) is not None:
+        found["timing.step_s"] = metric_value(row, "step_s")
     return found
 
 
@@ -94,24 +91,19 @@ def finish_trial(
         if study.trial(finished.number).state != TrialState.RUNNING:
             # Its heart was thought to have stopped, and it waits for another process.
             return False
-        state = _OPTUNA_STATES[finished.state]
+        state = OPTUNA_STATES[finished.state]
         optuna_study.tell(finished.number, finished.values, state=state)
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+        # That process has also ended it, a moment ago.
         return False
     return True
 
 
-def ranked_trials(study: StoredStudy, directions: tuple[str, ...]) -> list[FrozenTrial]:
+def ranked_trials(study: StoredStudy, tune: Tune) -> list[FrozenTrial]:
     """Finished trials from the best on; with several goals those of the Pareto front, by their
     first goal.
     """
-    found = study.trials(TrialState.COMPLETE)
-    if len(directions) > 1:
-        found = study.optuna_study().best_trials
-    sign = -1 if directions[0] == "maximize" else 1
-
-    def rank(trial: FrozenTrial) -> tuple[float, int]:
-        first = trial.values[0] if trial.values else 0.0
-        return sign * first, trial.number
-
-    return sorted(found, key=rank)
+    several = len(tune.metric) > 1
+    found = study.optuna_study().best_trials if several else study.trials(TrialState.COMPLETE)
+    sign = tune.metric[0].sign
+    return sorted(found, key=lambda trial: (sign * trial.values[0], trial.number))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
+from nncompare.spec.tune import Goal
 from nncompare.studies.tune.record import TuneConfirmed
 from nncompare.studies.tune.trial import FinishedTrial
 
 
-class Watcher(Protocol):
-    """The display of a search, which is told of everything as it happens."""
+class Watcher:
+    """Is told of everything as it happens. This one shows nothing; a display overrides what it
+    shows.
+    """
 
-    def search_started(self, runtime: str, total: int, done: int) -> None:
-        """One runtime's search begins; ``done`` of its ``total`` trials were finished before."""
+    def search_started(self, runtime: str, goal: Goal, total: int, done: int) -> None:
+        """One runtime's search begins; ``done`` of its ``total`` trials were finished before.
+
+        Args:
+            goal: the first one, which decides what is best.
+        """
 
     def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None:
         """A trial begins to train with these parameters."""
@@ -31,21 +38,3 @@ class Watcher(Protocol):
 
     def say(self, text: str) -> None:
         """Something happened that a user should know."""
-
-
-class NullWatcher:
-    """A watcher that does nothing."""
-
-    def search_started(self, runtime: str, total: int, done: int) -> None: ...
-
-    def trial_started(self, runtime: str, number: int, params: Mapping[str, Any]) -> None: ...
-
-    def trial_epoch(
-        self, runtime: str, number: int, epoch: int, epochs: int, value: float | None
-    ) -> None: ...
-
-    def trial_done(self, runtime: str, done: FinishedTrial) -> None: ...
-
-    def confirmed(self, row: TuneConfirmed, place: int, total: int) -> None: ...
-
-    def say(self, text: str) -> None: ...

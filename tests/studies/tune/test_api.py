@@ -9,7 +9,8 @@ import pytest
 
 import nncompare
 from nncompare.errors import ConfigError, UsageError
-from nncompare.studies.tune.folder import read
+from nncompare.records.reading import read_as
+from nncompare.studies.tune.record import TuneRecord
 
 CONFIG = """\
 name: small
@@ -43,7 +44,7 @@ def test_a_search_from_python_goes_on_and_shows_itself(config: Path) -> None:
     assert found.best is not None
     assert len(found.trials) == 4
     assert found.best.value == min(trial.values[0] for trial in found.trials if trial.values)
-    assert found.to_dict() == read(found.folder).model_dump(mode="json")
+    assert found.to_dict() == read_as(found.folder, TuneRecord).model_dump(mode="json")
     assert (found.folder / "report.html").read_text(encoding="utf-8") == found.to_html()
     assert f"Best: trial {found.best.trial} on torch" in repr(found)
     assert "\x1b" not in repr(found)
@@ -66,6 +67,8 @@ def test_a_search_from_python_goes_on_and_shows_itself(config: Path) -> None:
     assert len(more.trials) == 5
     with pytest.raises(UsageError, match=r"train\.epochs cannot be changed"):
         found.resume("train.epochs=9")
+    with pytest.raises(ConfigError, match="there is no '=' in it"):
+        found.resume("forty trials")
     assert not {"torch", "tensorflow", "keras"} & set(sys.modules)
 
 

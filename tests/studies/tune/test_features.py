@@ -16,6 +16,7 @@ from nncompare.data import prepare, signature
 from nncompare.data.folds import fold
 from nncompare.errors import DataError, UsageError
 from nncompare.launch.trials import TrialWorker
+from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.tune.confirmation import transfer
 from nncompare.studies.tune.options import SearchOptions, check_options, study_name, threads_of
 from nncompare.studies.tune.record import TuneConfirmed
@@ -255,7 +256,7 @@ def test_a_runtime_that_does_not_start_spends_no_trial(monkeypatch, tmp_path):
             monkeypatch.setattr(module, "environment_for", lambda *a: real(*a) | broken)
             super().__init__(runtime, **settings)
 
-    monkeypatch.setattr("nncompare.studies.tune.search.TrialWorker", Broken)
+    monkeypatch.setattr("nncompare.studies.tune.plan.TrialWorker", Broken)
     result = tune(experiment(), output=None).record
     assert "torch does not start" in result.searches[0].stopped
     assert result.trials == ()
@@ -347,6 +348,23 @@ def test_a_dry_run_trains_and_writes_nothing(tmp_path, monkeypatch, capsys):
     assert call(["tune", "search.yaml", "--dry-run"]) == 0
     assert "20 trials on torch, tpe" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["search.yaml"]
+
+
+def test_a_dry_run_counts_the_points_of_a_grid_that_is_smaller_than_the_trials(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    section = "tune: {sampler: grid, trials: 50, parameters: {model.dropout: [0.1, 0.2]}}\n"
+    (tmp_path / "search.yaml").write_text("data: {name: digits}\nmodel: {family: mlp}\n" + section)
+    assert call(["tune", "search.yaml", "--dry-run"]) == 0
+    assert "2 trials on torch, grid" in capsys.readouterr().out
+
+
+def test_a_runtime_that_is_not_installed_says_what_was_asked_of_it(monkeypatch):
+    kind = type(CATALOG["torch"])
+    monkeypatch.setattr(kind, "missing", lambda self: "not installed here")
+    (search,) = tune(experiment(), output=None).record.searches
+    assert (search.requested, search.stopped) == (6, "not installed here")
 
 
 @pytest.mark.needs_torch

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from nncompare.spec.tune import Goal
 from nncompare.studies.tune.progress import TuneProgress, params_text
-from nncompare.studies.tune.record import TuneGoal
 from nncompare.studies.tune.trial import FinalState, FinishedTrial
 
 PARAMS = {
@@ -40,17 +40,15 @@ def ended(
 def shown(progress: TuneProgress, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=None, _environ={})
     with console.capture() as capture:
-        console.print(progress._table())
+        console.print(progress._picture())
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_live_table_cuts_parameters_where_it_must_and_never_a_number(width: int) -> None:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, _environ={})
-    progress = TuneProgress(
-        console, [TuneGoal(name="val_loss", goal="minimize")], live=True, clock=lambda: 0.0
-    )
-    progress.search_started("torch", 100, 0)
+    progress = TuneProgress(console, live=True, clock=lambda: 0.0)
+    progress.search_started("torch", Goal(name="val_loss"), 100, 0)
     for number, value in enumerate([0.25, 0.0123456, 1234.5]):
         progress.trial_started("torch", number, PARAMS)
         progress.trial_done("torch", ended(number, [value]))
@@ -75,11 +73,9 @@ def test_on_a_pipe_a_trial_is_one_plain_line_with_whole_paths() -> None:
     console = Console(
         file=io.StringIO(), width=40, color_system=None, force_terminal=False, _environ={}
     )
-    progress = TuneProgress(
-        console, [TuneGoal(name="val_accuracy", goal="maximize")], clock=lambda: 0.0
-    )
+    progress = TuneProgress(console, clock=lambda: 0.0)
     with console.capture() as capture:
-        progress.search_started("torch", 3, 1)
+        progress.search_started("torch", Goal(name="val_accuracy"), 3, 1)
         progress.trial_done("torch", ended(1, [0.5]))
         progress.trial_done("torch", ended(2, [0.25]))
     first, second, third = capture.get().splitlines()

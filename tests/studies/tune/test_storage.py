@@ -16,7 +16,7 @@ FIVE = [{}] * 5
 
 
 def open_study(path: Path) -> StoredStudy:
-    return StoredStudy.open_or_create(open_journal(path), "s", ["minimize"], {}, shared=False)
+    return StoredStudy.open_or_create(open_journal(path), "s", ["minimize"], {})
 
 
 def take(study: StoredStudy, points: list[dict[str, float]]) -> int | None:
