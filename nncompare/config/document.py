@@ -12,7 +12,7 @@ number, and lets a key that stands twice pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,8 +26,6 @@ from ruamel.yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
-    StreamEndEvent,
-    StreamStartEvent,
 )
 
 from nncompare.config.located import Located, Origin, Part, Path, dotted
@@ -39,11 +37,11 @@ LIMIT_DEPTH = 60
 
 _LINES = re.compile(r"\r\n|\n|\r")
 _YAML_TAG = "tag:yaml.org,2002:"
-_SCALAR_TAGS = frozenset(
-    {"!", *(_YAML_TAG + name for name in ("str", "int", "float", "bool", "null"))}
-)
-_MAPPING_TAGS = frozenset({"!", _YAML_TAG + "map"})
-_LIST_TAGS = frozenset({"!", _YAML_TAG + "seq"})
+_TAGS: dict[type, tuple[str, ...]] = {
+    ScalarEvent: ("str", "int", "float", "bool", "null"),
+    MappingStartEvent: ("map",),
+    SequenceStartEvent: ("seq",),
+}
 _LONGEST_TAG = 60
 """Characters of a tag that a message repeats."""
 _LONGEST_PATH = 4
@@ -75,14 +73,11 @@ class Document:
 
     root: Located | None
     problems: list[Problem] = field(default_factory=list)
-    spoilt: frozenset[str] = frozenset()
+    spoilt: Collection[str] = ()
 
 
 class _StopReadingError(Exception):
-    """A problem after which the rest of the file means nothing."""
-
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    """A problem, its only argument, after which the rest of the file means nothing."""
 
 
 def parse(text: str, source: str, *, with_lines: bool = True) -> Document:
@@ -97,8 +92,8 @@ def parse(text: str, source: str, *, with_lines: bool = True) -> Document:
     try:
         root = builder.document()
     except _StopReadingError as stop:
-        return Document(None, [*builder.problems, stop.problem])
-    return Document(root, builder.problems, frozenset(builder.spoilt))
+        return Document(None, [*builder.problems, *stop.args])
+    return Document(root, builder.problems, builder.spoilt)
 
 
 class _TreeBuilder:
@@ -161,17 +156,17 @@ class _TreeBuilder:
         """
         root: Located | None = None
         for event in self.events:
-            if isinstance(event, DocumentStartEvent):
-                if root is not None:
-                    message = "a second document begins here; one file holds one experiment"
-                    self._complain(event, (), message)
-                    break
-                # Older versions read ``no`` as false, among other surprises.
-                if event.version not in (None, (1, 2)):
-                    self._complain(event, (), "only YAML 1.2 is read; remove the %YAML line")
-                root = self._value(next(self.events), (), 0)
-            elif isinstance(event, (StreamStartEvent, StreamEndEvent)):
+            # The other events between documents say that one has ended, or the whole stream.
+            if not isinstance(event, DocumentStartEvent):
                 continue
+            if root is not None:
+                message = "a second document begins here; one file holds one experiment"
+                self._complain(event, (), message)
+                break
+            # Older versions read ``no`` as false, among other surprises.
+            if event.version not in (None, (1, 2)):
+                self._complain(event, (), "only YAML 1.2 is read; remove the %YAML line")
+            root = self._value(next(self.events), (), 0)
         return root
 
     def _value(self, event: Any, path: Path, depth: int) -> Located:
@@ -185,6 +180,7 @@ class _TreeBuilder:
         if event.anchor is not None:
             # Known from here on, so that an alias inside its own value is told from an unknown one.
             self.anchors[event.anchor] = None
+        self._check_tag(event, path)
         match event:
             case ScalarEvent():
                 value = self._scalar(event, path)
@@ -215,8 +211,10 @@ class _TreeBuilder:
         self._count(event, value.size)
         return value
 
-    def _check_tag(self, event: Any, path: Path, known: frozenset[str]) -> None:
-        if event.tag is None or event.tag in known:
+    def _check_tag(self, event: Any, path: Path) -> None:
+        """Complains about a tag that is none of YAML's own for such a value."""
+        names = _TAGS[type(event)]
+        if event.tag in (None, "!", *(_YAML_TAG + name for name in names)):
             return
         shown = event.tag.replace(_YAML_TAG, "!!")[:_LONGEST_TAG]
         message = (
@@ -227,27 +225,23 @@ class _TreeBuilder:
         self.spoilt.add(dotted(path))
 
     def _scalar(self, event: Any, path: Path) -> Located:
-        self._check_tag(event, path, _SCALAR_TAGS)
         origin = self._origin(event.start_mark)
         try:
             value = convert(event.value, event.tag, plain=event.implicit[0])
         except CannotConvert as error:
             # Reading goes on with null, and what the checks say about that null is left out.
+            value = None
             self.problems.append(origin.problem(path, str(error)))
             self.spoilt.add(dotted(path))
-            value = None
         return Located(value, origin)
 
     def _list(self, event: Any, path: Path, depth: int) -> Located:
-        self._check_tag(event, path, _LIST_TAGS)
         items: list[Located] = []
         while not isinstance(item := next(self.events), SequenceEndEvent):
             items.append(self._value(item, (*path, len(items)), depth + 1))
-        size = 1 + sum(item.size for item in items)
-        return Located(items, self._origin(event.start_mark), size=size)
+        return Located(items, self._origin(event.start_mark))
 
     def _mapping(self, event: Any, path: Path, depth: int) -> Located:
-        self._check_tag(event, path, _MAPPING_TAGS)
         children: dict[str, Located] = {}
         while not isinstance(key_event := next(self.events), MappingEndEvent):
             at = self._origin(key_event.start_mark)
@@ -263,8 +257,7 @@ class _TreeBuilder:
                 self.problems.append(at.problem((*path, key), message))
                 continue
             children[key] = replace(value, key=at)
-        size = 1 + sum(child.size for child in children.values())
-        return Located(children, self._origin(event.start_mark), size=size)
+        return Located(children, self._origin(event.start_mark))
 
     def _key(self, event: Any, path: tuple[Part, ...], depth: int) -> str | None:
         """The key's text; None after a complaint about a key that is no text."""

@@ -11,10 +11,13 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
-from nncompare.config.schema import discriminator
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.unions import discriminator
 
 _WORD = re.compile(r"[A-Za-z0-9_./]([\w ./:+-]*[\w./+-])?", re.ASCII)
+
+Keep = Callable[[BaseModel, str], bool]
+"""Whether a model's field is written out."""
 
 
 def to_mapping(experiment: Experiment) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def to_mapping(experiment: Experiment) -> dict[str, Any]:
     null`` stays. In the native convention model and optimizer keep open what the file leaves open:
     there a default that is written out would win over the framework's own.
     """
-    found = _mapping(experiment)
+    found = _mapping(experiment, _says_something)
     if experiment.train.convention == "native":
         found["model"] = as_given(experiment.model)
         found["train"]["optimizer"] = as_given(experiment.train.optimizer)
@@ -35,39 +38,39 @@ def as_given(model: BaseModel) -> dict[str, Any]:
     """Only what was given, null included, and the words that choose between classes; reading it
     back gives an equal object that leaves the same open.
     """
+    return _mapping(model, _was_given)
+
+
+def _was_given(model: BaseModel, name: str) -> bool:
+    return name in model.model_fields_set
+
+
+def _says_something(model: BaseModel, name: str) -> bool:
+    """Whether a field holds a value, or a null that is not its default."""
+    field = type(model).model_fields[name]
+    null_by_default = field.default is None and not field.is_required()
+    return getattr(model, name) is not None or not null_by_default
+
+
+def _mapping(model: BaseModel, keep: Keep) -> dict[str, Any]:
     chosen = discriminator(type(model))
+    # What a mapping is stands first in it, given or not: name, family or type.
     first = [chosen[0]] if chosen else []
-    given = []
+    others = []
     for name in type(model).model_fields:
-        if name in model.model_fields_set and name not in first:
-            given.append(name)
-    return {name: _plain(getattr(model, name), as_given) for name in (*first, *given)}
+        if name not in first and keep(model, name):
+            others.append(name)
+    return {name: _plain(getattr(model, name), keep) for name in (*first, *others)}
 
 
-def _mapping(model: BaseModel) -> dict[str, Any]:
-    """Every field with its value, but for nulls that are the default."""
-    fields = type(model).model_fields
-    chosen = discriminator(type(model))
-    # What a mapping is stands first in it: name, family or type.
-    names = sorted(fields, key=lambda name: chosen is None or name != chosen[0])
-    found: dict[str, Any] = {}
-    for name in names:
-        value = getattr(model, name)
-        null_by_default = not fields[name].is_required() and fields[name].default is None
-        if value is None and null_by_default:
-            continue
-        found[name] = _plain(value, _mapping)
-    return found
-
-
-def _plain(value: Any, inside: Callable[[BaseModel], dict[str, Any]]) -> Any:
-    """A value in lists and dicts; ``inside`` turns the models in it into mappings."""
+def _plain(value: Any, keep: Keep) -> Any:
+    """A value in lists and dicts."""
     if isinstance(value, BaseModel):
-        return inside(value)
+        return _mapping(value, keep)
     if isinstance(value, dict):
-        return {key: _plain(item, inside) for key, item in value.items()}
+        return {key: _plain(item, keep) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, inside) for item in value]
+        return [_plain(item, keep) for item in value]
     return value
 
 

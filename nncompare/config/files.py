@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from codecs import BOM_UTF8
+from dataclasses import replace
 from pathlib import Path
 
 from nncompare.config.located import Origin
@@ -27,51 +29,55 @@ def read_file(path: Path) -> str:
         ConfigError: missing (with near names), a folder, unreadable, over ``LIMIT_BYTES``, or not
             UTF-8 text.
     """
-    source = str(path)
-
-    def refuse(message: str) -> ConfigError:
-        return ConfigError([Origin(source).problem((), message)])
-
+    origin = Origin(str(path))
     try:
         if path.is_dir():
-            raise refuse("this is a folder; name an experiment file in it" + _files_in(path))
+            raise _refusal(
+                origin, "this is a folder; name an experiment file in it" + _files_in(path)
+            )
         with path.open("rb") as file:
             # One byte more than allowed tells a file of unknown size (a pipe) that is too large.
             data = file.read(LIMIT_BYTES + 1)
     except FileNotFoundError:
-        raise refuse("there is no such file" + _near_names(path)) from None
+        raise _refusal(origin, "there is no such file" + _near_names(path)) from None
     except (OSError, ValueError) as error:
         # A ValueError comes from a path that holds a null byte.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise refuse(f"cannot be read: {reason}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise _refusal(origin, f"cannot be read: {reason}") from None
     if len(data) > LIMIT_BYTES:
-        raise refuse("larger than 1 MiB, which no experiment needs; is it the right file?")
-    return _decode(data, source)
+        message = "larger than 1 MiB, which no experiment needs; is it the right file?"
+        raise _refusal(origin, message)
+    return _decode(data.removeprefix(BOM_UTF8), origin)
 
 
-def _decode(data: bytes, source: str) -> str:
-    """The bytes as text; a byte-order mark at the start is dropped.
+def _refusal(origin: Origin, message: str) -> ConfigError:
+    return ConfigError([origin.problem((), message)])
+
+
+def _decode(data: bytes, origin: Origin) -> str:
+    """The bytes as text.
 
     Raises:
         ConfigError: they are not UTF-8, or hold a control character; both with the position.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        begin_of_line = data.rfind(b"\n", 0, error.start) + 1
-        # Columns count characters, not bytes.
-        before = data[begin_of_line : error.start].decode("utf-8", "replace")
+        # Columns count characters, not bytes; all before the first bad byte are characters.
+        place = _after(origin, data[: error.start].decode())
         message = f"not a text file in UTF-8: byte 0x{data[error.start]:02x}"
-        origin = Origin(source, line, len(before) + 1)
-        raise ConfigError([origin.problem((), message)]) from None
+        raise _refusal(place, message) from None
     strange = _NOT_TEXT.search(text)
     if strange is not None:
-        line = text.count("\n", 0, strange.start()) + 1
-        column = strange.start() - text.rfind("\n", 0, strange.start())
+        place = _after(origin, text[: strange.start()])
         message = f"not a text file: it holds the control character U+{ord(strange.group()):04X}"
-        raise ConfigError([Origin(source, line, column).problem((), message)])
+        raise _refusal(place, message)
     return text
+
+
+def _after(origin: Origin, before: str) -> Origin:
+    """The place in a file at which ``before`` ends."""
+    return replace(origin, line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
 
 
 def _near_names(path: Path) -> str:
@@ -80,14 +86,12 @@ def _near_names(path: Path) -> str:
         names = sorted(item.name for item in path.parent.iterdir() if item.suffix in _SUFFIXES)
     except OSError:
         return f"; the folder {path.parent} does not exist either"
+    near = difflib.get_close_matches(path.name, names[:_MOST_NAMES], n=3, cutoff=0.5)
+    # Where only the ending is missing, no other name is nearer.
     if f"{path.name}.yaml" in names:
-        # Only the ending is missing: no other name is nearer.
         near = [f"{path.name}.yaml"]
-    else:
-        near = difflib.get_close_matches(path.name, names[:_MOST_NAMES], n=3, cutoff=0.5)
-    if not near:
-        return ""
-    return f"; did you mean {' or '.join(str(path.parent / name) for name in near)}?"
+    meant = " or ".join(str(path.parent / name) for name in near)
+    return f"; did you mean {meant}?" if near else ""
 
 
 def _files_in(path: Path) -> str:

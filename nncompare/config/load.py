@@ -91,24 +91,18 @@ def _checked(
         name: of the experiment, where the file gives none.
         source: the file's name, for messages.
     """
-    problems = list(document.problems)
     root = document.root
     if root is None or not root.is_mapping:
-        raise ConfigError(problems or [_no_mapping(root, source)])
+        raise ConfigError(document.problems or [_no_mapping(root, source)])
     root, wrong_overrides = _overridden(root, overrides, backends)
-    problems += wrong_overrides
+    document.problems += wrong_overrides
     root = _defaults(root, name)
-    experiment, found = _validated(root)
-    # A value that could not be read has been complained about, and reads as null here.
-    problems += [problem for problem in found if not _is_within(problem.path, document.spoilt)]
-    problems += _wrong_task(root)
-    if signature_of is not None:
-        problems += _wrong_shapes(root, experiment, problems, signature_of)
+    experiment, problems = _examined(root, document, signature_of)
     # The search space is tried on the file's other values, so these must be right first.
     if experiment is not None and not problems:
 
         def check(changed: Located) -> list[Problem]:
-            return _candidate_problems(changed, signature_of)
+            return _examined(changed, document, signature_of)[1]
 
         problems += space.problems(root, experiment, check)
     if problems or experiment is None:
@@ -116,13 +110,25 @@ def _checked(
     return experiment
 
 
-def _candidate_problems(root: Located, signature_of: SignatureOf | None) -> list[Problem]:
-    """What is wrong with the experiment at one point of a search."""
-    experiment, problems = _validated(root)
-    problems = [*problems, *_wrong_task(root)]
+def _examined(
+    root: Located, document: Document, signature_of: SignatureOf | None
+) -> tuple[Experiment | None, list[Problem]]:
+    """The experiment and all problems; with none of these there is an experiment.
+
+    Args:
+        root: the file with its overrides, or one point of a search in it.
+        document: what was wrong with the file before.
+    """
+    experiment, found = _validated(root)
+    problems = list(document.problems)
+    for problem in found:
+        # A value that could not be read has been complained about, and reads as null here.
+        if not _is_within(problem.path, document.spoilt):
+            problems.append(problem)
+    problems += _wrong_task(root)
     if signature_of is not None:
         problems += _wrong_shapes(root, experiment, problems, signature_of)
-    return problems
+    return experiment, problems
 
 
 def _position(problem: Problem) -> tuple[bool, int, int]:
@@ -137,14 +143,13 @@ def _is_within(path: str, places: Collection[str]) -> bool:
 def _no_mapping(root: Located | None, source: str) -> Problem:
     """What to say of a file whose top level is no mapping."""
     origin = root.origin if root is not None else Origin(source)
-    if root is None or root.value is None:
-        message = (
-            "the file holds no experiment: it is empty or only comments; 'nncompare init' writes"
-            " one to start from"
-        )
-        return origin.problem((), message)
-    kind = "a list" if root.is_list else "one value"
-    message = f"the file is {kind}, but an experiment is keys with values: data: …, model: …"
+    message = (
+        "the file holds no experiment: it is empty or only comments; 'nncompare init' writes"
+        " one to start from"
+    )
+    if root is not None and root.value is not None:
+        kind = "a list" if root.is_list else "one value"
+        message = f"the file is {kind}, but an experiment is keys with values: data: …, model: …"
     return origin.problem((), message)
 
 
@@ -163,7 +168,7 @@ def _overridden(
         # Each name has the option that gave it as its origin, so that a message shows it.
         names = [from_python(name, Origin(f"--backend {name}")) for name in backends]
         origin = Origin("--backend")
-        root = root.with_child("backends", Located(names, origin, origin, 1 + len(names)))
+        root = root.with_child("backends", Located(names, origin, origin))
     return root, problems
 
 
@@ -230,10 +235,7 @@ def _wrong_shapes(
         experiment.resolve(signature_of(experiment.data, experiment.task))
     except ShapeError as error:
         path: list[Part] = [int(part) if part.isdigit() else part for part in error.path.split(".")]
-        node, depth = root.find(path)
-        # Where the file leaves the field out, the key of what should hold it is pointed at.
-        place = node.place if depth == len(path) else (node.key or node.origin)
-        return [place.problem(path, error.message)]
+        return [root.place_of(path).problem(path, error.message)]
     except DataError:
         # Missing data are worth an error only where the file itself is right.
         if not problems:

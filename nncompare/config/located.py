@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from nncompare.errors import Problem
@@ -67,14 +68,11 @@ class Located:
         value: a scalar, a list of ``Located``, or a dict of text -> ``Located``.
         origin: where the value begins.
         key: where its key stands, if it is a mapping's value.
-        size: the number of values inside, itself included, aliases counted as often as they are
-            used.
     """
 
     value: Any
     origin: Origin
     key: Origin | None = None
-    size: int = 1
 
     @property
     def is_mapping(self) -> bool:
@@ -83,6 +81,19 @@ class Located:
     @property
     def is_list(self) -> bool:
         return isinstance(self.value, list)
+
+    @cached_property
+    def size(self) -> int:
+        """The number of values inside, itself included, aliases counted as often as they are used.
+
+        Each value remembers its own: a hostile file's aliases would be counted for ever otherwise.
+        """
+        inside: Iterable[Located] = ()
+        if self.is_mapping:
+            inside = self.value.values()
+        elif self.is_list:
+            inside = self.value
+        return 1 + sum(child.size for child in inside)
 
     @property
     def place(self) -> Origin:
@@ -105,12 +116,8 @@ class Located:
 
     def child(self, part: Part) -> Located | None:
         """The value of a key, or an item of a list; None if there is none."""
-        found: Located | None = None
-        if self.is_mapping and isinstance(part, str):
-            found = self.value.get(part)
-        elif self.is_list and isinstance(part, int) and 0 <= part < len(self.value):
-            found = self.value[part]
-        return found
+        inside = dict(enumerate(self.value)) if self.is_list else self.value
+        return inside.get(part) if isinstance(inside, dict) else None
 
     def find(self, path: Sequence[Part]) -> tuple[Located, int]:
         """The deepest value on the way along ``path``, and how many parts lead to it."""
@@ -121,6 +128,13 @@ class Located:
                 return node, depth
             node = inner
         return node, len(path)
+
+    def place_of(self, path: Sequence[Part]) -> Origin:
+        """Where to point when something is wrong at ``path``: where the file leaves the value out,
+        at the key of what should hold it.
+        """
+        node, depth = self.find(path)
+        return node.place if depth == len(path) else node.key or node.origin
 
     def with_child(self, part: Part, child: Located) -> Located:
         """A copy in which ``part`` is ``child``; this tree stays as it is."""
@@ -134,11 +148,7 @@ class Located:
 def from_python(value: Any, origin: Origin) -> Located:
     """A tree in which everything has the same origin, from Python's own lists and mappings."""
     if isinstance(value, Mapping):
-        children = {str(key): from_python(item, origin) for key, item in value.items()}
-        size = 1 + sum(child.size for child in children.values())
-        return Located(children, origin, origin, size)
-    if isinstance(value, (list, tuple)):
-        items = [from_python(item, origin) for item in value]
-        size = 1 + sum(item.size for item in items)
-        return Located(items, origin, origin, size)
+        value = {str(key): from_python(item, origin) for key, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        value = [from_python(item, origin) for item in value]
     return Located(value, origin, origin)

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan
+from math import isfinite
 from typing import Any, get_args, get_origin
-
-from pydantic import BaseModel
 
 from nncompare.config import schema
 from nncompare.config.located import Located, Path, dotted
@@ -19,6 +17,7 @@ from nncompare.spec.catalog import BrokenPlugin
 from nncompare.spec.data import DATA
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.unions import alternatives, discriminator, members, model_classes, tag_of
 
 _LONGEST_TEXT = 40
 """Characters of a value that a message repeats."""
@@ -69,7 +68,7 @@ class _Finding:
         context: pydantic's ``ctx``.
         text: pydantic's ``msg``.
         place: what the schema says about the place.
-        node: the offending value; None if it is missing.
+        node: the offending value; what should hold it, if it is missing.
     """
 
     path: Path
@@ -77,7 +76,7 @@ class _Finding:
     context: Mapping[str, Any]
     text: str
     place: schema.Place
-    node: Located | None
+    node: Located
 
 
 def problems(errors: Sequence[Mapping[str, Any]], root: Located) -> list[Problem]:
@@ -115,8 +114,7 @@ def _finding(error: Mapping[str, Any], root: Located) -> _Finding:
         node, _ = root.find(path)
         if node.is_mapping:
             # The error is about the key that chooses, ``family`` or ``type``.
-            chosen = schema.discriminator(schema.model_classes(place.annotation)[0])
-            path = (*path, chosen[0] if chosen else "name")
+            path = (*path, tag_of(place.annotation))
         elif kind == "union_tag_not_found":
             # No mapping at all, so that there is no key to ask for.
             kind = "model_type"
@@ -138,38 +136,27 @@ def _finding(error: Mapping[str, Any], root: Located) -> _Finding:
         context=error.get("ctx", {}),
         text=error["msg"],
         place=place,
-        node=node if depth >= len(path) else None,
+        node=node,
     )
 
 
 def _problem(path: Path, group: Sequence[_Finding], root: Located) -> Problem:
     """One problem for all that was found at one path."""
-    finding = _most_telling(group)
-    node, depth = root.find(path)
+    finding = min(group, key=_rank)
+    origin = root.place_of(path)
     if finding.kind == "extra_forbidden":
         # The key is wrong, whatever its value.
-        origin = node.key or node.origin
-    elif depth == len(path):
-        origin = node.place
-    else:
-        # Something is missing: the key of what should hold it is pointed at.
-        origin = node.key or node.origin
+        origin = finding.node.key or finding.node.origin
     return origin.problem(path, _explain(finding, root))
 
 
-def _most_telling(group: Sequence[_Finding]) -> _Finding:
-    """Which error of a union's members to tell.
-
-    A bound first (the type was right), else the words that are allowed (the message adds what else
-    may stand there), else the first error.
-    """
-    for finding in group:
-        if finding.kind in _BOUNDS:
-            return finding
-    for finding in group if len(group) > 1 else ():
-        if finding.kind == "literal_error":
-            return finding
-    return next((item for item in group if item.kind != "union_tag_invalid"), group[0])
+def _rank(finding: _Finding) -> int:
+    """Which error of a union's members to tell: that with the lowest rank, of equals the first."""
+    if finding.kind in _BOUNDS:
+        # the type was right
+        return 0
+    # the message about the allowed words adds what else may stand there
+    return {"literal_error": 1, "union_tag_invalid": 3}.get(finding.kind, 2)
 
 
 def _explain(finding: _Finding, root: Located) -> str:
@@ -184,11 +171,11 @@ def _explain(finding: _Finding, root: Located) -> str:
         case "extra_forbidden":
             return _unknown_key(finding, root)
         case "union_tag_not_found":
-            return f"is missing: one of {', '.join(schema.discriminator_words(annotation))}"
+            return f"is missing: one of {', '.join(list(members(annotation)))}"
         case "missing":
             return _missing(finding.path, annotation)
         case "union_tag_invalid":
-            return _not_allowed(node, schema.discriminator_words(annotation))
+            return _not_allowed(node, list(members(annotation)))
         case "literal_error":
             return _not_allowed(node, schema.allowed_words(annotation), annotation)
         case "finite_number":
@@ -204,31 +191,32 @@ def _explain(finding: _Finding, root: Located) -> str:
             return _wrong_type(node, annotation)
         case _:
             # What our own validators raise is written for users already.
-            text = finding.text.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-            return text[:1].lower() + text[1:]
+            return _uncapitalized(finding.text.removeprefix("Value error, "))
 
 
 def _description(place: schema.Place) -> str:
     """A field's docstring, as the end of a sentence."""
-    if place.owner is None or not place.path:
-        return ""
-    field = place.owner.model_fields.get(str(place.path[-1]))
-    text = ((field.description if field is not None else None) or "").strip()
+    text = place.owner.model_fields[str(place.path[-1])].description or ""
+    return _uncapitalized(text.strip())
+
+
+def _uncapitalized(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
 def _unknown_key(finding: _Finding, root: Located) -> str:
     key = str(finding.path[-1])
     owner = finding.place.owner
-    allowed = list(owner.model_fields) if owner else []
-    chosen = schema.discriminator(owner) if owner else None
+    allowed = list(owner.model_fields)
     message = f"unknown key {key!r}"
+    chosen = discriminator(owner)
     if chosen is not None:
-        message += f" for {chosen[0]}: {chosen[1]}"
+        name, word = chosen
+        message += f" for {name}: {word}"
         # What the mapping is stands first among its keys.
-        allowed.sort(key=lambda name: name != chosen[0])
-    hint = _key_hint(key, allowed, root)
-    return f"{message}{hint or '.'} Allowed here: {', '.join(allowed)}"
+        allowed.sort(key=lambda item: item != name)
+    hint = _key_hint(key, allowed, root) or "."
+    return f"{message}{hint} Allowed here: {', '.join(allowed)}"
 
 
 def _key_hint(key: str, allowed: Sequence[str], root: Located) -> str:
@@ -240,35 +228,32 @@ def _key_hint(key: str, allowed: Sequence[str], root: Located) -> str:
     near = nearest(key, allowed)
     if near:
         return f"; did you mean {near!r}?"
-    elsewhere = schema.paths_named(Experiment, root, key)
-    if elsewhere:
-        return f"; did you mean {dotted(elsewhere[0])}?"
-    return ""
+    elsewhere = next(schema.paths_named(Experiment, root, key), None)
+    return f"; did you mean {dotted(elsewhere)}?" if elsewhere else ""
 
 
 def _missing(path: Path, annotation: Any) -> str:
-    classes = schema.model_classes(annotation)
-    chosen = schema.discriminator(classes[0]) if len(classes) > 1 else None
-    if chosen is not None:
-        words = schema.discriminator_words(annotation)
-        example = f"{path[-1]}: {{{chosen[0]}: {words[0]}}}"
-        return f"is missing: write {example}, with one of {', '.join(words)}"
-    return f"is missing: {wanted(annotation)}" if annotation is not None else "is missing"
+    classes = model_classes(annotation)
+    if len(classes) <= 1:
+        return f"is missing: {wanted(annotation)}"
+    words = list(members(annotation))
+    example = f"{path[-1]}: {{{tag_of(annotation)}: {words[0]}}}"
+    return f"is missing: write {example}, with one of {', '.join(words)}"
 
 
-def _not_allowed(node: Located | None, words: Sequence[str], annotation: Any = None) -> str:
+def _not_allowed(node: Located, words: Sequence[str], annotation: Any = None) -> str:
     """A word that is none of those that may stand here.
 
     Args:
         annotation: if given, what else may stand here is told too.
     """
-    value = node.value if node is not None else None
+    value = node.value
     hint = did_you_mean(value, words, cutoff=0.5) if isinstance(value, str) else "."
     broken = _broken_plugin(value, words)
     if broken is not None:
         hint = f"; the plug-in {broken.origin} cannot be used: {broken.reason}."
     message = f"{show(node)} is not allowed{hint} Allowed: {', '.join(words)}"
-    others = wanted(annotation, without_words=True) if annotation is not None else ""
+    others = wanted(annotation, without_words=True)
     return f"{message}, or {others}" if others else message
 
 
@@ -280,9 +265,7 @@ def _broken_plugin(value: Any, words: Sequence[str]) -> BrokenPlugin | None:
     return None
 
 
-def _wrong_type(node: Located | None, annotation: Any) -> str:
-    if node is None:
-        return f"must be {wanted(annotation)}, not {show(node)}{_remedy(None, annotation)}"
+def _wrong_type(node: Located, annotation: Any) -> str:
     if node.value is None:
         return f"is empty: {wanted(annotation)} belongs here, or leave the key out"
     shown = f"a list of {len(node.value)}" if node.is_list else show(node)
@@ -291,11 +274,10 @@ def _wrong_type(node: Located | None, annotation: Any) -> str:
 
 def _remedy(value: Any, annotation: Any) -> str:
     """How to write what was meant, as the end of a sentence; empty if nobody knows."""
-    kinds = [get_origin(item) or item for item in schema.alternatives(annotation)]
-    if isinstance(value, str):
-        remedy = _text_remedy(value, annotation, kinds)
-        if remedy:
-            return remedy
+    kinds = [get_origin(item) or item for item in alternatives(annotation)]
+    remedy = _text_remedy(value, annotation, kinds) if isinstance(value, str) else ""
+    if remedy:
+        return remedy
     if isinstance(value, float) and int in kinds and isfinite(value) and value == int(value):
         return f"; write {int(value)}"
     if isinstance(value, (dict, list)):
@@ -303,17 +285,18 @@ def _remedy(value: Any, annotation: Any) -> str:
     if kinds == [str]:
         return "; put it in quotes"
     # One value where a list is wanted.
-    if tuple in kinds and value is not None and schema.item_annotation(annotation):
+    if tuple in kinds:
         return f"; write [{_text(value)}]"
     return ""
 
 
 def _text_remedy(value: str, annotation: Any, kinds: Sequence[Any]) -> str:
     """How to write what was meant by a text, as the end of a sentence; empty if nobody knows."""
-    for cls in schema.model_classes(annotation):
-        chosen = schema.discriminator(cls)
-        if chosen is not None and chosen[1] == value:
-            return f"; write {{{chosen[0]}: {value}}}"
+    # A word that chooses among classes needs its key.
+    for cls in model_classes(annotation):
+        name, word = discriminator(cls) or (None, None)
+        if word == value:
+            return f"; write {{{name}: {value}}}"
     if bool in kinds and value.lower() in _SWITCHES:
         return f"; write {_SWITCHES[value.lower()]}"
     if {int, float, bool, tuple} & set(kinds) and _is_number(value):
@@ -324,10 +307,9 @@ def _text_remedy(value: str, annotation: Any, kinds: Sequence[Any]) -> str:
 def _is_number(text: str) -> bool:
     """Whether a text would be a number, or true or false, without its quotes."""
     try:
-        value = convert(text, None, plain=True)
+        return isinstance(convert(text, None, plain=True), (int, float))
     except CannotConvert:
         return False
-    return isinstance(value, (int, float))
 
 
 def wanted(annotation: Any, *, without_words: bool = False, plural: bool = False) -> str:
@@ -342,11 +324,11 @@ def wanted(annotation: Any, *, without_words: bool = False, plural: bool = False
     parts = []
     if words:
         parts.append(f"{'names among' if plural else 'one of'} {', '.join(words)}")
-    for item in schema.alternatives(annotation):
+    for item in alternatives(annotation):
         kind = get_origin(item) or item
         if kind is tuple:
             parts.append(_list_wanted(item))
-        elif isinstance(item, type) and issubclass(item, BaseModel):
+        elif model_classes(item):
             parts.append("mappings" if plural else "a mapping of keys")
         elif kind in _SIMPLE:
             parts.append(_SIMPLE[kind][plural])
@@ -362,10 +344,8 @@ def _list_wanted(annotation: Any) -> str:
     return f"{wanted(arguments[0])} or a list of {len(arguments)} (vertical, horizontal)"
 
 
-def show(node: Located | None) -> str:
+def show(node: Located) -> str:
     """A value as it may stand in a message."""
-    if node is None:
-        return "nothing"
     if node.is_mapping:
         return "a mapping of keys"
     if node.is_list:
@@ -377,13 +357,15 @@ def show(node: Located | None) -> str:
 
 def _text(value: Any) -> str:
     """A plain value as YAML writes it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float) and isnan(value):
-        return ".nan"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    # Python writes nan, inf and -inf, and YAML 1.2 a dot before the word.
     if isinstance(value, float) and not isfinite(value):
-        return "-.inf" if value < 0 else ".inf"
-    return _shortened(str(value))
+        return text.replace("nan", ".nan").replace("inf", ".inf")
+    return _shortened(text)
 
 
 def _shortened(text: str) -> str:

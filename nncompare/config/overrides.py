@@ -6,11 +6,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from nncompare.config import schema
 from nncompare.config.document import parse
-from nncompare.config.located import Located, Origin, Part, Path, dotted, from_python
+from nncompare.config.located import Located, Origin, Part, dotted, from_python
 from nncompare.errors import Problem
 from nncompare.spec.experiment import Experiment
+from nncompare.spec.unions import model_classes
 
 _INDEX = re.compile(r"-?\d+")
 _MOST_DIGITS = 9
@@ -97,64 +100,58 @@ def apply(root: Located, override: Override) -> Located:
     Raises:
         OverrideError: the way leads through a plain value or past the end of a list.
     """
-    return _assign(root, Experiment, override.path, (), override)
+    way: list[tuple[Located, Part]] = []
+    node = root
+    annotation: Any = Experiment
+    rest = override.path
+    while rest:
+        node = _opened(node, annotation, rest, override)
+        field: FieldInfo | None = None
+        part: Part
+        if node.is_list:
+            part = _index(node, rest, override)
+            rest = rest[1:]
+            inner = schema.item_annotation(annotation, part)
+        else:
+            part, rest = _next_key(node, rest)
+            field = schema.field_of_key(annotation, node, part)
+            inner = field.annotation if field is not None else None
+        way.append((node, part))
+        child = node.child(part)
+        if child is None and field is not None:
+            child = schema.default_tree(field, override.origin)
+        # An unknown key: the check of the whole file will say so, with its near names.
+        node = child or from_python({}, override.origin)
+        annotation = inner
+    changed = override.value
+    for outer, part in reversed(way):
+        changed = outer.with_child(part, changed)
+    return changed
 
 
-def _assign(
-    node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
-) -> Located:
-    """A copy of ``node`` with the override's value below it.
+def _opened(node: Located, annotation: Any, rest: tuple[str, ...], override: Override) -> Located:
+    """What the way goes on inside of: ``node`` itself, or the mapping that it is short for.
 
     Args:
         node: the part of the file that the way has reached.
         annotation: what that part may be.
         rest: the parts of the path that are still to go.
-        done: the parts that lie behind.
+
+    Raises:
+        OverrideError: it is a plain value.
     """
+    if node.is_mapping or node.is_list:
+        return node
     if node.value is None:
         # An empty key (``train:``) becomes a mapping, which the override has made.
-        node = replace(node, value={}, origin=override.origin, key=override.origin)
-    if node.is_mapping:
-        return _assign_in_mapping(node, annotation, rest, done, override)
-    if node.is_list:
-        return _assign_in_list(node, annotation, rest, done, override)
+        return replace(node, value={}, origin=override.origin, key=override.origin)
     # A name stands for a mapping with that name, where a mapping is what belongs here.
-    classes = schema.model_classes(annotation) if isinstance(node.value, str) else []
+    classes = model_classes(annotation) if isinstance(node.value, str) else []
     if len(classes) == 1 and "name" in classes[0].model_fields:
-        mapping = from_python({"name": node.value}, node.origin)
-        return _assign(mapping, annotation, rest, done, override)
-    message = (
-        f"{dotted(done)} is a plain value ({node.value!r}), so there is no {rest[0]!r} inside it"
-    )
-    raise OverrideError(override.origin.problem((*done, *rest), message))
-
-
-def _assign_in_mapping(
-    node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
-) -> Located:
-    key, rest = _next_key(node, rest)
-    if not rest:
-        return node.with_child(key, override.value)
-    field = schema.field_of_key(annotation, node, key)
-    child = node.child(key)
-    if child is None and field is not None:
-        child = schema.default_tree(field, override.origin)
-    if child is None:
-        # An unknown key: the check of the whole file will say so, with its near names.
-        child = from_python({}, override.origin)
-    inner = field.annotation if field is not None else None
-    return node.with_child(key, _assign(child, inner, rest, (*done, key), override))
-
-
-def _assign_in_list(
-    node: Located, annotation: Any, rest: tuple[str, ...], done: Path, override: Override
-) -> Located:
-    index = _index(node, rest[0], done, override)
-    if len(rest) == 1:
-        return node.with_child(index, override.value)
-    inner = schema.item_annotation(annotation)
-    item = _assign(node.value[index], inner, rest[1:], (*done, index), override)
-    return node.with_child(index, item)
+        return from_python({"name": node.value}, node.origin)
+    here = dotted(override.path[: -len(rest)])
+    message = f"{here} is a plain value ({node.value!r}), so there is no {rest[0]!r} inside it"
+    raise OverrideError(override.origin.problem(override.path, message))
 
 
 def _next_key(node: Located, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -168,25 +165,22 @@ def _next_key(node: Located, rest: tuple[str, ...]) -> tuple[str, tuple[str, ...
     return rest[0], rest[1:]
 
 
-def _index(node: Located, part: str, done: Path, override: Override) -> int:
-    """The number of a list's item.
+def _index(node: Located, rest: tuple[str, ...], override: Override) -> int:
+    """The number of a list's item, the first part of ``rest``.
 
     Raises:
         OverrideError: no number, or there is no such item.
     """
-    path: tuple[Part, ...] = (*done, part)
+    part = rest[0]
+    path = (*override.path[: -len(rest)], part)
+    here = dotted(path[:-1])
     if not _INDEX.fullmatch(part):
-        message = f"{dotted(done)} is a list; its items are numbers from 0, not {part!r}"
+        message = f"{here} is a list; its items are numbers from 0, not {part!r}"
         raise OverrideError(override.origin.problem(path, message))
     count = len(node.value)
     if len(part) <= _MOST_DIGITS and 0 <= int(part) < count:
         return int(part)
-    match count:
-        case 0:
-            have = "no items"
-        case 1:
-            have = "item 0 only"
-        case _:
-            have = f"items 0 to {count - 1}"
-    message = f"{dotted(done)} has {have}; there is no item {part[:12]}"
+    items = {0: "no items", 1: "item 0 only"}
+    have = items.get(count, f"items 0 to {count - 1}")
+    message = f"{here} has {have}; there is no item {part[:12]}"
     raise OverrideError(override.origin.problem(path, message))

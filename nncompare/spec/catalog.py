@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -41,7 +43,7 @@ class BrokenPlugin:
     reason: str
 
 
-class Catalog(MutableMapping[str, Entry], Generic[Entry]):
+class Catalog(UserDict[str, Entry]):
     """A mapping from names to entries that is filled when it is first looked at.
 
     Nothing is searched for when the module that holds a catalog is imported: a plug-in can import
@@ -64,40 +66,25 @@ class Catalog(MutableMapping[str, Entry], Generic[Entry]):
         self.group = group
         self._shipped = shipped
         self._check = check
-        self._entries: dict[str, Entry] | None = None
         self._origins: dict[str, str] = {}
         self._broken: list[BrokenPlugin] = []
         self._is_filling = False
 
     def origin(self, name: str) -> str:
         """Who brings an entry: ``nncompare``, or a distribution and its version."""
-        self._filled()
+        # being filled, it learns who brings what
+        _ = self.data
         return self._origins.get(name, OWN)
 
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:
         """The plug-ins of this group that cannot be used."""
-        self._filled()
+        _ = self.data
         return tuple(self._broken)
 
-    def __getitem__(self, name: str) -> Entry:
-        return self._filled()[name]
-
-    def __setitem__(self, name: str, entry: Entry) -> None:
-        self._filled()[name] = entry
-
-    def __delitem__(self, name: str) -> None:
-        del self._filled()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
-
-    def __len__(self) -> int:
-        return len(self._filled())
-
-    def _filled(self) -> dict[str, Entry]:
-        if self._entries is not None:
-            return self._entries
+    @cached_property
+    def data(self) -> dict[str, Entry]:  # type: ignore[override]
+        """The entries, which ``UserDict`` reads and writes."""
         if self._is_filling:
             # A plug-in's module has imported something that needs the finished catalog, for
             # example the schema of an experiment.
@@ -112,7 +99,6 @@ class Catalog(MutableMapping[str, Entry], Generic[Entry]):
                 self._add(point, entries)
         finally:
             self._is_filling = False
-        self._entries = entries
         return entries
 
     def _add(self, point: EntryPoint, entries: dict[str, Entry]) -> None:

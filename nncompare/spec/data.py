@@ -7,20 +7,19 @@ A data set is one class in one module of ``nncompare.data``, or in a plug-in. An
 from __future__ import annotations
 
 import inspect
-import pkgutil
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from nncompare.spec.catalog import Catalog, UnusableError
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.layers.base import TensorSpec
+from nncompare.spec.unions import defined_in, word_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +137,7 @@ class DataSet(Frozen):
         Returns:
             The file or folder; None for a data set that has none.
         """
-        report(f"{data_set_name(cls)}: nothing to download, it is {cls.title}")
+        report(f"{word_of(cls, 'name')}: nothing to download, it is {cls.title}")
         return None
 
 
@@ -159,39 +158,19 @@ class Normalized(Frozen):
     """Inputs to mean 0 and standard deviation 1, with the figures of the training part."""
 
 
-def data_set_name(cls: type[DataSet]) -> str | None:
-    """The word that ``name`` is narrowed to; None for a base class of data sets."""
-    annotation = cls.model_fields["name"].annotation
-    words = get_args(annotation) if get_origin(annotation) is Literal else ()
-    return words[0] if len(words) == 1 else None
-
-
 def _shipped() -> dict[str, type[DataSet]]:
     """The data sets in the modules of ``nncompare.data``, observed ones before generated ones.
 
     The package stands above this one, so it is imported by its name, and only when it is needed.
     """
     package = import_module("nncompare.data")
-    found: dict[str, type[DataSet]] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        found |= _defined_in(import_module(f"{package.__name__}.{info.name}"))
+    found = defined_in(package, DataSet, "name")  # type: ignore[type-abstract]
 
     def rank(name: str) -> tuple[bool, int, str]:
         cls = found[name]
         return cls.generated, TASKS.index(cls.tasks[0]), name
 
     return {name: found[name] for name in sorted(found, key=rank)}
-
-
-def _defined_in(module: ModuleType) -> dict[str, type[DataSet]]:
-    """The data sets that a module defines, without those that it imports and base classes."""
-    found = {}
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, DataSet):
-            name = data_set_name(value)
-            if name is not None and value.__module__ == module.__name__:
-                found[name] = value
-    return found
 
 
 def _check(value: object) -> tuple[str, type[DataSet]]:
@@ -202,7 +181,7 @@ def _check(value: object) -> tuple[str, type[DataSet]]:
     """
     if not isinstance(value, type) or not issubclass(value, DataSet):
         raise UnusableError(f"it gives {value!r}, not a subclass of nncompare.data.DataSet")
-    name = data_set_name(value)
+    name = word_of(value, "name")
     if name is None or not name.isidentifier():
         raise UnusableError(f'{value.__name__} does not say its name: name: Literal["…"]')
     if inspect.isabstract(value):

@@ -45,8 +45,15 @@ class Measure(Frozen):
     """Longest time that one runtime may take."""
 
 
-def _unique(value: tuple[str, ...] | list[str] | Any) -> Any:
-    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
+def _unique(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        return value
+    found: list[Any] = []
+    # no set: a list or a mapping among the names has no hash, and is refused after this
+    for name in value:
+        if name not in found:
+            found.append(name)
+    return tuple(found)
 
 
 class Experiment(Frozen):
@@ -83,8 +90,10 @@ class Experiment(Frozen):
         """
         explicit = self.model.family == "layers"
         try:
-            model = resolve(self.model.layers_for(signature), signature.input)
+            layers = list(self.model.layers_for(signature))
+            model = resolve(layers, signature.input)
         except ShapeError as error:
+            # the layers of a family have no place in the file; its keys have
             path = error.path if explicit and error.path else "model"
             if error.field and (explicit or error.field in type(self.model).model_fields):
                 path += f".{error.field}"

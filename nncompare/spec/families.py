@@ -5,6 +5,7 @@ To add a family, write a config class and its ``layers`` method here and add it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -13,7 +14,7 @@ from nncompare.errors import ShapeError
 from nncompare.spec.data import Signature, Sizes
 from nncompare.spec.frozen import Frozen
 from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
-from nncompare.spec.layers import LAYERS, AnyLayer, Layer
+from nncompare.spec.layers import LAYERS, AnyLayer, Layer, TensorSpec
 from nncompare.spec.layers.attention import Attention
 from nncompare.spec.layers.convolution import Conv2d, MaxPool2d, Padding, Pair
 from nncompare.spec.layers.linear import Dense, Embedding, Position
@@ -36,9 +37,12 @@ class Family(Frozen):
 
     title: ClassVar[str]
 
-    def layers_for(self, signature: Signature) -> list[Layer]:
+    def layers_for(self, signature: Signature) -> Iterator[Layer]:
         """The layers that lead from ``signature.input`` to logits or values of
-        ``signature.outputs``.
+        ``signature.outputs``, each made when it is asked for.
+
+        Raises:
+            ShapeError: the family cannot take such data; ``field`` says which setting would help.
         """
         raise NotImplementedError
 
@@ -69,11 +73,22 @@ class _Common(Family):
         return Dense(units=signature.outputs, **self.start())
 
 
+def _embedding(who: str, units: int | None) -> Embedding:
+    """The layer that tokens go through first."""
+    if units is None:
+        raise ShapeError(
+            f"the data are tokens: {who} needs embedding: SIZE for them", field="embedding"
+        )
+    return Embedding(units=units)
+
+
 def _repeat(hidden: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
     """``hidden`` as written, or its last size repeated (or cut) to ``depth`` layers."""
     if depth is None:
         return hidden
-    return (*hidden[:depth], *[hidden[-1]] * (depth - len(hidden)))
+    last = hidden[-1:]
+    # times a negative number there is nothing to add
+    return hidden[:depth] + last * (depth - len(hidden))
 
 
 class Mlp(_Common):
@@ -81,7 +96,7 @@ class Mlp(_Common):
     ``embedding``.
     """
 
-    title: ClassVar[str] = "dense layers: hidden, depth, activation, dropout, batch_norm, embedding"
+    title = "dense layers: hidden, depth, activation, dropout, batch_norm, embedding"
     family: Literal["mlp"]
     hidden: Sizes = Field(default=(128,), min_length=1)
     """Units of each hidden layer."""
@@ -92,27 +107,26 @@ class Mlp(_Common):
     embedding: Units | None = None
     """Features a token; needed for tokens."""
 
-    def layers_for(self, signature: Signature) -> list[Layer]:
-        found: list[Layer] = []
-        if signature.input.is_tokens:
-            if self.embedding is None:
-                raise ShapeError(
-                    "the data are tokens: an mlp needs embedding: SIZE for them", field="embedding"
-                )
-            found.append(Embedding(units=self.embedding))
-        if len(signature.input.shape) > 1 or signature.input.is_tokens:
-            found += [] if signature.per_step else [Flatten()]
+    def layers_for(self, signature: Signature) -> Iterator[Layer]:
+        x = signature.input
+        if x.is_tokens:
+            yield _embedding("an mlp", self.embedding)
+        # with a target for every step each step goes through the layers by itself
+        if (len(x.shape) > 1 or x.is_tokens) and not signature.per_step:
+            yield Flatten()
         for units in _repeat(self.hidden, self.depth):
-            found.append(Dense(units=units, bias=not self.batch_norm, **self.start()))
-            found += [BatchNorm()] if self.batch_norm else []
-            found += [self.act(), *self.drop()]
-        return [*found, self.head(signature)]
+            yield Dense(units=units, bias=not self.batch_norm, **self.start())
+            if self.batch_norm:
+                yield BatchNorm()
+            yield self.act()
+            yield from self.drop()
+        yield self.head(signature)
 
 
 class Cnn(_Common):
     """Blocks of convolution, activation and pooling, then dense layers."""
 
-    title: ClassVar[str] = (
+    title = (
         "convolution blocks, then dense: filters, kernel, padding, pool, hidden, batch_norm,"
         " dropout"
     )
@@ -136,30 +150,31 @@ class Cnn(_Common):
     hidden: Sizes = (64,)
     """Units of each hidden layer."""
 
-    def layers_for(self, signature: Signature) -> list[Layer]:
+    def layers_for(self, signature: Signature) -> Iterator[Layer]:
         if len(signature.input.shape) != 3:
             raise ShapeError(
                 f"a cnn needs images (height, width, channels); the data give {signature.input}"
             )
-        found: list[Layer] = []
         for filters in _repeat(self.filters, self.depth):
-            found.append(
-                Conv2d(
-                    filters=filters,
-                    kernel=self.kernel,
-                    stride=self.stride,
-                    padding=self.padding,
-                    bias=not self.batch_norm,
-                    **self.start(),
-                )
+            yield Conv2d(
+                filters=filters,
+                kernel=self.kernel,
+                stride=self.stride,
+                padding=self.padding,
+                bias=not self.batch_norm,
+                **self.start(),
             )
-            found += [BatchNorm()] if self.batch_norm else []
-            found += [self.act()]
-            found += [MaxPool2d(pool=self.pool)] if self.pool else []
-        found.append(Flatten())
+            if self.batch_norm:
+                yield BatchNorm()
+            yield self.act()
+            if self.pool:
+                yield MaxPool2d(pool=self.pool)
+        yield Flatten()
         for units in self.hidden:
-            found += [Dense(units=units, **self.start()), self.act(), *self.drop()]
-        return [*found, self.head(signature)]
+            yield Dense(units=units, **self.start())
+            yield self.act()
+            yield from self.drop()
+        yield self.head(signature)
 
 
 _CELLS = {kind: cls for kind, cls in LAYERS.items() if issubclass(cls, RecurrentLayer)}
@@ -169,22 +184,12 @@ else:
     CellName = Literal[tuple(_CELLS)]
 
 
-def _sequence_entry(
-    signature: Signature, embedding: int | None, start: dict[str, Any], project: bool
-) -> list[Layer]:
-    """Tokens through an embedding; numbers as they are, or projected to ``embedding`` features."""
-    if signature.input.is_tokens:
-        if embedding is None:
-            raise ShapeError(
-                "the data are tokens: this model needs embedding: SIZE for them", field="embedding"
-            )
-        return [Embedding(units=embedding)]
-    if len(signature.input.shape) != 2:
+def _need_sequence(x: TensorSpec) -> None:
+    if not x.is_tokens and len(x.shape) != 2:
         raise ShapeError(
             "this family needs sequences (steps, features) or tokens; the data give"
-            f" {signature.input}; mnist_rows and digits_rows give an image as a sequence of rows"
+            f" {x}; mnist_rows and digits_rows give an image as a sequence of rows"
         )
-    return [Dense(units=embedding, **start)] if project and embedding else []
 
 
 class Recurrent(_Common):
@@ -192,9 +197,7 @@ class Recurrent(_Common):
     ask for it).
     """
 
-    title: ClassVar[str] = (
-        "recurrent layers: cell (rnn, lstm, gru), hidden, depth, embedding, dropout"
-    )
+    title = "recurrent layers: cell (rnn, lstm, gru), hidden, depth, embedding, dropout"
     family: Literal["rnn"]
     cell: CellName = "lstm"
     """Kind of the recurrent layers."""
@@ -205,14 +208,17 @@ class Recurrent(_Common):
     embedding: Units | None = None
     """Features a token; needed for tokens."""
 
-    def layers_for(self, signature: Signature) -> list[Layer]:
-        found = _sequence_entry(signature, self.embedding, self.start(), project=False)
+    def layers_for(self, signature: Signature) -> Iterator[Layer]:
+        _need_sequence(signature.input)
+        if signature.input.is_tokens:
+            yield _embedding("this model", self.embedding)
+        cell = _CELLS[self.cell]
         for level in range(self.depth):
+            # a recurrent layer above needs every step
             every_step = signature.per_step or level < self.depth - 1
-            cell = _CELLS[self.cell]
-            found.append(cell(units=self.hidden, return_sequences=every_step, **self.start()))
-            found += self.drop()
-        return [*found, self.head(signature)]
+            yield cell(units=self.hidden, return_sequences=every_step, **self.start())
+            yield from self.drop()
+        yield self.head(signature)
 
 
 class AttentionFamily(_Common):
@@ -224,7 +230,7 @@ class AttentionFamily(_Common):
     and a last norm before the head.
     """
 
-    title: ClassVar[str] = (
+    title = (
         "self-attention blocks: embedding, heads, depth, causal, positions, feed_forward, readout"
     )
     family: Literal["attention"]
@@ -245,16 +251,25 @@ class AttentionFamily(_Common):
     readout: Literal["last", "mean"] = "last"
     """What the head sees when the data have one target for the whole sequence."""
 
-    def layers_for(self, signature: Signature) -> list[Layer]:
-        found = _sequence_entry(signature, self.embedding, self.start(), project=True)
-        found += [Position()] if self.positions else []
-        found += self.drop() if self.feed_forward else []
+    def layers_for(self, signature: Signature) -> Iterator[Layer]:
+        _need_sequence(signature.input)
+        if signature.input.is_tokens:
+            yield _embedding("this model", self.embedding)
+        else:
+            # the residual ways of a block need the same number of features throughout
+            yield Dense(units=self.embedding, **self.start())
+        if self.positions:
+            yield Position()
+        if self.feed_forward:
+            yield from self.drop()
         for _ in range(self.depth):
-            found += self.block()
-        found += [LayerNorm()] if self.feed_forward else []
+            yield from self.block()
+        # pre-norm blocks leave their sum unnormalized
+        if self.feed_forward:
+            yield LayerNorm()
         if not signature.per_step:
-            found.append(LastStep() if self.readout == "last" else MeanTime())
-        return [*found, self.head(signature)]
+            yield LastStep() if self.readout == "last" else MeanTime()
+        yield self.head(signature)
 
     def block(self) -> list[Layer]:
         attention = Attention(heads=self.heads, causal=self.causal, **self.start())
@@ -272,15 +287,13 @@ class AttentionFamily(_Common):
 class LayerList(Family):
     """An explicit list of layers, head included: the last layer gives the logits."""
 
-    title: ClassVar[str] = (
-        "an explicit list: layers: [{type: dense, units: 64}, {type: relu}, ...], head included"
-    )
+    title = "an explicit list: layers: [{type: dense, units: 64}, {type: relu}, ...], head included"
     family: Literal["layers"] = "layers"
     layers: tuple[AnyLayer, ...] = Field(min_length=1)
     """The layers in order, each ``{type: …, …}``, the head included; see [layers](#layers)."""
 
-    def layers_for(self, signature: Signature) -> list[Layer]:
-        return list(self.layers)
+    def layers_for(self, signature: Signature) -> Iterator[Layer]:
+        return iter(self.layers)
 
 
 def _which(value: Any) -> Any:
@@ -299,5 +312,5 @@ AnyModel = Annotated[
     Discriminator(_which),
 ]
 
-FAMILIES: dict[str, type[Family]] = members(AnyModel, "family")
+FAMILIES: dict[str, type[Family]] = members(AnyModel)
 """Every family's config class by its name."""

@@ -39,11 +39,10 @@ class Frozen(BaseModel):
     @classmethod
     def _lists_are_tuples(cls, value: Any) -> Any:
         """YAML has lists only; the frozen fields are tuples."""
-        if isinstance(value, dict):
-            return {
-                key: tuple(item) if isinstance(item, list) else item for key, item in value.items()
-            }
-        return value
+        # an instance has been read before
+        if not isinstance(value, dict):
+            return value
+        return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
 
     @classmethod
     def open_fields(cls) -> tuple[str, ...]:

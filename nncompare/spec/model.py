@@ -45,9 +45,10 @@ class Node(Generic[L]):
     @property
     def flops(self) -> int:
         """Forward FLOPs for one example, with the layers inside."""
-        if self.children:
-            return self.output.size + sum(node.flops for node in (*self.children, *self.shortcut))
-        return self.layer.flops(self.input)
+        inside = sum(node.flops for node in (*self.children, *self.shortcut))
+        # the two ways of a residual are added, value by value
+        own = self.output.size if self.children else self.layer.flops(self.input)
+        return inside + own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +110,9 @@ def _chain(
 ) -> tuple[Node, ...]:
     nodes: list[Node] = []
     for index, layer in enumerate(layers):
-        node = _node(layer, nodes[-1].output if nodes else x, f"{path}.{index}", seen)
+        node = _node(layer, x, f"{path}.{index}", seen)
         nodes.append(node)
+        x = node.output
     return tuple(nodes)
 
 
@@ -118,22 +120,27 @@ def _node(layer: Layer, x: TensorSpec, path: str, seen: Counter[str]) -> Node:
     seen[layer.type] += 1
     name = f"{layer.type}_{seen[layer.type]}"
     if isinstance(layer, Residual):
-        children = _chain(layer.layers, x, f"{path}.layers", seen)
-        shortcut = _chain(layer.shortcut, x, f"{path}.shortcut", seen)
-        inner, outer = children[-1].output, shortcut[-1].output if shortcut else x
-        if inner != outer:
-            way = "the shortcut gives" if shortcut else "its input has"
-            message = (
-                f"residual: the layers inside give {inner}, but {way} {outer}; the two are added"
-                " and must agree"
-            )
-            raise ShapeError(message, path=path)
-        return Node(
-            name=name, layer=layer, input=x, output=inner, children=children, shortcut=shortcut
-        )
+        return _residual(name, layer, x, path, seen)
     try:
-        return Node(
-            name=name, layer=layer, input=x, output=layer.output(x), parameters=layer.parameters(x)
-        )
+        output = layer.output(x)
     except ShapeError as error:
+        # the layer does not know its place in the file
         raise ShapeError(error.message, field=error.field, path=path) from None
+    return Node(name=name, layer=layer, input=x, output=output, parameters=layer.parameters(x))
+
+
+def _residual(
+    name: str, layer: Residual, x: TensorSpec, path: str, seen: Counter[str]
+) -> Node[Residual]:
+    children = _chain(layer.layers, x, f"{path}.layers", seen)
+    shortcut = _chain(layer.shortcut, x, f"{path}.shortcut", seen)
+    inner = children[-1].output
+    outer = shortcut[-1].output if shortcut else x
+    if inner != outer:
+        way = "the shortcut gives" if shortcut else "its input has"
+        message = (
+            f"residual: the layers inside give {inner}, but {way} {outer}; the two are added"
+            " and must agree"
+        )
+        raise ShapeError(message, path=path)
+    return Node(name=name, layer=layer, input=x, output=inner, children=children, shortcut=shortcut)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nncompare.spec.catalog import Catalog, UnusableError
 
@@ -73,62 +73,56 @@ _CUBLAS_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 _TENSORFLOW_DETERMINISTIC = {"TF_ENABLE_ONEDNN_OPTS": "0", **_CUBLAS_DETERMINISTIC}
 
 
-def _torch(name: str, title: str, *, by_default: bool = False) -> Runtime:
-    return Runtime(
-        name=name,
-        title=title,
-        module="nncompare.backends.torch",
-        needs=("torch",),
-        install="nncompare[torch]",
-        deterministic=_CUBLAS_DETERMINISTIC,
-        derivatives="nncompare.backends.torch.derivatives",
-        by_default=by_default,
-    )
+_TORCH = Runtime(
+    name="torch",
+    title="PyTorch modules, eager",
+    module="nncompare.backends.torch",
+    needs=("torch",),
+    install="nncompare[torch]",
+    deterministic=_CUBLAS_DETERMINISTIC,
+    derivatives="nncompare.backends.torch.derivatives",
+    by_default=True,
+)
+_TENSORFLOW = Runtime(
+    name="tensorflow",
+    title="raw tf.Module code, step in a tf.function",
+    module="nncompare.backends.tensorflow",
+    needs=("tensorflow",),
+    install="nncompare[tensorflow]",
+    environment=_TENSORFLOW_QUIET,
+    deterministic=_TENSORFLOW_DETERMINISTIC,
+    derivatives="nncompare.backends.tensorflow.derivatives",
+    by_default=True,
+)
+_KERAS = replace(
+    _TENSORFLOW,
+    name="keras",
+    title="keras.layers and Model.fit on the TensorFlow engine",
+    module="nncompare.backends.keras",
+    needs=("keras", "tensorflow"),
+    install="nncompare[keras]",
+    # its engine is chosen before it is imported
+    environment={**_TENSORFLOW_QUIET, "KERAS_BACKEND": "tensorflow"},
+    derivatives="nncompare.backends.keras.derivatives",
+)
 
 
-def _tensorflow(name: str, title: str, *, by_default: bool = False) -> Runtime:
-    return Runtime(
-        name=name,
-        title=title,
-        module="nncompare.backends.tensorflow",
-        needs=("tensorflow",),
-        install="nncompare[tensorflow]",
-        environment=_TENSORFLOW_QUIET,
-        deterministic=_TENSORFLOW_DETERMINISTIC,
-        derivatives="nncompare.backends.tensorflow.derivatives",
-        by_default=by_default,
-    )
-
-
-def _keras(name: str, title: str, *, by_default: bool = False) -> Runtime:
-    return Runtime(
-        name=name,
-        title=title,
-        module="nncompare.backends.keras",
-        needs=("keras", "tensorflow"),
-        install="nncompare[keras]",
-        environment={**_TENSORFLOW_QUIET, "KERAS_BACKEND": "tensorflow"},
-        deterministic=_TENSORFLOW_DETERMINISTIC,
-        derivatives="nncompare.backends.keras.derivatives",
-        by_default=by_default,
-    )
+def _mode(runtime: Runtime, mode: str, title: str) -> Runtime:
+    """Another execution mode of the same backend, compared where the user names it."""
+    return replace(runtime, name=f"{runtime.name}:{mode}", title=title, by_default=False)
 
 
 _SHIPPED = (
-    _torch("torch", "PyTorch modules, eager", by_default=True),
-    _torch("torch:compile", "PyTorch modules through torch.compile"),
-    _tensorflow("tensorflow", "raw tf.Module code, step in a tf.function", by_default=True),
-    _tensorflow("tensorflow:xla", "raw tf.Module code, step compiled by XLA"),
-    _keras("keras", "keras.layers and Model.fit on the TensorFlow engine", by_default=True),
-    _keras("keras:xla", "keras.layers and Model.fit, compiled by XLA"),
+    _TORCH,
+    _mode(_TORCH, "compile", "PyTorch modules through torch.compile"),
+    _TENSORFLOW,
+    _mode(_TENSORFLOW, "xla", "raw tf.Module code, step compiled by XLA"),
+    _KERAS,
+    _mode(_KERAS, "xla", "keras.layers and Model.fit, compiled by XLA"),
 )
 
 DEFAULT_RUNTIMES = tuple(runtime.name for runtime in _SHIPPED if runtime.by_default)
 """What is compared where the user names no runtimes."""
-
-
-def _shipped() -> dict[str, Runtime]:
-    return {runtime.name: runtime for runtime in _SHIPPED}
 
 
 def _check(value: object) -> tuple[str, Runtime]:
@@ -147,7 +141,11 @@ def _check(value: object) -> tuple[str, Runtime]:
     return value.name, value
 
 
-CATALOG: Catalog[Runtime] = Catalog("nncompare.backends", shipped=_shipped, check=_check)
+CATALOG: Catalog[Runtime] = Catalog(
+    "nncompare.backends",
+    shipped=lambda: {runtime.name: runtime for runtime in _SHIPPED},
+    check=_check,
+)
 """Every runtime by its name."""
 
 

@@ -41,7 +41,7 @@ class Sgd(Optimizer):
     (Sutskever et al. 2013, in the form in which the current learning rate scales the whole buffer).
     """
 
-    title: ClassVar[str] = "stochastic gradient descent with momentum or Nesterov momentum"
+    title = "stochastic gradient descent with momentum or Nesterov momentum"
     name: Literal["sgd"]
     lr: OpenPositive = 1e-2
     """Learning rate."""
@@ -54,9 +54,9 @@ class Sgd(Optimizer):
 class Adam(Optimizer):
     """Kingma and Ba 2015, Algorithm 1: epsilon is added after bias correction."""
 
-    title: ClassVar[str] = "adaptive moments (Kingma and Ba 2015)"
-    corrects_bias: ClassVar[bool] = True
-    keeps_squares: ClassVar[bool] = True
+    title = "adaptive moments (Kingma and Ba 2015)"
+    corrects_bias = True
+    keeps_squares = True
     name: Literal["adam"]
     lr: OpenPositive = 1e-3
     """Learning rate."""
@@ -73,9 +73,9 @@ class AdamW(Optimizer):
     Hutter 2019).
     """
 
-    title: ClassVar[str] = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
-    corrects_bias: ClassVar[bool] = True
-    keeps_squares: ClassVar[bool] = True
+    title = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)"
+    corrects_bias = True
+    keeps_squares = True
     name: Literal["adamw"]
     lr: OpenPositive = 1e-3
     """Learning rate."""
@@ -96,8 +96,8 @@ class RmsProp(Optimizer):
     With momentum ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``.
     """
 
-    title: ClassVar[str] = "gradient over its running root mean square (Tieleman and Hinton 2012)"
-    keeps_squares: ClassVar[bool] = True
+    title = "gradient over its running root mean square (Tieleman and Hinton 2012)"
+    keeps_squares = True
     name: Literal["rmsprop"]
     lr: OpenPositive = 1e-3
     """Learning rate."""
@@ -125,13 +125,20 @@ class Penalty(Frozen):
     """Factor of the sum of squares (not halved)."""
 
 
-class Constant(Frozen):
-    title: ClassVar[str] = "the optimizer's lr throughout"
+class Schedule(Frozen):
+    """The base of every way in which the learning rate changes."""
+
+    title: ClassVar[str]
+    """One line for ``nncompare list``."""
+
+
+class Constant(Schedule):
+    title = "the optimizer's lr throughout"
     name: Literal["constant"] = "constant"
 
 
-class Step(Frozen):
-    title: ClassVar[str] = "times factor after every so many epochs"
+class Step(Schedule):
+    title = "times factor after every so many epochs"
     name: Literal["step"]
     every: int = Field(gt=0)
     """Epochs."""
@@ -139,24 +146,22 @@ class Step(Frozen):
     """By which the learning rate is multiplied."""
 
 
-class Exponential(Frozen):
-    title: ClassVar[str] = "times factor after every epoch"
+class Exponential(Schedule):
+    title = "times factor after every epoch"
     name: Literal["exponential"]
     factor: float = Field(gt=0, le=1)
     """By which the learning rate is multiplied after every epoch."""
 
 
-class Cosine(Frozen):
-    title: ClassVar[str] = (
-        "half a cosine from lr to minimum over all steps (Loshchilov and Hutter 2017)"
-    )
+class Cosine(Schedule):
+    title = "half a cosine from lr to minimum over all steps (Loshchilov and Hutter 2017)"
     name: Literal["cosine"]
     minimum: NonNegative = 0.0
     """Learning rate at the end."""
 
 
 AnySchedule = Annotated[Constant | Step | Exponential | Cosine, Field(discriminator="name")]
-SCHEDULES: dict[str, type[Frozen]] = members(AnySchedule)
+SCHEDULES: dict[str, type[Schedule]] = members(AnySchedule)
 """Every schedule's description by its name."""
 
 

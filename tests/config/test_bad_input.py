@@ -67,6 +67,7 @@ BAD = [
     Bad("endless number", GOOD + f"train: {{epochs: {'9' * 9999}}}\n", "3:17", ("9999 digits",)),
     Bad("share above one", "data: {name: digits, test: 1.5}\nmodel: {family: mlp}\n", "1:28", ("less than 1", "1.5")),
     Bad("bad name", "name: a/b\n" + GOOD, "1:7", ("'a/b'", "letters")),
+    Bad("list for a runtime", GOOD + "backends: [torch, [keras]]\n", "3:19", ("backends.1", "a list is not allowed")),
     Bad("unknown family", DATA + "model: {family: mpl}\n", "2:17", ("did you mean 'mlp'", "attention")),
     Bad("unknown layer", DATA + "model:\n  layers:\n  - {type: dens, units: 3}\n", "4:12", ("'dense'", "conv2d")),
     Bad("unknown data", "data: {name: mnst}\nmodel: {family: mlp}\n", "1:14", ("'mnist'", "breast_cancer")),

@@ -20,8 +20,7 @@ def parameter(
     name: str, shape: tuple[int, ...] = (300, 200), scale: float | None = None, **more: int
 ) -> Parameter:
     initializer = Initializer(name=name, scale=scale)  # type: ignore[arg-type]
-    fans = {"fan_in": shape[0], "fan_out": shape[-1], **more}
-    return Parameter(name="kernel", shape=shape, role="kernel", initializer=initializer, **fans)
+    return Parameter(name="kernel", shape=shape, role="kernel", initializer=initializer, **more)
 
 
 # 60,000 values: the sample deviation is known to 0.3 %, the mean to 0.4 % of a deviation

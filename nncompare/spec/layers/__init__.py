@@ -6,14 +6,13 @@ imported from its module (``from nncompare.spec.layers.linear import Dense``).
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
+import sys
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
 from nncompare.spec.layers.base import Layer, Parameter, Role, TensorSpec
-from nncompare.spec.unions import word_of
+from nncompare.spec.unions import defined_in
 
 _READING_ORDER = (
     "linear",
@@ -27,26 +26,14 @@ _READING_ORDER = (
 """The modules in the order of lists and pages; others come after them."""
 
 
-def _discover() -> dict[str, type[Layer]]:
-    """The layers that the modules of this package define, by their types."""
-    others = sorted({info.name for info in pkgutil.iter_modules(__path__)} - {*_READING_ORDER})
-    found: dict[str, type[Layer]] = {}
-    for name in (*_READING_ORDER, *others):
-        module = import_module(f"{__name__}.{name}")
-        for value in vars(module).values():
-            is_layer = isinstance(value, type) and issubclass(value, Layer)
-            if not is_layer or value.__module__ != module.__name__:
-                continue
-            kind = word_of(value, "type")
-            if kind is None:
-                continue  # a base of layers
-            if kind in found:
-                raise TypeError(f"{value.__name__} and {found[kind].__name__} are both {kind!r}")
-            found[kind] = value
-    return found
+def _place(item: tuple[str, type[Layer]]) -> int:
+    """Where a layer's module stands in lists."""
+    module = item[1].__module__.rpartition(".")[2]
+    return _READING_ORDER.index(module) if module in _READING_ORDER else len(_READING_ORDER)
 
 
-LAYERS: dict[str, type[Layer]] = _discover()
+_found = defined_in(sys.modules[__name__], Layer, "type")
+LAYERS: dict[str, type[Layer]] = dict(sorted(_found.items(), key=_place))
 """Every layer class by its ``type``, in the order of ``nncompare list``."""
 
 if TYPE_CHECKING:

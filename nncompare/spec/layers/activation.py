@@ -11,12 +11,9 @@ from nncompare.spec.layers.base import Layer, TensorSpec
 
 
 class _Activation(Layer):
-    is_activation: ClassVar[bool] = True
+    is_activation = True
     per_value: ClassVar[int] = 1
-
-    def output(self, x: TensorSpec) -> TensorSpec:
-        self.need_floats(x)
-        return x
+    """Operations a value."""
 
     def flops(self, x: TensorSpec) -> int:
         return self.per_value * x.size
@@ -25,18 +22,18 @@ class _Activation(Layer):
 class Relu(_Activation):
     """``max(x, 0)`` (Nair and Hinton 2010)."""
 
-    title: ClassVar[str] = "max(x, 0)"
-    kinked: ClassVar[bool] = True
+    title = "max(x, 0)"
+    kinked = True
     type: Literal["relu"] = "relu"
 
 
 class LeakyRelu(_Activation):
     """``x`` where positive, else ``slope x`` (Maas et al. 2013)."""
 
-    title: ClassVar[str] = "x, or slope times x where negative"
-    rounded: ClassVar[tuple[str, ...]] = ("slope",)
-    kinked: ClassVar[bool] = True
-    per_value: ClassVar[int] = 2
+    title = "x, or slope times x where negative"
+    rounded = ("slope",)
+    kinked = True
+    per_value = 2
     type: Literal["leaky_relu"] = "leaky_relu"
     slope: Annotated[float, Open] = Field(default=0.01, ge=0)
     """Factor for negative values."""
@@ -47,10 +44,10 @@ class Gelu(_Activation):
     Gimpel 2016).
     """
 
-    title: ClassVar[str] = "x times the normal distribution function of x"
+    title = "x times the normal distribution function of x"
     # 1/sqrt(2), or 0.044715 of the tanh form
-    rounded: ClassVar[tuple[str, ...]] = ("constants",)
-    per_value: ClassVar[int] = 5
+    rounded = ("constants",)
+    per_value = 5
     type: Literal["gelu"] = "gelu"
     approximate: Annotated[bool, Open] = False
     """True: ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``."""
@@ -59,16 +56,16 @@ class Gelu(_Activation):
 class Sigmoid(_Activation):
     """``1 / (1 + exp(-x))``."""
 
-    title: ClassVar[str] = "1 / (1 + exp(-x))"
-    probabilities_of: ClassVar[str | None] = "binary"
-    per_value: ClassVar[int] = 3
+    title = "1 / (1 + exp(-x))"
+    probabilities_of = "binary"
+    per_value = 3
     type: Literal["sigmoid"] = "sigmoid"
 
 
 class Tanh(_Activation):
     """``tanh(x)``."""
 
-    title: ClassVar[str] = "hyperbolic tangent"
+    title = "hyperbolic tangent"
     type: Literal["tanh"] = "tanh"
 
 
@@ -77,8 +74,8 @@ class Softmax(_Activation):
     model with it.
     """
 
-    title: ClassVar[str] = "softmax over the last axis"
-    probabilities_of: ClassVar[str | None] = "classification"
-    is_activation: ClassVar[bool] = False
-    per_value: ClassVar[int] = 4
+    title = "softmax over the last axis"
+    probabilities_of = "classification"
+    is_activation = False
+    per_value = 4
     type: Literal["softmax"] = "softmax"

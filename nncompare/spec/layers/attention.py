@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from nncompare.spec.initializers import XAVIER_UNIFORM, ZEROS, InitializerField
+from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
 from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
 
@@ -19,10 +19,10 @@ class Attention(Layer):
     with biases.
     """
 
-    title: ClassVar[str] = "multi-head self-attention"
-    attends: ClassVar[bool] = True
+    title = "multi-head self-attention"
+    attends = True
     # 1/sqrt(head_dim)
-    rounded: ClassVar[tuple[str, ...]] = ("scale",)
+    rounded = ("scale",)
     type: Literal["attention"] = "attention"
     heads: int = Field(gt=0)
     """Number of heads; must divide the number of features."""
@@ -34,9 +34,11 @@ class Attention(Layer):
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_rank(x, 2, "a sequence (steps, features)")
         if x.shape[-1] % self.heads:
-            fits = ", ".join(str(n) for n in range(1, x.shape[-1] + 1) if x.shape[-1] % n == 0)
+            features = x.shape[-1]
+            fits = [str(count) for count in range(1, features + 1) if features % count == 0]
             self.refuse(
-                f"{self.heads} heads do not divide {x.shape[-1]} features; heads that do: {fits}",
+                f"{self.heads} heads do not divide {features} features; heads that do:"
+                f" {', '.join(fits)}",
                 "heads",
             )
         return x
@@ -46,37 +48,29 @@ class Attention(Layer):
         head_dim = features // self.heads
         found: list[Parameter] = []
         for name in ("query", "key", "value"):
-            found += [
-                Parameter(
-                    name=f"{name}_kernel",
-                    shape=(features, self.heads, head_dim),
-                    role="kernel",
-                    initializer=self.initializer,
-                    fan_in=features,
-                    fan_out=features,
-                ),
-                Parameter(
-                    name=f"{name}_bias",
-                    shape=(self.heads, head_dim),
-                    role="bias",
-                    initializer=ZEROS,
-                ),
-            ]
+            kernel = Parameter(
+                name=f"{name}_kernel",
+                shape=(features, self.heads, head_dim),
+                role="kernel",
+                initializer=self.initializer,
+            )
+            bias = Parameter(name=f"{name}_bias", shape=(self.heads, head_dim), role="bias")
+            found += [kernel, bias]
         kernel = Parameter(
             name="output_kernel",
             shape=(self.heads, head_dim, features),
             role="kernel",
             initializer=self.initializer,
-            fan_in=features,
-            fan_out=features,
+            # its inputs are all heads side by side, so both of their axes are rows
             row_axes=2,
         )
-        bias = Parameter(name="output_bias", shape=(features,), role="bias", initializer=ZEROS)
+        bias = Parameter(name="output_bias", shape=(features,), role="bias")
         return (*found, kernel, bias)
 
     def flops(self, x: TensorSpec) -> int:
         steps, features = x.shape
         projections = 4 * steps * features * (2 * features + 1)
+        # queries with keys, then their weights with the values
         products = 2 * 2 * steps * steps * features
         softmax = self.heads * steps * steps * 5  # scale, maximum, subtract, exp, divide
         return projections + products + softmax

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NoReturn
 
 from nncompare.errors import ShapeError
 from nncompare.spec.frozen import Frozen
-from nncompare.spec.initializers import Initializer
+from nncompare.spec.initializers import ZEROS, Initializer
 
 Role = Literal["kernel", "recurrent", "bias", "embedding", "scale", "running"]
 """``running`` marks statistics that training updates without a gradient (BatchNorm's mean and
@@ -47,7 +47,7 @@ class TensorSpec:
 
     def __str__(self) -> str:
         kind = f" tokens of {self.vocabulary}" if self.is_tokens else ""
-        return f"({', '.join(map(str, self.shape))}{',' if len(self.shape) == 1 else ''}){kind}"
+        return f"{self.shape}{kind}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +59,29 @@ class Parameter:
         shape: canonical shape.
         role: what it is for. Only ``kernel`` and ``recurrent`` are penalized by L1 and L2.
         initializer: how it starts.
-        fan_in, fan_out: the fans of the Xavier and Kaiming formulas, of one gate.
         gates: the last axis holds this many blocks side by side, each initialized by itself.
-        row_axes: the leading axes that form the rows of the matrix that ``orthogonal`` draws.
+        row_axes: the leading axes that one output sums over, the rows of the matrix that
+            ``orthogonal`` draws.
+        window: places of a convolution's kernel: as many outputs see one input.
     """
 
     name: str
     shape: tuple[int, ...]
     role: Role
-    initializer: Initializer
-    fan_in: int = 1
-    fan_out: int = 1
+    initializer: Initializer = ZEROS
     gates: int = 1
     row_axes: int = 1
+    window: int = 1
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one output, for the Xavier and Kaiming formulas."""
+        return prod(self.shape[: self.row_axes])
+
+    @property
+    def fan_out(self) -> int:
+        """Outputs of one input, of one gate."""
+        return self.window * prod(self.shape[self.row_axes :]) // self.gates
 
     @property
     def trainable(self) -> bool:
@@ -136,12 +146,13 @@ class Layer(Frozen):
     type: str
 
     def output(self, x: TensorSpec) -> TensorSpec:
-        """Shape of the output for input ``x``.
+        """Shape of the output for input ``x``; that of the input, if the subclass does not say.
 
         Raises:
             ShapeError: the layer cannot take this input.
         """
-        raise NotImplementedError
+        self.need_floats(x)
+        return x
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
         """Parameters and running statistics, in the order in which they are reported."""
@@ -201,9 +212,9 @@ class Layer(Frozen):
 
 
 def _short(value: object) -> str:
+    # an initializer: its name, and its scale where it has one
     if isinstance(value, dict):
-        inner = [str(item) for item in value.values() if item is not None]
-        return "/".join(inner)
+        return "/".join(str(item) for item in value.values() if item is not None)
     if isinstance(value, (tuple, list)):
         return "x".join(map(_short, value))
     return str(value)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from nncompare.spec.initializers import XAVIER_UNIFORM, ZEROS, InitializerField
+from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
 from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
 
 def _pair(value: Any) -> Any:
+    # True is a whole number for Python; it stays as it is, to be refused
     if isinstance(value, int) and not isinstance(value, bool):
         return (value, value)
     return value
@@ -53,6 +55,10 @@ def pad_amounts(size: int, window: int, stride: int, padding: str | int) -> tupl
 class _Window(Layer):
     """A window that slides over an image."""
 
+    # each subclass has its own kinds of padding, and its place for them among its fields
+    if TYPE_CHECKING:
+        padding: Padding
+
     def window(self) -> tuple[int, int]:
         raise NotImplementedError
 
@@ -61,23 +67,23 @@ class _Window(Layer):
 
     def pads(self, x: TensorSpec) -> tuple[tuple[int, int], tuple[int, int]]:
         """Zeros (top, bottom), (left, right) for this input."""
-        padding: Any = getattr(self, "padding")  # noqa: B009 - each subclass has its own kinds of padding
-        per_axis = (padding, padding) if isinstance(padding, str) else padding
-        height, width = (
-            pad_amounts(size, window, stride, pad)
-            for size, window, stride, pad in zip(
-                x.shape[:2], self.window(), self.strides(), per_axis, strict=True
-            )
+        height, width, _channels = x.shape
+        high, wide = self.window()
+        down, across = self.strides()
+        padding = self.padding
+        # a word stands for both axes
+        vertical, horizontal = (padding, padding) if isinstance(padding, str) else padding
+        return (
+            pad_amounts(height, high, down, vertical),
+            pad_amounts(width, wide, across, horizontal),
         )
-        return height, width
 
     def output_size(self, x: TensorSpec, field: str) -> tuple[int, int]:
         self.need_rank(x, 3, "an image (height, width, channels)")
         sizes = []
-        for axis, size, window, stride, pad in zip(
-            ("high", "wide"), x.shape[:2], self.window(), self.strides(), self.pads(x), strict=True
-        ):
-            padded = size + sum(pad)
+        axes = zip(x.shape[:2], self.window(), self.strides(), self.pads(x), strict=True)
+        for axis, (size, window, stride, zeros) in zip(("high", "wide"), axes, strict=True):
+            padded = size + sum(zeros)
             if window > padded:
                 self.refuse(
                     f"{field} of {window} is larger than its padded input, {padded} {axis}", field
@@ -92,7 +98,7 @@ class Conv2d(_Window):
     ``(H, W, C) -> (H', W', filters)``.
     """
 
-    title: ClassVar[str] = "two-dimensional convolution"
+    title = "two-dimensional convolution"
     type: Literal["conv2d"] = "conv2d"
     filters: int = Field(gt=0)
     """Number of filters."""
@@ -120,21 +126,20 @@ class Conv2d(_Window):
         return TensorSpec((*self.output_size(x, "kernel"), self.filters))
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
-        channels, field = x.shape[-1], self.kernel[0] * self.kernel[1]
         kernel = Parameter(
             name="kernel",
-            shape=(*self.kernel, channels, self.filters),
+            shape=(*self.kernel, x.shape[-1], self.filters),
             role="kernel",
             initializer=self.initializer,
-            fan_in=field * channels,
-            fan_out=field * self.filters,
             row_axes=3,
+            window=prod(self.kernel),
         )
-        bias = Parameter(name="bias", shape=(self.filters,), role="bias", initializer=ZEROS)
+        bias = Parameter(name="bias", shape=(self.filters,), role="bias")
         return (kernel, bias) if self.bias else (kernel,)
 
     def flops(self, x: TensorSpec) -> int:
-        per_output = 2 * self.kernel[0] * self.kernel[1] * x.shape[-1] + (1 if self.bias else 0)
+        # a multiplication and an addition for each input, and one more addition of the bias
+        per_output = 2 * prod(self.kernel) * x.shape[-1] + self.bias
         return self.output(x).size * per_output
 
 
@@ -156,14 +161,14 @@ class _Pool(_Window):
         return TensorSpec((*self.output_size(x, "pool"), x.shape[-1]))
 
     def flops(self, x: TensorSpec) -> int:
-        return self.output(x).size * self.pool[0] * self.pool[1]
+        return self.output(x).size * prod(self.pool)
 
 
 class MaxPool2d(_Pool):
     """Largest value of each window; padding never wins. ``(H, W, C) -> (H', W', C)``."""
 
-    title: ClassVar[str] = "largest value of each window"
-    kinked: ClassVar[bool] = True
+    title = "largest value of each window"
+    kinked = True
     type: Literal["max_pool2d"] = "max_pool2d"
 
 
@@ -172,8 +177,10 @@ class AvgPool2d(_Pool):
     W', C)``.
     """
 
-    title: ClassVar[str] = "mean of each window"
+    title = "mean of each window"
     type: Literal["avg_pool2d"] = "avg_pool2d"
 
     def averages_padding(self, x: TensorSpec) -> bool:
-        return any(amount > 0 for axis in self.pads(x) for amount in axis)
+        # an odd zero stands after: where none stands after, none stands before
+        (_top, bottom), (_left, right) = self.pads(x)
+        return bottom > 0 or right > 0

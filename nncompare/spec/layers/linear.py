@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from nncompare.spec.initializers import EMBEDDING_NORMAL, XAVIER_UNIFORM, ZEROS, InitializerField
+from nncompare.spec.initializers import (
+    EMBEDDING_NORMAL,
+    XAVIER_UNIFORM,
+    Initializer,
+    InitializerField,
+)
 from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
 
 class Dense(Layer):
     """``y = x W + b`` over the last axis. ``(…, in) -> (…, units)``."""
 
-    title: ClassVar[str] = "fully connected layer over the last axis"
+    title = "fully connected layer over the last axis"
     type: Literal["dense"] = "dense"
     units: int = Field(gt=0)
     """Size of the output."""
@@ -30,28 +35,27 @@ class Dense(Layer):
         return TensorSpec((*x.shape[:-1], self.units))
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
-        fan_in = x.shape[-1]
-        kernel = Parameter(
-            name="kernel",
-            shape=(fan_in, self.units),
-            role="kernel",
-            initializer=self.initializer,
-            fan_in=fan_in,
-            fan_out=self.units,
-        )
-        bias = Parameter(name="bias", shape=(self.units,), role="bias", initializer=ZEROS)
+        shape = (x.shape[-1], self.units)
+        kernel = Parameter(name="kernel", shape=shape, role="kernel", initializer=self.initializer)
+        bias = Parameter(name="bias", shape=(self.units,), role="bias")
         return (kernel, bias) if self.bias else (kernel,)
 
     def flops(self, x: TensorSpec) -> int:
-        outputs = self.output(x).size
-        return outputs * (2 * x.shape[-1] + (1 if self.bias else 0))
+        # a multiplication and an addition for each input, and one more addition of the bias
+        per_output = 2 * x.shape[-1] + self.bias
+        return self.output(x).size * per_output
+
+
+def _table(shape: tuple[int, ...], initializer: Initializer) -> Parameter:
+    """One row of features for each token or step."""
+    return Parameter(name="table", shape=shape, role="embedding", initializer=initializer)
 
 
 class Embedding(Layer):
     """Row ``token`` of a table. ``(T,) tokens -> (T, units)``."""
 
-    title: ClassVar[str] = "table lookup of tokens"
-    takes_tokens: ClassVar[bool] = True
+    title = "table lookup of tokens"
+    takes_tokens = True
     type: Literal["embedding"] = "embedding"
     units: int = Field(gt=0)
     """Size of the output."""
@@ -65,17 +69,7 @@ class Embedding(Layer):
         return TensorSpec((*x.shape, self.units))
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
-        vocabulary = x.vocabulary or 0
-        return (
-            Parameter(
-                name="table",
-                shape=(vocabulary, self.units),
-                role="embedding",
-                initializer=self.initializer,
-                fan_in=vocabulary,
-                fan_out=self.units,
-            ),
-        )
+        return (_table((x.vocabulary or 0, self.units), self.initializer),)
 
 
 class Position(Layer):
@@ -83,7 +77,7 @@ class Position(Layer):
     (T, E)``.
     """
 
-    title: ClassVar[str] = "learned positional embedding, added to the input"
+    title = "learned positional embedding, added to the input"
     type: Literal["position"] = "position"
     initializer: InitializerField = EMBEDDING_NORMAL
     """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).
@@ -94,17 +88,7 @@ class Position(Layer):
         return x
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
-        steps, features = x.shape
-        return (
-            Parameter(
-                name="table",
-                shape=(steps, features),
-                role="embedding",
-                initializer=self.initializer,
-                fan_in=steps,
-                fan_out=features,
-            ),
-        )
+        return (_table(x.shape, self.initializer),)
 
     def flops(self, x: TensorSpec) -> int:
         return x.size

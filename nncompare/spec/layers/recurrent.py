@@ -19,7 +19,7 @@ from nncompare.spec.layers.base import START_FIELDS, Layer, Parameter, Role, Ten
 class RecurrentLayer(Layer):
     """The base of all recurrent layers: a state that starts at zeros and goes along the steps."""
 
-    recurrent: ClassVar[bool] = True
+    recurrent = True
     gates: ClassVar[int]
     pointwise: ClassVar[int]
     """Elementwise operations per unit and step, apart from the two matrix products and their
@@ -38,20 +38,19 @@ class RecurrentLayer(Layer):
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_rank(x, 2, "a sequence (steps, features)")
-        return TensorSpec((x.shape[0], self.units) if self.return_sequences else (self.units,))
+        steps = x.shape[:1] if self.return_sequences else ()
+        return TensorSpec((*steps, self.units))
 
     def bias_initializer(self) -> Initializer:
         return ZEROS
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
-        features, width = x.shape[-1], self.gates * self.units
+        width = self.gates * self.units
         kernel = Parameter(
             name="kernel",
-            shape=(features, width),
+            shape=(x.shape[-1], width),
             role="kernel",
             initializer=self.initializer,
-            fan_in=features,
-            fan_out=self.units,
             gates=self.gates,
         )
         recurrent = Parameter(
@@ -59,34 +58,32 @@ class RecurrentLayer(Layer):
             shape=(self.units, width),
             role="recurrent",
             initializer=self.recurrent_initializer,
-            fan_in=self.units,
-            fan_out=self.units,
             gates=self.gates,
         )
-        bias = Parameter(
-            name="bias",
-            shape=(width,),
-            role="bias",
-            initializer=self.bias_initializer(),
-            gates=self.gates,
+        return (kernel, recurrent, self._bias("bias", self.bias_initializer()))
+
+    def _bias(self, name: str, initializer: Initializer) -> Parameter:
+        shape = (self.gates * self.units,)
+        return Parameter(
+            name=name, shape=shape, role="bias", initializer=initializer, gates=self.gates
         )
-        return (kernel, recurrent, bias)
 
     def flops(self, x: TensorSpec) -> int:
         steps, features = x.shape
         width = self.gates * self.units
-        return steps * (
-            2 * width * (features + self.units) + 2 * width + self.pointwise * self.units
-        )
+        products = 2 * width * (features + self.units)
+        # the input's and the state's product each have a bias to add, or the sum of both
+        biases = 2 * width
+        return steps * (products + biases + self.pointwise * self.units)
 
 
 class Rnn(RecurrentLayer):
     """``h_t = tanh(x_t W + h_{t-1} U + b)`` (Elman 1990)."""
 
-    title: ClassVar[str] = "simple recurrent layer (tanh)"
-    sums_biases: ClassVar[bool] = True
-    gates: ClassVar[int] = 1
-    pointwise: ClassVar[int] = 1
+    title = "simple recurrent layer (tanh)"
+    sums_biases = True
+    gates = 1
+    pointwise = 1
     type: Literal["rnn"] = "rnn"
 
 
@@ -96,19 +93,20 @@ class Lstm(RecurrentLayer):
     Gate order ``i, f, g, o``. ``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)``.
     """
 
-    title: ClassVar[str] = "long short-term memory"
-    sums_biases: ClassVar[bool] = True
-    gates: ClassVar[int] = 4
-    pointwise: ClassVar[int] = 9
+    title = "long short-term memory"
+    sums_biases = True
+    gates = 4
+    pointwise = 9
     start_fields: ClassVar[dict[Role, str]] = {**START_FIELDS, "bias": "forget_bias"}
     type: Literal["lstm"] = "lstm"
     forget_bias: float = Field(default=1.0, ge=0)
     """Start of the forget gate's bias (Jozefowicz, Zaremba and Sutskever 2015)."""
 
     def bias_initializer(self) -> Initializer:
-        return (
-            Initializer(name="forget_gate", scale=self.forget_bias) if self.forget_bias else ZEROS
-        )
+        # an initializer's scale lies above zero, and zeros on one gate are zeros on all
+        if self.forget_bias == 0:
+            return ZEROS
+        return Initializer(name="forget_gate", scale=self.forget_bias)
 
 
 class Gru(RecurrentLayer):
@@ -119,17 +117,10 @@ class Gru(RecurrentLayer):
     h_{t-1}``. It has two bias vectors, ``bias`` and ``recurrent_bias``.
     """
 
-    title: ClassVar[str] = "gated recurrent unit"
-    gates: ClassVar[int] = 3
-    pointwise: ClassVar[int] = 8
+    title = "gated recurrent unit"
+    gates = 3
+    pointwise = 8
     type: Literal["gru"] = "gru"
 
     def parameters(self, x: TensorSpec) -> tuple[Parameter, ...]:
-        recurrent_bias = Parameter(
-            name="recurrent_bias",
-            shape=(self.gates * self.units,),
-            role="bias",
-            initializer=ZEROS,
-            gates=self.gates,
-        )
-        return (*super().parameters(x), recurrent_bias)
+        return (*super().parameters(x), self._bias("recurrent_bias", ZEROS))

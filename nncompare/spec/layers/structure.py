@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Flatten(Layer):
     """All axes in one, in canonical order (height, width, channel). ``(H, W, C) -> (H W C,)``."""
 
-    title: ClassVar[str] = "all axes in one"
-    computes: ClassVar[bool] = False
+    title = "all axes in one"
+    computes = False
     type: Literal["flatten"] = "flatten"
 
     def output(self, x: TensorSpec) -> TensorSpec:
@@ -30,43 +30,46 @@ class Reshape(Layer):
     W, C)``.
     """
 
-    title: ClassVar[str] = "another shape for the same values"
-    computes: ClassVar[bool] = False
+    title = "another shape for the same values"
+    computes = False
     type: Literal["reshape"] = "reshape"
     shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(min_length=1)
     """The new shape of one example; one size may be -1."""
 
     def output(self, x: TensorSpec) -> TensorSpec:
         self.need_floats(x)
-        known = prod(size for size in self.shape if size != -1)
         if 0 in self.shape or self.shape.count(-1) > 1:
             self.refuse("sizes are positive, and at most one is -1", "shape")
-        if (-1 in self.shape and x.size % known) or (-1 not in self.shape and known != x.size):
+        known = prod(size for size in self.shape if size != -1)
+        # what is left for a size of -1; rounded down, so that a rest is seen below
+        rest = x.size // known
+        found = TensorSpec(tuple(rest if size == -1 else size for size in self.shape))
+        if found.size != x.size:
             self.refuse(f"{x.size} values of {x} do not fit {list(self.shape)}", "shape")
-        return TensorSpec(tuple(x.size // known if size == -1 else size for size in self.shape))
+        return found
 
 
-class LastStep(Layer):
+class _OverSteps(Layer):
+    """One row of features for all steps of a sequence."""
+
+    def output(self, x: TensorSpec) -> TensorSpec:
+        self.need_rank(x, 2, "a sequence (steps, features)")
+        return TensorSpec(x.shape[1:])
+
+
+class LastStep(_OverSteps):
     """The last step of a sequence. ``(T, F) -> (F,)``."""
 
-    title: ClassVar[str] = "last step of a sequence"
-    computes: ClassVar[bool] = False
+    title = "last step of a sequence"
+    computes = False
     type: Literal["last_step"] = "last_step"
 
-    def output(self, x: TensorSpec) -> TensorSpec:
-        self.need_rank(x, 2, "a sequence (steps, features)")
-        return TensorSpec(x.shape[1:])
 
-
-class MeanTime(Layer):
+class MeanTime(_OverSteps):
     """The mean over the steps of a sequence. ``(T, F) -> (F,)``."""
 
-    title: ClassVar[str] = "mean over the steps of a sequence"
+    title = "mean over the steps of a sequence"
     type: Literal["mean_time"] = "mean_time"
-
-    def output(self, x: TensorSpec) -> TensorSpec:
-        self.need_rank(x, 2, "a sequence (steps, features)")
-        return TensorSpec(x.shape[1:])
 
     def flops(self, x: TensorSpec) -> int:
         return x.size
@@ -79,9 +82,9 @@ class Residual(Layer):
     Its shapes, parameters and work are those of the layers inside, found by ``spec.model.resolve``.
     """
 
-    title: ClassVar[str] = "a list of layers around which the input is added"
-    computes: ClassVar[bool] = False
-    inside: ClassVar[tuple[str, ...]] = ("layers", "shortcut")
+    title = "a list of layers around which the input is added"
+    computes = False
+    inside = ("layers", "shortcut")
     type: Literal["residual"] = "residual"
     layers: tuple[AnyLayer, ...] = Field(min_length=1)
     """The layers inside, in order."""
