@@ -65,23 +65,18 @@ class Data:
     @property
     def examples(self) -> dict[str, int]:
         """Part -> number of its examples."""
-        return {part: len(getattr(self, part)) for part in PARTS}
+        return {part: len(self.part(part)) for part in PARTS}
 
     def cast(self, dtype: np.dtype[Any]) -> Data:
         """The same data with all floats in ``dtype``; integers stay int32."""
-
-        return replace(
-            self,
-            train=self.train.cast(dtype),
-            validation=self.validation.cast(dtype),
-            test=self.test.cast(dtype),
-        )
+        parts: dict[str, Any] = {part: self.part(part).cast(dtype) for part in PARTS}
+        return replace(self, **parts)
 
     def save(self, folder: Path) -> None:
         """Writes ``train_x.npy`` … into ``folder`` for the workers of one run."""
         folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
-            split: Split = getattr(self, part)
+            split = self.part(part)
             np.save(folder / f"{part}_x.npy", split.x, allow_pickle=False)
             np.save(folder / f"{part}_y.npy", split.y, allow_pickle=False)
 
@@ -93,12 +88,7 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
 
 def read(folder: Path, signature: Signature) -> Data:
     """What ``Data.save`` wrote, fully in memory."""
-    return Data(
-        train=_read_split(folder, "train"),
-        validation=_read_split(folder, "validation"),
-        test=_read_split(folder, "test"),
-        signature=signature,
-    )
+    return Data(**{part: _read_split(folder, part) for part in PARTS}, signature=signature)
 
 
 def _read_split(folder: Path, part: str) -> Split:

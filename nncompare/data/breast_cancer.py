@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nncompare.data.base import Data, Signature, Split, TensorSpec, digest
+from nncompare.data.base import Data, Signature, TensorSpec, digest
 from nncompare.data.splits import split_pool
-from nncompare.data.tables import part_features
+from nncompare.data.tables import scaled_features
 from nncompare.spec.data import Normalized, PooledDataSet, Starter, Task
 
 
@@ -33,10 +33,10 @@ class BreastCancer(PooledDataSet, Normalized):
 
         x, labels = load_breast_cancer(return_X_y=True)
         rows = split_pool(self, len(x), seed, labels)
-        features, note = part_features(x, rows, normalize=self.normalize)
+        features, note = scaled_features(x, rows.train, normalize=self.normalize)
         y = labels.astype(np.float64).reshape(-1, 1)
         return Data(
-            **{part: Split(x=features[part], y=y[index]) for part, index in rows.items()},
+            **rows.take(features, y),
             signature=self.signature(task),
             digests={"breast_cancer": digest(x, labels)},
             notes=(

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nncompare.data.base import Data, Signature, Split, TensorSpec, digest
+from nncompare.data.base import Data, Signature, TensorSpec, digest
 from nncompare.data.scaling import moments
 from nncompare.data.splits import split_pool
-from nncompare.data.tables import part_features
+from nncompare.data.tables import scaled_features
 from nncompare.spec.data import Normalized, PooledDataSet, Starter, Task
 
 
@@ -38,14 +38,13 @@ class Diabetes(PooledDataSet, Normalized):
         # patients, those of the test part among them
         x, progression = load_diabetes(return_X_y=True, scaled=False)
         rows = split_pool(self, len(x), seed)
-        features, note = part_features(x, rows, normalize=self.normalize)
+        features, note = scaled_features(x, rows.train, normalize=self.normalize)
         y = progression.astype(np.float64).reshape(-1, 1)
         figures = moments(y[rows.train])
-        targets = figures.apply(y)
         mean = float(figures.mean[0])
         std = float(figures.std[0])
         return Data(
-            **{part: Split(x=features[part], y=targets[index]) for part, index in rows.items()},
+            **rows.take(features, figures.apply(y)),
             signature=self.signature(task),
             digests={"diabetes": digest(x, progression)},
             notes=(

@@ -35,7 +35,7 @@ class _DigitImages(PooledDataSet, Normalized):
         labels = bundle.target.astype(np.uint8)
         rows = split_pool(self, len(images), seed, labels)
         return images_data(
-            {part: (images[index], labels[index]) for part, index in rows.items()},
+            rows.take(images, labels),
             levels=17,
             normalize=self.normalize,
             signature=self.signature(task),

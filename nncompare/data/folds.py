@@ -43,7 +43,8 @@ def fold(data: Data, spec: DataSet, task: Task, *, count: int, index: int, seed:
     held = Split(x=x[held_rows], y=y[held_rows])
     test = data.test
     if isinstance(spec, Normalized) and spec.normalize:
-        scale = _scale(train.x, one_scale=spec.one_scale)
+        # one figure for all numbers of an example, or one a feature
+        scale = moments(train.x.reshape(-1, 1) if spec.one_scale else train.x)
         train, held, test = (_scaled(split, scale) for split in (train, held, test))
     sizes = f"{len(train):,} training and {len(held):,} validation examples"
     note = f"fold {index + 1} of {count}: {sizes}"
@@ -72,16 +73,6 @@ def _cutter(y: Array, count: int, seed: int, *, stratified: bool, ordered: bool)
         # scikit-learn refuses a seed where nothing is drawn
         return KFold(count)
     return KFold(count, shuffle=True, random_state=seed)
-
-
-def _scale(x: Array, *, one_scale: bool) -> Moments:
-    """The figures of a training part: one mean and one deviation for all numbers of an example, or
-    one for each feature.
-    """
-    if not one_scale:
-        return moments(x)
-    figures = moments(x.reshape(-1, 1))
-    return Moments(mean=figures.mean[0], std=figures.std[0])
 
 
 def _scaled(split: Split, scale: Moments) -> Split:

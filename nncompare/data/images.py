@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncompare.data.base import Data, Signature, Split, TensorSpec
 from nncompare.data.scaling import pixel_values
 
-Bytes = NDArray[np.uint8]
 CLASSES = 10
 
 
@@ -21,7 +20,7 @@ def images_signature(side: int, *, rows: bool) -> Signature:
 
 
 def images_data(
-    parts: dict[str, tuple[Bytes, Bytes]],
+    parts: Mapping[str, Split],
     *,
     levels: int,
     normalize: bool,
@@ -30,14 +29,14 @@ def images_data(
     digests: dict[str, str],
     notes: tuple[str, ...],
 ) -> Data:
-    """Images ``(N, side, side)`` and labels ``(N,)`` of each part; images become ``dtype`` in the
-    signature's shape.
+    """Images ``(N, side, side)`` and labels ``(N,)`` of each part, both uint8; images become
+    ``dtype`` in the signature's shape.
     """
-    values, note = pixel_values(parts["train"][0], levels, normalize=normalize)
+    values, note = pixel_values(parts["train"].x, levels, normalize=normalize)
     # Looked up in a table of the final dtype: no copy of all images in float64 is ever made.
     table = values.astype(dtype)
     splits = {}
-    for part, (images, labels) in parts.items():
-        x = table[images].reshape(len(images), *signature.input.shape)
-        splits[part] = Split(x=x, y=labels.astype(np.int32))
+    for part, split in parts.items():
+        x = table[split.x].reshape(len(split), *signature.input.shape)
+        splits[part] = Split(x=x, y=split.y.astype(np.int32))
     return Data(**splits, signature=signature, digests=digests, notes=(*notes, note))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +24,9 @@ class Parts:
     validation: Rows
     test: Rows
 
-    def items(self) -> ItemsView[str, Rows]:
-        """Part's name -> its rows."""
-        return vars(self).items()
-
     def take(self, x: Array, y: Array) -> dict[str, Split]:
         """Part's name -> its rows of the inputs and targets of all examples."""
-        return {part: Split(x=x[rows], y=y[rows]) for part, rows in self.items()}
+        return {part: Split(x=x[rows], y=y[rows]) for part, rows in vars(self).items()}
 
 
 def split_pool(

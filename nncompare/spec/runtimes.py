@@ -125,6 +125,10 @@ DEFAULT_RUNTIMES = tuple(runtime.name for runtime in _SHIPPED if runtime.by_defa
 """What is compared where the user names no runtimes."""
 
 
+def _shipped() -> dict[str, Runtime]:
+    return {runtime.name: runtime for runtime in _SHIPPED}
+
+
 def _check(value: object) -> tuple[str, Runtime]:
     """What a plug-in gives, as a runtime and its name.
 
@@ -141,11 +145,7 @@ def _check(value: object) -> tuple[str, Runtime]:
     return value.name, value
 
 
-CATALOG: Catalog[Runtime] = Catalog(
-    "nncompare.backends",
-    shipped=lambda: {runtime.name: runtime for runtime in _SHIPPED},
-    check=_check,
-)
+CATALOG: Catalog[Runtime] = Catalog("nncompare.backends", shipped=_shipped, check=_check)
 """Every runtime by its name."""
 
 

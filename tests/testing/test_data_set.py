@@ -12,7 +12,7 @@ import pytest
 
 from nncompare.data.base import Data, Signature, Split, TensorSpec, digest
 from nncompare.data.splits import split_pool
-from nncompare.data.tables import part_features
+from nncompare.data.tables import scaled_features
 from nncompare.numerics.keys import generator
 from nncompare.spec.data import DATA, DataSet, Normalized, PooledDataSet, Task
 from nncompare.testing.data_set import check_data_set
@@ -37,9 +37,9 @@ class Table(PooledDataSet, Normalized):
             "regression": source.standard_normal((90, 2)),
         }[task]
         rows = split_pool(self, 90, seed)
-        features, note = part_features(x, rows, normalize=self.normalize)
+        features, note = scaled_features(x, rows.train, normalize=self.normalize)
         return Data(
-            **{part: Split(x=features[part], y=y[index]) for part, index in rows.items()},
+            **rows.take(features, y),
             signature=self.signature(task),
             digests={"table": digest(x)},
             notes=(note,),
