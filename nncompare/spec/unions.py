@@ -54,7 +54,8 @@ def members(union: Any) -> dict[str, type[Any]]:
     for cls in model_classes(union):
         chosen = discriminator(cls)
         if chosen is None:
-            raise TypeError(f'{cls.__name__} needs a field of one word: name: Literal["sgd"]')
+            tag = tag_of(union)
+            raise TypeError(f'{cls.__name__}.{tag} must be one word, such as Literal["sgd"]')
         found[chosen[1]] = cls
     return found
 
