@@ -88,7 +88,8 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
 
 def read(folder: Path, signature: Signature) -> Data:
     """What ``Data.save`` wrote, fully in memory."""
-    return Data(**{part: _read_split(folder, part) for part in PARTS}, signature=signature)
+    parts: dict[str, Any] = {part: _read_split(folder, part) for part in PARTS}
+    return Data(**parts, signature=signature)
 
 
 def _read_split(folder: Path, part: str) -> Split:

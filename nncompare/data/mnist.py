@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.data.base import Data, Signature
+from nncompare.data.base import Data, Signature, Split
 from nncompare.data.download import download
 from nncompare.data.idx import read_idx
 from nncompare.data.images import CLASSES, images_data, images_signature
@@ -78,9 +78,9 @@ class _MnistImages(DataSet, Normalized):
         train, held = hold_back(rows, validation=self.validation, limit=self.limit)
         return images_data(
             {
-                "train": (own.images[train], own.labels[train]),
-                "validation": (own.images[held], own.labels[held]),
-                "test": (test.images, test.labels),
+                "train": Split(x=own.images[train], y=own.labels[train]),
+                "validation": Split(x=own.images[held], y=own.labels[held]),
+                "test": Split(x=test.images, y=test.labels),
             },
             levels=256,
             normalize=self.normalize,
