@@ -97,6 +97,12 @@ class Propose(_Message):
 # What a worker says
 
 
+class Conclusion(_Message):
+    """Base of what a worker says when something has ended: its outcome keeps it, and a display of
+    progress has nothing to show for it.
+    """
+
+
 class Imported(_Message):
     """The framework is there.
 
@@ -143,7 +149,7 @@ class EpochEnd(_Message):
     figures: Epoch
 
 
-class Result(_Message):
+class Result(Conclusion):
     """The training has ended. What its slices took is known from them; these are the times beside
     them.
     """
@@ -157,7 +163,7 @@ class Result(_Message):
     """From the worker's start to this message."""
 
 
-class ParityChecked(_Message):
+class ParityChecked(Conclusion):
     """The short parity check after a training has written its observation, or broke."""
 
     kind: Literal["parity"] = "parity"
@@ -173,7 +179,7 @@ class CheckProgress(_Message):
     of: int
 
 
-class Derived(_Message):
+class Derived(Conclusion):
     """What one method gave for a formula, in the order of the points; None: not finite."""
 
     kind: Literal["derived"] = "derived"
@@ -185,14 +191,14 @@ class Derived(_Message):
     values: tuple[float | None, ...] | None = None
 
 
-class Probed(_Message):
+class Probed(Conclusion):
     """The devices that a framework sees."""
 
     kind: Literal["probed"] = "probed"
     devices: tuple[Device, ...]
 
 
-class TrialEnd(_Message):
+class TrialEnd(Conclusion):
     """One trial has ended; the worker waits for the next."""
 
     kind: Literal["trial_end"] = "trial_end"
@@ -202,14 +208,14 @@ class TrialEnd(_Message):
     """What the process holds when the trial has been freed."""
 
 
-class Proposed(_Message):
+class Proposed(Conclusion):
     """The trial has its parameters, which stand in the storage, or none could be found."""
 
     kind: Literal["proposed"] = "proposed"
     error: str | None = None
 
 
-class End(_Message):
+class End(Conclusion):
     """The last word of every worker."""
 
     kind: Literal["end"] = "end"

@@ -53,7 +53,7 @@ def _train(
 ) -> Finished[ConventionsRecord]:
     from nncompare.studies.conventions.study import compare_conventions as compare
     from nncompare.studies.run.progress import RunProgress
-    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.console import err
     from nncompare.terminal.signals import ended_like_ctrl_c
 
     console = err()
@@ -62,9 +62,9 @@ def _train(
     def watching(convention: str) -> Iterator[Watcher]:
         if not quiet:
             console.print(f"convention {convention}:", markup=False)
-        epochs, live = experiment.train.epochs, is_live(console)
+        epochs = experiment.train.epochs
         with RunProgress(
-            console, experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose, live=live
+            console, experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose
         ) as progress:
             yield progress
 

@@ -76,17 +76,10 @@ def _train(
 ) -> Finished[RunRecord]:
     from nncompare.studies.run.progress import RunProgress
     from nncompare.studies.run.study import run as train
-    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.console import err
     from nncompare.terminal.signals import ended_like_ctrl_c
 
-    console = err()
-    progress = RunProgress(
-        console,
-        experiment.backends,
-        epochs=experiment.train.epochs,
-        quiet=quiet,
-        verbose=verbose,
-        live=is_live(console),
-    )
+    epochs = experiment.train.epochs
+    progress = RunProgress(err(), experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose)
     with ended_like_ctrl_c(), progress:
         return train(experiment, output=output, watcher=progress, save_weights=save_weights)

@@ -48,11 +48,10 @@ def verify(
     from nncompare.studies.verify.progress import VerifyProgress
     from nncompare.studies.verify.report import verify_report
     from nncompare.studies.verify.study import verify as check
-    from nncompare.terminal.console import err, is_live
+    from nncompare.terminal.console import err
     from nncompare.terminal.ending import leave, print_finished
 
-    console = err()
-    with VerifyProgress(console, quiet=quiet, live=is_live(console)) as progress:
+    with VerifyProgress(err(), quiet=quiet) as progress:
         finished = check(
             experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
         )

@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Lock
-from types import TracebackType
 from typing import assert_never
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-from nncompare.show.words import printable
+from nncompare.terminal.progress import Display
 from nncompare.wire.messages import (
     Built,
     CheckProgress,
-    Derived,
-    End,
+    Conclusion,
     EpochEnd,
     Imported,
-    ParityChecked,
-    Probed,
-    Proposed,
-    Result,
     Slices,
-    TrialEnd,
     WorkerWord,
 )
 from nncompare.wire.outcome import Outcome
 
-EVERY_S = 2.0
-"""Shortest time between two lines about one worker on a pipe."""
+_PARENT = "parent"
+"""Label of the bar for what the parent does."""
 
 
-class VerifyProgress:
+class VerifyProgress(Display):
     """Says what every worker does and how far it is. Fulfils ``studies.verify.Watcher``; called
     from several threads.
 
     Args:
-        console: on standard error.
-        quiet: say nothing.
-        live: draw bars.
-        clock: monotonic seconds.
+        console, quiet, live, clock: as of ``Display``.
     """
 
     def __init__(
@@ -50,87 +38,44 @@ class VerifyProgress:
         console: Console,
         *,
         quiet: bool = False,
-        live: bool = False,
+        live: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._console, self._quiet, self._clock = console, quiet, clock
-        self._live = _bars(console) if live and not quiet else None
-        self._tasks: dict[str, TaskID] = {}
-        self._said: dict[str, tuple[float, str]] = {}
-        self._lock = Lock()
-
-    def __enter__(self) -> VerifyProgress:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def prepares(self, text: str) -> None:
-        self._line(text)
+        columns = (
+            TextColumn("{task.description:<20}", markup=False),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[text]}", markup=False),
+            TimeElapsedColumn(),
+        )
+        super().__init__(console, columns, quiet=quiet, live=live, clock=clock)
 
     def phase(self, text: str) -> None:
         """What the parent does."""
-        self._say("parent", text, None)
+        self._say(_PARENT, text, text, 0.0)
 
     def message(self, runtime: str, message: WorkerWord) -> None:
         """What a worker says; ``runtime`` is its label, ``torch float64``."""
         match message:
             case Imported():
-                self._say(runtime, "builds the network", None)
+                self._say(runtime, "builds the network", "builds the network", 0.0)
             case CheckProgress(what=what, done=done, of=of):
+                # of the trajectory alone the steps are told, and a pipe hears of a few of them
                 text = f"{what}, step {done} of {of}" if what == "trajectory" else what
-                self._say(runtime, text, done / of)
-            case Built() | End():
-                pass  # the next line, or ``ended``, says more
-            case Slices() | EpochEnd() | Result() | ParityChecked():
-                pass  # a check trains no run
-            case Derived() | Probed() | TrialEnd() | Proposed():
-                pass  # no check says these
+                self._say(runtime, what, text, done / of)
+            case Built() | Slices() | EpochEnd():
+                pass  # the first is followed by what says more, and a check trains no run
+            case Conclusion():
+                pass  # ``ended`` tells of it
             case _:
                 assert_never(message)
 
     def ended(self, label: str, outcome: Outcome) -> None:
-        reason = f": {printable(outcome.reason)}" if outcome.reason else ""
-        with self._lock:
-            if self._live is not None and label in self._tasks:
-                self._live.remove_task(self._tasks.pop(label))
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        self._remove_bar(label)
         self._line(f"{label}: {'observed' if outcome.status == 'ok' else outcome.status}{reason}")
 
-    def _say(self, label: str, text: str, share: float | None) -> None:
-        with self._lock:
-            if self._live is not None:
-                if label not in self._tasks:
-                    self._tasks[label] = self._live.add_task(label, total=1.0, text=text)
-                self._live.update(self._tasks[label], text=text, completed=share or 0.0)
-                return
-            now, what = self._clock(), text.partition(",")[0]
-            last, said = self._said.get(label, (-EVERY_S, ""))
-            if what == said and now - last < EVERY_S:
-                return
-            self._said[label] = now, what
-        self._line(f"{label}: {text}" if label != "parent" else text)
-
-    def _line(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(Text(text.replace("\n", " ")), soft_wrap=True)
-
-
-def _bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<20}", markup=False),
-        BarColumn(bar_width=16),
-        TextColumn("{task.fields[text]}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+    def _say(self, label: str, topic: str, text: str, share: float) -> None:
+        if self._bar(label, text, completed=share, total=1.0):
+            return
+        if self._is_due(f"{label} {topic}"):
+            self._line(text if label == _PARENT else f"{label}: {text}")

@@ -48,7 +48,7 @@ def follow(progress: RunProgress, clock: Clock, *, epoch_s: float, epochs: int =
 
 
 class TestProgress:
-    def lines(self, *, epoch_s: float, quiet: bool = False, epochs: int | None = 5) -> list[str]:
+    def lines(self, *, epoch_s: float, quiet: bool = False, epochs: int = 5) -> list[str]:
         console, clock = Console(file=io.StringIO(), width=40), Clock()
         follow(
             RunProgress(console, ["torch", "keras"], quiet=quiet, epochs=epochs, clock=clock),
@@ -71,7 +71,7 @@ class TestProgress:
         assert len(lines) == 3 + 5 + 1
         assert lines[-1] == "torch: ok, 4.200 s in all"
 
-    @pytest.mark.parametrize("epochs", [5, None])
+    @pytest.mark.parametrize("epochs", [5, 9])
     def test_fast_epochs_are_thinned_but_the_last_is_said(self, epochs):
         lines = [line for line in self.lines(epoch_s=0.1, epochs=epochs) if ": epoch" in line]
         assert len(lines) == 2
@@ -82,7 +82,7 @@ class TestProgress:
 
     def test_a_failure_says_why_in_one_line(self):
         console = Console(file=io.StringIO(), width=40)
-        with RunProgress(console, ["keras"]) as progress:
+        with RunProgress(console, ["keras"], epochs=5) as progress:
             progress.started("keras")
             progress.finished(
                 "keras",
@@ -95,7 +95,7 @@ class TestProgress:
     def test_a_terminal_shows_epoch_speed_and_time_left_and_is_left_clean(self):
         clock = Clock()
         console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-        progress = RunProgress(console, ["torch"], epochs=5, clock=clock)
+        progress = RunProgress(console, ["torch"], epochs=5, live=True, clock=clock)
         with progress:
             progress.started("torch")
             progress.message("torch", built(steps=50))
