@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nncompare.show.numbers import counted
+
 
 def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
     """An experiment in one line: data, model, optimizer, batch, epochs, type, seed.
@@ -15,13 +17,15 @@ def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
     data = _section(experiment, "data")
     train = _section(experiment, "train")
     optimizer = _section(train, "optimizer")
+    lr = optimizer.get("lr")
+    epochs = train.get("epochs")
     parts = [
         data.get("name"),
         _model(_section(experiment, "model"), parameters),
         optimizer.get("name"),
-        _learning_rate(optimizer.get("lr")),
+        f"lr {lr:g}" if isinstance(lr, (int, float)) else None,
         f"batch {train['batch_size']}" if "batch_size" in train else None,
-        _epochs(train.get("epochs")),
+        counted(epochs, "epoch") if isinstance(epochs, int) else None,
         train.get("dtype"),
         train.get("convention"),
         f"seed {train['seed']}" if "seed" in train else None,
@@ -44,13 +48,3 @@ def _model(model: dict[str, Any], parameters: int | None) -> str:
     if parameters is not None:
         text += f" ({parameters:,} parameters)"
     return text
-
-
-def _learning_rate(lr: Any) -> str | None:
-    return f"lr {lr:g}" if isinstance(lr, (int, float)) else None
-
-
-def _epochs(number: Any) -> str | None:
-    if not isinstance(number, int):
-        return None
-    return f"{number:,} epoch{'' if number == 1 else 's'}"

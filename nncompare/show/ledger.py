@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.text import Text
+
 from nncompare.records.ledger import LedgerEntry
 from nncompare.show.sheet import Column, Sheet
 from nncompare.show.words import printable
 
 
-def ledger_sheet(
-    entries: Sequence[LedgerEntry], *, title: str = "Settings that differ"
-) -> Sheet | None:
-    """Settings that differ, a row each; None if there are none."""
+def ledger_part(
+    entries: Sequence[LedgerEntry], title: str = "Settings that differ"
+) -> Sheet | Text:
+    """Settings that differ, a row each, or the sentence that there are none."""
     if not entries:
-        return None
+        return Text(f"{title}: none of those recorded.")
     runtimes = tuple(dict.fromkeys(runtime for entry in entries for runtime in entry.values))
-    columns = tuple(
-        Column(
-            head=entry.setting,
-            texts=tuple(
-                printable(entry.values.get(runtime) or "not applicable") for runtime in runtimes
-            ),
-            number=False,
-        )
-        for entry in entries
-    )
-    return Sheet(title=title, labels=runtimes, columns=columns, prose=True)
+    columns = []
+    for entry in entries:
+        values = [entry.values.get(runtime) or "not applicable" for runtime in runtimes]
+        texts = tuple(map(printable, values))
+        columns.append(Column(head=entry.setting, texts=texts, number=False))
+    return Sheet(title=title, labels=runtimes, columns=tuple(columns), prose=True)

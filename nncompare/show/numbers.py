@@ -17,9 +17,10 @@ Values = Sequence[float | None]
 _MAX_DECIMALS = 6
 _LARGE = 1e9
 """From here on numbers are written with an exponent."""
-_SECONDS = ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-_BYTES = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
-_THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+# (middle value from which a unit suits, the unit's size, its name), largest first
+_SECONDS = ((600.0, 60.0, "min"), (0.1, 1.0, "s"), (1e-4, 1e-3, "ms"), (0.0, 1e-6, "µs"))
+_BYTES = ((10 * 2.0**30, 2.0**30, "GiB"), (10 * 2.0**20, 2.0**20, "MiB"), (0.0, 2.0**10, "KiB"))
+_THOUSANDS = ((1e10, 1e9, "G"), (1e7, 1e6, "M"), (1e4, 1e3, "k"), (0.0, 1.0, ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,10 @@ def two(value: float) -> str:
     """One number with two significant digits, for differences: ``3.1e-08``, ``0.012``."""
     if value == 0:
         return "0"
-    return f"{value:.2g}" if 1e-3 <= abs(value) < 100 else f"{value:.1e}"
+    # else %g would write all digits before the point, or zeros behind it
+    if 1e-3 <= abs(value) < 100:
+        return f"{value:.2g}"
+    return f"{value:.1e}"
 
 
 def plain(values: Values) -> tuple[str | None, ...]:
@@ -58,12 +62,14 @@ def plain(values: Values) -> tuple[str | None, ...]:
     Where the sizes are too far apart for that, every number keeps its own four digits.
     """
     sizes = _sizes(values)
+    # nothing but zeros and unknown values
     if not sizes:
         return _texts(values, lambda _: "0")
     largest = max(sizes)
     smallest = min(sizes)
     decimals = max(_decimals(largest, 4), _decimals(smallest, 3), 0)
     too_far_apart = decimals > 0 and largest / smallest >= 1e5
+    # one number of decimals would give rows of zeros, or digits that mean nothing
     if decimals > _MAX_DECIMALS or largest >= _LARGE or too_far_apart:
         return _texts(values, short)
     return _texts(values, lambda value: f"{value:,.{decimals}f}")
@@ -71,18 +77,18 @@ def plain(values: Values) -> tuple[str | None, ...]:
 
 def seconds(values: Values) -> Formatted:
     """Durations, in the unit that suits the middle one."""
-    return _scaled(values, _SECONDS, smallest=0.1, units=("min", 10.0))
+    return _scaled(values, _SECONDS)
 
 
 def rate(values: Values) -> Formatted:
     """Things per second: unit ``1/s``, ``k/s``, ``M/s``."""
-    formatted = _scaled(values, _THOUSANDS, smallest=10.0)
+    formatted = _scaled(values, _THOUSANDS)
     return Formatted(unit=f"{formatted.unit or 1}/s", texts=formatted.texts)
 
 
 def memory(values: Values) -> Formatted:
     """Bytes as MiB, or GiB where all are large."""
-    return _scaled(values, _BYTES, smallest=10.0)
+    return _scaled(values, _BYTES)
 
 
 def percent(values: Values) -> Formatted:
@@ -95,46 +101,25 @@ def count(values: Sequence[int | None]) -> tuple[str | None, ...]:
     return tuple(None if value is None else f"{value:,}" for value in values)
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 epoch``, ``20 epochs``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def duration(value: float) -> str:
     """One duration: ``0.412 ms``, ``12.35 s``, ``3.2 min``."""
     formatted = seconds([value])
     return f"{formatted.texts[0]} {formatted.unit}"
 
 
-def _scaled(
-    values: Values,
-    scale: Sequence[tuple[float, str]],
-    *,
-    smallest: float,
-    units: tuple[str, float] | None = None,
-) -> Formatted:
-    """All values in one unit: the first of the scale in which the middle value is large enough.
-
-    Args:
-        scale: (size of a unit, its name), largest first.
-        smallest: what the middle value must be at least.
-        units: a unit that wants more than that.
-    """
-    factor, unit = _unit(_sizes(values), scale, smallest, units)
-    scaled = [value / factor if _is_known(value) else None for value in values]
+def _scaled(values: Values, scale: Sequence[tuple[float, float, str]]) -> Formatted:
+    """All values in one unit: the first of the scale that suits the middle value."""
+    sizes = _sizes(values)
+    # zeros have no size to choose by
+    middle = median(sizes) if sizes else 1.0
+    factor, unit = next((size, name) for least, size, name in scale if middle >= least)
+    scaled = [None if value is None else value / factor for value in values]
     return Formatted(unit=unit, texts=plain(scaled))
-
-
-def _unit(
-    sizes: Sequence[float],
-    scale: Sequence[tuple[float, str]],
-    smallest: float,
-    units: tuple[str, float] | None,
-) -> tuple[float, str]:
-    if not sizes:
-        # zeros have no size to choose by: the unit itself, or the smallest one
-        return next((entry for entry in scale if entry[0] == 1.0), scale[-1])
-    middle = median(sizes)
-    for factor, unit in scale:
-        wanted = units[1] if units is not None and units[0] == unit else smallest
-        if middle / factor >= wanted:
-            return factor, unit
-    return scale[-1]
 
 
 def _decimals(size: float, digits: int) -> int:

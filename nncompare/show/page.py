@@ -8,7 +8,7 @@ itself, with a method ``__html__`` that gives markup.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,7 +84,7 @@ def html(piece: RenderableType) -> str:
         case Padding():
             return html(piece.renderable)
         case Sheet():
-            return _on_its_side(piece) if piece.prose else _upright(piece)
+            return _sheet(piece)
         case Table():
             return _table(piece)
         case Section():
@@ -119,69 +119,60 @@ def _inline(text: Text) -> str:
     return "".join(parts).strip()
 
 
-def _upright(sheet: Sheet) -> str:
-    """One row a label, as in a wide terminal."""
-    head = "".join(
-        f"<th{_align(column.number)}>{escape(column.head)}"
-        f"{f'<br>{escape(column.unit)}' if column.unit else ''}</th>"
-        for column in sheet.columns
-    )
-    rows = []
-    for index, label in enumerate(sheet.labels):
-        cells = ""
+def _sheet(sheet: Sheet) -> str:
+    """One row a label, as in a wide terminal; cells of words want room: one row a quantity."""
+    if sheet.prose:
+        numbers = [False] * (1 + len(sheet.labels))
+        head = ["", *map(escape, sheet.labels)]
+        rows = [[escape(column.head), *map(_cell, column.texts)] for column in sheet.columns]
+    else:
+        numbers = [False, *(column.number for column in sheet.columns)]
+        head = [escape(sheet.corner)]
+        rows = [[escape(label)] for label in sheet.labels]
         for column in sheet.columns:
-            text = _cell(column.texts[index], best=index in column.best)
-            cells += f"<td{_align(column.number)}>{text}</td>"
-        rows.append(f'<tr><th class="w">{escape(label)}</th>{cells}</tr>')
-    return (
-        f"<h4>{escape(sheet.title)}</h4><table><thead><tr>"
-        f'<th class="w">{escape(sheet.corner)}</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>{_remarks(sheet.notes)}"
-    )
+            unit = f"<br>{escape(column.unit)}" if column.unit else ""
+            head.append(escape(column.head) + unit)
+            for index, text in enumerate(column.texts):
+                cell = _cell(text)
+                rows[index].append(f"<b>{cell} {BEST}</b>" if index in column.best else cell)
+    notes = "".join(f"<small>{escape(note)}</small>" for note in sheet.notes)
+    return f"<h4>{escape(sheet.title)}</h4>{_markup(head, rows, numbers)}{notes}"
 
 
-def _on_its_side(sheet: Sheet) -> str:
-    """One row a quantity: cells of words want room."""
-    head = "".join(f'<th class="w">{escape(label)}</th>' for label in ("", *sheet.labels))
-    rows = []
-    for column in sheet.columns:
-        cells = "".join(f'<td class="w">{_cell(text, best=False)}</td>' for text in column.texts)
-        rows.append(f'<tr><th class="w">{escape(column.head)}</th>{cells}</tr>')
-    return (
-        f"<h4>{escape(sheet.title)}</h4><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>{_remarks(sheet.notes)}"
-    )
-
-
-def _cell(text: str | None, *, best: bool) -> str:
-    if text is None:
-        return UNKNOWN
-    return f"<b>{escape(text)} {BEST}</b>" if best else escape(text)
-
-
-def _remarks(notes: Iterable[str]) -> str:
-    return "".join(f"<small>{escape(note)}</small>" for note in notes)
+def _cell(text: str | None) -> str:
+    return UNKNOWN if text is None else escape(text)
 
 
 def _table(table: Table) -> str:
     """A table of rich's; a grid has no heads, and its first column names its rows."""
     numbers = [column.justify == "right" for column in table.columns]
-    head = ""
-    if table.show_header:
-        cells = "".join(
-            f"<th{_align(number)}>{_cell_of(column.header)}</th>"
-            for column, number in zip(table.columns, numbers, strict=True)
-        )
-        head = f"<thead><tr>{cells}</tr></thead>"
-    rows = []
-    for row in zip(*(column.cells for column in table.columns), strict=True):
-        first, *rest = (_cell_of(cell) for cell in row)
-        cells = "".join(
-            f"<td{_align(number)}>{cell}</td>"
-            for cell, number in zip(rest, numbers[1:], strict=True)
-        )
-        rows.append(f'<tr><th class="w">{first}</th>{cells}</tr>')
-    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"
+    head = [_cell_of(column.header) for column in table.columns] if table.show_header else []
+    cells = [[_cell_of(cell) for cell in column.cells] for column in table.columns]
+    return _markup(head, zip(*cells, strict=True), numbers)
+
+
+def _markup(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[bool]) -> str:
+    """A table whose cells are markup already.
+
+    Args:
+        head: empty for a table without heads.
+        rows: each begins with its name.
+        numbers: for each column whether it holds numbers.
+    """
+    top = f"<thead><tr>{_cells('th', head, numbers)}</tr></thead>" if head else ""
+    body = ""
+    for name, *cells in rows:
+        body += f'<tr><th class="w">{name}</th>{_cells("td", cells, numbers[1:])}</tr>'
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def _cells(tag: str, cells: Sequence[str], numbers: Sequence[bool]) -> str:
+    """Numbers stand to the right, which is the style's default; words have a class."""
+    markup = ""
+    for cell, number in zip(cells, numbers, strict=True):
+        kind = "" if number else ' class="w"'
+        markup += f"<{tag}{kind}>{cell}</{tag}>"
+    return markup
 
 
 def _cell_of(cell: Any) -> str:
@@ -190,8 +181,3 @@ def _cell_of(cell: Any) -> str:
         cell = cell.renderable
     text = cell if isinstance(cell, Text) else Text(str(cell))
     return _inline(text).replace("\n", "<br>")
-
-
-def _align(number: bool) -> str:
-    """Numbers stand to the right, which is the style's default; words have a class."""
-    return "" if number else ' class="w"'

@@ -7,15 +7,17 @@ hand, with ``o``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 Series = Sequence[float | None]
 
 LOG_FROM = 20.0
 """A range this many times its smallest value is drawn on a logarithmic axis."""
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of each dot of a braille cell, by row and column (Unicode 15, section 21.1)."""
+_ASCII = ((1,),)
+"""A cell of one dot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,54 +79,32 @@ def curve(
     Returns:
         ``height`` lines of exactly ``width`` characters, top first.
     """
-    # a braille cell is two dots wide and four high
-    columns = width if ascii else 2 * width
-    rows = height if ascii else 4 * height
-    dots: set[tuple[int, int]] = set()
+    pattern = _ASCII if ascii else _BRAILLE
+    down = len(pattern)
+    across = len(pattern[0])
+    columns = across * width
+    rows = down * height
+    last = (length or len(values)) - 1
+    cells = [[0] * width for _ in range(height)]
     before: tuple[int, int] | None = None
     for index, value in enumerate(values):
-        point = _point(index, value, axis, columns, rows, length or len(values))
-        if point is not None:
-            # after a gap the curve begins anew, with a single dot
-            dots.update(_line(before or point, point))
+        position = None if value is None else axis.position(value)
+        if position is None:
+            before = None
+            continue
+        x = round(index * (columns - 1) / last) if last > 0 else 0
+        point = (min(x, columns - 1), round((1 - position) * (rows - 1)))
+        # after a gap the curve begins anew, with a single dot
+        for column, row in _line(before or point, point):
+            cells[row // down][column // across] |= pattern[row % down][column % across]
         before = point
-    cell = _ascii_cell if ascii else _braille_cell
-    return ["".join(cell(dots, column, row) for column in range(width)) for row in range(height)]
+    letters = {0: " ", 1: "o"} if ascii else {0: " "}
+    return ["".join(letters.get(bits) or chr(0x2800 + bits) for bits in line) for line in cells]
 
 
-def _point(
-    index: int, value: float | None, axis: Axis, columns: int, rows: int, length: int
-) -> tuple[int, int] | None:
-    """The dot of one value, ``(column, row)`` from the upper left; None if it cannot be drawn."""
-    position = None if value is None else axis.position(value)
-    if position is None:
-        return None
-    column = round(index * (columns - 1) / (length - 1)) if length > 1 else 0
-    row = round((1 - position) * (rows - 1))
-    return min(column, columns - 1), row
-
-
-def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+def _line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """The dots of a straight line between two dots, both ends included."""
     (x0, y0), (x1, y1) = start, end
     steps = max(abs(x1 - x0), abs(y1 - y0), 1)
-    dots = []
     for step in range(steps + 1):
-        x = round(x0 + (x1 - x0) * step / steps)
-        y = round(y0 + (y1 - y0) * step / steps)
-        dots.append((x, y))
-    return dots
-
-
-def _braille_cell(dots: set[tuple[int, int]], column: int, row: int) -> str:
-    """The character whose dots are those that fall into the cell."""
-    bits = 0
-    for down, pair in enumerate(_DOTS):
-        for right, bit in enumerate(pair):
-            if (2 * column + right, 4 * row + down) in dots:
-                bits |= bit
-    return chr(0x2800 + bits) if bits else " "
-
-
-def _ascii_cell(dots: set[tuple[int, int]], column: int, row: int) -> str:
-    return "o" if (column, row) in dots else " "
+        yield round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps)

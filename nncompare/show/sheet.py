@@ -7,18 +7,11 @@ wrapped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import (
-    Console,
-    ConsoleOptions,
-    Group,
-    JustifyMethod,
-    RenderableType,
-    RenderResult,
-)
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -48,6 +41,21 @@ class Column:
     unit: str = ""
     best: frozenset[int] = frozenset()
     number: bool = True
+
+    @property
+    def head_lines(self) -> list[str]:
+        """Head and unit as they stand above a column, a word a line."""
+        return [*self.head.split(" "), self.unit] if self.unit else self.head.split(" ")
+
+    @property
+    def name(self) -> str:
+        """Head and unit as they stand before a row."""
+        return f"{self.head}, {self.unit}" if self.unit else self.head
+
+    def width(self, row: int) -> int:
+        """Letters of a cell, with the mark where the column has one."""
+        text = self.texts[row]
+        return len(UNKNOWN if text is None else text) + (2 if self.best else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,57 +100,51 @@ class Sheet:
 
     def _width(self) -> int:
         """Of the upright table."""
-        widths = [
-            max(map(len, (*column.head.split(" "), column.unit, *_cells(column))))
-            for column in self.columns
-        ]
-        return max(map(len, (self.corner, *self.labels))) + sum(width + _GAP for width in widths)
+        width = max(map(len, (self.corner, *self.labels)))
+        for column in self.columns:
+            cells = [column.width(row) for row in range(len(self.labels))]
+            width += max(*map(len, column.head_lines), *cells) + _GAP
+        return width
 
     def _upright(self) -> Table:
         table = _table()
         table.add_column(Text(self.corner), no_wrap=True, overflow="fold")
         for column in self.columns:
-            head = "\n".join(
-                (*column.head.split(" "), column.unit) if column.unit else column.head.split(" ")
-            )
-            table.add_column(Text(head), justify=_justify(column), no_wrap=True, overflow="fold")
+            justify: JustifyMethod = "right" if column.number else "left"
+            head = Text("\n".join(column.head_lines))
+            table.add_column(head, justify=justify, no_wrap=True, overflow="fold")
         for row, label in enumerate(self.labels):
-            table.add_row(
-                Text(label),
-                *(_cell(column, row, mark=bool(column.best)) for column in self.columns),
-            )
+            cells = [_cell(column, row, mark=bool(column.best)) for column in self.columns]
+            table.add_row(Text(label), *cells)
         return table
 
     def _turned(self, rows: Sequence[int]) -> Table:
         table = _table()
         table.add_column(Text(""), overflow="fold", max_width=self._label_limit)
+        justify: JustifyMethod = "left" if self.prose else "right"
         for row in rows:
-            justify: JustifyMethod = "left" if self.prose else "right"
-            table.add_column(
-                Text(self.labels[row]), justify=justify, no_wrap=not self.prose, overflow="fold"
-            )
+            label = Text(self.labels[row])
+            table.add_column(label, justify=justify, no_wrap=not self.prose, overflow="fold")
         for column in self.columns:
-            table.add_row(
-                Text(_head(column)), *(_cell(column, row, mark=self.marked) for row in rows)
-            )
+            cells = [_cell(column, row, mark=self.marked) for row in rows]
+            table.add_row(Text(column.name), *cells)
         return table
 
     def _blocks(self, width: int) -> Iterator[list[int]]:
         """Rows of the sheet that fit beside each other when it lies on its side."""
-        first = min(
-            self._label_limit, max((len(_head(column)) for column in self.columns), default=0)
-        )
+        names = max((len(column.name) for column in self.columns), default=0)
+        first = min(self._label_limit, names)
         block: list[int] = []
         used = first
         for row, label in enumerate(self.labels):
-            cells = max((len(_cells(column)[row]) for column in self.columns), default=0)
-            need = (
-                max(len(label), min(cells, _PROSE_LEAST) if self.prose else cells + 2 * self.marked)
-                + _GAP
-            )
+            cells = max((column.width(row) for column in self.columns), default=0)
+            # words may wrap; a column of numbers keeps room for the mark of any row
+            cells = min(cells, _PROSE_LEAST) if self.prose else cells + 2 * self.marked
+            need = max(len(label), cells) + _GAP
             if block and used + need > width:
                 yield block
-                block, used = [], first
+                block = []
+                used = first
             block.append(row)
             used += need
         if block:
@@ -159,14 +161,16 @@ def best(
         values: the figures; None takes no part.
     """
     known = [
-        (value, row)
-        for row, value in enumerate(values)
-        if value is not None and texts[row] is not None
+        (value, text)
+        for value, text in zip(values, texts, strict=True)
+        if value is not None and text is not None
     ]
-    if len({texts[row] for _, row in known}) < 2:
+    if len({text for _, text in known}) < 2:
         return frozenset()
-    winner = (max if largest else min)(known)[1]
-    return frozenset(row for _, row in known if texts[row] == texts[winner])
+    _, winner = max(known) if largest else min(known)
+    return frozenset(
+        row for row, text in enumerate(texts) if text == winner and values[row] is not None
+    )
 
 
 class Section(Text):
@@ -178,37 +182,38 @@ def section(title: str) -> Section:
     return Section(title, style="bold")
 
 
+def heading(name: str, text: str) -> Text:
+    """The first line of a report: a name, and beside it what it is of."""
+    line = Text(name, style="bold")
+    return line.append(f"  {text}", style="not bold")
+
+
 def spaced(parts: Sequence[RenderableType]) -> Group:
     """The parts of a report below each other, with a blank line between them."""
-    lines: list[RenderableType] = []
-    for part in parts:
-        if lines:
-            lines.append(Text())
-        lines.append(part)
+    first, *others = parts
+    lines = [first]
+    for part in others:
+        lines += [Text(), part]
     return Group(*lines)
 
 
-def grid_of_texts() -> Table:
-    """Names, and texts that wrap beside them."""
+def grid_of_texts(rows: Iterable[tuple[str, str]] = ()) -> Table:
+    """Names, and texts that wrap beside them.
+
+    Args:
+        rows: name and text; rows of another style may be added to the grid.
+    """
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
+    for name, text in rows:
+        grid.add_row(Text(f"  {name}", style="dim"), Text(text))
     return grid
 
 
 def remark(text: str) -> Padding:
     """A sentence under a table."""
-    return Padding(Text(text, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)
-
-
-def _head(column: Column) -> str:
-    return f"{column.head}, {column.unit}" if column.unit else column.head
-
-
-def _cells(column: Column) -> list[str]:
-    """Texts with the space that the mark takes."""
-    tail = 2 if column.best else 0
-    return [(UNKNOWN if text is None else text) + " " * tail for text in column.texts]
+    return Padding(Text(text, style="dim"), (0, 0, 0, 2), expand=False)
 
 
 def _cell(column: Column, row: int, *, mark: bool) -> Text:
@@ -220,10 +225,6 @@ def _cell(column: Column, row: int, *, mark: bool) -> Text:
     if row in column.best:
         return Text(f"{text} {BEST}", style="bold")
     return Text(text + tail)
-
-
-def _justify(column: Column) -> JustifyMethod:
-    return "right" if column.number else "left"
 
 
 def _table() -> Table:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nncompare.show import numbers
-from nncompare.show.ledger import ledger_sheet
-from nncompare.show.sheet import Column, Sheet, grid_of_texts, section, spaced
-from nncompare.studies.conventions.record import ConventionRow, ConventionsRecord
+from nncompare.show.ledger import ledger_part
+from nncompare.show.sheet import Column, Sheet, grid_of_texts, heading, section, spaced
+from nncompare.studies.conventions.record import ConventionsRecord
 from nncompare.studies.run.report import did_not_finish
 from nncompare.studies.run.tables import LOSS
 
-_PARTS = (("train", "train"), ("val", "validation"), ("test", "test"))
-_ALIGNED = "aligned: every runtime computes the same function, from the same initial weights"
+_ALIGNED = "aligned: every runtime computes the same function, from the same initial weights."
 _ONE_SEED = (
     "a native start is another draw of initial weights, so part of each change is the luck of that"
     " draw; repeat with other --seed before reading much into a small one"
 )
-_NATIVE = "native: every framework's own layers, optimizer, defaults and initial weights"
+_NATIVE = "native: every framework's own layers, optimizer, defaults and initial weights."
 
 
 def conventions_report(result: ConventionsRecord, *, folder: Path | None = None) -> RenderableType:
@@ -38,20 +36,16 @@ def conventions_report(result: ConventionsRecord, *, folder: Path | None = None)
         absent = [row for row in rows if row.status != "ok"]
         if absent:
             parts.append(did_not_finish(absent, title=f"Did not finish, {convention}"))
-    title = "Settings that differ in the native convention"
-    parts.append(
-        ledger_sheet(result.ledger, title=title) or Text(f"{title}: none of those recorded.")
-    )
+    parts.append(ledger_part(result.ledger, "Settings that differ in the native convention"))
     parts.append(_notes(result, folder))
     return spaced(parts)
 
 
 def _head(result: ConventionsRecord) -> Group:
-    name = Text(result.name, style="bold")
-    name.append(f"  {_epochs(result)}, seed {_train(result, 'seed')}", style="not bold")
-    return Group(
-        name, Text(), *(Text(line, style="bold", overflow="fold") for line in headline(result))
-    )
+    epochs = _train(result, "epochs")
+    trained = f"{epochs} epoch{'' if epochs == 1 else 's'}, seed {_train(result, 'seed')}"
+    lines = [Text(line, style="bold") for line in headline(result)]
+    return Group(heading(result.name, trained), Text(), *lines)
 
 
 def headline(result: ConventionsRecord) -> list[str]:
@@ -72,13 +66,9 @@ def _size(value: float, name: str) -> str:
 
 
 def _train(result: ConventionsRecord, key: str) -> object:
+    """What the record's experiment says, which is any JSON object."""
     train = result.experiment.get("train")
     return train.get(key) if isinstance(train, dict) else None
-
-
-def _epochs(result: ConventionsRecord) -> str:
-    count = _train(result, "epochs")
-    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _sheet(result: ConventionsRecord, quantity: str) -> Sheet:
@@ -88,45 +78,46 @@ def _sheet(result: ConventionsRecord, quantity: str) -> Sheet:
         quantity: ``loss`` or ``accuracy``.
     """
     columns = []
-    for short, head in _PARTS:
-        columns += _triple(result.runtimes, f"{short}_{quantity}", head)
+    for short, head in (("train", "train"), ("val", "validation"), ("test", "test")):
+        columns += _triple(result, f"{short}_{quantity}", head)
+    notes: tuple[str, ...] = ()
+    # the second sheet would only say them again
+    if quantity == "loss":
+        loss = LOSS.get(str(result.experiment.get("task", "classification")), "as trained")
+        notes = (
+            f"Loss: {loss}, without penalties, in inference mode.",
+            _ALIGNED,
+            _NATIVE,
+            "change: native minus aligned.",
+        )
     return Sheet(
         title=f"{quantity.capitalize()} with the final weights",
         labels=tuple(row.runtime for row in result.runtimes),
         columns=tuple(columns),
-        # the second sheet would only say them again
-        notes=_sheet_notes(result) if quantity == "loss" else (),
+        notes=notes,
     )
 
 
-def _sheet_notes(result: ConventionsRecord) -> tuple[str, ...]:
-    task = str(result.experiment.get("task", "classification"))
-    return (
-        f"Loss: {LOSS.get(task, 'as trained')}, without penalties, in inference mode.",
-        f"{_ALIGNED}.",
-        f"{_NATIVE}.",
-        "change: native minus aligned.",
-    )
-
-
-def _triple(rows: Sequence[ConventionRow], name: str, head: str) -> list[Column]:
+def _triple(result: ConventionsRecord, name: str, head: str) -> list[Column]:
     """Three columns of one metric: aligned, native, and what changed."""
-    aligned = [getattr(row.aligned.final, name) for row in rows]
-    native = [getattr(row.native.final, name) for row in rows]
+    rows = result.runtimes
+    figures = [getattr(row.aligned.final, name) for row in rows]
+    figures += [getattr(row.native.final, name) for row in rows]
     changes = [getattr(row.difference, name) for row in rows]
     # both conventions in one format, so that they can be read against each other
     if name.endswith("accuracy"):
-        both = numbers.percent([*aligned, *native]).texts
+        both = numbers.percent(figures)
         changed = numbers.percent(changes).texts
-        unit = "%"
         unit_of_change = "points"
     else:
-        both = numbers.plain([*aligned, *native])
+        both = numbers.Formatted(unit="", texts=numbers.plain(figures))
         changed = numbers.plain(changes)
-        unit = unit_of_change = ""
+        unit_of_change = ""
+    aligned = both.texts[: len(rows)]
+    native = both.texts[len(rows) :]
     return [
-        Column(head=f"{head} aligned", unit=unit, texts=both[: len(rows)]),
-        Column(head=f"{head} native", unit=unit, texts=both[len(rows) :]),
+        Column(head=f"{head} aligned", unit=both.unit, texts=aligned),
+        Column(head=f"{head} native", unit=both.unit, texts=native),
         Column(head=f"{head} change", unit=unit_of_change, texts=tuple(map(_signed, changed))),
     ]
 
@@ -147,7 +138,4 @@ def _notes(result: ConventionsRecord, folder: Path | None) -> Group:
     ]
     lines += [(f"{name} run", run_id) for name, run_id in result.runs.items() if run_id]
     lines.append(("stored in", str(folder)) if folder else ("id", result.id))
-    grid = grid_of_texts()
-    for title, text in lines:
-        grid.add_row(Text(f"  {title}", style="dim"), Text(text))
-    return Group(section("Notes"), grid)
+    return Group(section("Notes"), grid_of_texts(lines))

@@ -28,7 +28,7 @@ def doctor_report(findings: DoctorRecord) -> RenderableType:
             Group(section("System"), _grid(_system(findings.system))),
             Group(section("Frameworks"), *frameworks),
             Group(section("Data cache"), _grid(_data(findings.data))),
-            Text(_verdict(findings.usable), style="bold", overflow="fold"),
+            Text(_verdict(findings.usable), style="bold"),
         ]
     )
 
@@ -97,11 +97,9 @@ def _trouble(problem: str | None, fix: str | None) -> list[tuple[str, str]]:
 def _grid(rows: Sequence[tuple[str, str]], *, indent: int = 2) -> Table:
     grid = grid_of_texts()
     for title, text in rows:
-        name = " " * indent + title
-        if title == _PROBLEM:
-            grid.add_row(Text(name, style="bold"), Text(text, style="bold"))
-        else:
-            grid.add_row(Text(name, style="dim"), Text(text))
+        is_problem = title == _PROBLEM
+        name = Text(" " * indent + title, style="bold" if is_problem else "dim")
+        grid.add_row(name, Text(text, style="bold" if is_problem else ""))
     return grid
 
 

@@ -28,78 +28,71 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
+def loss_curves(rows: Sequence[TrainedRuntime]) -> list[Curves]:
+    """The plots of a run; none if no runtime has a loss."""
+    known = [row for row in rows if _axis([row])]
+    return [Curves(known)] if known else []
+
+
 class Curves:
     """Training and validation loss over epochs, one plot a runtime.
 
     Only runtimes that finished are drawn: a loss that ran away would flatten all others. The rest
-    is told in words.
+    is told in words, and so is everything where no training had a second epoch.
 
     Args:
-        rows: of a result; those without a loss are left out.
+        rows: of a result, each with a loss.
     """
 
-    rows: tuple[TrainedRuntime, ...]
-
-    @property
-    def known(self) -> list[TrainedRuntime]:
-        """The rows that have a loss."""
-        return [row for row in self.rows if choose_axis([series(row, name) for _, name in PARTS])]
-
-    @property
-    def drawn(self) -> list[TrainedRuntime]:
-        """The rows that a plot can show; none where a training had a single epoch."""
-        finished = [row for row in self.known if row.status == "ok"]
-        return finished if any(len(row.history) > 1 for row in finished) else []
-
-    @property
-    def told(self) -> list[TrainedRuntime]:
-        """The rows that words must do for."""
-        return [row for row in self.known if row not in self.drawn]
+    def __init__(self, rows: Sequence[TrainedRuntime]):
+        finished = [row for row in rows if row.status == "ok"]
+        self._epochs = max((len(row.history) for row in finished), default=0)
+        self._drawn = finished if self._epochs > 1 else []
+        self._told = [row for row in rows if row not in self._drawn]
+        self._axis = _axis(self._drawn)
+        """One for all plots; None: nothing is drawn."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self.known:
-            return
-        axis = self._axis()
-        yield section(_title(axis))
-        if axis is not None:
-            yield from self._plots(self.drawn, axis, self._epochs(), options)
-        yield from _in_words(self.told, ascii=options.ascii_only)
+        yield section(self._title())
+        if self._axis is not None:
+            yield from self._plots(self._axis, options)
+        yield from _in_words(self._told, ascii=options.ascii_only)
         yield remark(NOTE)
 
     def __html__(self) -> str:
-        if not self.known:
-            return ""
-        axis = self._axis()
-        parts = [html(section(_title(axis)))]
-        if axis is not None:
-            parts += [_figure(row, axis, self._epochs()) for row in self.drawn]
-        parts += [html(line) for line in _in_words(self.told, ascii=False)]
+        parts = [html(section(self._title()))]
+        if self._axis is not None:
+            parts += [_figure(row, self._axis, self._epochs) for row in self._drawn]
+        parts += map(html, _in_words(self._told, ascii=False))
         return "".join([*parts, html(remark(NOTE))])
 
-    def _axis(self) -> Axis | None:
-        """One axis for all plots; None: nothing is drawn."""
-        return choose_axis([series(row, name) for row in self.drawn for _, name in PARTS])
+    def _title(self) -> str:
+        if self._axis is None:
+            return "Loss by epoch"
+        scale = ", logarithmic axis" if self._axis.log else ""
+        return f"Loss by epoch{scale}, the same for all plots"
 
-    def _epochs(self) -> int:
-        return max(len(row.history) for row in self.drawn)
-
-    def _plots(
-        self, drawn: Sequence[TrainedRuntime], axis: Axis, epochs: int, options: ConsoleOptions
-    ) -> Iterator[Text]:
-        margin = max(len("validation"), len(numbers.short(axis.high)), len(numbers.short(axis.low)))
+    def _plots(self, axis: Axis, options: ConsoleOptions) -> Iterator[Text]:
+        """Rows of plots, as many beside each other as the width allows."""
+        ends = (numbers.short(axis.high), numbers.short(axis.low))
+        margin = max(len("validation"), *map(len, ends))
         room = max(_LEAST + 3, options.max_width - margin)
-        beside = max(1, min(len(drawn), room // (_LEAST + 3)))
+        beside = max(1, min(len(self._drawn), room // (_LEAST + 3)))
         width = max(8, min(_MOST, room // beside - 3, options.max_width - margin - 3))
-        for start in range(0, len(drawn), beside):
-            panel = _Panel(axis, margin, width, epochs, options.ascii_only)
-            yield from panel.lines(drawn[start : start + beside])
+        panel = _Panel(
+            axis=axis,
+            ends=ends,
+            margin=margin,
+            width=width,
+            epochs=self._epochs,
+            ascii=options.ascii_only,
+        )
+        for start in range(0, len(self._drawn), beside):
+            yield from panel.lines(self._drawn[start : start + beside])
 
 
-def _title(axis: Axis | None) -> str:
-    if axis is None:
-        return "Loss by epoch"
-    return f"Loss by epoch{', logarithmic axis' if axis.log else ''}, the same for all plots"
+def _axis(rows: Sequence[TrainedRuntime]) -> Axis | None:
+    return choose_axis([series(row, name) for row in rows for _, name in PARTS])
 
 
 def _figure(row: TrainedRuntime, axis: Axis, epochs: int) -> str:
@@ -114,64 +107,64 @@ def _figure(row: TrainedRuntime, axis: Axis, epochs: int) -> str:
     return figure(row.runtime, lines, axis=axis, length=epochs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Panel:
-    """Plots beside each other: names, then training, then validation, then the epochs."""
+    """Plots beside each other: names, then training, then validation, then the epochs.
+
+    Args:
+        ends: the axis's largest and smallest value, in words.
+        margin: letters before the first plot.
+        width: letters of a plot.
+        epochs: of the longest training.
+    """
 
     axis: Axis
+    ends: tuple[str, str]
     margin: int
     width: int
     epochs: int
     ascii: bool
 
     def lines(self, rows: Sequence[TrainedRuntime]) -> Iterator[Text]:
-        yield self._line("", [Text(f"  {row.runtime}", style="bold") for row in rows])
+        yield self._line("", [f"  {row.runtime}" for row in rows], style="bold")
         for title, name in PARTS:
             values = [series(row, name) for row in rows]
-            if not choose_axis(values):
-                continue
-            yield self._line(
-                title, [Text("  " + first_and_last(one, ascii=self.ascii)) for one in values]
-            )
-            plots = [
-                curve(
-                    one,
-                    axis=self.axis,
-                    width=self.width,
-                    height=HEIGHT,
-                    length=self.epochs,
-                    ascii=self.ascii,
-                )
-                for one in values
-            ]
-            for line in range(HEIGHT):
-                label = {
-                    0: numbers.short(self.axis.high),
-                    HEIGHT - 1: numbers.short(self.axis.low),
-                }.get(line, "")
-                tick, bar = ("|", "|") if self.ascii else ("┤", "│")
-                yield self._line(
-                    label,
-                    [Text((tick if label else bar) + plot[line]) for plot in plots],
-                    right=True,
-                )
-        corner, dash = ("+", "-") if self.ascii else ("└", "─")
-        yield self._line("", [Text(corner + dash * self.width) for _ in rows])
-        last = f"{self.epochs:,}"
-        yield self._line(
-            "epoch", [Text(" 1" + last.rjust(self.width - 1)) for _ in rows], right=True
-        )
+            # a training without validation has no second curve
+            if choose_axis(values):
+                heads = ["  " + first_and_last(one, ascii=self.ascii) for one in values]
+                yield self._line(title.ljust(self.margin), heads)
+                yield from self._curves(values)
+        corner = "+" if self.ascii else "└"
+        dash = "-" if self.ascii else "─"
+        yield self._line("", [corner + dash * self.width for _ in rows])
+        last = f"{self.epochs:,}".rjust(self.width - 1)
+        yield self._line("epoch", [" 1" + last for _ in rows])
 
-    def _line(self, label: str, cells: Sequence[Text], *, right: bool = False) -> Text:
-        line = Text(
-            label.rjust(self.margin) if right else label.ljust(self.margin),
-            no_wrap=True,
-            overflow="fold",
-        )
+    def _curves(self, values: Sequence[Series]) -> Iterator[Text]:
+        plots = [
+            curve(
+                one,
+                axis=self.axis,
+                width=self.width,
+                height=HEIGHT,
+                length=self.epochs,
+                ascii=self.ascii,
+            )
+            for one in values
+        ]
+        high, low = self.ends
+        labels = [high, *[""] * (HEIGHT - 2), low]
+        for label, *lines in zip(labels, *plots, strict=True):
+            tick = "┤" if label else "│"
+            edge = "|" if self.ascii else tick
+            yield self._line(label, [edge + line for line in lines])
+
+    def _line(self, label: str, cells: Sequence[str], *, style: str = "") -> Text:
+        line = Text(label.rjust(self.margin), no_wrap=True)
         for cell in cells:
             line.append(" ")
-            line.append_text(cell)
-            line.append(" " * (self.width + 2 - cell_len(cell.plain)))
+            line.append(cell, style=style)
+            line.append(" " * (self.width + 2 - cell_len(cell)))
         line.rstrip()
         return line
 
@@ -183,20 +176,18 @@ def series(row: TrainedRuntime, name: str) -> Series:
 
 def first_and_last(values: Series, *, ascii: bool = False) -> str:
     """``2.301 → 0.07123`` (``->`` in ASCII), of the values that are known."""
-    known = [value for value in values if value is not None]
+    known = [numbers.short(value) for value in values if value is not None]
     if not known:
         return "n/a"
-    if len(known) == 1:
-        return numbers.short(known[0])
-    return f"{numbers.short(known[0])} {'->' if ascii else '→'} {numbers.short(known[-1])}"
+    arrow = " -> " if ascii else " → "
+    return arrow.join(known if len(known) == 1 else (known[0], known[-1]))
 
 
 def _in_words(rows: Sequence[TrainedRuntime], *, ascii: bool) -> Iterator[Text]:
     names = max((len(row.runtime) for row in rows), default=0)
     for row in rows:
-        parts = "   ".join(
-            f"{title} {first_and_last(series(row, name), ascii=ascii)}" for title, name in PARTS
-        )
-        epochs = f"{len(row.history):,} epoch{'' if len(row.history) == 1 else 's'}"
+        line = f"  {row.runtime.ljust(names)}"
+        for title, name in PARTS:
+            line += f"   {title} {first_and_last(series(row, name), ascii=ascii)}"
         how = "" if row.status == "ok" else f", {row.status}"
-        yield Text(f"  {row.runtime.ljust(names)}   {parts}   ({epochs}{how})", overflow="fold")
+        yield Text(f"{line}   ({numbers.counted(len(row.history), 'epoch')}{how})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
 from nncompare.studies.run.record import RunRecord
@@ -27,19 +26,19 @@ def fastest(result: RunRecord) -> str:
         return (
             "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
         )
-    timed = _timed(result)
-    if not timed:
+    medians = _medians(result)
+    if not medians:
         return "No step times: training ended before the first slice after warm-up."
-    first, *others = timed
-    assert first.timing.step_s is not None
-    step = numbers.duration(first.timing.step_s.median)
+    first, *others = medians
+    step = numbers.duration(medians[first])
     if not others:
-        return f"{first.runtime}: {step} a step (median). No other runtime to compare it with."
+        return f"{first}: {step} a step (median). No other runtime to compare it with."
     relative = result.comparison.relative
     second, *rest = others
-    slower = f"{second.runtime} takes {relative[second.runtime]:.2f} times as long"
-    slower += "".join(f", {row.runtime} {relative[row.runtime]:.2f} times" for row in rest)
-    return f"Fastest: {first.runtime}, {step} a step (median); {slower}."
+    slower = f"{second} takes {relative[second]:.2f} times as long"
+    for runtime in rest:
+        slower += f", {runtime} {relative[runtime]:.2f} times"
+    return f"Fastest: {first}, {step} a step (median); {slower}."
 
 
 def details(result: RunRecord) -> list[str]:
@@ -58,17 +57,15 @@ def details(result: RunRecord) -> list[str]:
 
 def _standing(result: RunRecord) -> str | None:
     """What the figures can bear; None if there is nothing to compare."""
-    if len(_timed(result)) < 2:
+    comparison = result.comparison
+    if len(_medians(result)) < 2 or comparison.pairs:
         return None
-    rounds = result.comparison.rounds
-    if rounds == 1:
-        return (
-            "Descriptive: one round. Noise between launches can be larger than such differences, so"
-            " no verdict."
-        )
-    if not result.comparison.pairs:
-        return f"Descriptive: {rounds} rounds without intervals, so no verdict."
-    return None
+    if comparison.rounds > 1:
+        return f"Descriptive: {comparison.rounds} rounds without intervals, so no verdict."
+    return (
+        "Descriptive: one round. Noise between launches can be larger than such differences, so no"
+        " verdict."
+    )
 
 
 def _busy(result: RunRecord) -> str | None:
@@ -137,13 +134,14 @@ def _missing(result: RunRecord) -> str | None:
     return f"Did not finish, {len(absent)} of {len(result.runtimes)}: {names}."
 
 
-def _timed(result: RunRecord) -> list[TrainedRuntime]:
-    """Finished rows with a step time, fastest first."""
+def _medians(result: RunRecord) -> dict[str, float]:
+    """Finished runtime -> its median step in seconds, the fastest first."""
     relative = result.comparison.relative
-    timed = [
-        row for row in result.finished if row.runtime in relative and row.timing.step_s is not None
-    ]
-    return sorted(timed, key=lambda row: relative[row.runtime])
+    medians = {}
+    for row in result.finished:
+        if row.timing.step_s is not None and row.runtime in relative:
+            medians[row.runtime] = row.timing.step_s.median
+    return dict(sorted(medians.items(), key=lambda item: relative[item[0]]))
 
 
 def _spread(losses: tuple[float | None, ...]) -> float | None:

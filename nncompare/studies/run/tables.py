@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.show.sheet import Column, Sheet, best
 from nncompare.studies.run.record import RunRecord
-
-Figure = Callable[[TrainedRuntime], float | None]
-"""A figure of a row."""
 
 LOSS = {
     "classification": "softmax cross-entropy in nats",
@@ -30,11 +27,6 @@ _PEAK_SOURCES = {
 }
 
 
-def task_of(result: RunRecord) -> str:
-    """The task of the experiment."""
-    return str(result.experiment.get("task", "classification"))
-
-
 def learning_sheet(result: RunRecord) -> Sheet:
     """Losses and accuracies (regression: MAE and R²) with the final weights.
 
@@ -42,27 +34,27 @@ def learning_sheet(result: RunRecord) -> Sheet:
     merit.
     """
     rows = result.runtimes
-    regression = task_of(result) == "regression"
-    early_stopping = any(row.final.best_epoch is not None for row in rows)
-    columns = [*_status(result), _words("device", rows, lambda row: row.device)]
-    columns.append(Column(head="parameters", texts=numbers.count([row.parameters for row in rows])))
-    if early_stopping:
-        best_epochs = [row.final.best_epoch for row in rows]
-        columns.append(Column(head="best epoch", texts=numbers.count(best_epochs)))
-    for part, head in (("train", "train"), ("val", "validation"), ("test", "test")):
-        columns.append(_final(f"{head} loss", rows, f"{part}_loss"))
-        if not regression:
-            columns.append(_accuracy(f"{head} accuracy", rows, f"{part}_accuracy"))
-    if regression:
-        columns.append(_final("test MAE", rows, "test_mae"))
-        columns.append(_final("test R²", rows, "test_r2"))
-    loss = LOSS.get(task_of(result), "as trained")
+    task = str(result.experiment.get("task", "classification"))
+    best_epochs = [row.final.best_epoch for row in rows]
+    columns = [
+        *_status(result),
+        Column(head="device", texts=tuple(row.device for row in rows), number=False),
+        Column(head="parameters", texts=numbers.count([row.parameters for row in rows])),
+    ]
     weights = "final weights"
-    if early_stopping:
+    if any(epoch is not None for epoch in best_epochs):
+        columns.append(Column(head="best epoch", texts=numbers.count(best_epochs)))
         weights = "weights of the best epoch, restored by early stopping"
-    note = f"Loss: {loss}; all with the {weights}, in inference mode."
-    sheet = Sheet(title="Learning", labels=_labels(rows), columns=tuple(columns))
-    return _with_notes(sheet, result, [note])
+    for part, head in (("train", "train"), ("val", "validation"), ("test", "test")):
+        columns.append(_plain(f"{head} loss", _final(rows, f"{part}_loss")))
+        if task != "regression":
+            accuracies = numbers.percent(_final(rows, f"{part}_accuracy"))
+            columns.append(_formatted(f"{head} accuracy", accuracies))
+    if task == "regression":
+        columns.append(_plain("test MAE", _final(rows, "test_mae")))
+        columns.append(_plain("test R²", _final(rows, "test_r2")))
+    note = f"Loss: {LOSS.get(task, 'as trained')}; all with the {weights}, in inference mode."
+    return _sheet("Learning", result, columns, [note])
 
 
 def time_sheet(result: RunRecord) -> Sheet:
@@ -70,27 +62,27 @@ def time_sheet(result: RunRecord) -> Sheet:
     compute the same.
     """
     rows = result.runtimes
-    columns = (
+    totals = [row.timing.total_s for row in rows]
+    columns = [
         *_status(result),
-        _seconds("import", rows, lambda row: row.timing.import_s),
-        _seconds("build", rows, lambda row: row.timing.build_s),
-        _seconds("first step", rows, lambda row: row.timing.first_step_s),
+        _seconds("import", [row.timing.import_s for row in rows]),
+        _seconds("build", [row.timing.build_s for row in rows]),
+        _seconds("first step", [row.timing.first_step_s for row in rows]),
         *_step_columns(rows),
         _relative(result),
         _formatted("samples", numbers.rate([row.timing.samples_per_s for row in rows])),
-        _seconds("train", rows, lambda row: row.timing.train_s),
-        _seconds("evaluate", rows, lambda row: row.timing.evaluate_s),
-        _seconds("total", rows, lambda row: row.timing.total_s, mark=True),
-        _gflops(rows),
+        _seconds("train", [row.timing.train_s for row in rows]),
+        _seconds("evaluate", [row.timing.evaluate_s for row in rows]),
+        _marked(_seconds("total", totals), rows, totals),
+        _plain("GFLOP/s", [row.work.gflops_per_s for row in rows], unit="est."),
         _peak(rows),
-    )
+    ]
+    # other functions have no common clock
     if result.parity.status == "failed":
-        # other functions have no common clock
-        columns = tuple(
+        columns = [
             replace(column, best=frozenset()) for column in columns if column.head != "relative"
-        )
-    sheet = Sheet(title="Time", labels=_labels(rows), columns=columns)
-    return _with_notes(sheet, result, _time_notes(result))
+        ]
+    return _sheet("Time", result, columns, _time_notes(result))
 
 
 def _time_notes(result: RunRecord) -> list[str]:
@@ -119,43 +111,32 @@ def _time_notes(result: RunRecord) -> list[str]:
 
 def _step_columns(rows: Sequence[TrainedRuntime]) -> list[Column]:
     """Median and 95th percentile in one unit, so that they can be read against each other."""
-    medians = [row.timing.step_s.median if row.timing.step_s else None for row in rows]
-    tails = [row.timing.step_s.p95 if row.timing.step_s else None for row in rows]
+    steps = [row.timing.step_s for row in rows]
+    medians = [step.median if step else None for step in steps]
+    tails = [step.p95 if step else None for step in steps]
     both = numbers.seconds([*medians, *tails])
-    median_texts = both.texts[: len(rows)]
-    tail_texts = both.texts[len(rows) :]
-    marked = best(median_texts, _of_finished(rows, medians))
-    return [
-        Column(head="step median", unit=both.unit, texts=median_texts, best=marked),
-        Column(head="step p95", unit=both.unit, texts=tail_texts),
-    ]
+    median = Column(head="step median", unit=both.unit, texts=both.texts[: len(rows)])
+    tail = Column(head="step p95", unit=both.unit, texts=both.texts[len(rows) :])
+    return [_marked(median, rows, medians), tail]
 
 
 def _relative(result: RunRecord) -> Column:
-    texts: list[str | None] = []
-    for row in result.runtimes:
-        ratio = result.comparison.relative.get(row.runtime) if row.status == "ok" else None
-        texts.append(None if ratio is None else f"{ratio:.2f}")
-    return Column(head="relative", texts=tuple(texts))
-
-
-def _gflops(rows: Sequence[TrainedRuntime]) -> Column:
-    texts = numbers.plain([row.work.gflops_per_s for row in rows])
-    return Column(head="GFLOP/s", unit="est.", texts=texts)
+    ratios = {row.runtime: result.comparison.relative.get(row.runtime) for row in result.finished}
+    found = [ratios.get(row.runtime) for row in result.runtimes]
+    texts = tuple(None if ratio is None else f"{ratio:.2f}" for ratio in found)
+    return Column(head="relative", texts=texts)
 
 
 def _peak(rows: Sequence[TrainedRuntime]) -> Column:
-    column = _formatted("peak memory", numbers.memory([row.memory.peak_bytes for row in rows]))
+    peaks = [row.memory.peak_bytes for row in rows]
+    column = _formatted("peak memory", numbers.memory(peaks))
     sources = {
         row.memory.source
         for row in rows
         if row.status == "ok" and row.memory.peak_bytes is not None
     }
     # resident sets and device counts cannot be ranked together
-    if len(sources) != 1:
-        return column
-    peaks = _of_finished(rows, [row.memory.peak_bytes for row in rows])
-    return replace(column, best=best(column.texts, peaks))
+    return _marked(column, rows, peaks) if len(sources) == 1 else column
 
 
 def _noise_note(rows: Sequence[TrainedRuntime]) -> list[str]:
@@ -172,86 +153,76 @@ def _noise_note(rows: Sequence[TrainedRuntime]) -> list[str]:
 
 def _memory_note(rows: Sequence[TrainedRuntime]) -> list[str]:
     """What was measured as memory, and of whom if that differs."""
-    source_of = {
-        row.runtime: row.memory.source or "process"
+    words = {
+        row.runtime: _PEAK_SOURCES[row.memory.source or "process"]
         for row in rows
         if row.memory.peak_bytes is not None
     }
-    if not source_of:
+    if not words:
         return []
-    words = {runtime: _PEAK_SOURCES.get(source, source) for runtime, source in source_of.items()}
-    if len(set(source_of.values())) == 1:
-        return [f"Peak memory: {next(iter(words.values()))}."]
-    return [f"Peak memory: {'; '.join(f'{name}: {text}' for name, text in words.items())}."]
+    kinds = set(words.values())
+    if len(kinds) > 1:
+        kinds = {"; ".join(f"{name}: {text}" for name, text in words.items())}
+    return [f"Peak memory: {kinds.pop()}."]
 
 
-def _with_notes(sheet: Sheet, result: RunRecord, notes: Sequence[str]) -> Sheet:
-    """Adds what the mark means and why figures are missing."""
-    marked = ["* best; equal figures share it."] if sheet.marked else []
-    silent = [
-        f"n/a {head}: not reported by {', '.join(names)}."
-        for head, names in _not_reported(sheet, result).items()
-    ]
+def _sheet(title: str, result: RunRecord, columns: Sequence[Column], notes: Sequence[str]) -> Sheet:
+    """The sheet with notes on what the mark means and why figures are missing."""
+    marked = any(column.best for column in columns)
+    texts = ["* best; equal figures share it."] if marked else []
+    texts += notes
+    for column in columns:
+        silent = ", ".join(_silent(column, result))
+        if silent:
+            texts.append(f"n/a {column.head}: not reported by {silent}.")
     absent = [f"{row.runtime} ({row.status})" for row in result.runtimes if row.status != "ok"]
-    reason = (
-        [f'n/a: {", ".join(absent)}; the reason stands under "Did not finish".'] if absent else []
+    if absent:
+        texts.append(f'n/a: {", ".join(absent)}; the reason stands under "Did not finish".')
+    return Sheet(
+        title=title,
+        labels=tuple(row.runtime for row in result.runtimes),
+        columns=tuple(columns),
+        notes=tuple(texts),
     )
-    return replace(sheet, notes=(*marked, *notes, *silent, *reason))
 
 
-def _not_reported(sheet: Sheet, result: RunRecord) -> dict[str, list[str]]:
-    """Column -> the finished runtimes that lack its figure. What follows from a missing step time
-    is left out: one note tells of all that.
+def _silent(column: Column, result: RunRecord) -> Iterator[str]:
+    """The finished runtimes that lack its figure. What follows from a missing step time is left
+    out: one note tells of all that.
     """
-    silent: dict[str, list[str]] = {}
-    for column in sheet.columns:
-        for row, text in zip(result.runtimes, column.texts, strict=True):
-            follows = row.timing.step_s is None and column.head in _FOLLOWS_FROM_STEP
-            if text is None and row.status == "ok" and not follows:
-                silent.setdefault(column.head, []).append(row.runtime)
-    return silent
-
-
-def _labels(rows: Sequence[TrainedRuntime]) -> tuple[str, ...]:
-    return tuple(row.runtime for row in rows)
+    for row, text in zip(result.runtimes, column.texts, strict=True):
+        follows = row.timing.step_s is None and column.head in _FOLLOWS_FROM_STEP
+        if text is None and row.status == "ok" and not follows:
+            yield row.runtime
 
 
 def _status(result: RunRecord) -> list[Column]:
     """The status, unless all is well."""
-    return [] if result.complete else [_words("status", result.runtimes, lambda row: row.status)]
+    if result.complete:
+        return []
+    return [Column(head="status", texts=tuple(row.status for row in result.runtimes), number=False)]
 
 
-def _words(
-    head: str, rows: Sequence[TrainedRuntime], text: Callable[[TrainedRuntime], str | None]
-) -> Column:
-    return Column(head=head, texts=tuple(text(row) for row in rows), number=False)
+def _final(rows: Sequence[TrainedRuntime], name: str) -> list[float | None]:
+    """One of the final metrics."""
+    return [getattr(row.final, name) for row in rows]
+
+
+def _plain(head: str, values: numbers.Values, unit: str = "") -> Column:
+    return Column(head=head, unit=unit, texts=numbers.plain(values))
+
+
+def _seconds(head: str, values: numbers.Values) -> Column:
+    return _formatted(head, numbers.seconds(values))
 
 
 def _formatted(head: str, formatted: numbers.Formatted) -> Column:
     return Column(head=head, unit=formatted.unit, texts=formatted.texts)
 
 
-def _seconds(
-    head: str, rows: Sequence[TrainedRuntime], figure: Figure, *, mark: bool = False
-) -> Column:
-    """A column of durations; ``mark``: the shortest is marked as the best."""
-    values = [figure(row) for row in rows]
-    formatted = numbers.seconds(values)
-    marked = best(formatted.texts, _of_finished(rows, values)) if mark else frozenset[int]()
-    return Column(head=head, unit=formatted.unit, texts=formatted.texts, best=marked)
-
-
-def _final(head: str, rows: Sequence[TrainedRuntime], name: str) -> Column:
-    """A column of one of the final metrics."""
-    return Column(head=head, texts=numbers.plain([getattr(row.final, name) for row in rows]))
-
-
-def _accuracy(head: str, rows: Sequence[TrainedRuntime], name: str) -> Column:
-    return _formatted(head, numbers.percent([getattr(row.final, name) for row in rows]))
-
-
-def _of_finished(
-    rows: Sequence[TrainedRuntime], values: Sequence[float | None]
-) -> list[float | None]:
-    """Only a runtime that finished can be the best."""
-    return [value if row.status == "ok" else None for row, value in zip(rows, values, strict=True)]
+def _marked(column: Column, rows: Sequence[TrainedRuntime], values: numbers.Values) -> Column:
+    """The column with its smallest value marked; only a runtime that finished can have it."""
+    finished = [
+        value if row.status == "ok" else None for row, value in zip(rows, values, strict=True)
+    ]
+    return replace(column, best=best(column.texts, finished))

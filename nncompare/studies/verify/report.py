@@ -16,7 +16,7 @@ from rich.text import Text
 
 from nncompare.show import numbers
 from nncompare.show.experiment_line import describe
-from nncompare.show.ledger import ledger_sheet
+from nncompare.show.ledger import ledger_part
 from nncompare.show.sheet import grid_of_texts, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.verify.checks.check import Check
@@ -49,9 +49,8 @@ def verify_report(result: VerifyRecord, *, folder: Path | None = None) -> Render
             parts.append(_figures(f"Each runtime by the formulas, {dtype}", by_formula))
         if between:
             parts.append(_figures(f"The runtimes against each other, {dtype}", between))
-    settings = ledger_sheet(result.ledger)
-    if settings is not None:
-        parts.append(settings)
+    if result.ledger:
+        parts.append(ledger_part(result.ledger))
     parts.append(_notes(result, folder))
     return spaced(parts)
 
