@@ -6,7 +6,7 @@ which every reader passes over::
 
     with create(Path("results"), "digits-mlp") as folder:
         folder.write_experiment(text)
-        folder.append_slices("torch", slices)
+        folder.write_slices({"torch": slices})
         folder.write_result(result)
         folder.publish()
 """
@@ -15,22 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nncompare.errors import StoreError
-from nncompare.records import csv as tables
-from nncompare.records.atomic import explain, explained, sync_folder, write_bytes, write_text
-from nncompare.records.csv import Sample, read_slices
+from nncompare.records.atomic import explain, explained, sync_folder, write_text
+from nncompare.records.csv import history_text, slices_text
 from nncompare.records.record import Record, to_json
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.runtimes import file_name
@@ -71,31 +66,31 @@ class ResultFolder:
         """``result.json``, strict JSON, replaced as a whole."""
         write_text(self._root / RESULT_FILE, to_json(record))
 
-    def append_slices(self, runtime: str, slices: Iterable[Slice], *, round: int = 1) -> None:
-        """Adds the slices of one training to ``slices.csv``."""
-        text = tables.slice_lines(runtime, slices, round=round)
-        tables.append(self._root / "slices.csv", text, columns=tables.SLICE_COLUMNS)
+    def write_slices(self, slices: Mapping[str, Iterable[Slice]]) -> None:
+        """``slices.csv``: the slices of every runtime's training."""
+        write_text(self._root / "slices.csv", slices_text(slices))
 
     def write_history(self, runtimes: Sequence[TrainedRuntime]) -> None:
         """``history.csv``: one line per runtime and epoch."""
-        write_text(self._root / "history.csv", tables.history_text(runtimes))
+        write_text(self._root / "history.csv", history_text(runtimes))
 
     def add_log(self, runtime: str, source: Path) -> None:
         """Copies a worker's log to ``logs/<runtime>.log``."""
-        target = self._inside("logs", f"{file_name(runtime)}.log")
-        with explained(target):
-            shutil.copyfile(source, target)
+        self._copy(source, "logs", f"{file_name(runtime)}.log")
 
-    def weights_path(self, runtime: str) -> Path:
-        """Where ``weights/<runtime>.safetensors`` belongs; its folder exists."""
-        return self._inside("weights", f"{file_name(runtime)}.safetensors")
+    def add_weights(self, runtime: str, source: Path) -> None:
+        """Copies a worker's weights to ``weights/<runtime>.safetensors``: canonical name -> array
+        in canonical layout.
+        """
+        self._copy(source, "weights", f"{file_name(runtime)}.safetensors")
 
-    def write_weights(self, runtime: str, params: Mapping[str, NDArray[Any]]) -> None:
-        """``weights/<runtime>.safetensors``: canonical name -> array in canonical layout."""
-        from safetensors.numpy import save
-
-        content = save({name: np.ascontiguousarray(array) for name, array in params.items()})
-        write_bytes(self.weights_path(runtime), content)
+    def _copy(self, source: Path, folder: str, name: str) -> None:
+        # a worker that never came so far has left none
+        if source.exists():
+            target = self._root / folder / name
+            with explained(target):
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, target)
 
     def publish(self) -> None:
         """Gives the folder its name, in one rename. A second call does nothing."""
@@ -113,30 +108,16 @@ class ResultFolder:
 
     def discard(self) -> None:
         """Removes what was written, unless it is published."""
-        if not self.published:
-            shutil.rmtree(self._partial, ignore_errors=True)
+        shutil.rmtree(self._partial, ignore_errors=True)
 
     def __enter__(self) -> ResultFolder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
-    def _inside(self, folder: str, name: str) -> Path:
-        place = self._root / folder
-        with explained(place):
-            place.mkdir(exist_ok=True)
-        return place / name
 
-
-def create(
-    output: Path, name: str, *, created: datetime | None = None, identity: str = ""
-) -> ResultFolder:
+def create(output: Path, name: str, *, created: datetime | None = None) -> ResultFolder:
     """Begins a result folder under its hidden name, before the training, so that an unwritable
     place shows at once.
 
@@ -144,8 +125,6 @@ def create(
         output: made if it is not there.
         name: of the experiment.
         created: the time in the folder's name; default: now.
-        identity: what else the hash is of (the resolved experiment, the environment). The hash is
-            unique without it: it is also of the time and of random bytes.
 
     Raises:
         StoreError: the folder cannot be made; the message says why and what to do.
@@ -154,16 +133,20 @@ def create(
     with explained(output):
         output.mkdir(parents=True, exist_ok=True)
     while True:
-        salt = os.urandom(16).hex()
-        digest = hashlib.sha256(
-            "\0".join((name, created.isoformat(), identity, salt)).encode()
-        ).hexdigest()[:8]
-        folder = ResultFolder(output, f"{name}-{created:%Y%m%d-%H%M%S}-{digest}")
+        folder = ResultFolder(output, f"{name}-{created:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
+        # another run of the same second may have drawn the same letters
         if folder.path.exists():
             continue
         with explained(output), contextlib.suppress(FileExistsError):
             folder._partial.mkdir()
             return folder
+
+
+def create_if_stored(
+    output: Path | None, name: str, *, created: datetime
+) -> AbstractContextManager[ResultFolder | None]:
+    """``create`` for a study whose result need not be stored: None where ``output`` is None."""
+    return nullcontext() if output is None else create(output, name, created=created)
 
 
 def check_place(output: Path) -> None:
@@ -179,6 +162,3 @@ def check_place(output: Path) -> None:
         raise explain(NotADirectoryError(errno.ENOTDIR, "not a folder"), output)
     if not os.access(place, os.W_OK | os.X_OK):
         raise explain(PermissionError(errno.EACCES, "no permission"), output)
-
-
-__all__ = ["ResultFolder", "Sample", "check_place", "create", "read_slices"]

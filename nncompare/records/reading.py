@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -19,7 +17,7 @@ from pydantic import ValidationError
 
 from nncompare.errors import StoreError, nearest
 from nncompare.records.folder import PARTIAL, RESULT_FILE
-from nncompare.records.record import Record, StudyRecord
+from nncompare.records.record import Record
 
 R = TypeVar("R", bound=Record)
 
@@ -38,8 +36,19 @@ def read(path: Path, kinds: Mapping[str, str]) -> Record:
         StoreError: missing, unfinished, damaged, of an unknown kind or of another version; the
             message names the file.
     """
-    file = result_file(path)
-    return from_json(_text(path, file), source=str(file), kinds=kinds)
+    file = path / RESULT_FILE if path.is_dir() else path
+    text = _text(path, file)
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise StoreError(f"{file}: damaged: not strict JSON: nested too deeply") from None
+    except ValueError as error:
+        raise StoreError(f"{file}: damaged: not strict JSON: {error}") from None
+    record = _class_of(document, file, kinds)
+    try:
+        return record.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"{file}: damaged: {_problems(error)}") from None
 
 
 def read_as(path: Path, record: type[R]) -> R:
@@ -48,11 +57,6 @@ def read_as(path: Path, record: type[R]) -> R:
     found = read(path, {kind: f"{record.__module__}:{record.__name__}"})
     assert isinstance(found, record)
     return found
-
-
-def result_file(path: Path) -> Path:
-    """The document of a result folder, or the file itself."""
-    return path / RESULT_FILE if path.is_dir() else path
 
 
 def _text(path: Path, file: Path) -> str:
@@ -80,34 +84,11 @@ def _missing(path: Path) -> str:
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     visible = [name for name in siblings if not name.startswith(".")]
     close = nearest(path.name, visible)
-    return f"{path}: no such result" + (f"; did you mean {path.parent / close}?" if close else "")
+    hint = f"; did you mean {path.parent / close}?" if close else ""
+    return f"{path}: no such result{hint}"
 
 
-def from_json(text: str, *, source: str, kinds: Mapping[str, str]) -> Record:
-    """The record in ``text``.
-
-    Args:
-        source: the file's name, for errors.
-        kinds: as of ``read``.
-
-    Raises:
-        StoreError: not JSON, another schema version, an unknown kind, or damaged; the message names
-            the place.
-    """
-    try:
-        document = json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
-        raise StoreError(f"{source}: damaged: not strict JSON: nested too deeply") from None
-    except ValueError as error:
-        raise StoreError(f"{source}: damaged: not strict JSON: {error}") from None
-    record = _class_of(document, source, kinds)
-    try:
-        return record.model_validate_json(text)
-    except ValidationError as error:
-        raise StoreError(f"{source}: damaged: {_problems(error)}") from None
-
-
-def _class_of(document: Any, source: str, kinds: Mapping[str, str]) -> type[Record]:
+def _class_of(document: Any, source: Path, kinds: Mapping[str, str]) -> type[Record]:
     """The class that describes the document, once its head is known to be one of ours."""
     if not isinstance(document, dict):
         raise StoreError(
@@ -147,53 +128,3 @@ def _problems(error: ValidationError) -> str:
         lines.append(f"{place}: {message}" if place else message)
     more = len(lines) - _MOST_PROBLEMS
     return "; ".join(lines[:_MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """What an output folder holds.
-
-    Args:
-        records: (folder, record), newest first.
-        problems: one line for every folder that was passed over because its document cannot be
-            read.
-    """
-
-    records: tuple[tuple[Path, StudyRecord], ...]
-    problems: tuple[str, ...] = ()
-
-
-def stored(output: Path, kinds: Mapping[str, str]) -> Stored:
-    """Every result below ``output``. Hidden folders (unfinished runs) and folders of other things
-    are passed over.
-
-    Args:
-        kinds: as of ``read``.
-
-    Raises:
-        StoreError: ``output`` is missing or not a folder.
-    """
-    if not output.is_dir():
-        state = "a file, not a folder" if output.exists() else "no such folder"
-        raise StoreError(
-            f"{output}: {state}; results are stored where --output DIR says, by default in results/"
-        )
-    records: list[tuple[Path, StudyRecord]] = []
-    problems: list[str] = []
-    for folder in sorted(output.iterdir()):
-        if folder.name.startswith(".") or not (folder / RESULT_FILE).is_file():
-            continue
-        try:
-            record = read(folder, kinds)
-        except StoreError as error:
-            problems.append(str(error))
-            continue
-        if isinstance(record, StudyRecord):
-            records.append((folder, record))
-    records.sort(key=_age, reverse=True)
-    return Stored(records=tuple(records), problems=tuple(problems))
-
-
-def _age(item: tuple[Path, StudyRecord]) -> tuple[datetime, str]:
-    folder, record = item
-    return datetime.fromisoformat(record.created), folder.name

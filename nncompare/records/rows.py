@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nncompare.records.trained_runtime import (
     Final,
     Memory,
@@ -26,8 +28,9 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRunt
     """
     if outcome is None:
         return not_started(job.runtime)
-    batch = min(job.experiment.train.batch_size, examples)
-    steady = _steady(outcome)
+    steady = [sample for sample in outcome.slices if sample.phase == "steady"]
+    # a training may end before it has warmed up
+    step_s = step_time((sample.steps, sample.seconds) for sample in steady) if steady else None
     built = outcome.built
     result = outcome.result
     return TrainedRuntime(
@@ -42,9 +45,9 @@ def runtime_row(job: Job, outcome: Outcome | None, examples: int) -> TrainedRunt
         parameters=built.parameters if built else None,
         history=tuple(outcome.history),
         final=result.final if result else Final(),
-        timing=_timing(outcome, steady, _samples_per_s(outcome, job, examples)),
+        timing=_timing(outcome, step_s, _samples_per_s(steady, job, examples)),
         memory=result.memory if result else Memory(),
-        work=_work(job, batch, steady),
+        work=_work(job, examples, step_s),
         settings=outcome.settings,
     )
 
@@ -56,7 +59,7 @@ def not_started(runtime: str) -> TrainedRuntime:
     )
 
 
-def _timing(outcome: Outcome, steady: StepTime | None, samples_per_s: float | None) -> Timing:
+def _timing(outcome: Outcome, step_s: StepTime | None, samples_per_s: float | None) -> Timing:
     """What is known of the times; what a worker that did not finish has not said is None."""
     result = outcome.result
     train_s = sum(sample.seconds for sample in outcome.slices)
@@ -64,7 +67,7 @@ def _timing(outcome: Outcome, steady: StepTime | None, samples_per_s: float | No
         import_s=outcome.imported.import_s if outcome.imported else None,
         build_s=outcome.built.build_s if outcome.built else None,
         first_step_s=outcome.slices[0].seconds if outcome.slices else None,
-        step_s=steady,
+        step_s=step_s,
         samples_per_s=samples_per_s,
         # of a training that has ended: a part of one is no training time
         train_s=train_s if result else None,
@@ -73,34 +76,21 @@ def _timing(outcome: Outcome, steady: StepTime | None, samples_per_s: float | No
     )
 
 
-def _steady_slices(outcome: Outcome) -> list[Slice]:
-    return [sample for sample in outcome.slices if sample.phase == "steady"]
-
-
-def _steady(outcome: Outcome) -> StepTime | None:
-    """Step time over the slices after warm-up; None if training was too short to have any."""
-    steady = _steady_slices(outcome)
-    if not steady:
-        return None
-    return step_time((sample.steps, sample.seconds) for sample in steady)
-
-
-def _samples_per_s(outcome: Outcome, job: Job, examples: int) -> float | None:
+def _samples_per_s(steady: Sequence[Slice], job: Job, examples: int) -> float | None:
     """Examples over seconds of the steady slices."""
     batch = job.experiment.train.batch_size
     steps_per_epoch = -(-examples // batch)
-    missing_in_last_batch = steps_per_epoch * batch - examples
     trained = 0
-    spent_s = 0.0
-    for sample in _steady_slices(outcome):
+    for sample in steady:
         trained += sample.steps * batch
+        # the last batch of an epoch holds what is left
         if sample.end % steps_per_epoch == 0:
-            trained -= missing_in_last_batch
-        spent_s += sample.seconds
+            trained -= steps_per_epoch * batch - examples
+    spent_s = sum(sample.seconds for sample in steady)
     return trained / spent_s if spent_s else None
 
 
-def _work(job: Job, batch: int, steady: StepTime | None) -> Work:
-    flops = job.model.training_flops(batch)
-    rate = flops / steady.median / 1e9 if steady and steady.median > 0 else None
+def _work(job: Job, examples: int, step_s: StepTime | None) -> Work:
+    flops = job.model.training_flops(min(job.experiment.train.batch_size, examples))
+    rate = flops / step_s.median / 1e9 if step_s and step_s.median > 0 else None
     return Work(flops_per_step=flops, gflops_per_s=rate)

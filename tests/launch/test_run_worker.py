@@ -13,14 +13,12 @@ import pytest
 
 from nncompare.launch import run_worker as module
 from nncompare.launch.check import CheckTask, check_all
-from nncompare.launch.probe import probe
 from nncompare.launch.run_worker import run_worker
-from nncompare.launch.train_one import train
 from nncompare.spec.runtimes import CATALOG
 from nncompare.wire import job_folder
 from nncompare.wire.messages import CheckProgress, WorkerWord
 from nncompare.wire.outcome import Outcome
-from nncompare.wire.requests import PerturbedRequest, ProbeRequest, TrainRequest
+from nncompare.wire.requests import PerturbedRequest, ProbeRequest
 from tests.wire.examples import job
 
 PRELUDE = """
@@ -129,29 +127,19 @@ def test_a_time_out_names_the_setting_where_there_is_one(play: Play, tmp_path: P
     play(NEVER_ENDS)
     outcome = ask(tmp_path, timeout_s=2.0)
     assert (outcome.status, outcome.reason) == ("timed out", "no result within 2 s")
-    experiment = job().experiment
-    measure = experiment.measure.model_copy(update={"timeout_s": 2.0})
-    hurried = replace(job(), experiment=experiment.model_copy(update={"measure": measure}))
-    outcome = train(TrainRequest(job=hurried, data=tmp_path), tmp_path, listener=Ear())
+    outcome = ask(tmp_path, timeout_s=2.0, timeout_setting="measure.timeout_s")
     assert outcome.reason == "no result within 2 s (measure.timeout_s)"
     assert outcome.log is not None
 
 
 def test_ctrl_c_ends_the_worker_and_keeps_what_a_training_said(play: Play, tmp_path: Path) -> None:
     play(NEVER_ENDS)
-    request = TrainRequest(job=job(), data=tmp_path)
-    outcome = train(request, tmp_path, listener=Impatient())
+    outcome = ask(tmp_path, listener=Impatient(), keep_interrupted=True)
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped by the user")
     assert outcome.versions == {"torch": "9"}
     with pytest.raises(KeyboardInterrupt):
         ask(tmp_path, listener=Impatient())
     assert not [child for child in psutil.Process().children() if child.status() != "zombie"]
-
-
-def test_a_probe_has_a_folder_and_a_log_of_its_own(play: Play, tmp_path: Path) -> None:
-    play(SAYS_OK)
-    assert probe("torch", tmp_path / "torch").versions == {"torch": "9"}
-    assert job_folder.read(tmp_path / "torch").kind == "probe"
 
 
 class TestCheckAll:

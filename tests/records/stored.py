@@ -25,14 +25,15 @@ def read(path: Path) -> Record:
     return reading.read(path, RECORDS)
 
 
-def stored(output: Path) -> reading.Stored:
-    return reading.stored(output, RECORDS)
+def stored(output: Path) -> list[Record]:
+    """Every result that can be seen in an output folder."""
+    return [read(folder) for folder in sorted(output.iterdir()) if folder.name[0] != "."]
 
 
 def publish(output: Path, **changes) -> ResultFolder:
     folder = create(output, "digits", created=NOON)
     folder.write_experiment("name: digits\n")
-    folder.append_slices("torch", SLICES)
+    folder.write_slices({"torch": SLICES})
     result = examples.all_ok().model_copy(update={"id": folder.id, **changes})
     folder.write_history(result.runtimes)
     folder.write_result(result)

@@ -55,7 +55,7 @@ def test_full_or_read_only_disk(tmp_path, monkeypatch, number, says):
     with pytest.raises(StoreError, match=f"result.json: .*{says}.*--output DIR"):
         folder.write_result(examples.all_ok())
     with pytest.raises(StoreError, match=f"slices.csv: .*{says}"):
-        folder.append_slices("torch", SLICES)
+        folder.write_slices({"torch": SLICES})
 
 
 def test_a_failed_publish_is_no_result(tmp_path, monkeypatch):

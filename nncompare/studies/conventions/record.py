@@ -15,16 +15,6 @@ from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.run.record import STOPPED
 from nncompare.studies.verify.record import Parity
 
-QUANTITIES = (
-    "train_loss",
-    "val_loss",
-    "test_loss",
-    "train_accuracy",
-    "val_accuracy",
-    "test_accuracy",
-)
-"""What is compared: metrics with the final weights. A regression has no accuracies."""
-
 
 class Difference(RecordPart):
     """Native minus aligned of one runtime; null where either is unknown."""
@@ -35,6 +25,10 @@ class Difference(RecordPart):
     train_accuracy: float | None = None
     val_accuracy: float | None = None
     test_accuracy: float | None = None
+
+
+QUANTITIES = tuple(Difference.model_fields)
+"""What is compared: metrics with the final weights. A regression has no accuracies."""
 
 
 class ConventionRow(RecordPart):

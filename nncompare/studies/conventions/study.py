@@ -5,14 +5,14 @@ conventions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
 from nncompare.config.load import dump, to_mapping
 from nncompare.errors import StoreError
 from nncompare.records.finished import Finished
-from nncompare.records.folder import ResultFolder, create
+from nncompare.records.folder import ResultFolder, create_if_stored
 from nncompare.records.record import head
 from nncompare.records.rows import not_started
 from nncompare.records.trained_runtime import TrainedRuntime
@@ -26,7 +26,7 @@ from nncompare.studies.conventions.record import (
 )
 from nncompare.studies.run.record import RunRecord
 from nncompare.studies.run.study import run
-from nncompare.studies.run.watcher import NullWatcher, Watcher
+from nncompare.studies.run.watcher import Watcher
 
 CONVENTIONS = ("aligned", "native")
 Watching = Callable[[str], AbstractContextManager[Watcher]]
@@ -38,7 +38,7 @@ def compare_conventions(
     experiment: Experiment,
     *,
     output: Path | None = Path("results"),
-    watching: Watching = lambda _: nullcontext(NullWatcher()),
+    watching: Watching = lambda _: nullcontext(Watcher()),
 ) -> Finished[ConventionsRecord]:
     """Trains the experiment in both conventions on every runtime: same seed, same batches.
 
@@ -54,14 +54,10 @@ def compare_conventions(
         DataError, StoreError: nothing has been trained.
     """
     created = datetime.now().astimezone()
-    with ExitStack() as stack:
-        folder = (
-            stack.enter_context(create(output, experiment.name, created=created))
-            if output is not None
-            else None
-        )
+    with create_if_stored(output, experiment.name, created=created) as folder:
         runs: dict[str, Finished[RunRecord]] = {}
         for convention in CONVENTIONS:
+            # a user who stops the first run gets no second one
             if not any(run.record.interrupted for run in runs.values()):
                 with watching(convention) as watcher:
                     runs[convention] = run(
@@ -69,13 +65,13 @@ def compare_conventions(
                     )
         result = _document(experiment, runs, created, folder)
         problem = next((run.problem for run in runs.values() if run.problem is not None), None)
-        if folder is not None and problem is None:
-            try:
-                _store(folder, experiment, result)
-            except StoreError as error:
-                problem = error
-    stored = folder.path if folder is not None and problem is None else None
-    return Finished(record=result, folder=stored, problem=problem)
+        if folder is None or problem is not None:
+            return Finished(record=result, problem=problem)
+        try:
+            _store(folder, experiment, result)
+        except StoreError as error:
+            return Finished(record=result, problem=error)
+    return Finished(record=result, folder=folder.path)
 
 
 def in_convention(experiment: Experiment, convention: str) -> Experiment:
@@ -101,7 +97,6 @@ def _document(
     folder: ResultFolder | None,
 ) -> ConventionsRecord:
     aligned = runs["aligned"].record
-    # a user who stops the first run gets no second one
     native = runs["native"].record if "native" in runs else None
     native_rows = {row.runtime: row for row in native.runtimes} if native else {}
     rows = tuple(_row(row, native_rows.get(row.runtime)) for row in aligned.runtimes)
@@ -126,11 +121,9 @@ def _row(aligned: TrainedRuntime, native: TrainedRuntime | None) -> ConventionRo
         after = getattr(native.final, name)
         if before is not None and after is not None:
             differences[name] = after - before
+    difference = Difference(**differences)
     return ConventionRow(
-        runtime=aligned.runtime,
-        aligned=aligned,
-        native=native,
-        difference=Difference(**differences),
+        runtime=aligned.runtime, aligned=aligned, native=native, difference=difference
     )
 
 

@@ -11,7 +11,7 @@ import psutil
 from nncompare.data.lookup import cache_folder
 from nncompare.errors import DataError
 from nncompare.launch.machine import describe_system
-from nncompare.launch.probe import probe
+from nncompare.launch.run_worker import run_worker
 from nncompare.spec.data import DATA
 from nncompare.spec.runtimes import CATALOG, by_backend, file_name
 from nncompare.studies.doctor.record import (
@@ -23,6 +23,10 @@ from nncompare.studies.doctor.record import (
     usable_runtimes,
 )
 from nncompare.wire.outcome import Outcome
+from nncompare.wire.requests import ProbeRequest
+
+TIMEOUT_S = 120.0
+"""An import takes some seconds, on a cold disk more than a minute."""
 
 
 def doctor(*, asking: Callable[[str], None] = lambda _: None) -> DoctorRecord:
@@ -45,7 +49,8 @@ def _frameworks(asking: Callable[[str], None]) -> tuple[Framework, ...]:
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for runtime, runtimes in by_backend().items():
             asking(runtime)
-            outcome = probe(runtime, Path(scratch) / file_name(runtime))
+            folder = Path(scratch) / file_name(runtime)
+            outcome = run_worker(ProbeRequest(runtime=runtime), folder, timeout_s=TIMEOUT_S)
             frameworks.append(framework(runtimes, outcome))
     return (*frameworks, *_broken_plugins())
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
+from nncompare.studies.run.watcher import Watcher
 from nncompare.terminal.progress import Display
 from nncompare.wire.figures import Epoch
 from nncompare.wire.messages import (
@@ -31,9 +32,9 @@ _WIDE = 100
 """Columns from which loss and elapsed time have room beside the bar."""
 
 
-class RunProgress(Display):
-    """Says which runtime runs, in which epoch, how fast, and how long it still takes. Fulfils
-    ``studies.run.Watcher``; one runtime ends before the next one starts.
+class RunProgress(Display, Watcher):
+    """Says which runtime runs, in which epoch, how fast, and how long it still takes. One
+    runtime ends before the next one starts.
 
     Args:
         runtimes: in the order in which they run.

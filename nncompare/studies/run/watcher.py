@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from nncompare.launch.run_worker import Listener
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.wire.messages import WorkerWord
 
 
-class Watcher(Listener, Protocol):
-    """The progress display: told of every worker under its runtime's name, and of what the parent
-    does itself.
+class Watcher:
+    """Told of every worker under its runtime's name, and of what the parent does itself. This one
+    says nothing; the progress display says it all.
     """
 
     def prepares(self, text: str) -> None:
@@ -20,21 +17,8 @@ class Watcher(Listener, Protocol):
     def started(self, runtime: str) -> None:
         """A worker is about to start."""
 
+    def message(self, runtime: str, message: WorkerWord) -> None:
+        """A worker has said something."""
+
     def finished(self, runtime: str, row: TrainedRuntime) -> None:
         """A worker has ended, well or not; its row is the one of the result."""
-
-
-class NullWatcher:
-    """A watcher that says nothing."""
-
-    def prepares(self, text: str) -> None:
-        pass
-
-    def started(self, runtime: str) -> None:
-        pass
-
-    def message(self, runtime: str, message: WorkerWord) -> None:
-        pass
-
-    def finished(self, runtime: str, row: TrainedRuntime) -> None:
-        pass

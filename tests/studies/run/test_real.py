@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 
 import nncompare
 from nncompare.config.load import load
-from nncompare.records.csv import read_slices
 from tests.running import CONTROL, PROGRESS, THREE, TINY, files, stored, strict
 
 
@@ -98,11 +98,10 @@ class TestReal:
             f"weights/{name}.safetensors" for name in THREE
         }
         assert names == {"experiment.yaml", "result.json", "slices.csv", "history.csv", *kept}
-        samples, warnings = read_slices(real.result)
-        assert warnings == []
         steps = Counter[str]()
-        for sample in samples:
-            steps[sample.runtime] += sample.end - sample.begin
+        with (real.result / "slices.csv").open() as lines:
+            for sample in csv.DictReader(lines):
+                steps[sample["runtime"]] += int(sample["end"]) - int(sample["begin"])
         assert steps == dict.fromkeys(THREE, 27)
 
     def test_final_weights_agree(self, real: Real) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import nncompare
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.studies.run.study import run
-from nncompare.studies.run.watcher import NullWatcher
+from nncompare.studies.run.watcher import Watcher
 
 
-class Rows(NullWatcher):
+class Rows(Watcher):
     """Keeps the rows that a progress display gets."""
 
     def __init__(self) -> None:
