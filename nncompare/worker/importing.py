@@ -6,6 +6,8 @@ import time
 
 from nncompare.backends.base import Backend
 from nncompare.backends.loading import load_backend
+from nncompare.errors import Refused
+from nncompare.spec.job import Job
 from nncompare.wire.connection import Send
 from nncompare.wire.messages import Imported
 
@@ -17,3 +19,14 @@ def import_framework(runtime: str, send: Send) -> Backend:
     import_s = time.perf_counter() - begun
     send(Imported(versions=backend.versions(), import_s=import_s))
     return backend
+
+
+def agreed(backend: Backend, job: Job) -> Job:
+    """The job as the backend resolves it, with its own defaults in the native convention.
+
+    Raises:
+        Refused: it cannot run the job faithfully here, with the reason.
+    """
+    if reason := backend.why_not(job):
+        raise Refused(reason)
+    return backend.resolve(job)

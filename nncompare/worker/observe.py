@@ -7,6 +7,7 @@ trajectory; its first epochs once more in long pieces, as they are trained in a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import numpy as np
 from nncompare.backends.base import Array, Backend, Params, Piece, Session, TokenwiseSession
 from nncompare.data.base import Data
 from nncompare.data.base import read as read_data
-from nncompare.errors import Refused
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.parity import (
@@ -26,12 +26,13 @@ from nncompare.numerics.parity import (
     probe_params,
 )
 from nncompare.spec.job import Job
+from nncompare.spec.model import Model
 from nncompare.wire import declaration
 from nncompare.wire.connection import Send
 from nncompare.wire.messages import Built, CheckProgress
 from nncompare.wire.observation import QUICK_STEPS, Observation, evaluation_rows
 from nncompare.wire.requests import CheckRequest, PerturbedRequest
-from nncompare.worker.importing import import_framework
+from nncompare.worker.importing import agreed, import_framework
 from nncompare.worker.pieces import FixedGate, pieces_of
 
 _TELL_EVERY = 10
@@ -48,13 +49,10 @@ def check(request: CheckRequest, folder: Path, send: Send) -> None:
     # the parent has no framework to ask for its defaults
     if job.native:
         declaration.write(folder, job, backend.semantics(job))
-    session = backend.open(job, data)
-    try:
+    plan = parity_plan(job.experiment.train, len(data.train), job.seed, request.steps)
+    with closing(backend.open(job, data)) as session:
         send(Built(device=session.device, settings=session.settings()))
-        plan = parity_plan(job.experiment.train, len(data.train), job.seed, request.steps)
         observation = observe(session, job, data, plan, send)
-    finally:
-        session.close()
     observe_dropout(backend, job, data, plan, observation)
     observation.save(folder)
 
@@ -66,11 +64,8 @@ def prepare(request: CheckRequest | PerturbedRequest, send: Send) -> tuple[Backe
     Raises:
         Refused: with the reason.
     """
-    job = request.job
-    backend = import_framework(job.runtime, send)
-    if reason := backend.why_not(job):
-        raise Refused(reason)
-    job = backend.resolve(job)
+    backend = import_framework(request.runtime, send)
+    job = agreed(backend, request.job)
     return backend, job, read_data(request.data, job.signature)
 
 
@@ -81,7 +76,7 @@ def observe(session: Session, job: Job, data: Data, plan: ParityPlan, send: Send
     observe_probe(session, job, data, plan, observation)
     send(CheckProgress(what="updates", done=0, of=plan.steps))
     _observe_updates(session, job, data, plan, observation)
-    session.load(as_dtype(initial_params(job.model, job.seed), job))
+    load(session, job, initial_params)
     rows = plan.trajectory.rows(0)
     _, observation.start_gradients = session.loss_and_gradients(rows)
     observation.start_squares = _table_squares(session, job, rows, 0)
@@ -95,7 +90,7 @@ def observe_probe(
     session: Session, job: Job, data: Data, plan: ParityPlan, observation: Observation
 ) -> None:
     """Forward pass and gradient at the probe weights; nothing is trained."""
-    session.load(as_dtype(probe_params(job.model, job.seed), job))
+    load(session, job, probe_params)
     observation.loaded = session.params()
     x = data.train.x[plan.forward_rows]
     observation.outputs = session.outputs(x)
@@ -113,12 +108,9 @@ def observe_dropout(
     names = list(job.model.drop_rates)
     if job.dropout != "masks" or not names:
         return
-    session = backend.open(replace(job, dropout="framework"), data)
-    try:
-        session.load(as_dtype(probe_params(job.model, job.seed), job))
+    with closing(backend.open(replace(job, dropout="framework"), data)) as session:
+        load(session, job, probe_params)
         drawn = session.outputs(data.train.x[plan.dropout_rows], training=True)
-    finally:
-        session.close()
     # a mask is read off a layer's output beside its input
     before = inputs_of(job.model.nodes)
     kept = {*names, *(before[name] for name in names)}
@@ -134,16 +126,17 @@ def observe_quickly(session: Session, job: Job, data: Data) -> Observation:
     plan = parity_plan(job.experiment.train, examples, job.seed, QUICK_STEPS)
     observation = Observation()
     observe_probe(session, job, data, plan, observation)
-    session.load(as_dtype(initial_params(job.model, job.seed), job))
+    load(session, job, initial_params)
     pieces = pieces_of(plan.trajectory, 1)[:QUICK_STEPS]
-    observation.losses = {"": np.array(_train(session, plan.trajectory, pieces))}
+    observation.losses = _train(session, plan.trajectory, pieces)
     observation.checkpoints = {QUICK_STEPS: session.params()}
     return observation
 
 
-def as_dtype(params: Params, job: Job) -> Params:
-    """The parameters in the job's dtype."""
-    return {name: value.astype(job.dtype) for name, value in params.items()}
+def load(session: Session, job: Job, params_of: Callable[[Model, int], Params]) -> None:
+    """Loads the weights of the job's model and seed, in its dtype."""
+    params = params_of(job.model, job.seed)
+    session.load({name: value.astype(job.dtype) for name, value in params.items()})
 
 
 def _observe_updates(
@@ -152,7 +145,7 @@ def _observe_updates(
     """The gradient of each step is asked for in the midst of training, and every layer after it, so
     that a number which ``params`` does not show counts in both.
     """
-    session.load(as_dtype(probe_params(job.model, job.seed), job))
+    load(session, job, probe_params)
     pieces = pieces_of(plan.updates, 1)[: plan.update_steps]
 
     def keep(piece: Piece | None) -> None:
@@ -166,7 +159,7 @@ def _observe_updates(
         if squares := _table_squares(session, job, rows, step):
             observation.update_squares[step] = squares
 
-    observation.update_losses = {"": np.array(_train(session, plan.updates, pieces, keep))}
+    observation.update_losses = _train(session, plan.updates, pieces, keep)
     observation.update_outputs = session.outputs(data.train.x[plan.forward_rows])
 
 
@@ -197,7 +190,7 @@ def observe_trajectory(
             send(CheckProgress(what="trajectory", done=done, of=plan.steps))
 
     pieces = pieces_of(plan.trajectory, 1)[: plan.steps]
-    observation.losses = {"": np.array(_train(session, plan.trajectory, pieces, keep))}
+    observation.losses = _train(session, plan.trajectory, pieces, keep)
     observation.logits = {"": session.predict(evaluated)}
 
 
@@ -209,10 +202,10 @@ def _observe_long_pieces(
     """
     if not plan.whole_epochs:
         return
-    session.load(as_dtype(initial_params(job.model, job.seed), job))
+    load(session, job, initial_params)
     steps_per_epoch = plan.trajectory.steps_per_epoch
     pieces = [Piece(begin, end, begin // steps_per_epoch) for begin, end in plan.whole_pieces]
-    observation.whole_losses = {"": np.array(_train(session, plan.trajectory, pieces))}
+    observation.whole_losses = _train(session, plan.trajectory, pieces)
     observation.whole = session.params()
 
 
@@ -221,11 +214,11 @@ def _train(
     plan: BatchPlan,
     pieces: list[Piece],
     before: Callable[[Piece | None], None] | None = None,
-) -> list[float]:
+) -> Params:
     """Trains the pieces; ``before`` is called before each of them, and once after the last.
 
     Returns:
-        One mean loss a piece.
+        ``{"": (pieces,)}``, a mean loss for each of them.
     """
     gate = FixedGate(pieces, before)
     session.train(plan, gate)
@@ -234,4 +227,4 @@ def _train(
         raise RuntimeError(
             f"the training loop did {len(gate.losses)} of {len(pieces)} pieces and then returned"
         )
-    return gate.losses
+    return {"": np.array(gate.losses)}

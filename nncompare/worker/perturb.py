@@ -7,6 +7,7 @@ experiment, and so how far apart two right runtimes may lie.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from nncompare.spec.model import Model
 from nncompare.wire.connection import Send
 from nncompare.wire.observation import PERTURBATION, Observation
 from nncompare.wire.requests import PerturbedRequest
-from nncompare.worker.observe import as_dtype, observe_trajectory, prepare
+from nncompare.worker.observe import load, observe_trajectory, prepare
 
 _SMALLEST_SIZE = 0.1
 """Size of a tensor whose entries are smaller, such as biases that start at zero."""
@@ -54,10 +55,7 @@ def check_perturbed(request: PerturbedRequest, folder: Path, send: Send) -> None
     backend, job, data = prepare(request, send)
     plan = parity_plan(job.experiment.train, len(data.train), job.seed, request.steps)
     observation = Observation()
-    session = backend.open(job, data)
-    try:
-        session.load(as_dtype(perturbed_params(job.model, job.seed), job))
+    with closing(backend.open(job, data)) as session:
+        load(session, job, perturbed_params)
         observe_trajectory(session, data, plan, observation, send)
-    finally:
-        session.close()
     observation.save(folder)

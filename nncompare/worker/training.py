@@ -16,7 +16,7 @@ from nncompare.backends import native
 from nncompare.backends.base import Backend, Params, Session
 from nncompare.data.base import PARTS, Data, Part
 from nncompare.data.base import read as read_data
-from nncompare.errors import Diverged, Interrupted, Refused
+from nncompare.errors import Diverged, Interrupted
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.metrics import evaluate
 from nncompare.numerics.schedules import make_plan
@@ -29,7 +29,7 @@ from nncompare.wire.messages import Built, EpochEnd, ParityChecked, Result, Slic
 from nncompare.wire.requests import TrainRequest
 from nncompare.wire.slice import Slice
 from nncompare.worker.gate import TrainingGate
-from nncompare.worker.importing import import_framework
+from nncompare.worker.importing import agreed, import_framework
 from nncompare.worker.observe import observe_quickly
 from nncompare.worker.probes import peak_resident_bytes
 
@@ -131,10 +131,7 @@ class TrainingRun:
         Raises:
             Refused, Diverged, Interrupted: with the reason; anything else is a failure.
         """
-        reason = backend.why_not(self.job)
-        if reason is not None:
-            raise Refused(reason)
-        self.job = backend.resolve(self.job)
+        self.job = agreed(backend, self.job)
         self.data = data()
         self.plan = make_plan(self.job.experiment.train, len(self.data.train), self.job.seed)
         self._build(backend)
