@@ -135,8 +135,6 @@ class Refused(RuntimeFailure):
 class Failed(RuntimeFailure):
     """The runtime raised an error, or its process died."""
 
-    status: ClassVar[Status] = "failed"
-
 
 class MessageError(Failed):
     """A message or a job folder that the other side does not understand; the text says where."""

@@ -54,15 +54,9 @@ model:
   depth: 1                          # recurrent layers
   # dropout: 0.2
 """
-_TOKENS = """\
-model:
-  family: rnn                       # mlp, cnn, rnn, attention, or layers: an explicit list
-  cell: lstm                        # rnn, lstm, gru
-  embedding: 16                     # numbers a token
-  hidden: 32
-  depth: 1                          # recurrent layers
-  # dropout: 0.2
-"""
+_TOKENS = _RECURRENT.replace(
+    "  hidden:", "  embedding: 16                     # numbers a token\n  hidden:"
+)
 _MODELS = {"dense": _DENSE, "recurrent": _RECURRENT, "tokens": _TOKENS}
 
 
@@ -109,28 +103,23 @@ def init(
 ) -> None:
     """Write a commented experiment file to start from. It runs offline."""
     from nncompare.config.load import name_from
+    from nncompare.spec.data import DATA
     from nncompare.terminal.console import out
 
-    _check_data(data)
+    if data not in DATA:
+        raise UsageError(unknown_name("no data set", data, DATA))
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
     content = text(name_from(path), data, str(path))
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:
-        raise UsageError(
-            f"{path} exists already; choose another name, or --force to replace it"
-        ) from None
+        problem = "exists already; choose another name, or --force to replace it"
+        raise UsageError(f"{path} {problem}") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        # an embedded null byte is a ValueError, which no system call has seen
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{path} cannot be written: {reason}") from None
     console = out()
     console.print(f"wrote {path}", markup=False, soft_wrap=True)
     console.print(f"next: nncompare run {path}", markup=False, soft_wrap=True)
-
-
-def _check_data(data: str) -> None:
-    from nncompare.spec.data import DATA
-
-    if data not in DATA:
-        raise UsageError(unknown_name("no data set", data, DATA))

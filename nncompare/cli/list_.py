@@ -41,7 +41,11 @@ def list_(
 
     found = catalog()
     if kind is not None:
-        found = {kind: found[kind]} if kind in found else _unknown(kind, found)
+        if kind not in found:
+            hint = did_you_mean(kind, found)
+            allowed = ", ".join(found)
+            raise UsageError(f"there is nothing of kind {kind!r} to list{hint} Allowed: {allowed}")
+        found = {kind: found[kind]}
     if as_json:
         print_json({"schema_version": 1, "kind": "list", **found})
         return
@@ -80,61 +84,29 @@ def _data_sets() -> list[dict[str, Any]]:
     """Every data set, and every plug-in that would have brought one (``problem`` says why not)."""
     from nncompare.spec.data import DATA
 
-    rows: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "title": cls.title,
-            "tasks": list(cls.tasks),
-            "origin": DATA.origin(name),
-            "problem": None,
-        }
-        for name, cls in DATA.items()
-    ]
-    rows += [
-        {
-            "name": plugin.name,
-            "title": _BROKEN,
-            "tasks": [],
-            "origin": plugin.origin,
-            "problem": plugin.reason,
-        }
-        for plugin in DATA.broken
-    ]
-    return rows
+    rows: list[tuple[Any, ...]] = []
+    for name, cls in DATA.items():
+        rows.append((name, cls.title, list(cls.tasks), DATA.origin(name), None))
+    for plugin in DATA.broken:
+        rows.append((plugin.name, _BROKEN, [], plugin.origin, plugin.reason))
+    return _entries(("name", "title", "tasks", "origin", "problem"), rows)
 
 
 def _runtimes() -> list[dict[str, Any]]:
     """Every runtime, and every plug-in that would have brought one (``missing`` says why not)."""
     from nncompare.spec.runtimes import CATALOG
 
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for name, runtime in CATALOG.items():
         missing = runtime.missing()
-        rows.append(
-            {
-                "name": name,
-                "title": runtime.title,
-                "installed": missing is None,
-                "missing": missing,
-                "origin": CATALOG.origin(name),
-            }
-        )
-    rows += [
-        {
-            "name": plugin.name,
-            "title": _BROKEN,
-            "installed": False,
-            "missing": plugin.reason,
-            "origin": plugin.origin,
-        }
-        for plugin in CATALOG.broken
-    ]
-    return rows
+        rows.append((name, runtime.title, missing is None, missing, CATALOG.origin(name)))
+    for plugin in CATALOG.broken:
+        rows.append((plugin.name, _BROKEN, False, plugin.reason, plugin.origin))
+    return _entries(("name", "title", "installed", "missing", "origin"), rows)
 
 
-def _unknown(kind: str, known: dict[str, Any]) -> Any:
-    hint = did_you_mean(kind, known)
-    raise UsageError(f"there is nothing of kind {kind!r} to list{hint} Allowed: {', '.join(known)}")
+def _entries(keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
 def _table(kind: str, rows: list[dict[str, Any]]) -> Any:

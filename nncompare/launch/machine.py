@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -15,17 +16,13 @@ from nncompare.version import __version__
 
 def processor() -> str:
     """The processor's name, as archspec knows it, else what the system says."""
-    try:
+    found = None
+    # a name for the record is not worth a failed run, whatever a new processor does to the library
+    with suppress(Exception):
         import archspec.cpu
 
         found = archspec.cpu.brand_string()
-        if found:
-            return str(found)
-    except Exception:
-        # a name for the record is not worth a failed run, whatever a new processor does to the
-        # library
-        return platform.processor() or platform.machine()
-    return platform.processor() or platform.machine()
+    return str(found or platform.processor() or platform.machine())
 
 
 def describe_system() -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from rich.console import RenderableType
 
+from nncompare.records.finished import Finished
 from nncompare.records.record import Record
 from nncompare.show.page import fragment, plain
 
@@ -27,6 +29,13 @@ class Result(ABC, Generic[R]):
     def __init__(self, record: R, folder: Path | None = None):
         self.record = record
         self.folder = folder
+
+    @classmethod
+    def of(cls, finished: Finished[R]) -> Self:
+        """The result of a study that has just ended; one that could not be stored is a warning."""
+        if finished.problem is not None:
+            warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=3)
+        return cls(finished.record, finished.folder)
 
     @property
     def result(self) -> R:

@@ -85,12 +85,12 @@ def load_experiment(
     overrides: Sequence[str] | None = None,
     *,
     backends: Sequence[str] | None = None,
-    device: str | None = None,
-    rounds: str | None = None,
-    seed: str | None = None,
-    threads: str | None = None,
+    **settings: str | None,
 ) -> Experiment:
     """The checked experiment of a command line; options are overrides like any other and come last.
+
+    Args:
+        settings: ``device``, ``rounds``, ``seed`` and ``threads``, as far as the command has them.
 
     Raises:
         ConfigError: every problem of the file, the overrides and the options.
@@ -104,10 +104,9 @@ def load_experiment(
 
     if is_override(str(config)):
         raise UsageError(f"{config} is an override; the experiment file comes before it")
-    options = {"device": device, "rounds": rounds, "seed": seed, "threads": threads}
     changes: list[str | Override] = list(overrides or ())
     problems = []
-    for name, text in options.items():
+    for name, text in settings.items():
         if text is not None:
             try:
                 changes.append(Override.from_text(_OPTION_PATHS[name], text, f"--{name} {text}"))

@@ -26,25 +26,12 @@ def _job_text(job: Job) -> dict[str, Any]:
     """A job for JSON. Of the experiment only what was given: a default that is written out would be
     no default in the worker.
     """
-    return {
-        "runtime": job.runtime,
-        "experiment": as_given(job.experiment),
-        "signature": job.signature,
-        "device": job.device,
-        "threads": job.threads,
-        "seed": job.seed,
-        "dropout": job.dropout,
-        "deterministic": job.deterministic,
-    }
+    return vars(job) | {"experiment": as_given(job.experiment)}
 
 
 def _array_text(array: Array) -> dict[str, Any]:
     """An array for JSON, which writes floats so that they come back bit by bit."""
-    return {
-        "dtype": array.dtype.name,
-        "shape": array.shape,
-        "values": array.ravel().tolist(),
-    }
+    return {"dtype": array.dtype.name, "shape": array.shape, "values": array.ravel().tolist()}
 
 
 def _read_array(value: Any) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from nncompare.backends.base import Piece
 from nncompare.numerics.batches import BatchPlan
@@ -42,6 +42,7 @@ class _EpochSoFar:
     seconds: float = 0.0
 
 
+@dataclass
 class TrainingGate:
     """Fulfils ``backends.base.Gate``.
 
@@ -54,20 +55,14 @@ class TrainingGate:
             training loss and its seconds; it evaluates, and answers True to stop training.
     """
 
-    def __init__(
-        self,
-        plan: BatchPlan,
-        *,
-        clock: Callable[[], float],
-        permit: Callable[[], bool],
-        on_slice: Callable[[Slice], None],
-        on_epoch: Callable[[int, float, float], bool],
-    ):
-        self.plan = plan
-        self.clock = clock
-        self.permit = permit
-        self.on_slice = on_slice
-        self.on_epoch = on_epoch
+    plan: BatchPlan
+    _: KW_ONLY
+    clock: Callable[[], float]
+    permit: Callable[[], bool]
+    on_slice: Callable[[Slice], None]
+    on_epoch: Callable[[int, float, float], bool]
+
+    def __post_init__(self) -> None:
         self.slices: list[Slice] = []
         self.divergence: Divergence | None = None
         self.interrupted = False
@@ -78,8 +73,8 @@ class TrainingGate:
         self._over = False
         # a smaller last batch is a new shape, which some frameworks trace or compile when they
         # first meet it
-        ragged = plan.examples % plan.batch_size != 0
-        self._new_shape = plan.steps_per_epoch - 1 if ragged else None
+        ragged = self.plan.examples % self.plan.batch_size != 0
+        self._new_shape = self.plan.steps_per_epoch - 1 if ragged else None
 
     def next(self) -> Piece | None:
         """The next piece, or None when training is over."""

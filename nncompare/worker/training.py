@@ -7,7 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,7 @@ def train(request: TrainRequest, folder: Path, send: Send, permit: Callable[[], 
     training.session.close()
 
 
+@dataclass
 class TrainingRun:
     """Trains one job and says what happens.
 
@@ -88,33 +89,24 @@ class TrainingRun:
         clock: monotonic seconds.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        *,
-        send: Send,
-        permit: Callable[[], bool],
-        parts: tuple[Part, ...] = PARTS,
-        is_hopeless: Callable[[], bool] = lambda: False,
-        freezes: bool = True,
-        weights: Path | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ):
-        self.job = job
-        self.send = send
-        self.permit = permit
-        self.parts = parts
-        self.is_hopeless = is_hopeless
-        self.freezes = freezes
-        self.weights = weights
-        self.clock = clock
+    job: Job
+    _: KW_ONLY
+    send: Send
+    permit: Callable[[], bool]
+    parts: tuple[Part, ...] = PARTS
+    is_hopeless: Callable[[], bool] = lambda: False
+    freezes: bool = True
+    weights: Path | None = None
+    clock: Callable[[], float] = time.perf_counter
+
+    def __post_init__(self) -> None:
         self.pruned = False
         """It was hopeless: there are no final metrics."""
         self.session: Session
         """Open from the moment that it is built; whoever runs the training closes it."""
         self.data: Data
         self.plan: BatchPlan
-        self._begun = clock()
+        self._begun = self.clock()
         self._evaluate_s = 0.0
         self._best: _Best | None = None
         self._validation: Metrics | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -43,6 +42,4 @@ def compare_conventions(
         loaded(experiment, overrides),
         output=None if output is None else Path(output),
     )
-    if finished.problem is not None:
-        warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=2)
-    return Conventions(finished.record, finished.folder)
+    return Conventions.of(finished)

@@ -4,18 +4,9 @@ convention.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nncompare.terminal import options
-
-if TYPE_CHECKING:
-    from nncompare.records.finished import Finished
-    from nncompare.spec.experiment import Experiment
-    from nncompare.studies.conventions.record import ConventionsRecord
-    from nncompare.studies.run.watcher import Watcher
 
 
 def compare_conventions(
@@ -37,36 +28,22 @@ def compare_conventions(
     runtime did not finish.
     """
     from nncompare.studies.conventions.report import conventions_report
+    from nncompare.studies.conventions.study import compare_conventions as compare
+    from nncompare.studies.run.progress import RunProgress
+    from nncompare.terminal.console import err
     from nncompare.terminal.ending import leave, print_finished
+    from nncompare.terminal.signals import ended_like_ctrl_c
 
     experiment = options.load_experiment(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
     )
-    finished = _train(experiment, output, verbose=verbose > 0, quiet=quiet)
+    epochs = experiment.train.epochs
+    # one display for both runs: every runtime starts anew in the second
+    progress = RunProgress(
+        err(), experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose > 0
+    )
+    with ended_like_ctrl_c(), progress:
+        finished = compare(experiment, output=output, watcher=progress)
     report = conventions_report(finished.record, folder=finished.folder)
     print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
     leave(finished)
-
-
-def _train(
-    experiment: Experiment, output: Path, *, verbose: bool, quiet: bool
-) -> Finished[ConventionsRecord]:
-    from nncompare.studies.conventions.study import compare_conventions as compare
-    from nncompare.studies.run.progress import RunProgress
-    from nncompare.terminal.console import err
-    from nncompare.terminal.signals import ended_like_ctrl_c
-
-    console = err()
-
-    @contextmanager
-    def watching(convention: str) -> Iterator[Watcher]:
-        if not quiet:
-            console.print(f"convention {convention}:", markup=False)
-        epochs = experiment.train.epochs
-        with RunProgress(
-            console, experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose
-        ) as progress:
-            yield progress
-
-    with ended_like_ctrl_c():
-        return compare(experiment, output=output, watching=watching)

@@ -4,8 +4,7 @@ conventions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +28,6 @@ from nncompare.studies.run.study import run
 from nncompare.studies.run.watcher import Watcher
 
 CONVENTIONS = ("aligned", "native")
-Watching = Callable[[str], AbstractContextManager[Watcher]]
-"""Convention -> the watcher of its run."""
 _LONGEST_NAME = 64
 
 
@@ -38,7 +35,7 @@ def compare_conventions(
     experiment: Experiment,
     *,
     output: Path | None = Path("results"),
-    watching: Watching = lambda _: nullcontext(Watcher()),
+    watcher: Watcher | None = None,
 ) -> Finished[ConventionsRecord]:
     """Trains the experiment in both conventions on every runtime: same seed, same batches.
 
@@ -48,21 +45,22 @@ def compare_conventions(
     Args:
         experiment: from ``config.load``; its own convention is not read.
         output: where the result folders are made; None: nothing is stored.
-        watching: gives the watcher of each run.
+        watcher: told of both runs, and before each of its convention.
 
     Raises:
         DataError, StoreError: nothing has been trained.
     """
+    watcher = watcher or Watcher()
     created = datetime.now().astimezone()
     with create_if_stored(output, experiment.name, created=created) as folder:
         runs: dict[str, Finished[RunRecord]] = {}
         for convention in CONVENTIONS:
             # a user who stops the first run gets no second one
             if not any(run.record.interrupted for run in runs.values()):
-                with watching(convention) as watcher:
-                    runs[convention] = run(
-                        in_convention(experiment, convention), output=output, watcher=watcher
-                    )
+                watcher.prepares(f"convention {convention}:")
+                runs[convention] = run(
+                    in_convention(experiment, convention), output=output, watcher=watcher
+                )
         result = _document(experiment, runs, created, folder)
         problem = next((run.problem for run in runs.values() if run.problem is not None), None)
         if folder is None or problem is not None:

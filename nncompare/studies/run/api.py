@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -59,6 +58,4 @@ def run(
         output=None if output is None else Path(output),
         save_weights=save_weights,
     )
-    if finished.problem is not None:
-        warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=2)
-    return Run(finished.record, finished.folder)
+    return Run.of(finished)

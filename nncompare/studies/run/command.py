@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from nncompare.records.finished import Finished
     from nncompare.spec.experiment import Experiment
+    from nncompare.studies.run.plan.record import PlanRecord
     from nncompare.studies.run.record import RunRecord
 
 SaveWeights = Annotated[
@@ -48,33 +51,31 @@ def run(
         seed=seed,
         threads=threads,
     )
-    from nncompare.studies.run.report import run_report
     from nncompare.terminal.ending import leave, print_finished
 
+    finished: Finished[Any]
     if dry_run:
-        _plan(experiment, output, as_json)
-        return
-    finished = _train(experiment, output, save_weights, verbose=verbose > 0, quiet=quiet)
-    report = run_report(finished.record, folder=finished.folder)
+        finished, report = _plan(experiment, output)
+    else:
+        finished, report = _train(experiment, output, save_weights, verbose > 0, quiet)
     print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
     leave(finished)
 
 
-def _plan(experiment: Experiment, output: Path, as_json: bool) -> None:
+def _plan(experiment: Experiment, output: Path) -> tuple[Finished[PlanRecord], RenderableType]:
     from nncompare.records.finished import Finished
     from nncompare.studies.run.plan.report import plan_report
     from nncompare.studies.run.plan.study import plan
-    from nncompare.terminal.ending import leave, print_finished
 
-    finished = Finished(record=plan(experiment, output=output))
-    print_finished(finished, plan_report(finished.record), as_json=as_json)
-    leave(finished)
+    record = plan(experiment, output=output)
+    return Finished(record=record), plan_report(record)
 
 
 def _train(
-    experiment: Experiment, output: Path, save_weights: bool, *, verbose: bool, quiet: bool
-) -> Finished[RunRecord]:
+    experiment: Experiment, output: Path, save_weights: bool, verbose: bool, quiet: bool
+) -> tuple[Finished[RunRecord], RenderableType]:
     from nncompare.studies.run.progress import RunProgress
+    from nncompare.studies.run.report import run_report
     from nncompare.studies.run.study import run as train
     from nncompare.terminal.console import err
     from nncompare.terminal.signals import ended_like_ctrl_c
@@ -82,4 +83,5 @@ def _train(
     epochs = experiment.train.epochs
     progress = RunProgress(err(), experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose)
     with ended_like_ctrl_c(), progress:
-        return train(experiment, output=output, watcher=progress, save_weights=save_weights)
+        finished = train(experiment, output=output, watcher=progress, save_weights=save_weights)
+    return finished, run_report(finished.record, folder=finished.folder)

@@ -55,7 +55,7 @@ def run_parity(
         return Parity(reason="no runtime finished")
     checked = experiment.model_copy(update={"backends": tuple(row.runtime for row in finished)})
     if wanted == "full":
-        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).record)
+        return _full(checked, say)
     seen, broken = _observations(finished, outcomes, folders)
     if broken:
         return Parity(form="quick", reason=f"the check itself broke: {broken}")
@@ -64,7 +64,7 @@ def run_parity(
         # every formula holds, and the first steps part: only float64 can tell a mistake from
         # rounding that grows fast
         say("parity: the first steps part, though every formula holds; the full check decides")
-        return from_certificate(verify(checked, output=None, watcher=_Teller(say)).record)
+        return _full(checked, say)
     versions = {row.runtime: row.versions for row in finished}
     known = certificates.recall(cache_folder() / "certificates", experiment, versions)
     return found.model_copy(update={"certificate": known})
@@ -98,13 +98,11 @@ def _observations(
     return seen, None
 
 
-def from_certificate(result: VerifyRecord) -> Parity:
+def _full(experiment: Experiment, say: Callable[[str], None]) -> Parity:
     """A full check as the parity of a run."""
-    status = {"certified": "certified", "failed": "failed", "not_comparable": "not_run"}[
-        result.status
-    ]
+    result = verify(experiment, output=None, watcher=_Teller(say)).record
     return Parity(
-        status=status,  # one of the three words
+        status="not_run" if result.status == "not_comparable" else result.status,
         form="full",
         reason=result.reason or _extent(result),
         certificate=result.created if result.status == "certified" else None,

@@ -66,6 +66,8 @@ class RunProgress(Display, Watcher):
         """The line about the last epoch, if it was too soon to say it."""
 
     def started(self, runtime: str) -> None:
+        # nothing of an earlier training counts, of this runtime or another
+        self._said.clear()
         self._rate = None
         self._waiting = None
         width = max(map(len, self._runtimes))

@@ -8,8 +8,6 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from nncompare.config.load import dump, to_mapping
 from nncompare.data import prepare, signature
 from nncompare.data.base import Data
@@ -78,11 +76,12 @@ def run(
     """
     watcher = watcher or Watcher()
     jobs = plan_jobs(experiment)
+    train = experiment.train
     data = prepare(
         experiment.data,
         experiment.task,
-        seed=experiment.train.seed,
-        dtype=np.dtype(experiment.train.dtype),
+        seed=train.seed,
+        dtype=train.dtype,
         report=watcher.prepares,
     )
     created = datetime.now().astimezone()

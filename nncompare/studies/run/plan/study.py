@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from nncompare.config.load import to_mapping
 from nncompare.data import is_at_hand, prepare
-from nncompare.data.base import Data
 from nncompare.records.folder import check_place
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
@@ -31,19 +28,27 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
     if output is not None:
         check_place(output)
     jobs = plan_jobs(experiment)
-    model, batch = jobs[0].model, experiment.train.batch_size
-    data = _data(experiment)
+    model = jobs[0].model
+    batch = experiment.train.batch_size
+    examples = None
+    steps_per_epoch = None
+    notes: tuple[str, ...] = (f"{experiment.data.name}: would be downloaded first",)
+    # prepared, so that damaged files are found
+    if is_at_hand(experiment.data):
+        train = experiment.train
+        data = prepare(experiment.data, experiment.task, seed=train.seed, dtype=train.dtype)
+        examples = data.examples
+        steps_per_epoch = -(-len(data.train) // batch)
+        notes = data.notes
     return PlanRecord(
         name=experiment.name,
         experiment=to_mapping(experiment),
         runtimes=tuple(_row(job) for job in jobs),
         parameters=model.trainable_count,
         flops_per_step=model.training_flops(batch),
-        examples=None if data is None else data.examples,
-        steps_per_epoch=None if data is None else -(-len(data.train) // batch),
-        notes=(
-            (f"{experiment.data.name}: would be downloaded first",) if data is None else data.notes
-        ),
+        examples=examples,
+        steps_per_epoch=steps_per_epoch,
+        notes=notes,
         output=None if output is None else str(output),
     )
 
@@ -56,18 +61,4 @@ def _row(job: Job) -> PlannedRuntime:
         missing=entry.missing(),
         device=job.device,
         threads=job.threads,
-    )
-
-
-def _data(experiment: Experiment) -> Data | None:
-    """The prepared data, so that damaged files are found; None if they would have to be
-    downloaded.
-    """
-    if not is_at_hand(experiment.data):
-        return None
-    return prepare(
-        experiment.data,
-        experiment.task,
-        seed=experiment.train.seed,
-        dtype=np.dtype(experiment.train.dtype),
     )
