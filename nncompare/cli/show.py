@@ -114,11 +114,14 @@ def _print(console: Console, experiment: Experiment, needs: Signature, model: Mo
     console.print(Text("Model", "bold"))
     console.print(_table(model))
     console.print()
+    running = f" and {_running(model):,} running statistics" if _running(model) else ""
+    batch = experiment.train.batch_size
+    flops = _short(model.training_flops(batch))
     facts = (
         ("data", _data(experiment, needs)),
-        ("parameters", _parameters(model)),
+        ("parameters", f"{model.trainable_count:,}{running}"),
         ("FLOPs", f"{model.flops:,} for the forward pass of one example (estimate)"),
-        ("a step", _step(experiment, model)),
+        ("a step", f"about {flops}FLOPs for {batch:,} examples, forward and backward"),
     )
     for name, value in facts:
         console.print(Text.assemble((f"{name:<11}", "cyan"), value), soft_wrap=True)
@@ -132,21 +135,6 @@ def _data(experiment: Experiment, needs: Signature) -> str:
     targets = f"{needs.outputs} {one if needs.outputs == 1 else many}"
     at = " at every step" if needs.per_step else ""
     return f"{experiment.data.name}: {needs.input} → {targets}{at}"
-
-
-def _parameters(model: Model) -> str:
-    running = _running(model)
-    return f"{model.trainable_count:,}" + (
-        f" and {running:,} running statistics" if running else ""
-    )
-
-
-def _step(experiment: Experiment, model: Model) -> str:
-    batch = experiment.train.batch_size
-    return (
-        f"about {_short(model.training_flops(batch))}FLOPs for {batch:,} examples, forward and"
-        " backward"
-    )
 
 
 def _short(value: float) -> str:

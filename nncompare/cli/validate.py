@@ -48,11 +48,12 @@ def validate(
 
 def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[str, Any]:
     from nncompare.data import signature
+    from nncompare.terminal.console import report_error
 
     try:
         experiment = options.load_experiment(Path(path), overrides, backends=backend)
     except ConfigError as error:
-        _report(error)
+        report_error(error)
         return {
             "file": path,
             "ok": False,
@@ -60,7 +61,7 @@ def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[s
             "problems": [vars(item) for item in error.problems],
         }
     except UsageError as error:
-        _report(UsageError(f"{path}: {error}"))
+        report_error(UsageError(f"{path}: {error}"))
         return {"file": path, "ok": False, "error": str(error), "problems": []}
     model = experiment.resolve(signature(experiment.data, experiment.task))
     return {
@@ -70,9 +71,3 @@ def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[s
         "family": experiment.model.family,
         "parameters": model.trainable_count,
     }
-
-
-def _report(error: UsageError) -> None:
-    from nncompare.terminal.console import report_error
-
-    report_error(error)

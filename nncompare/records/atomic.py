@@ -10,28 +10,26 @@ from pathlib import Path
 
 from nncompare.errors import StoreError
 
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NOT_A_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+_DENIED = "no permission to write there; make the folder writable, or choose another one with"
+_FULL = "the disk is full; free some space, or choose another disk with"
+_IN_THE_WAY = "a file stands where a folder is needed; move it, or choose another folder with"
+_FIXES = {
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: _DENIED,
+    errno.ENOSPC: _FULL,
+    # a quota, which Windows has no number for
+    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+}
 
 
 def explain(error: OSError, path: Path) -> StoreError:
     """The error with the path and the fix."""
-    if error.errno in _DENIED:
-        fix = (
-            "no permission to write there; make the folder writable, or choose another one with"
-            " --output DIR"
-        )
-    elif error.errno in _FULL:
-        fix = "the disk is full; free some space, or choose another disk with --output DIR"
-    elif error.errno in _NOT_A_FOLDER:
-        fix = (
-            "a file stands where a folder is needed; move it, or choose another folder with"
-            " --output DIR"
-        )
-    else:
-        fix = f"{error.strerror or error}; choose another folder with --output DIR"
-    return StoreError(f"cannot write {path}: {fix}")
+    other = f"{error.strerror or error}; choose another folder with"
+    fix = _FIXES.get(error.errno or 0, other)
+    return StoreError(f"cannot write {path}: {fix} --output DIR")
 
 
 @contextlib.contextmanager

@@ -40,13 +40,11 @@ def _describe(row: TrainedRuntime) -> dict[str, str]:
     """What stands in the row itself and can differ, before the settings that the backend
     reported.
     """
-    own: dict[str, str] = {}
-    if row.versions:
-        own["versions"] = ", ".join(f"{name} {version}" for name, version in row.versions.items())
-    if row.device:
-        own["device"] = row.device
-    if row.threads is not None:
-        own["threads"] = str(row.threads)
-    if row.parameters is not None:
-        own["parameters"] = f"{row.parameters:,}"
-    return own | row.settings
+    own = {
+        "versions": ", ".join(f"{name} {version}" for name, version in row.versions.items()),
+        "device": row.device,
+        "threads": None if row.threads is None else str(row.threads),
+        "parameters": None if row.parameters is None else f"{row.parameters:,}",
+    }
+    known = {name: value for name, value in own.items() if value}
+    return known | row.settings

@@ -67,14 +67,13 @@ def report_error(error: NncompareError) -> None:
         console.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=soft_wrap)
         return
     for problem in error.problems:
+        # the problem in one line, then the line of the file and its caret where there is one
         head, *excerpt = str(problem).split("\n")
         console.print(_with_colours(head, problem.path), soft_wrap=soft_wrap)
-        if excerpt:
-            line, caret = excerpt
-            if console.is_terminal:
-                line, caret = _fitted(line, caret, console.width)
-            console.print(Text(line, "dim"), soft_wrap=True)
-            console.print(Text(caret, "bold red"), soft_wrap=True)
+        if excerpt and console.is_terminal:
+            excerpt = _fitted(excerpt[0], excerpt[1], console.width)
+        for text, style in zip(excerpt, ("dim", "bold red"), strict=False):
+            console.print(Text(text, style), soft_wrap=True)
     if len(error.problems) > 1:
         console.print(Text(f"{len(error.problems)} problems", "bold"), soft_wrap=soft_wrap)
 
@@ -87,14 +86,14 @@ def _with_colours(head: str, path: str) -> Text:
     return Text.assemble((place, "bold"), ": ", (path, "cyan"), ": ", message)
 
 
-def _fitted(line: str, caret: str, width: int) -> tuple[str, str]:
+def _fitted(line: str, caret: str, width: int) -> list[str]:
     """A source line and its caret cut to the terminal, with the caret in view."""
     if len(line) < width:
-        return line, caret
+        return [line, caret]
     begin = max(len(caret) - width * 2 // 3, 0)
     if begin:
         line = "    …" + line[begin + 5 :]
         caret = caret[begin:]
     if len(line) >= width:
         line = line[: width - 2] + "…"
-    return line, caret
+    return [line, caret]

@@ -77,12 +77,10 @@ class Observation:
         arrays: dict[str, Array] = {}
         for item in fields(self):
             value = getattr(self, item.name)
-            steps = value.items() if item.name in _STEPPED else [("", value)]
-            arrays |= {
-                f"{item.name}|{step}|{name}": array
-                for step, group in steps
-                for name, array in group.items()
-            }
+            groups = value if item.name in _STEPPED else {"": value}
+            for step, group in groups.items():
+                for name, array in group.items():
+                    arrays[f"{item.name}|{step}|{name}"] = array
         np.savez(folder / OBSERVATION_FILE, allow_pickle=False, **arrays)
 
 

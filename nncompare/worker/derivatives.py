@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from nncompare.backends.derivatives import MODES, Derivatives
@@ -61,7 +60,12 @@ def _ask(
         if missing is not None:
             return Derived(method=method, status="n/a", reason=missing, how=how)
     try:
-        values = _checked(compute(), request.points.dtype)
+        values = compute()
+        # a hidden float32 would be taken for an error of the method
+        if values.dtype != request.points.dtype:
+            raise TypeError(
+                f"the framework answered in {values.dtype}, not in {request.points.dtype}"
+            )
     except Exception as error:
         # its traceback stands in the log, and the other methods are still asked
         traceback.print_exc()
@@ -73,12 +77,3 @@ def _notes(derivatives: Derivatives, function: Expression) -> tuple[str, ...]:
     """What is known of the framework's operations in this formula."""
     called = {node.function for node in nodes(function) if isinstance(node, Call)}
     return tuple(note for name, note in derivatives.notes.items() if name in called)
-
-
-def _checked(values: Array, dtype: np.dtype[Any]) -> Array:
-    """The values, if they have the asked dtype: a hidden float32 would be taken for an error of the
-    method.
-    """
-    if values.dtype != dtype:
-        raise TypeError(f"the framework answered in {values.dtype}, not in {dtype}")
-    return values

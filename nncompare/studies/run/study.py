@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from nncompare.config.load import dump, to_mapping
 from nncompare.data import prepare, signature
-from nncompare.data.base import Data
 from nncompare.errors import StoreError
 from nncompare.launch.background_load import BackgroundLoad
 from nncompare.launch.machine import describe_environment
@@ -101,7 +100,16 @@ def run(
         environment = describe_environment(data) | {"others_cpu_share": background.share()}
         rows = tuple(runtime_row(job, outcomes.get(job.runtime), len(data.train)) for job in jobs)
         watcher.prepares("compares what the runtimes computed")
-        parity = _parity(experiment, data, jobs, outcomes, rows, job_folders, watcher.prepares)
+        try:
+            parity = run_parity(
+                experiment, data, jobs, outcomes, rows, job_folders, watcher.prepares
+            )
+        except KeyboardInterrupt:
+            parity = Parity(reason=STOPPED)
+        except Exception as error:
+            # a training of hours is not lost to a mistake in the check; what broke is told where
+            # parity is
+            parity = Parity(reason=f"the check itself broke: {type(error).__name__}: {error}")
         # other functions have no common clock: nothing is ranked
         steps = {} if parity.status == "failed" else _medians(rows)
         result = RunRecord(
@@ -147,25 +155,6 @@ def _train_all(
             if outcome.status == "interrupted":
                 break
     return outcomes
-
-
-def _parity(
-    experiment: Experiment,
-    data: Data,
-    jobs: Sequence[Job],
-    outcomes: Mapping[str, Outcome],
-    rows: Sequence[TrainedRuntime],
-    job_folders: Mapping[str, Path],
-    say: Callable[[str], None],
-) -> Parity:
-    try:
-        return run_parity(experiment, data, jobs, outcomes, rows, job_folders, say)
-    except KeyboardInterrupt:
-        return Parity(reason=STOPPED)
-    except Exception as error:
-        # a training of hours is not lost to a mistake in the check; what broke is told where parity
-        # is
-        return Parity(reason=f"the check itself broke: {type(error).__name__}: {error}")
 
 
 def _medians(rows: Sequence[TrainedRuntime]) -> dict[str, float]:
