@@ -5,6 +5,8 @@ with ``quiet``.
 from __future__ import annotations
 
 import math
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -19,12 +21,11 @@ EVERY_S = 2.0
 """Shortest time between two lines about one topic on a pipe."""
 
 
-class Display:
+class Display(ABC):
     """One bar a worker, and lines. Several threads may use it, each with labels of its own.
 
     Args:
         console: on standard error.
-        columns: of the bars.
         quiet: say nothing.
         live: draw bars; None: where the console can redraw them.
         clock: monotonic seconds.
@@ -33,11 +34,10 @@ class Display:
     def __init__(
         self,
         console: Console,
-        columns: Sequence[ProgressColumn],
         *,
-        quiet: bool,
-        live: bool | None,
-        clock: Callable[[], float],
+        quiet: bool = False,
+        live: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._console = console
         self._quiet = quiet
@@ -49,13 +49,17 @@ class Display:
         if wanted and not quiet:
             # transient: what stays when the command has ended is the lines
             self._live = Progress(
-                *columns,
+                *self._columns(console.width),
                 console=console,
                 get_time=clock,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
+
+    @abstractmethod
+    def _columns(self, width: int) -> Sequence[ProgressColumn]:
+        """What stands beside each other in a bar on a console of this width."""
 
     def __enter__(self) -> Self:
         if self._live is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
@@ -47,20 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     if options.parent is not None:
         die_with_parent(options.parent)
     if options.wire is None:
-        return _guarded(lambda: _do(options.folder, _print, None), _print)
+        return _guarded(options.folder, _print, None)
     wire = worker_end(options.wire)
-    inbox = Inbox(wire)
-    return _guarded(lambda: _do(options.folder, wire.send, inbox), wire.send)
+    return _guarded(options.folder, wire.send, Inbox(wire))
 
 
 def _print(message: WorkerWord) -> None:
     sys.stdout.write(message.model_dump_json() + "\n")
 
 
-def _guarded(work: Callable[[], None], send: Send) -> int:
-    """Does the work and says the last word, whatever happens."""
+def _guarded(folder: Path, send: Send, inbox: Inbox | None) -> int:
+    """Does what the folder asks for and says the last word, whatever happens."""
     try:
-        work()
+        _do(folder, send, inbox)
     except BaseException as error:
         failure = as_failure(error)
         send(End(status=failure.status, reason=str(failure)))

@@ -18,7 +18,7 @@ from nncompare.studies.verify.quick import judge_quick
 from nncompare.studies.verify.record import Parity, VerifyRecord
 from nncompare.studies.verify.study import verify
 from nncompare.studies.verify.watcher import NullWatcher
-from nncompare.wire.observation import Observation, read
+from nncompare.wire.observation import read
 from nncompare.wire.outcome import Outcome
 
 
@@ -40,13 +40,10 @@ def run_parity(
         folders: runtime -> its job folder, where the observation lies.
         say: told what is done, if it is more than a second's work.
     """
+    # the short check knows the aligned formulas only
     if experiment.train.convention == "native":
-        return Parity(
-            reason=(
-                "convention native, every framework with its own defaults; `nncompare verify` says"
-                " what they change"
-            )
-        )
+        reason = "convention native, every framework with its own defaults; `nncompare verify` says"
+        return Parity(reason=f"{reason} what they change")
     wanted = experiment.measure.parity
     if wanted == "off":
         return Parity(reason="measure.parity is off")
@@ -56,13 +53,18 @@ def run_parity(
     checked = experiment.model_copy(update={"backends": tuple(row.runtime for row in finished)})
     if wanted == "full":
         return _full(checked, say)
-    seen, broken = _observations(finished, outcomes, folders)
-    if broken:
-        return Parity(form="quick", reason=f"the check itself broke: {broken}")
+    seen = {}
+    for row in finished:
+        said = outcomes[row.runtime].parity
+        error = "its worker said nothing" if said is None else said.error
+        if error is not None:
+            reason = f"the check itself broke: {row.runtime}: {error}"
+            return Parity(form="quick", reason=reason)
+        seen[row.runtime] = read(folders[row.runtime])
     found = judge_quick(jobs[0], data, seen)
+    # every formula holds, and the first steps part: only float64 can tell a mistake from rounding
+    # that grows fast
     if in_doubt(found.checks):
-        # every formula holds, and the first steps part: only float64 can tell a mistake from
-        # rounding that grows fast
         say("parity: the first steps part, though every formula holds; the full check decides")
         return _full(checked, say)
     versions = {row.runtime: row.versions for row in finished}
@@ -81,21 +83,6 @@ class _Teller(NullWatcher):
 
     def ended(self, label: str, outcome: Outcome) -> None:
         self._say(f"parity: {label} {'observed' if outcome.status == 'ok' else outcome.status}")
-
-
-def _observations(
-    rows: Sequence[TrainedRuntime], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
-) -> tuple[dict[str, Observation], str | None]:
-    """What every finished runtime saw, and the first reason why one saw nothing."""
-    seen: dict[str, Observation] = {}
-    for row in rows:
-        said = outcomes[row.runtime].parity
-        if said is None:
-            return seen, f"{row.runtime}: its worker said nothing"
-        if said.error is not None:
-            return seen, f"{row.runtime}: {said.error}"
-        seen[row.runtime] = read(folders[row.runtime])
-    return seen, None
 
 
 def _full(experiment: Experiment, say: Callable[[str], None]) -> Parity:

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import assert_never
+from collections.abc import Sequence
+from typing import Any, assert_never
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from nncompare.records.trained_runtime import TrainedRuntime
@@ -40,7 +46,7 @@ class RunProgress(Display, Watcher):
         runtimes: in the order in which they run.
         epochs: of one runtime; early stopping may end it sooner.
         verbose: say every epoch.
-        console, quiet, live, clock: as of ``Display``.
+        settings: ``quiet``, ``live`` and ``clock`` of ``Display``.
     """
 
     def __init__(
@@ -49,13 +55,10 @@ class RunProgress(Display, Watcher):
         runtimes: Sequence[str],
         *,
         epochs: int,
-        quiet: bool = False,
         verbose: bool = False,
-        live: bool | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        **settings: Any,
     ):
-        self._wide = console.width >= _WIDE
-        super().__init__(console, _columns(self._wide), quiet=quiet, live=live, clock=clock)
+        super().__init__(console, **settings)
         self._runtimes = list(runtimes)
         self._epochs = epochs
         self._verbose = verbose
@@ -64,6 +67,17 @@ class RunProgress(Display, Watcher):
         self._rate: str | None = None
         self._waiting: str | None = None
         """The line about the last epoch, if it was too soon to say it."""
+
+    def _columns(self, width: int) -> Sequence[ProgressColumn]:
+        # the time that has passed is the first to go where a terminal is narrow
+        wide = width >= _WIDE
+        return (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20 if wide else 8),
+            TextColumn("{task.fields[text]}", markup=False),
+            *([TimeElapsedColumn()] if wide else []),
+            _Left(compact=True),
+        )
 
     def started(self, runtime: str) -> None:
         # nothing of an earlier training counts, of this runtime or another
@@ -115,7 +129,7 @@ class RunProgress(Display, Watcher):
         parts = [f"epoch {last.epoch}/{self._epochs}"]
         if self._rate is not None:
             parts.append(self._rate)
-        if last.loss is not None and self._wide:
+        if last.loss is not None and self._console.width >= _WIDE:
             parts.append(f"loss {numbers.short(last.loss)}")
         self._bar(runtime, "  ".join(parts), completed=last.end, total=self._steps)
 
@@ -142,27 +156,13 @@ class RunProgress(Display, Watcher):
             self._waiting = text
 
 
-class _Left(ProgressColumn):
+class _Left(TimeRemainingColumn):
     """``00:07 left``; nothing while that is not known."""
 
-    max_refresh = 0.5
-
     def render(self, task: Task) -> Text:
-        if task.total is None or task.time_remaining is None:
+        if task.time_remaining is None:
             return Text()
-        minutes, seconds = divmod(int(task.time_remaining), 60)
-        hours, minutes = divmod(minutes, 60)
-        return Text(f"{f'{hours}:' if hours else ''}{minutes:02d}:{seconds:02d} left")
-
-
-def _columns(wide: bool) -> Sequence[ProgressColumn]:
-    return (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20 if wide else 8),
-        TextColumn("{task.fields[text]}", markup=False),
-        *([TimeElapsedColumn()] if wide else []),
-        _Left(),
-    )
+        return Text(f"{super().render(task).plain} left")
 
 
 def _rate(slices: Sequence[Slice]) -> str | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import assert_never
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from nncompare.terminal.progress import Display
 from nncompare.wire.messages import (
@@ -28,26 +26,15 @@ _PARENT = "parent"
 class VerifyProgress(Display):
     """Says what every worker does and how far it is. Fulfils ``studies.verify.Watcher``; called
     from several threads.
-
-    Args:
-        console, quiet, live, clock: as of ``Display``.
     """
 
-    def __init__(
-        self,
-        console: Console,
-        *,
-        quiet: bool = False,
-        live: bool | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        columns = (
+    def _columns(self, width: int) -> Sequence[ProgressColumn]:
+        return (
             TextColumn("{task.description:<20}", markup=False),
             BarColumn(bar_width=16),
             TextColumn("{task.fields[text]}", markup=False),
             TimeElapsedColumn(),
         )
-        super().__init__(console, columns, quiet=quiet, live=live, clock=clock)
 
     def phase(self, text: str) -> None:
         """What the parent does."""
