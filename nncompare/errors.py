@@ -83,6 +83,7 @@ class Problem:
             str(part) for part in (self.source, self.line, self.column) if part not in ("", None)
         )
         head = ": ".join(part for part in (place, self.path, self.message) if part)
+        # an argument of the command line has no line to show
         if self.text is None or self.column is None:
             return head
         # A tab is drawn as one space so that the caret stands under its character.

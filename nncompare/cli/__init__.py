@@ -130,6 +130,7 @@ def _load(name: str) -> Any:
     """
     word = f"{name}_" if name == "list" else name.replace("-", "_")
     module = import_module(COMMANDS[name].module)
+    # subcommands are a group of their own
     if hasattr(module, "app"):
         module.app.rich_markup_mode = "rich" if _wants_rich() else None
         return get_command(module.app)
@@ -156,6 +157,7 @@ def _root(
     """Is it the same network, and which is faster here? PyTorch, TensorFlow and Keras on one
     experiment.
     """
+    # a bare `nncompare` is a question
     if ctx.invoked_subcommand is None and not version:
         typer.echo(ctx.get_help())
 
@@ -177,10 +179,12 @@ def call(arguments: Sequence[str]) -> int:
     try:
         code = build().main(list(arguments), prog_name="nncompare", standalone_mode=False)
         sys.stdout.flush()
+        # a command without an exit code has ended well
         return code if isinstance(code, int) else 0
     except _CLICK_ERROR as error:
         error.show()
         return int(error.exit_code)
+    # a user's mistake; everything else is ours, and shows its traceback
     except NncompareError as error:
         from nncompare.terminal.console import report_error
 

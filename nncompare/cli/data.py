@@ -36,6 +36,7 @@ def fetch(
     console = err()
 
     def report(message: str) -> None:
+        # on stderr, so that the path stands alone on stdout
         if not quiet:
             console.print(message, markup=False, soft_wrap=True)
 
@@ -49,5 +50,6 @@ def fetch(
                 "path": None if path is None else str(path),
             }
         )
+    # data that are bundled or generated lie nowhere
     elif path is not None:
         typer.echo(str(path))

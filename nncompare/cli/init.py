@@ -88,6 +88,7 @@ def text(name: str, data: str, file: str) -> str:
 
 def _short(number: float) -> str:
     """``1e-3``, as people write it."""
+    # 1e-3 and not 1e-03
     mantissa, _, exponent = f"{number:.0e}".partition("e")
     return f"{mantissa}e{int(exponent)}"
 
@@ -111,6 +112,7 @@ def init(
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else Path(f"{name}.yaml")
     content = text(name_from(path), data, str(path))
     try:
+        # one step: a check before it could be overtaken by another program
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:

@@ -41,6 +41,7 @@ def list_(
 
     found = catalog()
     if kind is not None:
+        # the answer names what there is
         if kind not in found:
             hint = did_you_mean(kind, found)
             allowed = ", ".join(found)
@@ -87,6 +88,7 @@ def _data_sets() -> list[dict[str, Any]]:
     rows: list[tuple[Any, ...]] = []
     for name, cls in DATA.items():
         rows.append((name, cls.title, list(cls.tasks), DATA.origin(name), None))
+    # a plug-in that is broken is named, and does not break the list
     for plugin in DATA.broken:
         rows.append((plugin.name, _BROKEN, [], plugin.origin, plugin.reason))
     return _entries(("name", "title", "tasks", "origin", "problem"), rows)
@@ -100,6 +102,7 @@ def _runtimes() -> list[dict[str, Any]]:
     for name, runtime in CATALOG.items():
         missing = runtime.missing()
         rows.append((name, runtime.title, missing is None, missing, CATALOG.origin(name)))
+    # as of the data sets
     for plugin in CATALOG.broken:
         rows.append((plugin.name, _BROKEN, False, plugin.reason, plugin.origin))
     return _entries(("name", "title", "installed", "missing", "origin"), rows)
@@ -128,6 +131,7 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> Any:
     table.add_column(style="dim", no_wrap=True)
     for row in rows:
         text = Text(printable(row["title"]))
+        # most data sets know one task; which one decides the loss
         if row.get("tasks"):
             text.append(f" [{', '.join(row['tasks'])}]", "dim")
         problem = row.get("missing") or row.get("problem")

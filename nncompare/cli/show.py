@@ -88,6 +88,7 @@ def _layer(node: Node) -> dict[str, Any]:
         "parameter_count": _trainable(node),
         "forward_flops": node.flops,
     }
+    # a residual or a bidirectional layer holds others
     if node.children:
         found["layers"] = [_layer(child) for child in node.children]
         found["shortcut"] = [_layer(child) for child in node.shortcut]
@@ -130,6 +131,7 @@ def _print(console: Console, experiment: Experiment, needs: Signature, model: Mo
 def _data(experiment: Experiment, needs: Signature) -> str:
     """``digits: (8, 8, 1) → 10 classes``: what a model takes and gives."""
     one, many = ("output", "outputs")
+    # the others have numbers as outputs
     if experiment.task == "classification":
         one, many = ("class", "classes")
     targets = f"{needs.outputs} {one if needs.outputs == 1 else many}"

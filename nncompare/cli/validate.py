@@ -29,7 +29,9 @@ def validate(
     problem.
     """
     overrides = [item for item in files if options.is_override(item)]
+    # a shell gives files and overrides in one list
     paths = [item for item in files if item not in overrides]
+    # all of them looked like overrides
     if not paths:
         raise UsageError(f"{overrides[0]} is an override; name the experiment file too")
     rows = [_check(path, overrides, backend) for path in paths]
@@ -42,6 +44,7 @@ def validate(
     for row in good:
         line = f"ok  {row['file']:{width}}  {row['family']}, {row['parameters']:,} parameters"
         typer.echo(line, err=as_json)
+    # every file has been checked before the code says that one is wrong
     if len(good) < len(rows):
         raise typer.Exit(ExitCode.USAGE)
 
@@ -60,6 +63,7 @@ def _check(path: str, overrides: list[str], backend: list[str] | None) -> dict[s
             "error": str(error),
             "problems": [vars(item) for item in error.problems],
         }
+    # data that are missing have no position in the file
     except UsageError as error:
         report_error(UsageError(f"{path}: {error}"))
         return {"file": path, "ok": False, "error": str(error), "problems": []}

@@ -26,6 +26,7 @@ class BackgroundLoad:
         passed to tell.
         """
         elapsed = (time.monotonic() - self._begun) * (os.cpu_count() or 1)
+        # a share of a few ticks would call a quiet machine busy
         if elapsed < SHORTEST_S:
             return None
         others = (_busy_s() - self._busy) - (_own_s() - self._own)
@@ -36,6 +37,7 @@ class BackgroundLoad:
 def _busy_s() -> float:
     """Processor seconds that were not idle, on the whole machine, stolen ones included."""
     spent = psutil.cpu_times()
+    # systems differ in the names that they have; guests are in "user" already
     names = ("user", "nice", "system", "irq", "softirq", "steal", "interrupt", "dpc")
     return float(sum(getattr(spent, name, 0.0) for name in names))
 

@@ -45,6 +45,7 @@ class CheckTask:
     @property
     def request(self) -> CheckRequest | PerturbedRequest:
         """What its worker is asked."""
+        # the two are answered by different code in the worker, with the same data
         kind = PerturbedRequest if self.perturbed else CheckRequest
         return kind(job=self.job, data=self.data, steps=self.steps)
 
@@ -77,6 +78,7 @@ class _Crew:
             self.dismissed = True
             workers = list(self.workers)
         for worker in workers:
+            # a worker may have ended in between
             with suppress(OSError):
                 worker.kill()
 

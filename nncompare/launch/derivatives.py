@@ -26,6 +26,7 @@ def derive(request: DeriveRequest, folder: Path, *, timeout_s: float = TIMEOUT_S
     Returns:
         ``versions``, ``imported.notes`` and ``derivatives``.
     """
+    # a plug-in may train and differentiate nothing
     if CATALOG[request.runtime].derivatives is None:
         reason = f"the backend of {request.runtime} differentiates no formulas"
         return Outcome(runtime=request.runtime, status="refused", reason=reason)

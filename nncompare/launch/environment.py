@@ -33,6 +33,7 @@ def environment_for(
         home: a folder of this run, for what frameworks write to the user's home.
         inherited: what the parent's process has.
     """
+    # libraries that share one process must not start a pool of threads each
     own: dict[str, str] = {name: str(request.threads) for name in _THREAD_VARIABLES}
     own |= {
         "TF_NUM_INTEROP_THREADS": "1",
@@ -45,6 +46,7 @@ def environment_for(
         "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor"),
     }
     runtime = CATALOG[request.runtime]
+    # what the runtime needs overrides what all have
     own |= runtime.environment
     if request.device == "cpu":
         own |= {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}

@@ -39,6 +39,7 @@ class WorkerProcess:
         self._oom_kills = killed_for_memory()
         self._wire, theirs = pair()
         log.parent.mkdir(parents=True, exist_ok=True)
+        # the child has its copy of both: an end that we kept open would hide its death
         with theirs, log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, "--wire", str(theirs.fileno()), "--parent", str(os.getpid())],
@@ -91,6 +92,7 @@ class WorkerProcess:
         deadline = time.monotonic() + timeout_s
         while True:
             left = deadline - time.monotonic()
+            # blocks, since a parent that polls takes time from what it measures
             if left <= 0 or not wait([self._wire.connection], left):
                 where = f" ({setting})" if setting is not None else ""
                 raise TimedOut(f"no result within {timeout_s:g} s{where}")
@@ -162,7 +164,9 @@ class WorkerProcess:
 
 def tail(log: Path) -> str:
     """The last lines of a log; empty if there is none."""
+    # a worker that was refused before its start
     if not log.exists():
         return ""
+    # a log can be as long as a training
     text = log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
     return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])

@@ -43,8 +43,10 @@ def usable_threads(asked: int | None = None, *, root: Path = CGROUP) -> int:
         available = os.cpu_count() or 1
     limits = [available]
     quota = cpu_quota(root)
+    # a container may grant less than it shows
     if quota is not None:
         limits.append(math.floor(quota))
+    # never more than there is: threads that wait for a processor would be measured
     if asked is not None:
         limits.append(asked)
     return max(1, min(limits))

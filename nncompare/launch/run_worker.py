@@ -60,6 +60,7 @@ def run_worker(
     """
     outcome = Outcome(runtime=request.runtime)
     missing = CATALOG[request.runtime].missing()
+    # found without an import, so that a missing framework costs no time
     if missing is not None:
         outcome.status = "refused"
         outcome.reason = missing
@@ -67,15 +68,18 @@ def run_worker(
     worker: WorkerProcess | None = None
     try:
         worker = start(request, folder)
+        # a worker waits for this before its first slice
         worker.go()
         for message in worker.messages(timeout_s, setting=timeout_setting):
             outcome.take(message)
             if listener is not None:
                 listener.message(label or request.runtime, message)
+    # one runtime that fails leaves the others their turn
     except RuntimeFailure as failure:
         outcome.status = failure.status
         outcome.reason = str(failure)
     except KeyboardInterrupt:
+        # a check without its answer is of no use to anybody
         if not keep_interrupted:
             raise
         outcome.status = Interrupted.status
@@ -83,6 +87,7 @@ def run_worker(
     finally:
         if worker is not None:
             worker.close()
+    # read after its end, when everything is written
     if worker is not None and outcome.status in _LOG_TELLS_MORE:
         outcome.log = worker.tail()
     return outcome

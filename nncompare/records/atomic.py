@@ -55,6 +55,7 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+        # Ctrl-C between the two steps leaves no half of a file behind
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)

@@ -33,6 +33,7 @@ def history_text(runtimes: Sequence[TrainedRuntime]) -> str:
     """``history.csv``: one line per runtime and epoch; an unknown figure is an empty field."""
     lines: list[Sequence[Any]] = [HISTORY_COLUMNS]
     for row in runtimes:
+        # the fields of an epoch stand in the order of the columns
         lines += [(row.runtime, *epoch.model_dump().values()) for epoch in row.history]
     return _text(lines)
 

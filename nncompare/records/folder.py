@@ -96,6 +96,7 @@ class ResultFolder:
         """Gives the folder its name, in one rename. A second call does nothing."""
         if self.published:
             return
+        # readers take a folder by its document
         if not (self._partial / RESULT_FILE).is_file():
             raise StoreError(
                 f"{self.path}: write_result comes before publish; a folder without {RESULT_FILE} is"
@@ -155,9 +156,11 @@ def check_place(output: Path) -> None:
     Raises:
         StoreError: a file is in the way, or there is no permission.
     """
+    # a run makes the folders that are missing, so the nearest one that is there decides
     place = output.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
+    # the same words as where a run fails at it
     if not place.is_dir():
         raise explain(NotADirectoryError(errno.ENOTDIR, "not a folder"), output)
     if not os.access(place, os.W_OK | os.X_OK):

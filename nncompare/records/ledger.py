@@ -31,6 +31,7 @@ def ledger(rows: Sequence[TrainedRuntime]) -> tuple[LedgerEntry, ...]:
     entries = []
     for name in names:
         values = {runtime: settings.get(name) for runtime, settings in described.items()}
+        # a setting that one runtime lacks differs too: None is its value
         if len(set(values.values())) > 1:
             entries.append(LedgerEntry(setting=name, values=values))
     return tuple(entries)
@@ -46,5 +47,6 @@ def _describe(row: TrainedRuntime) -> dict[str, str]:
         "threads": None if row.threads is None else str(row.threads),
         "parameters": None if row.parameters is None else f"{row.parameters:,}",
     }
+    # unknown is no setting
     known = {name: value for name, value in own.items() if value}
     return known | row.settings

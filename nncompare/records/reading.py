@@ -40,6 +40,7 @@ def read(path: Path, kinds: Mapping[str, str]) -> Record:
     text = _text(path, file)
     try:
         document = json.loads(text, parse_constant=_no_constant)
+    # Python's reader calls itself for every bracket
     except RecursionError:
         raise StoreError(f"{file}: damaged: not strict JSON: nested too deeply") from None
     except ValueError as error:
@@ -73,15 +74,18 @@ def _text(path: Path, file: Path) -> str:
 def _missing(path: Path) -> str:
     """Why there is no document, and which one may have been meant."""
     if path.is_dir():
+        # a crash or a power cut leaves it
         if path.name.endswith(PARTIAL):
             return (
                 f"{path}: left behind by a run that did not end; it holds no result and may be"
                 " removed"
             )
+        # the folder above the results, named in place of one of them: the newest is meant
         inside = sorted(child.parent.name for child in path.glob(f"*/{RESULT_FILE}"))
         hint = f"; did you mean {path / inside[-1]}?" if inside else ""
         return f"{path}: no {RESULT_FILE} in this folder{hint}"
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    # what is not finished cannot be meant
     visible = [name for name in siblings if not name.startswith(".")]
     close = nearest(path.name, visible)
     hint = f"; did you mean {path.parent / close}?" if close else ""
@@ -90,11 +94,13 @@ def _missing(path: Path) -> str:
 
 def _class_of(document: Any, source: Path, kinds: Mapping[str, str]) -> type[Record]:
     """The class that describes the document, once its head is known to be one of ours."""
+    # any file can be named, of any content
     if not isinstance(document, dict):
         raise StoreError(
             f"{source}: damaged: a result is a JSON object, this is {type(document).__name__}"
         )
     version, kind = document.get("schema_version"), document.get("kind")
+    # JSON of another program
     if version is None:
         raise StoreError(f"{source}: not a result of nncompare: it has no schema_version")
     if not isinstance(kind, str) or kind not in kinds:
@@ -106,6 +112,7 @@ def _class_of(document: Any, source: Path, kinds: Mapping[str, str]) -> type[Rec
     # True == 1 in Python, but it is no version
     if version == newest and not isinstance(version, bool):
         return record
+    # an update helps here, and only here
     if isinstance(version, int) and version > newest:
         raise StoreError(
             f"{source}: written by a newer nncompare (schema version {version}, this one reads"
@@ -126,5 +133,6 @@ def _problems(error: ValidationError) -> str:
         # what a validator of ours has raised names its field itself
         message = item["msg"].removeprefix("Value error, ")
         lines.append(f"{place}: {message}" if place else message)
+    # a file of another kind has as many problems as fields
     more = len(lines) - _MOST_PROBLEMS
     return "; ".join(lines[:_MOST_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")

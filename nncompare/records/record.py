@@ -51,6 +51,7 @@ class StudyRecord(Record):
     @model_validator(mode="after")
     def _has_a_time(self) -> Self:
         try:
+            # times without an offset cannot be put in order
             aware = datetime.fromisoformat(self.created).tzinfo is not None
         except ValueError:
             aware = False

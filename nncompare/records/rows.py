@@ -92,5 +92,6 @@ def _samples_per_s(steady: Sequence[Slice], job: Job, examples: int) -> float | 
 
 def _work(job: Job, examples: int, step_s: StepTime | None) -> Work:
     flops = job.model.training_flops(min(job.experiment.train.batch_size, examples))
+    # faster than the clock can tell
     rate = flops / step_s.median / 1e9 if step_s and step_s.median > 0 else None
     return Work(flops_per_step=flops, gflops_per_s=rate)

@@ -45,6 +45,7 @@ def _model(model: dict[str, Any], parameters: int | None) -> str:
     # recurrent families have one size and not a list: it says little without the cell
     if isinstance(hidden, (list, tuple)) and hidden:
         text += " " + "-".join(map(str, hidden))
+    # runtimes that count differently have no common number
     if parameters is not None:
         text += f" ({parameters:,} parameters)"
     return text

@@ -15,6 +15,7 @@ def ledger_part(
     entries: Sequence[LedgerEntry], title: str = "Settings that differ"
 ) -> Sheet | Text:
     """Settings that differ, a row each, or the sentence that there are none."""
+    # that nothing differs is an answer too
     if not entries:
         return Text(f"{title}: none of those recorded.")
     runtimes = tuple(dict.fromkeys(runtime for entry in entries for runtime in entry.values))

@@ -41,6 +41,7 @@ def short(value: float) -> str:
     # beyond these a plain number would be a row of zeros
     if size < 1e-4 or size >= _LARGE:
         return f"{value:.3e}"
+    # large numbers keep their digits before the point
     decimals = max(0, _decimals(size, 4))
     return f"{value:,.{decimals}f}"
 
@@ -108,6 +109,7 @@ def counted(number: int, thing: str) -> str:
 
 def duration(value: float) -> str:
     """One duration: ``0.412 ms``, ``12.35 s``, ``3.2 min``."""
+    # a column of one has the unit that suits it
     formatted = seconds([value])
     return f"{formatted.texts[0]} {formatted.unit}"
 
@@ -118,6 +120,7 @@ def _scaled(values: Values, scale: Sequence[tuple[float, float, str]]) -> Format
     # zeros have no size to choose by
     middle = median(sizes) if sizes else 1.0
     factor, unit = next((size, name) for least, size, name in scale if middle >= least)
+    # formatted after the division, so that the column has its four digits
     scaled = [None if value is None else value / factor for value in values]
     return Formatted(unit=unit, texts=plain(scaled))
 

@@ -77,6 +77,7 @@ def plain(report: RenderableType, width: int) -> str:
 def html(piece: RenderableType) -> str:
     """One piece of a report, without a style of its own."""
     match piece:
+        # first of all: a piece that draws itself may be of any other kind too
         case HasHtml():
             return piece.__html__()
         case Group():
@@ -87,6 +88,7 @@ def html(piece: RenderableType) -> str:
             return _sheet(piece)
         case Table():
             return _table(piece)
+        # before the other texts: a title is one of them
         case Section():
             return f"<h4>{escape(piece.plain)}</h4>"
         case Text() if piece.plain.strip():
@@ -94,13 +96,16 @@ def html(piece: RenderableType) -> str:
         case Text():
             return ""  # a blank line: the page has margins
         case _:
+            # what rich can print and nobody has drawn is still readable
             return f"<pre>{escape(plain(piece, _FALLBACK_WIDTH))}</pre>"
 
 
 def _block(text: Text) -> str:
     """A paragraph; several lines (a log) keep their form, and what is dim stands back."""
+    # its line breaks carry meaning
     if "\n" in text.plain:
         return f"<pre>{escape(text.plain)}</pre>"
+    # remarks are smaller on a page instead of paler
     if text.style == "dim":
         return f"<small>{escape(text.plain.strip())}</small>"
     return f"<p>{_inline(text)}</p>"
@@ -121,6 +126,7 @@ def _inline(text: Text) -> str:
 
 def _sheet(sheet: Sheet) -> str:
     """One row a label, as in a wide terminal; cells of words want room: one row a quantity."""
+    # cells of words want the width of the page
     if sheet.prose:
         numbers = [False] * (1 + len(sheet.labels))
         head = ["", *map(escape, sheet.labels)]
@@ -146,6 +152,7 @@ def _cell(text: str | None) -> str:
 def _table(table: Table) -> str:
     """A table of rich's; a grid has no heads, and its first column names its rows."""
     numbers = [column.justify == "right" for column in table.columns]
+    # a grid names its rows alone
     head = [_cell_of(column.header) for column in table.columns] if table.show_header else []
     cells = [[_cell_of(cell) for cell in column.cells] for column in table.columns]
     return _markup(head, zip(*cells, strict=True), numbers)
@@ -177,6 +184,7 @@ def _cells(tag: str, cells: Sequence[str], numbers: Sequence[bool]) -> str:
 
 def _cell_of(cell: Any) -> str:
     """What stands in a cell of rich's, in one line or several."""
+    # indents are a terminal's way to group rows
     while isinstance(cell, Padding):
         cell = cell.renderable
     text = cell if isinstance(cell, Text) else Text(str(cell))

@@ -32,8 +32,10 @@ class Axis:
         """0 at the lower end, 1 at the upper one, values beyond are held at the ends; None: cannot
         be drawn.
         """
+        # a loss of zero has no logarithm
         if not math.isfinite(value) or (self.log and value <= 0):
             return None
+        # a flat curve runs through the middle
         if self.high == self.low:
             return 0.5
         low = self._on_scale(self.low)
@@ -53,6 +55,7 @@ def choose_axis(series: Iterable[Series]) -> Axis | None:
     values = [
         value for one in series for value in one if value is not None and math.isfinite(value)
     ]
+    # a training that failed before its first epoch ended
     if not values:
         return None
     low, high = min(values), max(values)
@@ -89,6 +92,7 @@ def curve(
     before: tuple[int, int] | None = None
     for index, value in enumerate(values):
         position = None if value is None else axis.position(value)
+        # a missing value is a gap and no line through zero
         if position is None:
             before = None
             continue
@@ -104,6 +108,7 @@ def curve(
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """The dots of a straight line between two dots, both ends included."""
+    # as many dots as the longer side has cells, so that the line has no holes
     (x0, y0), (x1, y1) = start, end
     steps = max(abs(x1 - x0), abs(y1 - y0), 1)
     for step in range(steps + 1):

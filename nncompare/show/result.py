@@ -33,6 +33,7 @@ class Result(ABC, Generic[R]):
     @classmethod
     def of(cls, finished: Finished[R]) -> Self:
         """The result of a study that has just ended; one that could not be stored is a warning."""
+        # the figures are at hand, which an exception would throw away
         if finished.problem is not None:
             warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=3)
         return cls(finished.record, finished.folder)

@@ -86,6 +86,7 @@ class Sheet:
         if not self.prose and self._width() <= options.max_width:
             yield self._upright()
         else:
+            # a number is never cut: what does not fit goes into a block of its own
             for index, rows in enumerate(self._blocks(options.max_width)):
                 if index:
                     yield Text()
@@ -141,6 +142,7 @@ class Sheet:
             # words may wrap; a column of numbers keeps room for the mark of any row
             cells = min(cells, _PROSE_LEAST) if self.prose else cells + 2 * self.marked
             need = max(len(label), cells) + _GAP
+            # a block holds one runtime at least, however narrow the terminal is
             if block and used + need > width:
                 yield block
                 block = []
@@ -165,6 +167,7 @@ def best(
         for value, text in zip(values, texts, strict=True)
         if value is not None and text is not None
     ]
+    # equal in every digit that is shown: a mark would tell of noise
     if len({text for _, text in known}) < 2:
         return frozenset()
     _, winner = max(known) if largest else min(known)
@@ -219,9 +222,12 @@ def remark(text: str) -> Padding:
 def _cell(column: Column, row: int, *, mark: bool) -> Text:
     """``mark``: the column keeps room for the mark, so that digits stand under digits."""
     text = column.texts[row]
+    # digits stand under digits whether a row has the mark or not
     tail = "  " if mark else ""
+    # dim, so that the eye finds the figures
     if text is None:
         return Text(UNKNOWN + tail, style="dim")
+    # bold on a terminal; the star is for pipes and for those who see no bold
     if row in column.best:
         return Text(f"{text} {BEST}", style="bold")
     return Text(text + tail)

@@ -47,6 +47,7 @@ def figure(title: str, lines: Sequence[Line], *, axis: Axis, length: int) -> str
 
 
 def _polylines(line: Line, axis: Axis, length: int) -> str:
+    # strokes tell the curves apart: a page has its own colours
     dashes = ' stroke-dasharray="5 4"' if line.dashed else ""
     style = f'fill="none" stroke="currentColor" stroke-width="1.5"{dashes}'
     stretches = _stretches(line.values, axis, length)

@@ -15,5 +15,6 @@ def printable(text: str) -> str:
     A framework's log must not be able to move the cursor of the user's terminal or to colour a
     pipe.
     """
+    # a progress bar overwrites its line with carriage returns: each state becomes a line
     lines = text.replace("\r\n", "\n").replace("\r", "\n").expandtabs()
     return _CONTROLS.sub("", _ESCAPES.sub("", lines))

@@ -21,6 +21,7 @@ _PIPE_WIDTH = 160
 
 def _console(stream: TextIO, **settings: Any) -> Console:
     columns = os.environ.get("COLUMNS", "")
+    # rich takes a pipe for 80 columns, which would wrap every table
     width = None if stream.isatty() or columns.isdigit() else _PIPE_WIDTH
     return Console(file=stream, width=width, highlight=False, emoji=False, **settings)
 
@@ -74,6 +75,7 @@ def report_error(error: NncompareError) -> None:
             excerpt = _fitted(excerpt[0], excerpt[1], console.width)
         for text, style in zip(excerpt, ("dim", "bold red"), strict=False):
             console.print(Text(text, style), soft_wrap=True)
+    # the last line on the screen says how much is above it
     if len(error.problems) > 1:
         console.print(Text(f"{len(error.problems)} problems", "bold"), soft_wrap=soft_wrap)
 
@@ -81,6 +83,7 @@ def report_error(error: NncompareError) -> None:
 def _with_colours(head: str, path: str) -> Text:
     """``file:line:column: path: message`` with the place bold and the path coloured."""
     place, separator, message = head.partition(f": {path}: ")
+    # a problem of the whole file has no path
     if not path or not separator:
         return Text(head)
     return Text.assemble((place, "bold"), ": ", (path, "cyan"), ": ", message)
@@ -94,6 +97,7 @@ def _fitted(line: str, caret: str, width: int) -> list[str]:
     if begin:
         line = "    …" + line[begin + 5 :]
         caret = caret[begin:]
+    # what is behind the caret's part of the line is cut
     if len(line) >= width:
         line = line[: width - 2] + "…"
     return [line, caret]

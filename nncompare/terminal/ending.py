@@ -28,6 +28,7 @@ def print_finished(
     from nncompare.terminal.console import err, human
 
     human(as_json).print(report)
+    # a result that could not be stored has no files
     if verbose and finished.folder is not None:
         for path in sorted(finished.folder.rglob("*")):
             if path.is_file():
@@ -46,8 +47,10 @@ def leave(finished: Finished[Any], *, negative: bool = False) -> None:
         StoreError: the result could not be stored.
         typer.Exit: interrupted, negative, or something did not finish.
     """
+    # raised after the report: the figures have been shown
     if finished.problem is not None:
         raise finished.problem
+    # before the other codes: what is missing is missing because of it
     if finished.record.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if negative:

@@ -107,14 +107,17 @@ def load_experiment(
     changes: list[str | Override] = list(overrides or ())
     problems = []
     for name, text in settings.items():
+        # an option that is not given leaves the file as it is
         if text is not None:
             try:
                 changes.append(Override.from_text(_OPTION_PATHS[name], text, f"--{name} {text}"))
             except OverrideError as error:
                 problems.append(error.problem)
+    # -b torch,keras says the same as -b torch -b keras
     names = [name for item in backends or () for name in item.split(",")]
     try:
         experiment = load(config, changes, backends=names, signature_of=signature)
+    # all in one pass: those of the file and those of the options
     except ConfigError as error:
         raise ConfigError([*error.problems, *problems]) from None
     if problems:

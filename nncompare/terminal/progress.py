@@ -92,6 +92,7 @@ class Display(ABC):
         """
         if self._live is None:
             return False
+        # who never says anything has no bar
         if label not in self._tasks:
             self._tasks[label] = self._live.add_task(head or label, total=None, text=text)
         self._live.update(self._tasks[label], text=text, completed=completed, total=total)

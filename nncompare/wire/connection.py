@@ -66,6 +66,7 @@ class Wire(Generic[_Heard]):
         Raises:
             OSError: the other end is gone.
         """
+        # parts of two messages must not mix on the wire
         with self._sending:
             self.connection.send_bytes(encode(message))
 
@@ -101,6 +102,7 @@ def die_with_parent(parent: int) -> None:
     Args:
         parent: the process id that started this one.
     """
+    # elsewhere the reading thread ends the worker when the wire closes
     if sys.platform != "linux":
         return
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
@@ -149,6 +151,7 @@ class Inbox:
                 self._credits.put(0)
             case BeginTrial() | Answer() | Quit():
                 self.words.put(message)
+            # words for another kind of process: the parent has mixed up its workers
             case OpenStudy() | Propose():
                 raise MessageError(f"a worker that trains is not told {message.kind!r}")
             case _:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 def _finite_or_none(value: Any) -> Any:
     """JSON knows neither NaN nor infinity; an unknown figure is null there, and None here."""
+    # NumPy's float32 is no float of Python's
     if isinstance(value, (float, np.floating)) and not math.isfinite(value):
         return None
     return value

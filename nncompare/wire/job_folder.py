@@ -37,5 +37,6 @@ def read(folder: Path) -> Request:
         return REQUESTS.validate_json(path.read_bytes())
     except OSError as error:
         raise MessageError(f"cannot read {path}: {error.strerror}") from None
+    # a job that is replayed by hand may have been edited
     except ValidationError as error:
         raise MessageError(f"{path}: {first_problem(error)}") from None

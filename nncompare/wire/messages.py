@@ -272,6 +272,7 @@ def decode(data: bytes, words: TypeAdapter[_Word]) -> _Word:
 def _explanation(data: bytes, error: ValidationError) -> str:
     # the beginning names the kind; a whole training's slices would hide it
     shown = data[:_SHOWN_BYTES].decode(errors="replace")
+    # the reader must see that it goes on
     if len(data) > _SHOWN_BYTES:
         shown += "…"
     return f"not understood: {first_problem(error)}, in {shown}"

@@ -77,6 +77,7 @@ class Observation:
         arrays: dict[str, Array] = {}
         for item in fields(self):
             value = getattr(self, item.name)
+            # what is kept once has an empty step in its name
             groups = value if item.name in _STEPPED else {"": value}
             for step, group in groups.items():
                 for name, array in group.items():
@@ -92,6 +93,7 @@ def read(folder: Path) -> Observation:
     found: dict[str, Any] = {item.name: {} for item in fields(Observation)}
     with np.load(folder / OBSERVATION_FILE, allow_pickle=False) as file:
         for key in file.files:
+            # no name of a parameter or a layer has a bar in it
             kind, step, name = key.split("|")
             group = found[kind].setdefault(int(step), {}) if step else found[kind]
             group[name] = file[key]

@@ -94,9 +94,11 @@ class Outcome:
                 self.probed = message
             case CheckProgress():
                 pass  # for who watches; nothing of it is kept
+            # a trial ends as a worker does, and may be pruned besides
             case End(status=status, reason=reason) | TrialEnd(status=status, reason=reason):
                 self.status = status
                 self.reason = reason
+            # its process has a reader of its own
             case Proposed():
                 raise MessageError(f"a worker that trains does not say {message.kind!r}")
             case _:

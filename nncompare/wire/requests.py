@@ -26,6 +26,7 @@ def _job_text(job: Job) -> dict[str, Any]:
     """A job for JSON. Of the experiment only what was given: a default that is written out would be
     no default in the worker.
     """
+    # the file replays the job by hand, so all of its fields stand there
     return vars(job) | {"experiment": as_given(job.experiment)}
 
 
@@ -35,6 +36,7 @@ def _array_text(array: Array) -> dict[str, Any]:
 
 
 def _read_array(value: Any) -> Array:
+    # made in Python; else read from the file
     if isinstance(value, np.ndarray):
         return value
     return np.array(value["values"], np.dtype(value["dtype"])).reshape(value["shape"])

@@ -53,6 +53,7 @@ def _ask(
     method: Method,
     compute: Callable[[], Array],
 ) -> Derived:
+    # symbolic derivatives and neighbours are values of a formula
     how = derivatives.how.get(method, derivatives.how["value"])
     # a value can always be computed; a mode of differentiation may be missing
     if method in MODES:
@@ -75,5 +76,6 @@ def _ask(
 
 def _notes(derivatives: Derivatives, function: Expression) -> tuple[str, ...]:
     """What is known of the framework's operations in this formula."""
+    # a note about a function that is not there would only confuse
     called = {node.function for node in nodes(function) if isinstance(node, Call)}
     return tuple(note for name, note in derivatives.notes.items() if name in called)

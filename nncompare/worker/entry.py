@@ -59,6 +59,7 @@ def _guarded(folder: Path, send: Send, inbox: Inbox | None) -> int:
     """Does what the folder asks for and says the last word, whatever happens."""
     try:
         _do(folder, send, inbox)
+    # Ctrl-C and SystemExit too: a parent must hear a last word of everything
     except BaseException as error:
         failure = as_failure(error)
         send(End(status=failure.status, reason=str(failure)))
@@ -90,6 +91,7 @@ def _do(folder: Path, send: Send, inbox: Inbox | None) -> None:
         case ServeTrialsRequest():
             from nncompare.worker.trials import TrialServer
 
+            # a server of trials without a parent would wait for ever
             if inbox is None:
                 raise MessageError(
                     "the trials come from the parent; replay one of them by its own folder"

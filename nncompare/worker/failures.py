@@ -21,6 +21,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     one.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
+    # some say so by their class, others in their text alone
     if names & _OUT_OF_MEMORY_ERRORS:
         return True
     text = str(error).lower()
@@ -37,6 +38,7 @@ def as_failure(error: BaseException) -> RuntimeFailure:
     """The failure that an error is. The traceback of one that nobody raised on purpose goes to the
     log.
     """
+    # raised on purpose: its reason says it all
     if isinstance(error, RuntimeFailure):
         return error
     traceback.print_exception(error)

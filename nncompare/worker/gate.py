@@ -83,6 +83,7 @@ class TrainingGate:
             self._end_epoch()
         if self._over or self._step >= self.plan.steps:
             return None
+        # asked here, so that waiting for the parent is in no slice
         if not self.permit():
             self.interrupted = True
             return None
@@ -118,7 +119,9 @@ class TrainingGate:
         self._epoch.examples += examples
         self._epoch.seconds += seconds
         self.slices.append(sample)
+        # outside the clock: it may write to the wire
         self.on_slice(sample)
+        # a training that ran away does not come back
         if not finite:
             self.divergence = Divergence(slice=sample, loss=loss)
             self._over = True
@@ -132,6 +135,7 @@ class TrainingGate:
         self._over = stop or self._step >= self.plan.steps
 
     def _phase(self, piece: Piece) -> Phase:
+        # tracing and compilation
         if piece.begin == 0:
             return "first"
         if piece.begin <= WARMUP_STEPS or piece.begin == self._new_shape:
@@ -142,6 +146,7 @@ class TrainingGate:
         """Steps of the next slice: one, then warm-up, then enough for ``SLICE_S`` at the last
         slice's speed.
         """
+        # alone, so that its compilation is not in the warm-up
         if self._step == 0:
             return 1
         if self._step <= WARMUP_STEPS:

@@ -14,6 +14,7 @@ from nncompare.wire.messages import Imported
 
 def import_framework(runtime: str, send: Send) -> Backend:
     """The runtime's backend; what the import took and found is sent as ``imported``."""
+    # the import itself is a figure of the table
     begun = time.perf_counter()
     backend = load_backend(runtime)
     import_s = time.perf_counter() - begun

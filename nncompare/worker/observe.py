@@ -106,6 +106,7 @@ def observe_dropout(
     rest of a check has the shared masks in their place.
     """
     names = list(job.model.drop_rates)
+    # a run that draws its own masks has been looked at with them
     if job.dropout != "masks" or not names:
         return
     with closing(backend.open(replace(job, dropout="framework"), data)) as session:
@@ -156,6 +157,7 @@ def _observe_updates(
             return
         rows = plan.updates.rows(step)
         _, observation.update_gradients[step] = session.loss_and_gradients(rows, step=step)
+        # no optimizer but a native one looks at them
         if squares := _table_squares(session, job, rows, step):
             observation.update_squares[step] = squares
 
@@ -181,11 +183,13 @@ def observe_trajectory(
 
     def keep(piece: Piece | None) -> None:
         done = plan.steps if piece is None else piece.begin
+        # weights of every step would fill the disk
         if done in checkpoints:
             observation.checkpoints[done] = session.params()
         if done == plan.trajectory.steps_per_epoch and piece is not None:
             # in the midst of training, where a run evaluates, too: nothing may change by it
             observation.epoch_logits = {"": session.predict(evaluated)}
+        # a message of every step would cost more than a small step
         if done % _TELL_EVERY == 0:
             send(CheckProgress(what="trajectory", done=done, of=plan.steps))
 
@@ -200,6 +204,7 @@ def _observe_long_pieces(
     """The first epochs once more, in pieces as long as a run's: a loop that is right for single
     steps may be wrong for many.
     """
+    # a check that ends within its first epoch has no whole one
     if not plan.whole_epochs:
         return
     load(session, job, initial_params)

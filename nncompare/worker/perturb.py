@@ -34,6 +34,7 @@ def perturbed_params(model: Model, seed: int) -> Params:
     """
     moved: Params = {}
     for name, value in initial_params(model, seed).items():
+        # running statistics are computed and not trained
         if not model.parameters[name].trainable:
             moved[name] = value
             continue

@@ -14,6 +14,7 @@ def peak_resident_bytes() -> int | None:
     """
     status = Path("/proc/self/status")
     if status.exists():
+        # in kB, which the kernel means as KiB
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

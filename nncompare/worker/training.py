@@ -68,6 +68,7 @@ def train(request: TrainRequest, folder: Path, send: Send, permit: Callable[[], 
     training = TrainingRun(request.job, send=send, permit=permit, weights=weights)
     backend = import_framework(request.runtime, send)
     training.run(backend, lambda: read_data(request.data, request.job.signature))
+    # a native training has no formula that all share
     if request.job.experiment.measure.parity == "quick" and not request.job.native:
         _check_parity(training, backend, folder)
     training.session.close()
@@ -176,6 +177,7 @@ class TrainingRun:
 
     def _on_slice(self, sample: Slice) -> None:
         self._unsent.append(sample)
+        # each message wakes the parent, on a processor that may be ours
         if self.clock() - self._sent_at >= REPORT_S:
             self._send_slices()
 
@@ -214,6 +216,7 @@ class TrainingRun:
     def _out_of_patience(self, figures: Epoch, rule: EarlyStopping) -> bool:
         """Keeps the best weights; True if too many epochs have passed since."""
         badness = _badness(figures, rule)
+        # a restart of the count needs an improvement that is worth it
         if self._best is None or badness < self._best.badness - rule.min_delta:
             self._best = _Best(badness, figures.epoch, self.session.params())
         return figures.epoch - self._best.epoch >= rule.patience
@@ -228,8 +231,10 @@ class TrainingRun:
         # before the passes below, so that they do not count as training's memory
         memory = self._memory()
         if self._best is not None:
+            # what is reported is what early stopping would ship
             self.session.load(self._best.params)
         final = self._final()
+        # after the best epoch has been restored
         if self.weights is not None:
             _save(self.session.params(), self.weights)
         self.send(

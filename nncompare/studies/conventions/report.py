@@ -29,11 +29,13 @@ def conventions_report(result: ConventionsRecord, *, folder: Path | None = None)
         folder: where it is stored, for the last line.
     """
     parts: list[RenderableType] = [_head(result), _sheet(result, "loss")]
+    # a regression has no accuracies
     if result.experiment.get("task") != "regression":
         parts.append(_sheet(result, "accuracy"))
     for convention in ("aligned", "native"):
         rows = [getattr(pair, convention) for pair in result.runtimes]
         absent = [row for row in rows if row.status != "ok"]
+        # each run has failures of its own
         if absent:
             parts.append(did_not_finish(absent, title=f"Did not finish, {convention}"))
     parts.append(ledger_part(result.ledger, "Settings that differ in the native convention"))
@@ -53,6 +55,7 @@ def headline(result: ConventionsRecord) -> list[str]:
     lines = []
     for name, title in (("test_loss", "Final test loss"), ("test_accuracy", "Final test accuracy")):
         spread = result.spread[name]
+        # with a single runtime, or without a test part, nothing lies apart
         if spread.aligned is not None and spread.native is not None:
             texts = [_size(value, name) for value in (spread.aligned, spread.native)]
             lines.append(
@@ -124,6 +127,7 @@ def _triple(result: ConventionsRecord, name: str, head: str) -> list[Column]:
 
 def _signed(text: str | None) -> str | None:
     """With a plus before what has grown; zero has no sign."""
+    # a zero with a plus would look like growth that rounding hides
     if text is None or text.startswith("-") or float(text.replace(",", "")) == 0:
         return text
     return f"+{text}"
@@ -136,6 +140,7 @@ def _notes(result: ConventionsRecord, folder: Path | None) -> Group:
         ("one seed", _ONE_SEED),
         ("parity", f"{parity.status.replace('_', ' ')}{reason}, aligned run"),
     ]
+    # where the tables of each run alone are
     lines += [(f"{name} run", run_id) for name, run_id in result.runs.items() if run_id]
     lines.append(("stored in", str(folder)) if folder else ("id", result.id))
     return Group(section("Notes"), grid_of_texts(lines))

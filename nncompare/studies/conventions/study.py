@@ -63,6 +63,7 @@ def compare_conventions(
                 )
         result = _document(experiment, runs, created, folder)
         problem = next((run.problem for run in runs.values() if run.problem is not None), None)
+        # a comparison that names a run which is not there would be of no use
         if folder is None or problem is not None:
             return Finished(record=result, problem=problem)
         try:
@@ -77,6 +78,7 @@ def in_convention(experiment: Experiment, convention: str) -> Experiment:
     stays open.
     """
     train = experiment.train.model_copy(update={"convention": convention})
+    # names become folders, whose length the file systems limit
     name = f"{experiment.name[: _LONGEST_NAME - len(convention) - 1]}-{convention}"
     return experiment.model_copy(update={"train": train, "name": name})
 
@@ -111,12 +113,14 @@ def _document(
 
 
 def _row(aligned: TrainedRuntime, native: TrainedRuntime | None) -> ConventionRow:
+    # a user who stops the first run gets no second one
     if native is None:
         native = not_started(aligned.runtime)
     differences: dict[str, float] = {}
     for name in QUANTITIES:
         before = getattr(aligned.final, name)
         after = getattr(native.final, name)
+        # a runtime that did not finish in one of them has nothing to subtract
         if before is not None and after is not None:
             differences[name] = after - before
     difference = Difference(**differences)

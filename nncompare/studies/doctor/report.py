@@ -36,6 +36,7 @@ def doctor_report(findings: DoctorRecord) -> RenderableType:
 def _verdict(usable: Sequence[str]) -> str:
     if not usable:
         return "Not ready: no runtime can be used; see the fixes above."
+    # one runtime can be timed, but not compared
     if len(usable) == 1:
         return f"Ready: {usable[0]} alone; a comparison needs a second runtime."
     return f"Ready: {', '.join(usable)}."
@@ -66,9 +67,11 @@ def _framework(framework: Framework) -> list[tuple[str, str]]:
         rows.append(("versions", ", ".join(versions)))
     for device in framework.devices:
         rows.append(("device", f"{device.kind}: {device.id} ({device.name})"))
+    # a framework that imports and sees nothing cannot train
     if framework.problem is None and not framework.devices:
         rows.append(("device", "n/a: the framework reports none"))
     rows += _trouble(framework.problem, framework.fix)
+    # the reason alone rarely says which library is broken
     if framework.log and framework.log.strip():
         rows.append(("log", printable(framework.log).rstrip()))
     return rows
@@ -97,6 +100,7 @@ def _trouble(problem: str | None, fix: str | None) -> list[tuple[str, str]]:
 def _grid(rows: Sequence[tuple[str, str]], *, indent: int = 2) -> Table:
     grid = grid_of_texts()
     for title, text in rows:
+        # bold, and in capitals: nothing is said by style alone
         is_problem = title == _PROBLEM
         name = Text(" " * indent + title, style="bold" if is_problem else "dim")
         grid.add_row(name, Text(text, style="bold" if is_problem else ""))

@@ -62,6 +62,7 @@ def framework(runtimes: tuple[str, ...], outcome: Outcome) -> Framework:
         runtimes: the names it serves, ``("torch", "torch:compile")``.
         outcome: of its probe.
     """
+    # a worker that could import it has told what it sees
     if outcome.status == "ok":
         devices = outcome.probed.devices if outcome.probed is not None else ()
         return Framework(runtimes=runtimes, versions=outcome.versions, devices=devices)
@@ -110,6 +111,7 @@ def _data() -> DataCache:
         return DataCache(path=path, contents=tuple(_data_set(name) for name in names if name))
     except DataError as error:
         problem, separator, fix = str(error).rpartition("; ")
+        # a message without a fix behind its last semicolon
         if not separator:
             return DataCache(path=path, problem=str(error))
         return DataCache(path=path, problem=problem, fix=fix)
@@ -117,6 +119,7 @@ def _data() -> DataCache:
 
 def _data_set(name: str) -> CachedData:
     place = DATA[name](name=name).place()
+    # offered, since a run would download it when it needs it
     if place is None:
         return CachedData(name=name, state="not downloaded", fix=f"nncompare data fetch {name}")
     return CachedData(name=name, state=f"ready, in {place}")

@@ -47,6 +47,7 @@ class Curves:
     def __init__(self, rows: Sequence[TrainedRuntime]):
         finished = [row for row in rows if row.status == "ok"]
         self._epochs = max((len(row.history) for row in finished), default=0)
+        # a curve of one point is a number
         self._drawn = finished if self._epochs > 1 else []
         self._told = [row for row in rows if row not in self._drawn]
         self._axis = _axis(self._drawn)
@@ -77,6 +78,7 @@ class Curves:
         ends = (numbers.short(axis.high), numbers.short(axis.low))
         margin = max(len("validation"), *map(len, ends))
         room = max(_LEAST + 3, options.max_width - margin)
+        # a plot narrower than this hides the shape of its curve
         beside = max(1, min(len(self._drawn), room // (_LEAST + 3)))
         width = max(8, min(_MOST, room // beside - 3, options.max_width - margin - 3))
         panel = _Panel(
@@ -100,6 +102,7 @@ def _figure(row: TrainedRuntime, axis: Axis, epochs: int) -> str:
     lines = []
     for title, name in PARTS:
         values = series(row, name)
+        # colours are the page's own, so the two are told apart by their strokes
         dashed = name != "train_loss"
         stroke = "dashed" if dashed else "solid"
         caption = f"{title} ({stroke}) {first_and_last(values)}"
@@ -134,6 +137,7 @@ class _Panel:
                 heads = ["  " + first_and_last(one, ascii=self.ascii) for one in values]
                 yield self._line(title.ljust(self.margin), heads)
                 yield from self._curves(values)
+        # a pipe in another encoding would show question marks
         corner = "+" if self.ascii else "└"
         dash = "-" if self.ascii else "─"
         yield self._line("", [corner + dash * self.width for _ in rows])
@@ -177,6 +181,7 @@ def series(row: TrainedRuntime, name: str) -> Series:
 def first_and_last(values: Series, *, ascii: bool = False) -> str:
     """``2.301 → 0.07123`` (``->`` in ASCII), of the values that are known."""
     known = [numbers.short(value) for value in values if value is not None]
+    # a training that failed in its first epoch
     if not known:
         return "n/a"
     arrow = " -> " if ascii else " → "
@@ -189,5 +194,6 @@ def _in_words(rows: Sequence[TrainedRuntime], *, ascii: bool) -> Iterator[Text]:
         line = f"  {row.runtime.ljust(names)}"
         for title, name in PARTS:
             line += f"   {title} {first_and_last(series(row, name), ascii=ascii)}"
+        # why the runtime has no plot
         how = "" if row.status == "ok" else f", {row.status}"
         yield Text(f"{line}   ({numbers.counted(len(row.history), 'epoch')}{how})")

@@ -15,6 +15,7 @@ BUSY = 0.1
 def summary(result: RunRecord) -> str:
     """The experiment of a result in one line."""
     counts = {row.parameters for row in result.runtimes if row.parameters is not None}
+    # runtimes that count differently stand in the ledger with their numbers
     return describe(result.experiment, parameters=counts.pop() if len(counts) == 1 else None)
 
 
@@ -22,6 +23,7 @@ def fastest(result: RunRecord) -> str:
     """Who took the shortest steps, and how much longer the others take."""
     if not result.finished:
         return "No runtime finished."
+    # the time of another function says nothing about this one
     if result.parity.status == "failed":
         return (
             "NOT COMPARABLE: the runtimes do not compute the same function, so nothing is ranked."
@@ -31,6 +33,7 @@ def fastest(result: RunRecord) -> str:
         return "No step times: training ended before the first slice after warm-up."
     first, *others = medians
     step = numbers.duration(medians[first])
+    # a single time has nothing that it is faster than
     if not others:
         return f"{first}: {step} a step (median). No other runtime to compare it with."
     relative = result.comparison.relative
@@ -58,6 +61,7 @@ def details(result: RunRecord) -> list[str]:
 def _standing(result: RunRecord) -> str | None:
     """What the figures can bear; None if there is nothing to compare."""
     comparison = result.comparison
+    # pairs come with intervals and verdicts of their own
     if len(_medians(result)) < 2 or comparison.pairs:
         return None
     if comparison.rounds > 1:
@@ -71,6 +75,7 @@ def _standing(result: RunRecord) -> str | None:
 def _busy(result: RunRecord) -> str | None:
     """Whether other programs took the processors while this was measured."""
     share = result.environment.get("others_cpu_share")
+    # records of short runs have no share: the clock ticks too coarsely for them
     if not isinstance(share, (int, float)) or share < BUSY:
         return None
     return (
@@ -88,9 +93,11 @@ def _agreement(result: RunRecord) -> str | None:
         return None
     # early stopping ends curves at different epochs: what all of them have is compared
     spreads = [_spread(losses) for losses in zip(*curves, strict=False)]
+    # a loss that is not finite is no number to compare
     if spreads[0] is None:
         return None
     sentence = f"Training losses differ by at most {numbers.two(spreads[0])} (relative) in epoch 1"
+    # rounding grows with every step, so the last epochs say more than the first
     if len(spreads) > 1:
         largest = max(spread for spread in spreads if spread is not None)
         same_length = len({len(curve) for curve in curves}) == 1
@@ -108,8 +115,10 @@ def _parity(parity: Parity) -> str:
     if parity.status == "failed":
         return f"Parity: FAILED{form}{reason}. {_first_finding(parity)}"
     sentence = f"Parity: certified, the runtimes compute the same function{form}{reason}."
+    # a full check needs no other behind it
     if parity.form == "full":
         return sentence
+    # the short check of this run agrees with a full one that was done before
     if parity.certificate:
         return f"{sentence} Full certificate of {parity.certificate[:10]}, same code and versions."
     return f"{sentence} `nncompare verify` gives the full certificate."
@@ -117,6 +126,7 @@ def _parity(parity: Parity) -> str:
 
 def _first_finding(parity: Parity) -> str:
     """Where the first runtime leaves the common function, in a sentence."""
+    # a check whose formulas all hold has no layer to name
     if not parity.findings:
         return "`nncompare verify` says where."
     first = parity.findings[0]
@@ -128,6 +138,7 @@ def _first_finding(parity: Parity) -> str:
 def _missing(result: RunRecord) -> str | None:
     """Which runtimes did not finish."""
     absent = [row for row in result.runtimes if row.status != "ok"]
+    # who finished stands in the tables
     if not absent:
         return None
     names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)

@@ -48,14 +48,17 @@ def run_parity(
     if wanted == "off":
         return Parity(reason="measure.parity is off")
     finished = [row for row in rows if row.status == "ok"]
+    # nothing was trained that could be the same
     if not finished:
         return Parity(reason="no runtime finished")
     checked = experiment.model_copy(update={"backends": tuple(row.runtime for row in finished)})
+    # in float64, with every step: it needs workers of its own
     if wanted == "full":
         return _full(checked, say)
     seen = {}
     for row in finished:
         said = outcomes[row.runtime].parity
+        # a worker says how its check went, after the training and outside of its times
         error = "its worker said nothing" if said is None else said.error
         if error is not None:
             reason = f"the check itself broke: {row.runtime}: {error}"
@@ -101,6 +104,7 @@ def _full(experiment: Experiment, say: Callable[[str], None]) -> Parity:
 def _extent(result: VerifyRecord) -> str:
     """What a full check has compared."""
     steps = str(result.steps)
+    # beyond it rounding has grown so far that any two trainings differ
     if result.limit is not None and result.limit.steps < result.steps:
         steps = f"the first {result.limit.steps} of {result.steps}"
     return f"forward pass, gradients, updates and {steps} steps in float64 and float32"

@@ -86,6 +86,7 @@ class RunProgress(Display, Watcher):
         self._waiting = None
         width = max(map(len, self._runtimes))
         place = f"({self._runtimes.index(runtime) + 1} of {len(self._runtimes)})"
+        # in a bar the names stand in a column, on a pipe every line is read alone
         if not self._bar(runtime, "starts", head=f"{runtime.ljust(width)} {place}"):
             self._line(f"{runtime} {place}: starts")
 
@@ -113,6 +114,7 @@ class RunProgress(Display, Watcher):
             self._line(self._waiting)
         self._remove_bar(runtime)
         text = row.reason
+        # a runtime that failed says why, and not how long that took
         if row.status == "ok" and row.timing.total_s is not None:
             text = f"{numbers.duration(row.timing.total_s)} in all"
         self._line(f"{runtime}: {row.status}" + (f", {text}" if text else ""))
@@ -129,12 +131,14 @@ class RunProgress(Display, Watcher):
         parts = [f"epoch {last.epoch}/{self._epochs}"]
         if self._rate is not None:
             parts.append(self._rate)
+        # a narrow terminal has room for the epoch and the speed
         if last.loss is not None and self._console.width >= _WIDE:
             parts.append(f"loss {numbers.short(last.loss)}")
         self._bar(runtime, "  ".join(parts), completed=last.end, total=self._steps)
 
     def _epoch(self, runtime: str, figures: Epoch) -> None:
         is_last = figures.epoch == self._epochs
+        # after the last epoch the final metrics are computed, which takes its time
         if is_last:
             self._bar(runtime, "evaluates")
         # the bar shows the epoch already
@@ -144,11 +148,13 @@ class RunProgress(Display, Watcher):
             f"train loss {_figure(figures.train_loss)}",
             f"validation loss {_figure(figures.val_loss)}",
         ]
+        # a regression has none
         if figures.val_accuracy is not None:
             parts.append(f"validation accuracy {100 * figures.val_accuracy:.2f} %")
         if self._rate is not None:
             parts.append(self._rate)
         text = f"{runtime}: epoch {figures.epoch}/{self._epochs}: {', '.join(parts)}"
+        # a training of ten epochs a second would fill the log of a batch system
         if self._verbose or is_last or self._is_due(runtime):
             self._waiting = None
             self._line(text)
@@ -168,6 +174,7 @@ class _Left(TimeRemainingColumn):
 def _rate(slices: Sequence[Slice]) -> str | None:
     """Steps per second; None if the first step is among them, which mostly traces and compiles."""
     seconds = sum(sample.seconds for sample in slices)
+    # a clock that is coarser than a step gives no rate
     if seconds <= 0 or slices[0].phase == "first":
         return None
     steps = slices[-1].end - slices[0].begin

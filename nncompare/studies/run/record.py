@@ -51,5 +51,6 @@ class RunRecord(ExperimentRecord):
     @property
     def interrupted(self) -> bool:
         """The user stopped the training or the check of parity."""
+        # a check that was stopped after the training leaves its rows as they are
         stopped = any(row.status == "interrupted" for row in self.runtimes)
         return stopped or self.parity.reason == STOPPED

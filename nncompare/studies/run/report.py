@@ -31,6 +31,7 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
         *loss_curves(result.runtimes),
         time_sheet(result),
     ]
+    # reasons before settings: who did not finish is the first question
     absent = [row for row in result.runtimes if row.status != "ok"]
     if absent:
         parts.append(did_not_finish(absent))
@@ -54,6 +55,7 @@ def did_not_finish(rows: Sequence[TrainedRuntime], *, title: str = "Did not fini
     for row in rows:
         reason = printable(row.reason or "no reason was given")
         grid.add_row(Text(f"  {row.runtime}"), Text(f"{row.status}: {reason}"))
+        # the reason is the first line of an error; what led to it stands in the log
         if row.log and row.log.strip():
             logs.append(Text(f"  last lines of the log of {row.runtime}:"))
             lines = printable(row.log).rstrip().splitlines()
@@ -67,6 +69,7 @@ def _notes(result: RunRecord, folder: Path | None) -> Group:
     if machine := _machine(result.environment):
         rows = [("machine", machine), *rows]
     threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
+    # runtimes that did not start have no number
     if threads:
         rows.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))
     rows.append(("created", result.created))
@@ -77,6 +80,7 @@ def _notes(result: RunRecord, folder: Path | None) -> Group:
 def _data_notes(environment: dict[str, Any]) -> list[tuple[str, str]]:
     """How many examples there were and where they came from."""
     data = environment.get("data")
+    # the environment of a record is any JSON object
     if not isinstance(data, dict):
         return []
     rows = []

@@ -121,6 +121,7 @@ def run(
             ledger=ledger(rows),
             comparison=Comparison(rounds=experiment.measure.rounds, relative=relative(steps)),
         )
+        # asked for from Python, where the figures are at hand
         if folder is None:
             return Finished(record=result)
         try:
@@ -152,6 +153,7 @@ def _train_all(
             )
             outcomes[runtime] = outcome
             watcher.finished(runtime, runtime_row(request.job, outcome, examples))
+            # Ctrl-C is meant for the run and not for one of its runtimes
             if outcome.status == "interrupted":
                 break
     return outcomes

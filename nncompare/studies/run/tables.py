@@ -42,14 +42,17 @@ def learning_sheet(result: RunRecord) -> Sheet:
         Column(head="parameters", texts=numbers.count([row.parameters for row in rows])),
     ]
     weights = "final weights"
+    # without early stopping the weights are those of the last epoch
     if any(epoch is not None for epoch in best_epochs):
         columns.append(Column(head="best epoch", texts=numbers.count(best_epochs)))
         weights = "weights of the best epoch, restored by early stopping"
     for part, head in (("train", "train"), ("val", "validation"), ("test", "test")):
         columns.append(_plain(f"{head} loss", _final(rows, f"{part}_loss")))
+        # a regression has no accuracies
         if task != "regression":
             accuracies = numbers.percent(_final(rows, f"{part}_accuracy"))
             columns.append(_formatted(f"{head} accuracy", accuracies))
+    # in their place, of the part that no training has seen
     if task == "regression":
         columns.append(_plain("test MAE", _final(rows, "test_mae")))
         columns.append(_plain("test R²", _final(rows, "test_r2")))
@@ -93,6 +96,7 @@ def _time_notes(result: RunRecord) -> list[str]:
         notes = ["Nothing is ranked: the runtimes do not compute the same function.", train]
     else:
         notes = [f"Relative: median step over the fastest's, 1.00 = fastest. {train}"]
+    # a median of three slices bears less than one of forty
     counts = [f"{row.runtime} {row.timing.step_s.n}" for row in rows if row.timing.step_s]
     if counts:
         notes.append(f"Step: mean step of each slice after warm-up; slices: {', '.join(counts)}.")
@@ -101,6 +105,7 @@ def _time_notes(result: RunRecord) -> list[str]:
             " median."
         )
     notes += [*_noise_note(rows), *_memory_note(rows)]
+    # a row that did not finish has a reason of its own
     if any(row.status == "ok" and row.timing.step_s is None for row in rows):
         notes.append(
             "n/a step times: training ended before the first slice after warm-up; more epochs give"
@@ -130,6 +135,7 @@ def _relative(result: RunRecord) -> Column:
 def _peak(rows: Sequence[TrainedRuntime]) -> Column:
     peaks = [row.memory.peak_bytes for row in rows]
     column = _formatted("peak memory", numbers.memory(peaks))
+    # a runtime that failed is never the best, so its kind of memory does not matter
     sources = {
         row.memory.source
         for row in rows
@@ -146,6 +152,7 @@ def _noise_note(rows: Sequence[TrainedRuntime]) -> list[str]:
         step = row.timing.step_s
         if step is not None and step.p95 / step.median >= _NOISY:
             noisy.append(f"{row.runtime} {step.p95 / step.median:.1f} times")
+    # a quiet machine is what a reader expects
     if not noisy:
         return []
     return [f"Noisy: p95 over median is {', '.join(noisy)}; repeat this on a quiet machine."]
@@ -161,6 +168,7 @@ def _memory_note(rows: Sequence[TrainedRuntime]) -> list[str]:
     if not words:
         return []
     kinds = set(words.values())
+    # a resident set holds the framework too, a device's count does not: each is named
     if len(kinds) > 1:
         kinds = {"; ".join(f"{name}: {text}" for name, text in words.items())}
     return [f"Peak memory: {kinds.pop()}."]
@@ -168,13 +176,16 @@ def _memory_note(rows: Sequence[TrainedRuntime]) -> list[str]:
 
 def _sheet(title: str, result: RunRecord, columns: Sequence[Column], notes: Sequence[str]) -> Sheet:
     """The sheet with notes on what the mark means and why figures are missing."""
+    # a table without a mark needs no word about it
     marked = any(column.best for column in columns)
     texts = ["* best; equal figures share it."] if marked else []
     texts += notes
     for column in columns:
+        # a finished runtime without a figure would look like a fault of the table
         silent = ", ".join(_silent(column, result))
         if silent:
             texts.append(f"n/a {column.head}: not reported by {silent}.")
+    # one note for all gaps of these rows
     absent = [f"{row.runtime} ({row.status})" for row in result.runtimes if row.status != "ok"]
     if absent:
         texts.append(f'n/a: {", ".join(absent)}; the reason stands under "Did not finish".')
@@ -198,6 +209,7 @@ def _silent(column: Column, result: RunRecord) -> Iterator[str]:
 
 def _status(result: RunRecord) -> list[Column]:
     """The status, unless all is well."""
+    # a column that says "ok" in every row says nothing
     if result.complete:
         return []
     return [Column(head="status", texts=tuple(row.status for row in result.runtimes), number=False)]

@@ -17,6 +17,7 @@ def plan_report(plan: PlanRecord) -> RenderableType:
     runtimes = grid_of_texts()
     for row in plan.runtimes:
         state = Text(f"installed: {row.title}")
+        # told by a word and not by a colour alone
         if row.missing:
             state = Text(f"PROBLEM {row.missing}", style="bold")
         runtimes.add_row(Text(f"  {row.runtime}"), state)
@@ -34,6 +35,7 @@ def _facts(plan: PlanRecord) -> list[tuple[str, str]]:
     first = plan.runtimes[0]
     facts = [("device", f"{first.device}, {counted(first.threads, 'thread')} per runtime")]
     facts += [("data", printable(note)) for note in plan.notes]
+    # data that would be downloaded first are not counted yet
     if plan.examples is not None:
         counts = ", ".join(f"{part} {number:,}" for part, number in plan.examples.items())
         facts.append(("examples", counts))
@@ -53,5 +55,6 @@ def _verdict(plan: PlanRecord) -> str:
     missing = [row.runtime for row in plan.runtimes if row.missing]
     if not missing:
         return "Everything is in order; nothing was trained or written."
+    # a missing framework is a row of the result and does not stop the others
     others = "" if len(missing) == len(plan.runtimes) else "; the others would run"
     return f"Cannot be started: {', '.join(missing)}{others}. Nothing was trained or written."

@@ -25,6 +25,7 @@ def plan(experiment: Experiment, *, output: Path | None = Path("results")) -> Pl
         DataError: the data at hand cannot be used.
         StoreError: no folder could be made at ``output``.
     """
+    # a place that cannot be written would end the run after hours of training
     if output is not None:
         check_place(output)
     jobs = plan_jobs(experiment)
