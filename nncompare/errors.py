@@ -56,7 +56,7 @@ class NncompareError(Exception):
 class UsageError(NncompareError):
     """The user's input is wrong; the message says what to change."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +123,14 @@ class StoreError(UsageError):
 class RuntimeFailure(NncompareError):
     """One runtime did not finish. ``status`` is the word in its row."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.NOT_FINISHED
+    exit_code = ExitCode.NOT_FINISHED
     status: ClassVar[Status] = "failed"
 
 
 class Refused(RuntimeFailure):
     """The runtime says that it cannot run this job faithfully here, and why."""
 
-    status: ClassVar[Status] = "refused"
+    status = "refused"
 
 
 class Failed(RuntimeFailure):
@@ -142,21 +142,21 @@ class MessageError(Failed):
 
 
 class OutOfMemory(RuntimeFailure):
-    status: ClassVar[Status] = "out of memory"
+    status = "out of memory"
 
 
 class TimedOut(RuntimeFailure):
-    status: ClassVar[Status] = "timed out"
+    status = "timed out"
 
 
 class Diverged(RuntimeFailure):
     """The training loss is NaN or infinite."""
 
-    status: ClassVar[Status] = "diverged"
+    status = "diverged"
 
 
 class Interrupted(RuntimeFailure):
-    status: ClassVar[Status] = "interrupted"
+    status = "interrupted"
 
 
 def nearest(word: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -18,8 +18,7 @@ _FIXES = {
     errno.EPERM: _DENIED,
     errno.EROFS: _DENIED,
     errno.ENOSPC: _FULL,
-    # a quota, which Windows has no number for
-    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
+    errno.EDQUOT: _FULL,
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
 }
@@ -70,7 +69,7 @@ def write_text(path: Path, text: str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes a rename last through a power cut, where the system can do that."""
-    # Windows opens no folders, some file systems sync none: nothing is lost by it
+    # some file systems sync no folders: nothing is lost by it
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

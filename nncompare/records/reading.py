@@ -99,7 +99,8 @@ def _class_of(document: Any, source: Path, kinds: Mapping[str, str]) -> type[Rec
         raise StoreError(
             f"{source}: damaged: a result is a JSON object, this is {type(document).__name__}"
         )
-    version, kind = document.get("schema_version"), document.get("kind")
+    version = document.get("schema_version")
+    kind = document.get("kind")
     # JSON of another program
     if version is None:
         raise StoreError(f"{source}: not a result of nncompare: it has no schema_version")

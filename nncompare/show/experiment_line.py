@@ -19,16 +19,18 @@ def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
     optimizer = _section(train, "optimizer")
     lr = optimizer.get("lr")
     epochs = train.get("epochs")
+    batch_size = train.get("batch_size")
+    seed = train.get("seed")
     parts = [
         data.get("name"),
         _model(_section(experiment, "model"), parameters),
         optimizer.get("name"),
         f"lr {lr:g}" if isinstance(lr, (int, float)) else None,
-        f"batch {train['batch_size']}" if "batch_size" in train else None,
+        None if batch_size is None else f"batch {batch_size}",
         counted(epochs, "epoch") if isinstance(epochs, int) else None,
         train.get("dtype"),
         train.get("convention"),
-        f"seed {train['seed']}" if "seed" in train else None,
+        None if seed is None else f"seed {seed}",
     ]
     return " · ".join(str(part) for part in parts if part)
 

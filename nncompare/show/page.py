@@ -130,17 +130,25 @@ def _sheet(sheet: Sheet) -> str:
     if sheet.prose:
         numbers = [False] * (1 + len(sheet.labels))
         head = ["", *map(escape, sheet.labels)]
-        rows = [[escape(column.head), *map(_cell, column.texts)] for column in sheet.columns]
+        rows = []
+        for column in sheet.columns:
+            cells = map(_cell, column.texts)
+            rows.append([escape(column.head), *cells])
     else:
         numbers = [False, *(column.number for column in sheet.columns)]
         head = [escape(sheet.corner)]
         rows = [[escape(label)] for label in sheet.labels]
         for column in sheet.columns:
-            unit = f"<br>{escape(column.unit)}" if column.unit else ""
+            unit = ""
+            if column.unit:
+                unit = f"<br>{escape(column.unit)}"
             head.append(escape(column.head) + unit)
             for index, text in enumerate(column.texts):
                 cell = _cell(text)
-                rows[index].append(f"<b>{cell} {BEST}</b>" if index in column.best else cell)
+                # a mark besides the weight, which not everybody sees
+                if index in column.best:
+                    cell = f"<b>{cell} {BEST}</b>"
+                rows[index].append(cell)
     notes = "".join(f"<small>{escape(note)}</small>" for note in sheet.notes)
     return f"<h4>{escape(sheet.title)}</h4>{_markup(head, rows, numbers)}{notes}"
 

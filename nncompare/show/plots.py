@@ -58,7 +58,9 @@ def choose_axis(series: Iterable[Series]) -> Axis | None:
     # a training that failed before its first epoch ended
     if not values:
         return None
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
+    # falling losses are exponential: on a linear axis all but the first epochs would lie flat
     return Axis(low=low, high=high, log=low > 0 and high / low >= LOG_FROM)
 
 
@@ -96,20 +98,31 @@ def curve(
         if position is None:
             before = None
             continue
+        # a single epoch stands at the left
         x = round(index * (columns - 1) / last) if last > 0 else 0
-        point = (min(x, columns - 1), round((1 - position) * (rows - 1)))
+        y = round((1 - position) * (rows - 1))
+        point = (min(x, columns - 1), y)
         # after a gap the curve begins anew, with a single dot
         for column, row in _line(before or point, point):
             cells[row // down][column // across] |= pattern[row % down][column % across]
         before = point
+    # spaces in place of empty cells: they can be cut off at the end of a line
     letters = {0: " ", 1: "o"} if ascii else {0: " "}
-    return ["".join(letters.get(bits) or chr(0x2800 + bits) for bits in line) for line in cells]
+    lines = []
+    for line in cells:
+        drawn = [letters.get(bits) or chr(0x2800 + bits) for bits in line]
+        lines.append("".join(drawn))
+    return lines
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """The dots of a straight line between two dots, both ends included."""
     # as many dots as the longer side has cells, so that the line has no holes
-    (x0, y0), (x1, y1) = start, end
-    steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+    x, y = start
+    width = end[0] - x
+    height = end[1] - y
+    steps = max(abs(width), abs(height), 1)
     for step in range(steps + 1):
-        yield round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps)
+        column = round(x + width * step / steps)
+        row = round(y + height * step / steps)
+        yield column, row

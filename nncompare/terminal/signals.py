@@ -15,11 +15,13 @@ def ended_like_ctrl_c() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # not what nohup or an embedding program has set; and only the main thread is told of signals
-    ours = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
-    if threading.current_thread() is not threading.main_thread():
-        ours = []
+    ours = []
+    # only the main thread is told of signals
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # not what nohup or an embedding program has set
+            if signal.getsignal(number) is signal.SIG_DFL:
+                ours.append(number)
     for number in ours:
         signal.signal(number, stop)
     try:

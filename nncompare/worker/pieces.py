@@ -26,26 +26,26 @@ class FixedGate:
     def __init__(
         self, pieces: Iterable[Piece], before: Callable[[Piece | None], None] | None = None
     ):
-        self._pieces = list(pieces)
-        self._given = 0
+        self._pieces = iter(pieces)
         self._before = before
+        self._running = False
+        """A piece was handed out and is not done."""
         self.losses: list[float] = []
         self.ended = False
 
     def next(self) -> Piece | None:
         assert not self.ended, "next() after the end of training"
-        assert len(self.losses) == self._given, "next() before done() of the piece handed out last"
-        piece = self._pieces[self._given] if self._given < len(self._pieces) else None
+        assert not self._running, "next() before done() of the piece handed out last"
+        piece = next(self._pieces, None)
         if self._before is not None:
             self._before(piece)
-        if piece is None:
-            self.ended = True
-        else:
-            self._given += 1
+        self._running = piece is not None
+        self.ended = piece is None
         return piece
 
     def done(self, loss: float) -> None:
-        assert len(self.losses) == self._given - 1, "done() without a piece"
+        assert self._running, "done() without a piece"
+        self._running = False
         self.losses.append(float(loss))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
-
 
 def peak_resident_bytes() -> int | None:
     """Largest resident set of this process; None where the system does not say.
@@ -14,11 +12,8 @@ def peak_resident_bytes() -> int | None:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        # in kB, which the kernel means as KiB
         for line in status.read_text().splitlines():
+            # in kB, which the kernel means as KiB
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    # Windows counts it, macOS does not
-    info = psutil.Process().memory_info()
-    peak = getattr(info, "peak_wset", None)
-    return int(peak) if peak else None
+    return None

@@ -116,12 +116,13 @@ def _triple(result: ConventionsRecord, name: str, head: str) -> list[Column]:
         both = numbers.Formatted(unit="", texts=numbers.plain(figures))
         changed = numbers.plain(changes)
         unit_of_change = ""
+    signed = tuple(map(_signed, changed))
     aligned = both.texts[: len(rows)]
     native = both.texts[len(rows) :]
     return [
         Column(head=f"{head} aligned", unit=both.unit, texts=aligned),
         Column(head=f"{head} native", unit=both.unit, texts=native),
-        Column(head=f"{head} change", unit=unit_of_change, texts=tuple(map(_signed, changed))),
+        Column(head=f"{head} change", unit=unit_of_change, texts=signed),
     ]
 
 

@@ -43,8 +43,13 @@ def _verdict(usable: Sequence[str]) -> str:
 
 
 def _system(system: System) -> list[tuple[str, str]]:
-    cores = "unknown number of" if system.logical_cores is None else str(system.logical_cores)
-    quota = "" if system.cpu_quota is None else f", quota of {system.cpu_quota:g} processors"
+    cores = "unknown number of"
+    if system.logical_cores is not None:
+        cores = str(system.logical_cores)
+    quota = ""
+    # a container may grant less than the machine has
+    if system.cpu_quota is not None:
+        quota = f", quota of {system.cpu_quota:g} processors"
     memory = "n/a: the system does not say"
     if system.memory_bytes is not None:
         memory = _gib(system.memory_bytes)
@@ -63,10 +68,11 @@ def _system(system: System) -> list[tuple[str, str]]:
 def _framework(framework: Framework) -> list[tuple[str, str]]:
     rows = [("runtimes", ", ".join(framework.runtimes))]
     if framework.versions:
-        versions = (f"{name} {version}" for name, version in framework.versions.items())
+        versions = [f"{name} {version}" for name, version in framework.versions.items()]
         rows.append(("versions", ", ".join(versions)))
     for device in framework.devices:
-        rows.append(("device", f"{device.kind}: {device.id} ({device.name})"))
+        text = f"{device.kind}: {device.id} ({device.name})"
+        rows.append(("device", text))
     # a framework that imports and sees nothing cannot train
     if framework.problem is None and not framework.devices:
         rows.append(("device", "n/a: the framework reports none"))
@@ -102,8 +108,11 @@ def _grid(rows: Sequence[tuple[str, str]], *, indent: int = 2) -> Table:
     for title, text in rows:
         # bold, and in capitals: nothing is said by style alone
         is_problem = title == _PROBLEM
-        name = Text(" " * indent + title, style="bold" if is_problem else "dim")
-        grid.add_row(name, Text(text, style="bold" if is_problem else ""))
+        name = " " * indent + title
+        if is_problem:
+            grid.add_row(Text(name, style="bold"), Text(text, style="bold"))
+        else:
+            grid.add_row(Text(name, style="dim"), Text(text))
     return grid
 
 

@@ -88,7 +88,10 @@ def _agreement(result: RunRecord) -> str | None:
     """How far the training losses lie apart, relative to the largest; None with fewer than two
     curves.
     """
-    curves = [[epoch.train_loss for epoch in row.history] for row in result.finished if row.history]
+    curves = []
+    for row in result.finished:
+        if row.history:
+            curves.append([epoch.train_loss for epoch in row.history])
     if len(curves) < 2:
         return None
     # early stopping ends curves at different epochs: what all of them have is compared
@@ -100,9 +103,9 @@ def _agreement(result: RunRecord) -> str | None:
     # rounding grows with every step, so the last epochs say more than the first
     if len(spreads) > 1:
         largest = max(spread for spread in spreads if spread is not None)
-        same_length = len({len(curve) for curve in curves}) == 1
-        epochs = f"{len(spreads)} {'epochs' if same_length else 'common epochs'}"
-        sentence += f", {numbers.two(largest)} over {epochs}"
+        lengths = {len(curve) for curve in curves}
+        epochs = "epochs" if len(lengths) == 1 else "common epochs"
+        sentence += f", {numbers.two(largest)} over {len(spreads)} {epochs}"
     return f"{sentence}."
 
 
@@ -161,4 +164,7 @@ def _spread(losses: tuple[float | None, ...]) -> float | None:
     if len(known) < 2:
         return None
     largest = max(abs(loss) for loss in known)
-    return (max(known) - min(known)) / largest if largest else 0.0
+    # losses that are all zero are equal
+    if largest == 0:
+        return 0.0
+    return (max(known) - min(known)) / largest

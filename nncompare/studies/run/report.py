@@ -43,9 +43,10 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
 
 
 def _head(result: RunRecord) -> Group:
-    lines = [Text(headline.fastest(result), style="bold")]
-    lines += [Text(line) for line in headline.details(result)]
-    return Group(heading(result.name, headline.summary(result)), Text(), *lines)
+    first = heading(result.name, headline.summary(result))
+    fastest = Text(headline.fastest(result), style="bold")
+    details = [Text(line) for line in headline.details(result)]
+    return Group(first, Text(), fastest, *details)
 
 
 def did_not_finish(rows: Sequence[TrainedRuntime], *, title: str = "Did not finish") -> Group:
@@ -59,7 +60,8 @@ def did_not_finish(rows: Sequence[TrainedRuntime], *, title: str = "Did not fini
         if row.log and row.log.strip():
             logs.append(Text(f"  last lines of the log of {row.runtime}:"))
             lines = printable(row.log).rstrip().splitlines()
-            logs.append(remark("\n".join(f"| {line}" for line in lines)))
+            quoted = "\n".join(f"| {line}" for line in lines)
+            logs.append(remark(quoted))
     return Group(section(title), grid, *logs)
 
 
@@ -71,7 +73,8 @@ def _notes(result: RunRecord, folder: Path | None) -> Group:
     threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
     # runtimes that did not start have no number
     if threads:
-        rows.append(("threads", f"{' or '.join(map(str, threads))} per runtime"))
+        numbers = " or ".join(map(str, threads))
+        rows.append(("threads", f"{numbers} per runtime"))
     rows.append(("created", result.created))
     rows.append(("stored in", str(folder)) if folder else ("id", result.id))
     return Group(section("Notes"), grid_of_texts(rows))
@@ -88,7 +91,8 @@ def _data_notes(environment: dict[str, Any]) -> list[tuple[str, str]]:
     if isinstance(examples, dict) and examples:
         counts = ", ".join(f"{part} {number:,}" for part, number in examples.items())
         rows.append(("examples", counts))
-    rows += [("data", printable(str(note))) for note in data.get("notes") or ()]
+    for note in data.get("notes") or ():
+        rows.append(("data", printable(str(note))))
     return rows
 
 

@@ -36,10 +36,12 @@ def learning_sheet(result: RunRecord) -> Sheet:
     rows = result.runtimes
     task = str(result.experiment.get("task", "classification"))
     best_epochs = [row.final.best_epoch for row in rows]
+    devices = tuple(row.device for row in rows)
+    parameters = numbers.count([row.parameters for row in rows])
     columns = [
         *_status(result),
-        Column(head="device", texts=tuple(row.device for row in rows), number=False),
-        Column(head="parameters", texts=numbers.count([row.parameters for row in rows])),
+        Column(head="device", texts=devices, number=False),
+        Column(head="parameters", texts=parameters),
     ]
     weights = "final weights"
     # without early stopping the weights are those of the last epoch
@@ -47,11 +49,12 @@ def learning_sheet(result: RunRecord) -> Sheet:
         columns.append(Column(head="best epoch", texts=numbers.count(best_epochs)))
         weights = "weights of the best epoch, restored by early stopping"
     for part, head in (("train", "train"), ("val", "validation"), ("test", "test")):
-        columns.append(_plain(f"{head} loss", _final(rows, f"{part}_loss")))
+        losses = _final(rows, f"{part}_loss")
+        columns.append(_plain(f"{head} loss", losses))
         # a regression has no accuracies
         if task != "regression":
-            accuracies = numbers.percent(_final(rows, f"{part}_accuracy"))
-            columns.append(_formatted(f"{head} accuracy", accuracies))
+            accuracies = _final(rows, f"{part}_accuracy")
+            columns.append(_formatted(f"{head} accuracy", numbers.percent(accuracies)))
     # in their place, of the part that no training has seen
     if task == "regression":
         columns.append(_plain("test MAE", _final(rows, "test_mae")))
@@ -120,16 +123,20 @@ def _step_columns(rows: Sequence[TrainedRuntime]) -> list[Column]:
     medians = [step.median if step else None for step in steps]
     tails = [step.p95 if step else None for step in steps]
     both = numbers.seconds([*medians, *tails])
-    median = Column(head="step median", unit=both.unit, texts=both.texts[: len(rows)])
-    tail = Column(head="step p95", unit=both.unit, texts=both.texts[len(rows) :])
+    median_texts = both.texts[: len(rows)]
+    tail_texts = both.texts[len(rows) :]
+    median = Column(head="step median", unit=both.unit, texts=median_texts)
+    tail = Column(head="step p95", unit=both.unit, texts=tail_texts)
     return [_marked(median, rows, medians), tail]
 
 
 def _relative(result: RunRecord) -> Column:
-    ratios = {row.runtime: result.comparison.relative.get(row.runtime) for row in result.finished}
-    found = [ratios.get(row.runtime) for row in result.runtimes]
-    texts = tuple(None if ratio is None else f"{ratio:.2f}" for ratio in found)
-    return Column(head="relative", texts=texts)
+    texts = []
+    for row in result.runtimes:
+        # the time of a training that broke off is no time of it
+        ratio = result.comparison.relative.get(row.runtime) if row.status == "ok" else None
+        texts.append(None if ratio is None else f"{ratio:.2f}")
+    return Column(head="relative", texts=tuple(texts))
 
 
 def _peak(rows: Sequence[TrainedRuntime]) -> Column:
@@ -150,8 +157,11 @@ def _noise_note(rows: Sequence[TrainedRuntime]) -> list[str]:
     noisy = []
     for row in rows:
         step = row.timing.step_s
-        if step is not None and step.p95 / step.median >= _NOISY:
-            noisy.append(f"{row.runtime} {step.p95 / step.median:.1f} times")
+        if step is None:
+            continue
+        spread = step.p95 / step.median
+        if spread >= _NOISY:
+            noisy.append(f"{row.runtime} {spread:.1f} times")
     # a quiet machine is what a reader expects
     if not noisy:
         return []
@@ -212,7 +222,8 @@ def _status(result: RunRecord) -> list[Column]:
     # a column that says "ok" in every row says nothing
     if result.complete:
         return []
-    return [Column(head="status", texts=tuple(row.status for row in result.runtimes), number=False)]
+    words = tuple(row.status for row in result.runtimes)
+    return [Column(head="status", texts=words, number=False)]
 
 
 def _final(rows: Sequence[TrainedRuntime], name: str) -> list[float | None]:
