@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -67,15 +68,15 @@ def catalog() -> dict[str, list[dict[str, Any]]]:
     from nncompare.spec.layers import LAYERS
     from nncompare.spec.training import OPTIMIZERS, SCHEDULES
 
-    def titled(classes: dict[str, Any]) -> list[dict[str, Any]]:
+    def titled(classes: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"name": name, "title": cls.title} for name, cls in classes.items()]
 
     return {
-        "families": titled(dict(FAMILIES)),
-        "layers": titled(dict(LAYERS)),
+        "families": titled(FAMILIES),
+        "layers": titled(LAYERS),
         "data": _data_sets(),
-        "optimizers": titled(dict(OPTIMIZERS)),
-        "schedules": titled(dict(SCHEDULES)),
+        "optimizers": titled(OPTIMIZERS),
+        "schedules": titled(SCHEDULES),
         "initializers": [{"name": name, "title": title} for name, title in INITIALIZERS.items()],
         "runtimes": _runtimes(),
     }

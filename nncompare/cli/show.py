@@ -32,15 +32,8 @@ def show(
     from nncompare.data import signature
     from nncompare.terminal.console import out, print_json
 
-    experiment = options.load_experiment(
-        config,
-        overrides,
-        backends=backend,
-        device=device,
-        rounds=rounds,
-        seed=seed,
-        threads=threads,
-    )
+    settings = {"device": device, "rounds": rounds, "seed": seed, "threads": threads}
+    experiment = options.load_experiment(config, overrides, backends=backend, **settings)
     needs = signature(experiment.data, experiment.task)
     model = experiment.resolve(needs)
     if as_json:

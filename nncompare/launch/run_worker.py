@@ -58,13 +58,11 @@ def run_worker(
             said until then; else it goes on to the caller.
         start: starts the process; raises ``Interrupted`` where none is to be started any more.
     """
-    outcome = Outcome(runtime=request.runtime)
     missing = CATALOG[request.runtime].missing()
     # found without an import, so that a missing framework costs no time
     if missing is not None:
-        outcome.status = "refused"
-        outcome.reason = missing
-        return outcome
+        return Outcome(runtime=request.runtime, status="refused", reason=missing)
+    outcome = Outcome(runtime=request.runtime)
     worker: WorkerProcess | None = None
     try:
         worker = start(request, folder)

@@ -162,18 +162,13 @@ def best(
         texts: as they are shown.
         values: the figures; None takes no part.
     """
-    known = [
-        (value, text)
-        for value, text in zip(values, texts, strict=True)
-        if value is not None and text is not None
-    ]
+    known = {row: value for row, value in enumerate(values) if value is not None}
     # equal in every digit that is shown: a mark would tell of noise
-    if len({text for _, text in known}) < 2:
+    if len({texts[row] for row in known}) < 2:
         return frozenset()
-    _, winner = max(known) if largest else min(known)
-    return frozenset(
-        row for row, text in enumerate(texts) if text == winner and values[row] is not None
-    )
+    choose = max if largest else min
+    winner = choose(known, key=known.__getitem__)
+    return frozenset(row for row in known if texts[row] == texts[winner])
 
 
 class Section(Text):

@@ -269,9 +269,9 @@ class TrainingRun:
 
 def _badness(figures: Epoch, rule: EarlyStopping) -> float:
     """The metric that early stopping watches, turned so that smaller is better."""
-    value = figures.val_loss if rule.metric == "val_loss" else figures.val_accuracy
+    value: float | None = getattr(figures, rule.metric)
+    # a loss that is not finite is worse than any other
     if value is None:
-        # a loss that is not finite is worse than any other
         return math.inf
     return value if rule.metric == "val_loss" else -value
 

@@ -100,6 +100,7 @@ def _document(
     native = runs["native"].record if "native" in runs else None
     native_rows = {row.runtime: row for row in native.runtimes} if native else {}
     rows = tuple(_row(row, native_rows.get(row.runtime)) for row in aligned.runtimes)
+    ids = {name: run.record.id if run.folder else None for name, run in runs.items()}
     return ConventionsRecord(
         **head(experiment.name, created=created, id=folder.id if folder else None),
         experiment=to_mapping(in_convention(experiment, "native")) | {"name": experiment.name},
@@ -108,7 +109,7 @@ def _document(
         spread={name: _spread(rows, name) for name in QUANTITIES},
         parity=aligned.parity,
         ledger=native.ledger if native else (),
-        runs={name: run.record.id if run.folder else None for name, run in runs.items()},
+        runs=ids,
     )
 
 
@@ -131,10 +132,9 @@ def _row(aligned: TrainedRuntime, native: TrainedRuntime | None) -> ConventionRo
 
 def _spread(rows: Sequence[ConventionRow], name: str) -> Spread:
     """How far the runtimes lie apart in one quantity, in each convention."""
-    return Spread(
-        aligned=_range([row.aligned for row in rows], name),
-        native=_range([row.native for row in rows], name),
-    )
+    aligned = [row.aligned for row in rows]
+    native = [row.native for row in rows]
+    return Spread(aligned=_range(aligned, name), native=_range(native, name))
 
 
 def _range(rows: Sequence[TrainedRuntime], name: str) -> float | None:

@@ -42,15 +42,8 @@ def run(
     Prints tables of losses, times and settings that differ, and stores them with the raw times.
     Exit code 3 if some runtime did not finish; its row says why.
     """
-    experiment = options.load_experiment(
-        config,
-        overrides,
-        backends=backend,
-        device=device,
-        rounds=rounds,
-        seed=seed,
-        threads=threads,
-    )
+    settings = {"device": device, "rounds": rounds, "seed": seed, "threads": threads}
+    experiment = options.load_experiment(config, overrides, backends=backend, **settings)
     from nncompare.terminal.ending import leave, print_finished
 
     finished: Finished[Any]

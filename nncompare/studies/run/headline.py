@@ -140,12 +140,11 @@ def _first_finding(parity: Parity) -> str:
 
 def _missing(result: RunRecord) -> str | None:
     """Which runtimes did not finish."""
-    absent = [row for row in result.runtimes if row.status != "ok"]
     # who finished stands in the tables
-    if not absent:
+    if result.complete:
         return None
-    names = ", ".join(f"{row.runtime} ({row.status})" for row in absent)
-    return f"Did not finish, {len(absent)} of {len(result.runtimes)}: {names}."
+    names = ", ".join(f"{row.runtime} ({row.status})" for row in result.absent)
+    return f"Did not finish, {len(result.absent)} of {len(result.runtimes)}: {names}."
 
 
 def _medians(result: RunRecord) -> dict[str, float]:

@@ -44,9 +44,14 @@ class RunRecord(ExperimentRecord):
         return tuple(row for row in self.runtimes if row.status == "ok")
 
     @property
+    def absent(self) -> tuple[TrainedRuntime, ...]:
+        """The rows of the others."""
+        return tuple(row for row in self.runtimes if row.status != "ok")
+
+    @property
     def complete(self) -> bool:
         """Every runtime finished."""
-        return len(self.finished) == len(self.runtimes)
+        return not self.absent
 
     @property
     def interrupted(self) -> bool:

@@ -32,9 +32,8 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
         time_sheet(result),
     ]
     # reasons before settings: who did not finish is the first question
-    absent = [row for row in result.runtimes if row.status != "ok"]
-    if absent:
-        parts.append(did_not_finish(absent))
+    if result.absent:
+        parts.append(did_not_finish(result.absent))
     # a single runtime differs from nothing
     if len(result.finished) > 1:
         parts.append(ledger_part(result.ledger, "Settings that differ"))

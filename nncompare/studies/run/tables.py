@@ -71,15 +71,15 @@ def time_sheet(result: RunRecord) -> Sheet:
     totals = [row.timing.total_s for row in rows]
     columns = [
         *_status(result),
-        _seconds("import", [row.timing.import_s for row in rows]),
-        _seconds("build", [row.timing.build_s for row in rows]),
-        _seconds("first step", [row.timing.first_step_s for row in rows]),
+        _seconds("import", rows, "import_s"),
+        _seconds("build", rows, "build_s"),
+        _seconds("first step", rows, "first_step_s"),
         *_step_columns(rows),
         _relative(result),
         _formatted("samples", numbers.rate([row.timing.samples_per_s for row in rows])),
-        _seconds("train", [row.timing.train_s for row in rows]),
-        _seconds("evaluate", [row.timing.evaluate_s for row in rows]),
-        _marked(_seconds("total", totals), rows, totals),
+        _seconds("train", rows, "train_s"),
+        _seconds("evaluate", rows, "evaluate_s"),
+        _marked(_seconds("total", rows, "total_s"), rows, totals),
         _plain("GFLOP/s", [row.work.gflops_per_s for row in rows], unit="est."),
         _peak(rows),
     ]
@@ -196,9 +196,9 @@ def _sheet(title: str, result: RunRecord, columns: Sequence[Column], notes: Sequ
         if silent:
             texts.append(f"n/a {column.head}: not reported by {silent}.")
     # one note for all gaps of these rows
-    absent = [f"{row.runtime} ({row.status})" for row in result.runtimes if row.status != "ok"]
-    if absent:
-        texts.append(f'n/a: {", ".join(absent)}; the reason stands under "Did not finish".')
+    if result.absent:
+        names = ", ".join(f"{row.runtime} ({row.status})" for row in result.absent)
+        texts.append(f'n/a: {names}; the reason stands under "Did not finish".')
     return Sheet(
         title=title,
         labels=tuple(row.runtime for row in result.runtimes),
@@ -235,7 +235,9 @@ def _plain(head: str, values: numbers.Values, unit: str = "") -> Column:
     return Column(head=head, unit=unit, texts=numbers.plain(values))
 
 
-def _seconds(head: str, values: numbers.Values) -> Column:
+def _seconds(head: str, rows: Sequence[TrainedRuntime], name: str) -> Column:
+    """A column of one of the times."""
+    values = [getattr(row.timing, name) for row in rows]
     return _formatted(head, numbers.seconds(values))
 
 
