@@ -115,8 +115,8 @@ class WorkerProcess:
             return OutOfMemory("the kernel killed the process for memory")
         # a negative code is the signal that ended the process
         if code < 0:
-            known = -code in set(signal.Signals)
-            name = signal.Signals(-code).name if known else "unknown"
+            names = {number.value: number.name for number in signal.Signals}
+            name = names.get(-code, "unknown")
             # a machine without control groups counts nothing
             hint = "; the kernel does this when memory runs out" if killed else ""
             return Failed(f"crashed (signal {-code}, {name}){hint}")

@@ -55,10 +55,9 @@ def usable_threads(asked: int | None = None, *, root: Path = CGROUP) -> int:
 def killed_for_memory(root: Path = CGROUP) -> int:
     """How many processes of this control group the kernel has killed for memory so far."""
     try:
-        for line in (root / "memory.events").read_text().splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
-    except (OSError, ValueError):
-        pass
-    return 0
+        lines = (root / "memory.events").read_text().splitlines()
+        events = dict(line.split() for line in lines)
+        return int(events["oom_kill"])
+    # no version 2, or a kernel that counts other things
+    except (OSError, ValueError, KeyError):
+        return 0

@@ -50,29 +50,21 @@ class ResultFolder:
         """Where the folder stands once it is published."""
         self._partial = output / f".{id}{PARTIAL}"
 
-    @property
-    def published(self) -> bool:
-        return not self._partial.exists()
-
-    @property
-    def _root(self) -> Path:
-        return self.path if self.published else self._partial
-
     def write_experiment(self, text: str) -> None:
         """``experiment.yaml``: a file that ``nncompare run`` takes as it is."""
-        write_text(self._root / "experiment.yaml", text)
+        write_text(self._partial / "experiment.yaml", text)
 
     def write_result(self, record: Record) -> None:
         """``result.json``, strict JSON, replaced as a whole."""
-        write_text(self._root / RESULT_FILE, to_json(record))
+        write_text(self._partial / RESULT_FILE, to_json(record))
 
     def write_slices(self, slices: Mapping[str, Iterable[Slice]]) -> None:
         """``slices.csv``: the slices of every runtime's training."""
-        write_text(self._root / "slices.csv", slices_text(slices))
+        write_text(self._partial / "slices.csv", slices_text(slices))
 
     def write_history(self, runtimes: Sequence[TrainedRuntime]) -> None:
         """``history.csv``: one line per runtime and epoch."""
-        write_text(self._root / "history.csv", history_text(runtimes))
+        write_text(self._partial / "history.csv", history_text(runtimes))
 
     def add_log(self, runtime: str, source: Path) -> None:
         """Copies a worker's log to ``logs/<runtime>.log``."""
@@ -87,15 +79,13 @@ class ResultFolder:
     def _copy(self, source: Path, folder: str, name: str) -> None:
         # a worker that never came so far has left none
         if source.exists():
-            target = self._root / folder / name
+            target = self._partial / folder / name
             with explained(target):
                 target.parent.mkdir(exist_ok=True)
                 shutil.copyfile(source, target)
 
     def publish(self) -> None:
-        """Gives the folder its name, in one rename. A second call does nothing."""
-        if self.published:
-            return
+        """Gives the folder its name, in one rename. Nothing is written after it."""
         # readers take a folder by its document
         if not (self._partial / RESULT_FILE).is_file():
             raise StoreError(
@@ -108,7 +98,7 @@ class ResultFolder:
         sync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Removes what was written, unless it is published."""
+        """Removes what was written; what is published has another name."""
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def __enter__(self) -> ResultFolder:

@@ -103,8 +103,9 @@ class Sheet:
         """Of the upright table."""
         width = max(map(len, (self.corner, *self.labels)))
         for column in self.columns:
-            cells = [column.width(row) for row in range(len(self.labels))]
-            width += max(*map(len, column.head_lines), *cells) + _GAP
+            widths = [column.width(row) for row in range(len(self.labels))]
+            widths += map(len, column.head_lines)
+            width += max(widths) + _GAP
         return width
 
     def _upright(self) -> Table:

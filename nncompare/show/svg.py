@@ -25,7 +25,7 @@ class Line:
 
     caption: str
     values: Series
-    dashed: bool = False
+    dashed: bool
 
 
 def figure(title: str, lines: Sequence[Line], *, axis: Axis, length: int) -> str:

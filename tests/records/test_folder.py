@@ -93,11 +93,10 @@ def test_is_not_published_without_a_result(tmp_path):
         folder.publish()
 
 
-def test_a_published_result_can_be_replaced(tmp_path):
+def test_a_published_result_stays(tmp_path):
     folder = publish(tmp_path)
-    folder.write_result(examples.one_epoch())
     folder.discard()
-    assert read(folder.path).name == "digits-quick"
+    assert read(folder.path).id == folder.id
 
 
 def test_history_has_a_line_for_each_epoch(tmp_path):

@@ -23,5 +23,5 @@ def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
             console.print(f"asking {runtime} …", style="dim", markup=False, soft_wrap=True)
 
     # a framework that is not installed is no failure of the command: it was asked what there is
-    finished = Finished(record=study.doctor(asking=asking))
+    finished = Finished(record=study.doctor(asking))
     print_finished(finished, doctor_report(finished.record), as_json=as_json)

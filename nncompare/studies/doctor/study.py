@@ -29,7 +29,7 @@ TIMEOUT_S = 120.0
 """An import takes some seconds, on a cold disk more than a minute."""
 
 
-def doctor(*, asking: Callable[[str], None] = lambda _: None) -> DoctorRecord:
+def doctor(asking: Callable[[str], None]) -> DoctorRecord:
     """Looks at the machine, at every framework and at the downloaded data.
 
     Args:

@@ -29,7 +29,7 @@ def run_parity(
     outcomes: Mapping[str, Outcome],
     rows: Sequence[TrainedRuntime],
     folders: Mapping[str, Path],
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None],
 ) -> Parity:
     """What is known about sameness in a run.
 
