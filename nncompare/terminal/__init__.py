@@ -1,1 +1,1 @@
-"""What every command is made of: consoles, shared options, signals, and how it ends."""
+"""What every command is made of: consoles, shared options, progress, signals, and how it ends."""
