@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from nncompare.spec.experiment import DeviceName
 from nncompare.spec.runtimes import CATALOG
 from nncompare.wire.requests import Request
 
@@ -22,19 +23,26 @@ _THREAD_VARIABLES = (
 )
 
 
-def environment_for(
-    request: Request, home: Path, inherited: Mapping[str, str] = os.environ
+def worker_environment(
+    runtime: str,
+    *,
+    threads: int,
+    device: DeviceName,
+    deterministic: bool,
+    home: Path,
+    inherited: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Variables for the worker that does a request.
+    """Variables for one worker.
 
     Args:
-        request: its device ``cpu`` hides every GPU, so that none is initialized for nothing;
-            ``deterministic`` adds what makes the framework give the same numbers every time.
+        runtime: a name of the catalog.
+        threads: CPU threads.
+        device: ``cpu`` hides every GPU, so that none is initialized for nothing.
+        deterministic: with what makes the framework give the same numbers every time.
         home: a folder of this run, for what frameworks write to the user's home.
         inherited: what the parent's process has.
     """
-    # libraries that share one process must not start a pool of threads each
-    own: dict[str, str] = {name: str(request.threads) for name in _THREAD_VARIABLES}
+    own: dict[str, str] = {name: str(threads) for name in _THREAD_VARIABLES}
     own |= {
         "TF_NUM_INTEROP_THREADS": "1",
         "OMP_DYNAMIC": "FALSE",
@@ -45,13 +53,11 @@ def environment_for(
         "KERAS_HOME": str(home / "keras"),
         "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor"),
     }
-    runtime = CATALOG[request.runtime]
-    # what the runtime needs overrides what all have
-    own |= runtime.environment
-    if request.device == "cpu":
+    own |= CATALOG[runtime].environment
+    if device == "cpu":
         own |= {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
-    if request.deterministic:
-        own |= runtime.deterministic
+    if deterministic:
+        own |= CATALOG[runtime].deterministic
     # The worker must find the same packages as the parent, wherever the parent was started from.
     paths = [str(Path(__file__).resolve().parents[2]), inherited.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
@@ -59,6 +65,17 @@ def environment_for(
     # older shells too
     own["PYTHONSAFEPATH"] = "1"
     return {**inherited, **own}
+
+
+def environment_for(request: Request, home: Path) -> dict[str, str]:
+    """The environment of the worker that does a request; ``home`` as in ``worker_environment``."""
+    return worker_environment(
+        request.runtime,
+        threads=request.threads,
+        device=request.device,
+        deterministic=request.deterministic,
+        home=home,
+    )
 
 
 def worker_command(*arguments: str) -> list[str]:

@@ -8,19 +8,16 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from nncompare.errors import Failed, MessageError, TimedOut
-from nncompare.launch.environment import environment_for
+from nncompare.launch.environment import worker_environment
 from nncompare.launch.process import WorkerProcess
 from nncompare.launch.resources import cpu_quota, killed_for_memory, usable_threads
 from nncompare.wire.messages import End, Stop
-from nncompare.wire.requests import ProbeRequest, TrainRequest
-from tests.wire.examples import job
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
@@ -247,16 +244,23 @@ os.kill(os.getpid(), 9)
 
 
 def test_the_environment_is_complete_before_the_start(tmp_path):
-    asked = replace(job(), runtime="keras", threads=3, device="cpu", deterministic=True)
-    request = TrainRequest(job=asked, data=tmp_path)
-    made = environment_for(request, tmp_path, {"PATH": "/bin"})
+    made = worker_environment(
+        "keras",
+        threads=3,
+        device="cpu",
+        deterministic=True,
+        home=tmp_path,
+        inherited={"PATH": "/bin"},
+    )
     assert made["OMP_NUM_THREADS"] == made["TF_NUM_INTRAOP_THREADS"] == "3"
     assert made["KERAS_BACKEND"] == "tensorflow"
     assert made["KERAS_HOME"].startswith(str(tmp_path))
     assert made["CUDA_VISIBLE_DEVICES"] == "-1"
     assert made["TF_ENABLE_ONEDNN_OPTS"] == "0"
     assert made["PATH"] == "/bin"
-    fast = environment_for(ProbeRequest(runtime="torch"), tmp_path, {})
+    fast = worker_environment(
+        "torch", threads=1, device="auto", deterministic=False, home=tmp_path, inherited={}
+    )
     assert "CUDA_VISIBLE_DEVICES" not in fast
 
 

@@ -34,7 +34,7 @@ from nncompare.formulas.formula import parse
 from nncompare.formulas.stencils import STENCILS
 from nncompare.formulas.symbolic import differentiate
 from nncompare.launch.derivatives import derive
-from nncompare.launch.environment import environment_for
+from nncompare.launch.environment import worker_environment
 from nncompare.show.page import plain
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.gradcheck import study
@@ -161,7 +161,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
                     neighbours=np.zeros((1, len(JUDGES[text][1])), dtype),
                 )
                 write(folder / "jobs" / name_of(text, order, dtype), request)
-            environment = environment_for(request, folder)
+            environment = worker_environment(
+                runtime, threads=1, device="cpu", deterministic=False, home=folder
+            )
             command = [
                 sys.executable,
                 "-c",
