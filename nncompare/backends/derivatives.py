@@ -7,12 +7,16 @@ operations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+import math
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from nncompare.formulas.expression import Expression
+from nncompare.formulas.expression import DERIVED, FUNCTIONS, Expression
 
 Array = NDArray[Any]
 Mode = Literal["reverse", "forward"]
@@ -46,3 +50,39 @@ class Derivatives(Protocol):
         """The derivative of this order by forward mode: along with the values from ``x`` to the
         result.
         """
+
+
+def named_alike(namespace: Any) -> dict[str, Callable[[Any], Any]]:
+    """Those functions of a formula that a framework's module has under the same name."""
+    names = (*FUNCTIONS, *DERIVED)
+    return {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}
+
+
+class TensorArithmetic(ABC):
+    """A framework's tensors as ``formulas.expression.Arithmetic``. Numbers are made in the dtype,
+    never in the framework's own default, which is float32.
+    """
+
+    functions: ClassVar[Mapping[str, Callable[[Any], Any]]]
+    operators: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {
+        "+": operator.add,
+        "-": operator.sub,
+        "*": operator.mul,
+        "/": operator.truediv,
+        "**": operator.pow,
+    }
+
+    def __init__(self, dtype: Any):
+        self.dtype = dtype
+
+    @abstractmethod
+    def tensor(self, value: float) -> Any:
+        """``value`` as a scalar of the dtype."""
+
+    def number(self, value: Fraction) -> Any:
+        """A number of the formula."""
+        return self.tensor(float(value))
+
+    def constant(self, name: str) -> Any:
+        """``pi`` or ``e``."""
+        return self.tensor(math.pi if name == "pi" else math.e)

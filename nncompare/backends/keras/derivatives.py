@@ -4,68 +4,30 @@ Keras 3 has no automatic differentiation of its own. The report says so.
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping
-from fractions import Fraction
-
 import tensorflow as tf
 from keras import ops
 
+from nncompare.backends.derivatives import TensorArithmetic, named_alike
 from nncompare.backends.engines.tensorflow.derivatives import EngineDerivatives
 
-_NAMED = (
-    "exp",
-    "log",
-    "sqrt",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "erf",
-    "sigmoid",
-    "softplus",
-    "silu",
-    "relu",
-    "abs",
-    "negative",
-    "sign",
-)
 
+class Tensors(TensorArithmetic):
+    """Keras tensors as an arithmetic."""
 
-class Tensors:
-    """Keras tensors as an arithmetic; numbers are made in the dtype, never in Keras's
-    ``floatx``.
-    """
-
-    functions: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
-        **{name: getattr(ops, name) for name in _NAMED},
+    functions = {
+        **named_alike(ops),
         "asin": ops.arcsin,
         "acos": ops.arccos,
         "atan": ops.arctan,
+        # Keras's own default is the approximation by tanh
         "gelu": lambda u: ops.gelu(u, approximate=False),
         "step": lambda u: ops.cast(u > 0, u.dtype),
     }
-    operators: Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-        "+": operator.add,
-        "-": operator.sub,
-        "*": operator.mul,
-        "/": operator.truediv,
-        "**": ops.power,
-    }
+    operators = {**TensorArithmetic.operators, "**": ops.power}
 
-    def __init__(self, dtype: tf.DType):
-        self.dtype = dtype
-
-    def number(self, value: Fraction) -> tf.Tensor:
-        """``value`` in the dtype."""
-        return ops.convert_to_tensor(float(value), self.dtype)
-
-    def constant(self, name: str) -> tf.Tensor:
-        """``pi`` or ``e`` in the dtype."""
-        return ops.convert_to_tensor(math.pi if name == "pi" else math.e, self.dtype)
+    def tensor(self, value: float) -> tf.Tensor:
+        # not ``ops.cast``, by which a Python number passes through float32
+        return ops.convert_to_tensor(value, self.dtype)
 
 
 DERIVATIVES = EngineDerivatives(

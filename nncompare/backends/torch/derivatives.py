@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping
-from fractions import Fraction
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch.nn import functional
 
-from nncompare.backends.derivatives import Array, Mode
+from nncompare.backends.derivatives import Array, Mode, TensorArithmetic, named_alike
 from nncompare.formulas.expression import Expression, evaluate
 
 _Function = Callable[[torch.Tensor], torch.Tensor]
 
-_NAMED = (
-    "exp",
-    "log",
-    "sqrt",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "erf",
-    "sigmoid",
-)
 
-
-class Tensors:
+class Tensors(TensorArithmetic):
     """PyTorch tensors as an arithmetic."""
 
     functions = {
-        **{name: getattr(torch, name) for name in (*_NAMED, "relu", "abs", "negative", "sign")},
-        "softplus": F.softplus,
-        "silu": F.silu,
-        "gelu": F.gelu,
+        **named_alike(torch),
+        "softplus": functional.softplus,
+        "silu": functional.silu,
+        "gelu": functional.gelu,
         "step": lambda u: torch.heaviside(u, torch.zeros_like(u)),
     }
-    operators: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-        "+": operator.add,
-        "-": operator.sub,
-        "*": operator.mul,
-        "/": operator.truediv,
-        "**": torch.pow,
-    }
 
-    def __init__(self, dtype: torch.dtype):
-        self.dtype = dtype
-
-    def number(self, value: Fraction) -> torch.Tensor:
-        return torch.tensor(float(value), dtype=self.dtype)
-
-    def constant(self, name: str) -> torch.Tensor:
-        return torch.tensor(math.pi if name == "pi" else math.e, dtype=self.dtype)
+    def tensor(self, value: float) -> torch.Tensor:
+        return torch.tensor(value, dtype=self.dtype)
 
 
 class _TorchDerivatives:

@@ -5,16 +5,19 @@ operations: those of Keras are TensorFlow's, so that its tapes see through them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.derivatives import Array, Mode
 from nncompare.backends.engines.tensorflow.runtime import set_threads
 from nncompare.formulas.expression import Arithmetic, Expression, evaluate
 
-Function = Callable[[tf.Tensor], tf.Tensor]
+Function = Callable[[Tensor], Tensor]
 
 
+@dataclass
 class EngineDerivatives:
     """See ``backends.derivatives.Derivatives``.
 
@@ -22,18 +25,13 @@ class EngineDerivatives:
         tensors: makes the arithmetic of a dtype.
         how: what the report calls each way.
         notes: what the report says of a function.
+        compiled: by XLA; ``configure`` says so.
     """
 
-    def __init__(
-        self,
-        tensors: Callable[[tf.DType], Arithmetic[tf.Tensor]],
-        how: Mapping[str, str],
-        notes: Mapping[str, str],
-    ):
-        self.tensors = tensors
-        self.how = how
-        self.notes = notes
-        self.compiled = False
+    tensors: Callable[[tf.DType], Arithmetic[Tensor]]
+    how: Mapping[str, str]
+    notes: Mapping[str, str]
+    compiled: bool = False
 
     def configure(self, mode: str, threads: int) -> None:
         """Threads, and whether XLA compiles."""
@@ -65,7 +63,7 @@ class EngineDerivatives:
     def _function(self, expression: Expression) -> Function:
         """The formula as a function of a tensor ``(N,)``."""
 
-        def function(x: tf.Tensor) -> tf.Tensor:
+        def function(x: Tensor) -> Tensor:
             value = evaluate(expression, x, self.tensors(x.dtype))
             # a constant formula has no axis
             return tf.broadcast_to(value, tf.shape(x))
@@ -82,7 +80,7 @@ class EngineDerivatives:
 def _pulled(function: Function) -> Function:
     """The derivative of a function of each element, by reverse mode."""
 
-    def slope(x: tf.Tensor) -> tf.Tensor:
+    def slope(x: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
             tape.watch(x)
             result = function(x)
@@ -94,7 +92,7 @@ def _pulled(function: Function) -> Function:
 def _pushed(function: Function) -> Function:
     """The derivative of a function of each element, by forward mode."""
 
-    def slope(x: tf.Tensor) -> tf.Tensor:
+    def slope(x: Tensor) -> Tensor:
         with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as accumulator:
             result = function(x)
         return accumulator.jvp(result, unconnected_gradients="zero")
