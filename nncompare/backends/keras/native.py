@@ -11,15 +11,11 @@ own in both conventions.
 from __future__ import annotations
 
 from nncompare.numerics.semantics import (
-    L2,
     BiasCorrection,
     Clipping,
     Epsilon,
     FinalActivation,
-    MeanSquareStart,
     MomentumRate,
-    PooledPadding,
-    RecurrentBiases,
     RunningVariance,
     Semantics,
     TableGradient,
@@ -55,7 +51,7 @@ dtype. All others are handed to operations that know their dtype.
 
 
 def semantics(job: Job) -> Semantics:
-    """What Keras's layers and optimizers mean, where frameworks differ."""
+    """What Keras's layers and optimizers mean where that is not the canonical meaning."""
     optimizer = job.experiment.train.optimizer.name
     # clipping makes the gradient of a table dense, which only then is summed before it is squared
     dense = job.experiment.train.clip_norm is not None
@@ -64,13 +60,9 @@ def semantics(job: Job) -> Semantics:
         epsilon=Epsilon.UNDER_ROOT if optimizer == "rmsprop" else Epsilon.BEFORE_CORRECTION,
         momentum_rate=MomentumRate.OLD,
         bias_correction=BiasCorrection.FLOAT32 if narrow else BiasCorrection.ROUNDED,
-        mean_square_start=MeanSquareStart.ZERO,
         clipping=Clipping.GLOBAL_BY_TOKEN,
-        l2=L2.IN_LOSS,
         table_gradient=TableGradient.SUMMED if dense else TableGradient.SQUARED_FIRST,
         running_variance=RunningVariance.BIASED,
-        pooled_padding=PooledPadding.NOT_COUNTED,
-        recurrent_biases=RecurrentBiases.ONE,
         final_activation=FinalActivation.TAKEN_BACK,
         rounded=_ROUNDED,
         starts=_STARTS,

@@ -26,11 +26,8 @@ from nncompare.numerics.semantics import (
     BiasCorrection,
     Clipping,
     Epsilon,
-    FinalActivation,
     MeanSquareStart,
     MomentumRate,
-    PooledPadding,
-    RecurrentBiases,
     RunningVariance,
     Semantics,
     TableGradient,
@@ -72,7 +69,7 @@ _LAZY = ("sgd", "rmsprop")
 
 
 def semantics(job: Job) -> Semantics:
-    """What TensorFlow's operations and optimizers mean, where frameworks differ."""
+    """What TensorFlow's operations and optimizers mean where that is not the canonical meaning."""
     optimizer = job.experiment.train.optimizer.name
     rmsprop = optimizer == "rmsprop"
     # XLA has no kernels for sparse updates: there the gradient of a table is made dense
@@ -87,9 +84,6 @@ def semantics(job: Job) -> Semantics:
         l2=L2.HALVED,
         table_gradient=TableGradient.LAZY if lazy else TableGradient.SUMMED,
         running_variance=RunningVariance.BIASED,
-        pooled_padding=PooledPadding.NOT_COUNTED,
-        recurrent_biases=RecurrentBiases.ONE,
-        final_activation=FinalActivation.TRAINED_THROUGH,
         rounded=_ROUNDED,
         starts=_STARTS,
     )

@@ -12,17 +12,10 @@ from __future__ import annotations
 
 from nncompare.numerics.semantics import (
     L2,
-    BiasCorrection,
     Clipping,
-    Epsilon,
-    FinalActivation,
-    MeanSquareStart,
-    MomentumRate,
     PooledPadding,
     RecurrentBiases,
-    RunningVariance,
     Semantics,
-    TableGradient,
 )
 from nncompare.spec.job import Job
 
@@ -56,21 +49,14 @@ _ADDED = {f"{kind}.recurrent_bias": _AS_RECURRENT for kind in ("rnn", "lstm")}
 
 
 def semantics(job: Job) -> Semantics:
-    """What PyTorch's layers and optimizers mean, where frameworks differ."""
+    """What PyTorch's layers and optimizers mean where that is not the canonical meaning."""
     optimizer = job.experiment.train.optimizer.name
     return Semantics(
-        epsilon=Epsilon.AFTER_CORRECTION,
-        momentum_rate=MomentumRate.CURRENT,
-        bias_correction=BiasCorrection.FLOAT64,
-        mean_square_start=MeanSquareStart.ZERO,
         clipping=Clipping.GLOBAL_PLUS,
         # AdamW's weight_decay is its own, so that L2 stays a term of the loss
         l2=L2.IN_LOSS if optimizer == "adamw" else L2.AS_DECAY,
-        table_gradient=TableGradient.SUMMED,
-        running_variance=RunningVariance.UNBIASED,
         pooled_padding=PooledPadding.COUNTED,
         recurrent_biases=RecurrentBiases.TWO,
-        final_activation=FinalActivation.TRAINED_THROUGH,
         starts=_STARTS,
         added=_ADDED,
     )

@@ -2,6 +2,7 @@
 out)``. One file mirrors each file of ``spec.layers``; importing this package registers them all.
 """
 
+# ruff: noqa: F401 - imported for what each registers
 from nncompare.backends.tensorflow.layers import (
     activation,
     attention,
@@ -11,13 +12,3 @@ from nncompare.backends.tensorflow.layers import (
     recurrent,
     structure,
 )
-
-__all__ = [
-    "activation",
-    "attention",
-    "convolution",
-    "linear",
-    "normalization",
-    "recurrent",
-    "structure",
-]

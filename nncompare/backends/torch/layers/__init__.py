@@ -2,6 +2,7 @@
 importing this package registers them all.
 """
 
+# ruff: noqa: F401 - imported for what each registers
 from nncompare.backends.torch.layers import (
     activation,
     attention,
@@ -11,13 +12,3 @@ from nncompare.backends.torch.layers import (
     recurrent,
     structure,
 )
-
-__all__ = [
-    "activation",
-    "attention",
-    "convolution",
-    "linear",
-    "normalization",
-    "recurrent",
-    "structure",
-]
