@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from nncompare.backends.base import Device, Session, choose_device
+from nncompare.backends.base import Backend, Device, Session, choose_device
 from nncompare.backends.native import Defaults, resolve
-from nncompare.backends.registry import Kind, Registry
+from nncompare.backends.registry import Registry
 from nncompare.data.base import Data
 from nncompare.errors import Refused
 from nncompare.numerics.semantics import ALIGNED, Semantics
@@ -18,8 +18,8 @@ from nncompare.spec.layers import LAYERS, Layer
 from nncompare.spec.training import OPTIMIZERS
 
 
-class BaseBackend(ABC):
-    """Fulfils ``backends.base.Backend``; a subclass names its facts and adds its own refusals."""
+class BaseBackend(Backend):
+    """What is alike; a subclass names its facts and adds its own refusals."""
 
     name: ClassVar[str]
     """Of the plain runtime, and of the extra that installs it."""
@@ -29,14 +29,6 @@ class BaseBackend(ABC):
     """Package -> the oldest version that this backend is written for."""
     lowerings: ClassVar[Registry[Layer, Callable[..., Any]]]
     optimizers: ClassVar[Registry[Frozen, Callable[..., Any]]]
-
-    @abstractmethod
-    def versions(self) -> dict[str, str]:
-        """``{"torch": "2.13.0", …}``: the framework and what computes for it."""
-
-    @abstractmethod
-    def devices(self) -> list[Device]:
-        """What the framework sees, best first."""
 
     def why_not(self, job: Job) -> str | None:
         """The reason why this job cannot run faithfully here, or None."""
@@ -49,11 +41,14 @@ class BaseBackend(ABC):
         device = choose_device(self.devices(), job.device)
         if isinstance(device, str):
             return device  # not a device, but why there is none
-        lacking = self.lowerings.lacking(type(node.layer) for node in job.model.walk())
+        # by the words of the file, not the names of our classes; each layer's once
+        lacking: dict[str, str] = {}
+        for node in job.model.walk():
+            if reason := self.lowerings.why_not(type(node.layer)):
+                lacking[node.layer.type] = reason
         if lacking:
-            # the words of the file, not the names of our classes
-            types = {type(node.layer): node.layer.type for node in job.model.walk()}
-            return "; ".join(f"{types[kind]}: {reason}" for kind, reason in lacking.items())
+            return "; ".join(f"{kind}: {reason}" for kind, reason in lacking.items())
+        # of the hardware, whichever framework drives it
         if device.kind == "tpu" and job.dtype.name == "float64":
             return "a TPU has no float64 arithmetic; use train.dtype=float32 or --device cpu"
         return self._why_not_here(job, device)
@@ -80,8 +75,13 @@ class BaseBackend(ABC):
     @property
     def defaults(self) -> Defaults:
         """The framework's own values for what a native file leaves open."""
-        layers = _named(LAYERS, self.lowerings.defaults)
-        return {**layers, **_named(OPTIMIZERS, self.optimizers.defaults)}
+        kinds: dict[str, type[Frozen]] = {**LAYERS, **OPTIMIZERS}
+        own: dict[Any, Mapping[str, Any]] = {**self.lowerings.defaults, **self.optimizers.defaults}
+        found = {}
+        for name, kind in kinds.items():
+            for field, value in own.get(kind, {}).items():
+                found[f"{name}.{field}"] = value
+        return found
 
     def resolve(self, job: Job) -> Job:
         """A native job with the framework's defaults for what the file leaves open."""
@@ -93,7 +93,7 @@ class BaseBackend(ABC):
 
     @abstractmethod
     def _semantics(self, job: Job) -> Semantics:
-        """What the framework's layers and optimizers mean, where frameworks differ."""
+        """What the framework's layers and optimizers mean as it ships them."""
 
     def open(self, job: Job, data: Data) -> Session:
         """Lowers the model and stages the training part on the device.
@@ -112,17 +112,6 @@ class BaseBackend(ABC):
     @abstractmethod
     def _session(self, job: Job, data: Data, device: Device) -> Session:
         """The session of a resolved job that can run on ``device``."""
-
-
-def _named(
-    kinds: Mapping[str, type[Kind]], defaults: Mapping[type[Kind], Mapping[str, Any]]
-) -> dict[str, Any]:
-    """``batch_norm.epsilon`` -> its value."""
-    found = {}
-    for name, kind in kinds.items():
-        for field, value in defaults.get(kind, {}).items():
-            found[f"{name}.{field}"] = value
-    return found
 
 
 def _numbers(version: str) -> tuple[int, ...]:

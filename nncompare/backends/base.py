@@ -7,6 +7,7 @@ layout converts in ``load`` and ``params``, never in the training step.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -111,20 +112,25 @@ class Session(Protocol):
         running statistics.
         """
 
+    @abstractmethod
     def train(self, plan: BatchPlan, gate: Gate) -> None:
         """Runs the plan from its first step, piece by piece."""
 
+    @abstractmethod
     def synchronize(self) -> None:
         """Returns when the device is idle."""
 
+    @abstractmethod
     def peak_bytes(self) -> int | None:
         """Largest device memory so far, as the framework reports it; None on CPU (the worker reads
         the process).
         """
 
+    @abstractmethod
     def settings(self) -> dict[str, str]:
         """Effective settings that could differ between runtimes, for the ledger: name -> value."""
 
+    @abstractmethod
     def close(self) -> None:
         """Frees the device."""
 
@@ -144,9 +150,11 @@ class TokenwiseSession(Protocol):
 class Backend(Protocol):
     """One framework. Importing its module imports the framework."""
 
+    @abstractmethod
     def versions(self) -> dict[str, str]:
         """``{"torch": "2.13.0", …}``: the framework and what computes for it."""
 
+    @abstractmethod
     def devices(self) -> list[Device]:
         """What the framework sees, best first."""
 

@@ -65,11 +65,11 @@ def _filled_layer(layer: Layer, defaults: Defaults) -> Layer:
 
 
 def _filled(part: Part, kind: str, defaults: Defaults) -> Part:
-    values = {
-        name: defaults[f"{kind}.{name}"]
-        for name in type(part).model_fields
-        if f"{kind}.{name}" in defaults and part.leaves_open(name)
-    }
+    values = {}
+    for name in type(part).model_fields:
+        key = f"{kind}.{name}"
+        if key in defaults and part.leaves_open(name):
+            values[name] = defaults[key]
     return part.filled(values)
 
 
@@ -77,8 +77,8 @@ def start(job: Job) -> Params:
     """What ``Session.load`` is given before training, in float64.
 
     Aligned: every parameter and running statistic. Native: the parameters for which the file names
-        an initializer,
-    drawn as in the aligned convention; the session keeps its framework's own draw of all others.
+    an initializer, drawn as in the aligned convention; the session keeps its framework's own draw
+    of all others.
     """
     if not job.native:
         return initial_params(job.model, job.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, Generic, TypeVar
 
@@ -35,36 +35,46 @@ class Registry(Generic[Kind, Form]):
             native convention may leave open.
     """
 
-    def __init__(self, backend: str, unsupported: Mapping[type[Kind], str] | None = None):
+    def __init__(self, backend: str, unsupported: Mapping[type[Kind], str]):
         self.backend = backend
-        self.unsupported = {} if unsupported is None else unsupported
+        self.unsupported = unsupported
         self.aligned: dict[type[Kind], Form] = {}
         self.native: dict[type[Kind], Form] = {}
         self.defaults: dict[type[Kind], Mapping[str, Any]] = {}
 
-    def add(
-        self,
-        kind: type[Kind],
-        form: Form,
-        defaults: Mapping[str, Any] | None = None,
-        *,
-        native: bool = False,
-    ) -> None:
-        """Registers the form of ``kind``, and the framework's values for its open fields.
+    def form(self, kind: type[Kind], **defaults: Any) -> Callable[[Form], Form]:
+        """Registers the decorated function as the form of ``kind``, for both conventions.
+
+        Args:
+            kind: a description.
+            defaults: the framework's own values for its open fields.
 
         Raises:
             ValueError: it has a form already, which would never be called again; or it has no such
                 field.
         """
-        forms = self.native if native else self.aligned
+        return self._registering(self.aligned, kind, defaults)
+
+    def native_form(self, kind: type[Kind], **defaults: Any) -> Callable[[Form], Form]:
+        """The same for the form of ``kind`` as the framework ships it, where that is another."""
+        return self._registering(self.native, kind, defaults)
+
+    def _registering(
+        self, forms: dict[type[Kind], Form], kind: type[Kind], defaults: Mapping[str, Any]
+    ) -> Callable[[Form], Form]:
         if kind in forms:
             raise ValueError(f"the {self.backend} backend has two forms of {kind.__name__}")
-        forms[kind] = form
-        if not defaults:
-            return
         if unknown := defaults.keys() - kind.model_fields.keys():
             raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
-        self.defaults[kind] = dict(defaults)
+
+        def register(form: Form) -> Form:
+            forms[kind] = form
+            # a second form without defaults leaves those of the first
+            if defaults:
+                self.defaults[kind] = defaults
+            return form
+
+        return register
 
     def find(self, kind: type[Kind], *, native: bool) -> Form:
         """The form of ``kind`` in a convention.
@@ -85,11 +95,6 @@ class Registry(Generic[Kind, Form]):
             return None
         return self.unsupported.get(kind, f"the {self.backend} backend has no lowering for it")
 
-    def lacking(self, kinds: Iterable[type[Kind]]) -> dict[type[Kind], str]:
-        """Those of ``kinds`` that the backend lacks, each once, with the reason."""
-        reasons = {kind: self.why_not(kind) for kind in kinds}
-        return {kind: reason for kind, reason in reasons.items() if reason is not None}
-
 
 def default(function: Callable[..., Any], keyword: str) -> Any:
     """The default of a keyword of a framework's function or class."""
@@ -97,7 +102,7 @@ def default(function: Callable[..., Any], keyword: str) -> Any:
 
 
 def defaults_of(function: Callable[..., Any], **keywords: str) -> dict[str, Any]:
-    """Field -> the default of the keyword that it is called in ``function``:
-    ``defaults_of(keras.optimizers.SGD, lr="learning_rate")``.
+    """Field -> the default of its keyword in ``function``. Keywords are given their fields, as in
+    ``Frozen.given``: ``defaults_of(keras.optimizers.SGD, learning_rate="lr")``.
     """
-    return {field: default(function, keyword) for field, keyword in keywords.items()}
+    return {field: default(function, keyword) for keyword, field in keywords.items()}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
-from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Params, Piece
+from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Params, Piece, Session
 from nncompare.numerics.batches import BatchPlan
 from nncompare.spec.job import Job
 
 
-class BaseSession(ABC):
-    """Fulfils ``backends.base.Session``; a subclass supplies what its framework does.
+class BaseSession(Session):
+    """What is alike; a subclass supplies what its framework does.
 
     Args:
         job: what is trained, with open values filled in.
@@ -39,28 +39,22 @@ class BaseSession(ABC):
             KeyError: a name that the model lacks, or in the aligned convention the other way round.
             ValueError: another shape.
         """
-        known = self._names()
-        self._check_names(params, known)
+        known = set(self._names())
+        # a native session keeps its framework's own draw of what is not given
+        wrong = params.keys() - known if self.job.native else params.keys() ^ known
+        if wrong:
+            raise KeyError(f"parameters that only one side has: {', '.join(sorted(wrong))}")
         for name, array in params.items():
-            self._check_shape(name, array)
-        for name in known:
+            wanted = self._shape(name)
+            if array.shape != wanted:
+                raise ValueError(f"{name}: shape {array.shape}, the model has {wanted}")
+        for name in self._names():
             if name in params:
                 self._write(name, np.asarray(params[name], self.job.dtype))
             elif self._partner(name) in params:
                 # canonical weights give the canonical function: what the framework adds is 0
                 self._write(name, np.zeros(self._shape(name), self.job.dtype))
         self._restart()
-
-    def _check_names(self, params: Params, known: Collection[str]) -> None:
-        # a native session keeps its framework's own draw of what is not given
-        wrong = set(params) - set(known) if self.job.native else set(params) ^ set(known)
-        if wrong:
-            raise KeyError(f"parameters that only one side has: {', '.join(sorted(wrong))}")
-
-    def _check_shape(self, name: str, array: Array) -> None:
-        wanted = self._shape(name)
-        if array.shape != wanted:
-            raise ValueError(f"{name}: shape {array.shape}, the model has {wanted}")
 
     def _shape(self, name: str) -> tuple[int, ...]:
         """The canonical shape; a parameter that only the framework has is as large as its
@@ -115,11 +109,7 @@ class BaseSession(ABC):
             return self._loss_and_gradients(rows, step)
 
     def _undisturbed(
-        self,
-        *,
-        training: bool,
-        step: int,
-        examples: int,
+        self, *, training: bool, step: int, examples: int
     ) -> AbstractContextManager[None]:
         """Training or inference mode with the dropout masks of ``step`` for that many examples; at
         its end everything is as it was.
@@ -137,30 +127,6 @@ class BaseSession(ABC):
     @abstractmethod
     def _loss_and_gradients(self, rows: Array, step: int) -> tuple[float, Params]:
         """``loss_and_gradients``, in the context of ``_undisturbed``."""
-
-    # --- training
-
-    @abstractmethod
-    def train(self, plan: BatchPlan, gate: Gate) -> None:
-        """Runs the plan piece by piece."""
-
-    # --- the rest
-
-    @abstractmethod
-    def synchronize(self) -> None:
-        """Returns when the device is idle."""
-
-    @abstractmethod
-    def peak_bytes(self) -> int | None:
-        """Largest device memory so far, in bytes; None on a CPU."""
-
-    @abstractmethod
-    def settings(self) -> dict[str, str]:
-        """Effective settings for the ledger."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Frees the device."""
 
 
 class LoopSession(BaseSession):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nncompare.numerics.semantics import Semantics
+from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.numerics.semantics import describe as describe_semantics
 from nncompare.spec.job import Job
 from nncompare.spec.model import Node
@@ -12,7 +12,7 @@ from nncompare.spec.model import Node
 
 def describe(
     job: Job,
-    semantics: Semantics,
+    native: Semantics,
     *,
     engine: str,
     threads: int,
@@ -30,7 +30,7 @@ def describe(
 
     Args:
         job: with open values filled in.
-        semantics: of the backend, in the job's convention.
+        native: what the framework's layers and optimizers mean in the native convention.
         engine: what computes.
         threads: CPU threads of one operation.
         tf32: which float32 products are rounded to TF32.
@@ -64,7 +64,7 @@ def describe(
         found["recurrent kernel"] = " and ".join(kernels)
     if any(node.layer.attends for node in nodes):
         found["attention kernel"] = attention_kernel
-    return found | describe_semantics(job, semantics)
+    return found | describe_semantics(job, native if job.native else ALIGNED)
 
 
 def _yes(value: bool) -> str:

@@ -15,9 +15,9 @@ from nncompare.spec.training import Sgd
 
 def registry() -> Registry[Frozen, Callable[[], str]]:
     found: Registry[Frozen, Callable[[], str]] = Registry("some", {Dropout: "it cannot forget"})
-    found.add(Dense, lambda: "aligned")
-    found.add(LayerNorm, lambda: "aligned", {"epsilon": 0.5})
-    found.add(LayerNorm, lambda: "native", native=True)
+    found.form(Dense)(lambda: "aligned")
+    found.form(LayerNorm, epsilon=0.5)(lambda: "aligned")
+    found.native_form(LayerNorm)(lambda: "native")
     return found
 
 
@@ -36,7 +36,8 @@ def test_what_is_not_there_is_refused_with_the_reason() -> None:
             forms.find(Dropout, native=native)
         with pytest.raises(Unsupported, match="Sgd: the some backend has no lowering for it"):
             forms.find(Sgd, native=native)
-    assert forms.lacking([Dense, Dropout, Dropout]) == {Dropout: "it cannot forget"}
+    assert forms.why_not(Dropout) == "it cannot forget"
+    assert forms.why_not(Dense) is None
 
 
 def test_a_class_that_nobody_registered_is_not_taken_for_its_parent() -> None:
@@ -49,12 +50,12 @@ def test_a_class_that_nobody_registered_is_not_taken_for_its_parent() -> None:
 
 def test_a_second_form_is_an_error() -> None:
     with pytest.raises(ValueError, match="two forms of Dense"):
-        registry().add(Dense, lambda: "again")
+        registry().form(Dense)
 
 
 def test_a_default_of_a_field_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="Sgd has no field eps"):
-        registry().add(Sgd, lambda: "aligned", {"lr": 0.1, "eps": 1e-8})
+        registry().form(Sgd, lr=0.1, eps=1e-8)
 
 
 def test_defaults_are_read_from_signatures() -> None:
@@ -62,4 +63,4 @@ def test_defaults_are_read_from_signatures() -> None:
         """As a framework's optimizer is called."""
 
     assert default(framework, "decay") == 0.5
-    assert defaults_of(framework, lr="learning_rate", rho="decay") == {"lr": 0.25, "rho": 0.5}
+    assert defaults_of(framework, learning_rate="lr", decay="rho") == {"lr": 0.25, "rho": 0.5}

@@ -134,8 +134,8 @@ KERAS: list[Mutation] = [
     _plant(
         "slope of leaky ReLU",
         "layers/activation",
-        "lambda x: ops.where(x > 0, x, x * slope)",
-        "lambda x: ops.where(x > 0, x, x * 0.3)",
+        "return ops.where(x > 0, x, x * slope)",
+        "return ops.where(x > 0, x, x * 0.3)",
         "table",
         "forward",
         layer="leaky_relu_1",
@@ -249,8 +249,8 @@ KERAS: list[Mutation] = [
     _plant(
         "masks of the step before",
         "session",
-        "self._session._draw(step, len(self._plan.rows(step)))",
-        "self._session._draw(max(step - 1, 0), len(self._plan.rows(step)))",
+        "self._session.draw_masks(step, len(self._plan.rows(step)))",
+        "self._session.draw_masks(max(step - 1, 0), len(self._plan.rows(step)))",
         "table",
         "loss",
         looks_like="masks of step",

@@ -107,8 +107,8 @@ TENSORFLOW: list[Mutation] = [
     _plant(
         "gradient of layer norm without its last term",
         "layers/normalization",
-        "return inverse * (dy - tf.reduce_mean(dy, axis=-1, keepdims=True) - x_hat * along), None",
-        "return inverse * (dy - tf.reduce_mean(dy, axis=-1, keepdims=True)), None",
+        "return inverse * (dy - _mean_of_last(dy) - x_hat * along), None",
+        "return inverse * (dy - _mean_of_last(dy)), None",
         "table",
         "gradient",
         layer="layer_norm_1",
@@ -138,8 +138,8 @@ TENSORFLOW: list[Mutation] = [
     _plant(
         "running statistics used in training",
         "layers/normalization",
-        "mean, variance = tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))",
-        "_, _ = tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))",
+        "mean, variance = _batch_moments(x)",
+        "_, _ = _batch_moments(x)",
         "image",
         "forward, training",
         layer="batch_norm_1",
@@ -198,7 +198,7 @@ TENSORFLOW: list[Mutation] = [
     _plant(
         "attention scale missing",
         "layers/attention",
-        "tf.matmul(query * module.constant(1 / math.sqrt(head_dim)), key, transpose_b=True)",
+        "tf.matmul(scaled, key, transpose_b=True)",
         "tf.matmul(query, key, transpose_b=True)",
         "words",
         "forward",
@@ -255,9 +255,9 @@ TENSORFLOW: list[Mutation] = [
     ),
     _plant(
         "share that the framework's own dropout keeps",
-        "lowering",
-        "dtype=tf.float32) >= rate",
-        "dtype=tf.float32) >= 1 - rate",
+        "layers/normalization",
+        "dtype=tf.float32) >= module.layer.rate",
+        "dtype=tf.float32) >= 1 - module.layer.rate",
         "table",
         "dropout, share kept",
         layer="dropout_1",

@@ -16,6 +16,7 @@ def classification() -> keras.losses.Loss:
     """Softmax cross-entropy (Bridle 1990) of ``(N, …, C)`` logits and ``(N, …)`` classes, mean over
     examples (and steps).
     """
+    # Keras takes probabilities unless it is told
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -66,6 +67,3 @@ class _ElasticNet(keras.regularizers.Regularizer):  # type: ignore[misc]  # Kera
         if self.l2:
             terms.append(ops.sum(ops.square(x)) * self.l2)
         return sum(terms[1:], start=terms[0])
-
-    def get_config(self) -> dict[str, float]:
-        return {"l1": self.l1, "l2": self.l2}

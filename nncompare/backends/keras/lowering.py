@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 
@@ -14,35 +14,20 @@ from nncompare.numerics.layout import reorder_gates
 from nncompare.spec.layers import Layer
 from nncompare.spec.model import Node
 
-L = TypeVar("L", bound=Layer)
-Builder = Callable[[Node[L], keras.KerasTensor, "Build"], keras.KerasTensor]
+Builder = Callable[[Node[Any], keras.KerasTensor, "Build"], keras.KerasTensor]
 """A lowering: the symbolic output of a node for its symbolic input; notes its parameters in
 ``build``.
 """
 
 UNSUPPORTED: dict[type[Layer], str] = {}
 """Layer -> why Keras cannot have it. Nothing is missing."""
-LOWERINGS: Registry[Layer, Builder[Any]] = Registry("keras", UNSUPPORTED)
+LOWERINGS: Registry[Layer, Builder] = Registry("keras", UNSUPPORTED)
 
 
-def lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers the lowering of a layer; ``defaults``: Keras's own values for its open fields."""
-
-    def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, defaults)
-        return builder
-
-    return register
-
-
-def native_lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers a layer as Keras ships it, where that is another than its lowering."""
-
-    def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, defaults, native=True)
-        return builder
-
-    return register
+lowering = LOWERINGS.form
+"""Registers the lowering of a layer, with Keras's own values for its open fields."""
+native_lowering = LOWERINGS.native_form
+"""Registers a layer as Keras ships it, where that is another than its lowering."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +58,7 @@ class Stored:
         """The variable (or its row) := ``array``, given in canonical layout."""
         native = reorder_gates(array, *reversed(self.gates))
         if self.row is not None:
+            # Keras assigns a whole variable: the other rows stay
             whole = self.variable.numpy().copy()
             whole[self.row] = native
             native = whole
@@ -106,10 +92,15 @@ class Build:
     dropouts: list[Any] = field(default_factory=list)
 
     def store(self, node: Node, **places: Any) -> None:
-        """Says where the node's parameters are: ``kernel=layer.kernel``, or a ``Stored``."""
-        for name, place in places.items():
+        """Notes where the parameters of ``node`` live: ``kernel=layer.kernel``, or a ``Stored``.
+
+        Places that the node has no parameter for are left out: a layer without bias, for instance,
+        has None.
+        """
+        for item in node.parameters:
+            place = places[item.name]
             stored = place if isinstance(place, Stored) else Stored(place)
-            self.stored[f"{node.name}.{name}"] = stored
+            self.stored[f"{node.name}.{item.name}"] = stored
 
 
 def lower(node: Node, x: keras.KerasTensor, build: Build) -> keras.KerasTensor:

@@ -12,7 +12,7 @@ Natively they are Keras's classes as they come.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,42 +47,27 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
         return tf.gather(self._rates, index)
 
 
-S = TypeVar("S", bound=Frozen)
-Builder = Callable[[S, Table, dict[str, Any]], keras.optimizers.Optimizer]
-"""Of the description, the learning rates, and keywords that every optimizer takes."""
+Builder = Callable[[Any, Table], keras.optimizers.Optimizer]
+"""Of the description and the learning rates."""
 
-OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("keras")
-
-
-def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer; ``defaults``: Keras's own values for its fields."""
-
-    def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, defaults)
-        return builder
-
-    return register
+OPTIMIZERS: Registry[Frozen, Builder] = Registry("keras", {})
 
 
-def native_optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer as Keras ships it."""
-
-    def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, defaults, native=True)
-        return builder
-
-    return register
+optimizer = OPTIMIZERS.form
+"""Registers the builder of an optimizer, with Keras's own values for its fields."""
+native_optimizer = OPTIMIZERS.native_form
+"""Registers an optimizer as Keras ships it."""
 
 
 def build(job: Job, rates: Table) -> keras.optimizers.Optimizer:
     """The optimizer of a job, which clips as well."""
     train = job.experiment.train
-    builder = OPTIMIZERS.find(type(train.optimizer), native=job.native)
+    made = OPTIMIZERS.find(type(train.optimizer), native=job.native)(train.optimizer, rates)
     if job.native:
         # the file speaks of the global norm; Keras's ``clipnorm`` is of each variable by itself
-        return builder(train.optimizer, rates, {"global_clipnorm": train.clip_norm})
-    made = builder(train.optimizer, rates, {})
-    made.clip_norm = train.clip_norm
+        made.global_clipnorm = train.clip_norm
+    else:
+        made.clip_norm = train.clip_norm
     return made
 
 
@@ -91,9 +76,32 @@ def clip_by_global_norm(gradients: Sequence[tf.Tensor], limit: float) -> list[tf
     nothing is clipped. Keras's ``global_clipnorm`` multiplies by ``c * (1 / c)`` there, which is
     not always one.
     """
+    # all gradients in one number: Keras has a norm of one tensor alone
     norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
     scale = ops.where(norm > limit, limit / norm, ops.ones_like(norm))
     return [gradient * scale for gradient in gradients]
+
+
+def _as_it_comes(
+    kind: type[Frozen], own: type[keras.optimizers.Optimizer], **keywords: str
+) -> None:
+    """The native form of a description: Keras's ``own`` class, told only what the file gives.
+
+    Args:
+        kind: of the description.
+        own: Keras's class.
+        keywords: its keywords, each with the field that it takes.
+    """
+
+    @native_optimizer(kind, **defaults_of(own, learning_rate="lr", **keywords))
+    def build(spec: Frozen, rates: Table) -> keras.optimizers.Optimizer:
+        return own(rates, **spec.given(**keywords))
+
+
+_SGD = {"momentum": "momentum", "nesterov": "nesterov"}
+_ADAM = {"beta_1": "beta1", "beta_2": "beta2", "epsilon": "epsilon"}
+_RMSPROP = {"rho": "rho", "momentum": "momentum", "epsilon": "epsilon"}
+"""Keras's keyword -> the field that it takes."""
 
 
 class _Aligned:
@@ -114,6 +122,7 @@ class AlignedSgd(_Aligned, keras.optimizers.SGD):  # type: ignore[misc]  # Keras
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        # without a buffer Keras's formula is the canonical one
         if not self.momentum:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -125,23 +134,14 @@ class AlignedSgd(_Aligned, keras.optimizers.SGD):  # type: ignore[misc]  # Keras
 
 
 @optimizer(Sgd)
-def sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+def sgd(spec: Sgd, rates: Table) -> keras.optimizers.Optimizer:
     """``m = momentum m + g``; ``w -= lr m``, with Nesterov ``w -= lr (g + momentum m)`` (Sutskever
     et al. 2013).
     """
-    return AlignedSgd(rates, momentum=spec.momentum, nesterov=spec.nesterov, **options)
+    return AlignedSgd(rates, **spec.given(**_SGD))
 
 
-@native_optimizer(
-    Sgd,
-    **defaults_of(
-        keras.optimizers.SGD, lr="learning_rate", momentum="momentum", nesterov="nesterov"
-    ),
-)
-def native_sgd(spec: Sgd, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
-    """``keras.optimizers.SGD``."""
-    own = spec.given(momentum="momentum", nesterov="nesterov")
-    return keras.optimizers.SGD(rates, **own, **options)
+_as_it_comes(Sgd, keras.optimizers.SGD, **_SGD)
 
 
 class _AdamStep(_Aligned):
@@ -164,6 +164,7 @@ class _AdamStep(_Aligned):
 
     def _corrected(self: Any, learning_rate: Any, dtype: Any) -> tuple[Any, Any]:
         step = ops.cast(self.iterations + 1, "float64")
+        # not ``ops.cast``, which would take beta through float32
         root = ops.sqrt(1 - ops.power(ops.convert_to_tensor(self.beta_2, "float64"), step))
         rate = ops.cast(learning_rate, "float64") * root / (1 - self.beta_1**step)
         return ops.cast(rate, dtype), ops.cast(self.epsilon * root, dtype)
@@ -174,19 +175,12 @@ class AlignedAdam(_AdamStep, keras.optimizers.Adam):  # type: ignore[misc]  # Ke
 
 
 @optimizer(Adam)
-def adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+def adam(spec: Adam, rates: Table) -> keras.optimizers.Optimizer:
     """Kingma and Ba 2015, Algorithm 1."""
-    return AlignedAdam(rates, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon, **options)
+    return AlignedAdam(rates, **spec.given(**_ADAM))
 
 
-_ADAM = {"lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "epsilon": "epsilon"}
-
-
-@native_optimizer(Adam, **defaults_of(keras.optimizers.Adam, **_ADAM))
-def native_adam(spec: Adam, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
-    """``keras.optimizers.Adam``."""
-    own = spec.given(beta_1="beta1", beta_2="beta2", epsilon="epsilon")
-    return keras.optimizers.Adam(rates, **own, **options)
+_as_it_comes(Adam, keras.optimizers.Adam, **_ADAM)
 
 
 class AlignedAdamW(_AdamStep, keras.optimizers.AdamW):  # type: ignore[misc]  # Keras is untyped
@@ -194,27 +188,14 @@ class AlignedAdamW(_AdamStep, keras.optimizers.AdamW):  # type: ignore[misc]  # 
 
 
 @optimizer(AdamW)
-def adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+def adamw(spec: AdamW, rates: Table) -> keras.optimizers.Optimizer:
     """``w *= 1 - lr weight_decay`` on every variable, then Adam (Loshchilov and Hutter 2019)."""
     # np.float64: Keras casts the decay, and a Python float would pass through float32
     decay = np.float64(spec.weight_decay)
-    return AlignedAdamW(
-        rates,
-        weight_decay=decay,
-        beta_1=spec.beta1,
-        beta_2=spec.beta2,
-        epsilon=spec.epsilon,
-        **options,
-    )
+    return AlignedAdamW(rates, weight_decay=decay, **spec.given(**_ADAM))
 
 
-@native_optimizer(
-    AdamW, **defaults_of(keras.optimizers.AdamW, **_ADAM, weight_decay="weight_decay")
-)
-def native_adamw(spec: AdamW, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
-    """``keras.optimizers.AdamW``."""
-    own = spec.given(beta_1="beta1", beta_2="beta2", epsilon="epsilon", weight_decay="weight_decay")
-    return keras.optimizers.AdamW(rates, **own, **options)
+_as_it_comes(AdamW, keras.optimizers.AdamW, **_ADAM, weight_decay="weight_decay")
 
 
 class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):  # type: ignore[misc]  # untyped
@@ -233,28 +214,11 @@ class AlignedRmsProp(_Aligned, keras.optimizers.RMSprop):  # type: ignore[misc] 
 
 
 @optimizer(RmsProp)
-def rmsprop(spec: RmsProp, rates: Table, options: dict[str, Any]) -> keras.optimizers.Optimizer:
+def rmsprop(spec: RmsProp, rates: Table) -> keras.optimizers.Optimizer:
     """``v = rho v + (1 - rho) g^2``; ``m = momentum m + g / (sqrt(v) + epsilon)``; ``w -= lr m``
     (Tieleman and Hinton 2012).
     """
-    return AlignedRmsProp(
-        rates, rho=spec.rho, momentum=spec.momentum, epsilon=spec.epsilon, **options
-    )
+    return AlignedRmsProp(rates, **spec.given(**_RMSPROP))
 
 
-@native_optimizer(
-    RmsProp,
-    **defaults_of(
-        keras.optimizers.RMSprop,
-        lr="learning_rate",
-        rho="rho",
-        momentum="momentum",
-        epsilon="epsilon",
-    ),
-)
-def native_rmsprop(
-    spec: RmsProp, rates: Table, options: dict[str, Any]
-) -> keras.optimizers.Optimizer:
-    """``keras.optimizers.RMSprop``."""
-    own = spec.given(rho="rho", momentum="momentum", epsilon="epsilon")
-    return keras.optimizers.RMSprop(rates, **own, **options)
+_as_it_comes(RmsProp, keras.optimizers.RMSprop, **_RMSPROP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.base import Array
 from nncompare.numerics.batches import BatchPlan
@@ -16,13 +17,13 @@ _AHEAD = 4
 """Batches that are gathered ahead; gathering one is far quicker than training on it."""
 
 
-def stage(array: Array) -> tf.Tensor:
+def stage(array: Array) -> Tensor:
     """A tensor in the host's memory, where the pipeline gathers its batches."""
     with tf.device("/CPU:0"):
         return tf.constant(array)
 
 
-def batches(x: tf.Tensor, y: tf.Tensor, plan: BatchPlan) -> tf.data.Dataset:
+def batches(x: Tensor, y: Tensor, plan: BatchPlan) -> tf.data.Dataset:
     """Every batch ``(x[rows], y[rows])`` of the whole plan in its order, gathered ahead of the
     training step.
 
@@ -37,12 +38,14 @@ def batches(x: tf.Tensor, y: tf.Tensor, plan: BatchPlan) -> tf.data.Dataset:
         epochs = range(first, min(first + block, plan.epochs))
         return np.concatenate([plan.order(epoch) for epoch in epochs])
 
-    def steps(first: tf.Tensor) -> tf.data.Dataset:
+    def steps(first: Tensor) -> tf.data.Dataset:
         """The batches of the block that begins with the epoch ``first``."""
+        # not stateful: the same answer for the same question
         order = tf.numpy_function(draw, [first], tf.int32, stateful=False)
+        # what comes from NumPy has no shape when tracing, and a slice needs a rank
         order.set_shape([None])
 
-        def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def batch(step: Tensor) -> tuple[Tensor, Tensor]:
             start = step // plan.steps_per_epoch * plan.examples
             begin = start + step % plan.steps_per_epoch * plan.batch_size
             rows = order[begin : tf.minimum(begin + plan.batch_size, start + plan.examples)]

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.base import Array, Device, Gate, Params, Piece
 from nncompare.backends.engines.tensorflow.gradients import table_squares
@@ -48,10 +49,13 @@ class KerasSession(BaseSession):
             masked=job.dropout == "masks",
             regularizer=penalty(job),
         )
-        with self._scope():
+        # TensorFlow's default place serves, unless a TPU's strategy has to be asked
+        strategy = self._placement.strategy
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
             model = self._lowered(build)
             self._rates = optimizers.Table(job.dtype)
             self._optimizer = optimizers.build(job, self._rates)
+            # its variables now, which ``load`` sets back before the first step
             self._optimizer.build(model.trainable_variables)
             # made after the dtype's policy is set, which a loss reads as well
             loss = LOSSES[job.experiment.task]()
@@ -67,21 +71,16 @@ class KerasSession(BaseSession):
         self._dropouts = build.dropouts
         self._x = stage(self._train.x)
         self._y = stage(self._train.y)
+        # batches of many sizes come here: one trace serves them all
         self._observe = tf.function(probe, jit_compile=compiled, reduce_retracing=True)
         self._differentiate = tf.function(
             self._dense_gradients, jit_compile=compiled, reduce_retracing=True
         )
 
-    def _scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Where the model is made: TensorFlow's default place serves, unless a TPU's strategy has
-        to be asked.
-        """
-        strategy = self._placement.strategy
-        return contextlib.nullcontext() if strategy is None else strategy.scope()
-
     def _lowered(self, build: Build) -> Any:
         """The functional model, ``(N, *input) -> (N, *output)``."""
         x = self.model.input
+        # without a dtype Keras would turn tokens into floats
         dtype = "int32" if x.is_tokens else build.dtype
         inputs = keras.Input(x.shape, dtype=dtype, name="input")
         return keras.Model(inputs, lower_chain(self.model.nodes, inputs, build), name="model")
@@ -119,45 +118,41 @@ class KerasSession(BaseSession):
     def _loss_and_gradients(self, rows: Array, step: int) -> tuple[float, Params]:
         x, y = self._examples(rows)
         loss, gradients = self._differentiate(x, y)
-        by_variable = self._by_variable(gradients)
         found: Params = {}
-        for name, stored in self._stored.items():
-            gradient = by_variable.get(id(stored.variable))
-            # running statistics have none
-            if gradient is not None:
-                found[name] = stored.to_canonical(gradient.numpy())
+        for name, gradient in self._named(gradients):
+            found[name] = self._stored[name].to_canonical(gradient.numpy())
         return float(loss), found
 
     def table_squares(self, rows: Array, step: int = 0) -> Params:
         """See ``backends.base.TokenwiseSession``."""
         with self._undisturbed(training=True, step=step, examples=len(rows)):
             _, gradients = self._gradients(*self._examples(rows))
-        by_variable = self._by_variable(gradients)
-        found: Params = {}
-        for name, stored in self._stored.items():
-            gradient = by_variable.get(id(stored.variable))
-            squares = table_squares(gradient, stored.variable.shape[0])
-            if squares is not None:
-                found[name] = squares
-        return found
+        return table_squares(self._named(gradients))
 
-    def _examples(self, rows: Array) -> tuple[tf.Tensor, tf.Tensor]:
+    def _examples(self, rows: Array) -> tuple[Tensor, Tensor]:
         return tf.constant(self._train.x[rows]), tf.constant(self._train.y[rows])
 
-    def _by_variable(self, gradients: list[Any]) -> dict[int, Any]:
-        """The identity of a Keras variable -> its gradient."""
-        variables = self._model.trainable_variables
-        return dict(zip(map(id, variables), gradients, strict=True))
+    def _named(self, gradients: list[Any]) -> Iterator[tuple[str, Any]]:
+        """The canonical name of every trained parameter with the gradient of its variable, which
+        several may share.
+        """
+        variables = map(id, self._model.trainable_variables)
+        by_variable = dict(zip(variables, gradients, strict=True))
+        for name, stored in self._stored.items():
+            # running statistics have none
+            if id(stored.variable) in by_variable:
+                yield name, by_variable[id(stored.variable)]
 
-    def _gradients(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
+    def _gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Any]]:
         """The loss and its gradients as the optimizer sees them: of a table row by row."""
         with tf.GradientTape() as tape:
             outputs = self._model(x, training=True)
             loss = self._model.compute_loss(x, y, outputs, training=True)
         return loss, tape.gradient(loss, self._model.trainable_variables)
 
-    def _dense_gradients(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _dense_gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         loss, gradients = self._gradients(x, y)
+        # a table's is a list of rows in which a token may occur twice: they are summed here
         return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     @contextlib.contextmanager
@@ -165,15 +160,16 @@ class KerasSession(BaseSession):
         """Puts running statistics and random states back at the end. Training or inference mode is
         an argument of Keras's calls.
         """
+        # Keras counts the states of its random generators among these variables
         kept = [(variable, variable.numpy()) for variable in self._model.non_trainable_variables]
         try:
-            self._draw(step, examples)
+            self.draw_masks(step, examples)
             yield
         finally:
             for variable, value in kept:
                 variable.assign(value)
 
-    def _draw(self, step: int, examples: int) -> None:
+    def draw_masks(self, step: int, examples: int) -> None:
         """Sets the shared masks of one step."""
         for layer in self._dropouts:
             layer.draw(step, examples)
@@ -195,7 +191,7 @@ class KerasSession(BaseSession):
             epochs=plan.steps,
             steps_per_epoch=plan.steps,
             callbacks=[callback],
-            shuffle=False,
+            shuffle=False,  # the plan is the order
             verbose=0,
         )
 
@@ -262,5 +258,5 @@ class _Masks(_Pieces):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         step = self._piece.begin + batch
-        self._session._draw(step, len(self._plan.rows(step)))
+        self._session.draw_masks(step, len(self._plan.rows(step)))
         super().on_train_batch_begin(batch, logs)

@@ -13,7 +13,6 @@ from nncompare.backends import settings
 from nncompare.backends.base import Device
 from nncompare.backends.engines.tensorflow import runtime
 from nncompare.backends.keras import native
-from nncompare.numerics.semantics import ALIGNED
 from nncompare.spec.job import Job
 from nncompare.spec.layers.recurrent import Rnn
 from nncompare.spec.model import Node
@@ -49,7 +48,7 @@ def describe(job: Job, placement: runtime.Placement, compiled: bool) -> dict[str
     """
     return settings.describe(
         job,
-        native.semantics(job) if job.native else ALIGNED,
+        native.semantics(job),
         engine="Keras on TensorFlow",
         threads=runtime.threads(),
         tf32=placement.tf32,

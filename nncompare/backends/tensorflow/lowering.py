@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.registry import Registry
-from nncompare.numerics.keys import generator
 from nncompare.spec.layers import Layer
 from nncompare.spec.model import Node
 
-L = TypeVar("L", bound=Layer)
-Builder = Callable[["Lowered[L]", tf.Tensor, "Pass"], tf.Tensor]
+_L = TypeVar("_L", bound=Layer)
+Builder = Callable[["Lowered[Any]", Tensor, "Pass"], Tensor]
 """A lowering: the output ``(N, *node.output.shape)`` of a module for its input."""
 
 UNSUPPORTED: dict[type[Layer], str] = {}
 """Layer -> why this backend lacks it. Nothing is missing."""
-LOWERINGS: Registry[Layer, Builder[Any]] = Registry("tensorflow", UNSUPPORTED)
+LOWERINGS: Registry[Layer, Builder] = Registry("tensorflow", UNSUPPORTED)
 
 
-def lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers the lowering of a layer; ``defaults``: what TensorFlow code usually
-    has for its open fields.
-    """
-
-    def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, defaults)
-        return builder
-
-    return register
-
-
-def native_lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers a layer as TensorFlow code usually has it, where that is another than its
-    lowering.
-    """
-
-    def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, defaults, native=True)
-        return builder
-
-    return register
+lowering = LOWERINGS.form
+"""Registers the lowering of a layer, with what TensorFlow code usually has for its
+open fields."""
+native_lowering = LOWERINGS.native_form
+"""Registers a layer as TensorFlow code usually has it, where that is another than its lowering."""
 
 
 @dataclass(kw_only=True)
@@ -53,24 +36,16 @@ class Pass:
     Args:
         training: batch statistics and dropout.
         step: of the whole training, integer scalar; keys the framework's own dropout.
-        masks: node name -> what dropout keeps; None: TensorFlow draws.
+        masks: node name -> what dropout keeps; none: TensorFlow draws.
         updates: filled with (running statistic, its new value); the training step assigns them.
         outputs: if given, filled with node name -> output.
     """
 
     training: bool = False
     step: Any = 0
-    masks: dict[str, tf.Tensor] | None = None
-    updates: list[tuple[tf.Variable, tf.Tensor]] = field(default_factory=list)
-    outputs: dict[str, tf.Tensor] | None = None
-
-    def keep(self, node: Node, x: tf.Tensor, rate: float, seed: int) -> tf.Tensor:
-        """True where dropout keeps a value; shape of ``x``."""
-        if self.masks is not None:
-            return self.masks[node.name]
-        # One stateless stream per node and step: no state to restore, the same masks in every run.
-        key = tf.stack([tf.constant(seed, tf.int32), tf.cast(self.step, tf.int32)])
-        return tf.random.stateless_uniform(tf.shape(x), key, dtype=tf.float32) >= rate
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    updates: list[tuple[tf.Variable, Tensor]] = field(default_factory=list)
+    outputs: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +72,7 @@ class Build:
         return bool(self.dtype == tf.float32)
 
 
-class Lowered(tf.Module, Generic[L]):  # type: ignore[misc]  # TensorFlow is untyped
+class Lowered(tf.Module, Generic[_L]):  # type: ignore[misc]  # TensorFlow is untyped
     """One node as a module.
 
     Args:
@@ -109,12 +84,12 @@ class Lowered(tf.Module, Generic[L]):  # type: ignore[misc]  # TensorFlow is unt
         children, shortcut: the modules inside a residual, else none.
     """
 
-    def __init__(self, node: Node[L], build: Build):
+    def __init__(self, node: Node[_L], build: Build):
         super().__init__()
         self.node = node
         self.layer = node.layer
         self.build = build
-        self.formula: Builder[L] = LOWERINGS.find(type(node.layer), native=build.native)
+        self.formula = LOWERINGS.find(type(node.layer), native=build.native)
         self.weights: dict[str, tf.Variable] = {}
         for item in node.parameters:
             self.weights[item.name] = tf.Variable(
@@ -125,24 +100,19 @@ class Lowered(tf.Module, Generic[L]):  # type: ignore[misc]  # TensorFlow is unt
         self.children = lower_chain(node.children, build)
         self.shortcut = lower_chain(node.shortcut, build)
 
-    def __call__(self, x: tf.Tensor, run: Pass) -> tf.Tensor:
+    def __call__(self, x: Tensor, run: Pass) -> Tensor:
         """``(N, *node.input.shape) -> (N, *node.output.shape)``."""
         y = self.formula(self, x, run)
         if run.outputs is not None:
             run.outputs[self.node.name] = y
         return y
 
-    def constant(self, value: float) -> tf.Tensor:
+    def constant(self, value: float) -> Tensor:
         """``value`` in the model's dtype, never by way of float32."""
         return tf.constant(value, self.build.dtype)
 
-    def stream(self) -> int:
-        """Key of this node's random numbers."""
-        drawn = generator(self.build.seed, f"tensorflow/{self.node.name}").integers(0, 2**31 - 1)
-        return int(drawn)
 
-
-def lower(node: Node[L], build: Build) -> Lowered[L]:
+def lower(node: Node[_L], build: Build) -> Lowered[_L]:
     """The module of a node, with those inside it; all weights zero.
 
     Raises:
@@ -164,16 +134,17 @@ def walk(modules: Sequence[Lowered[Any]]) -> Iterator[Lowered[Any]]:
         yield from walk(module.shortcut)
 
 
-def forward(modules: Sequence[Lowered[Any]], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def forward(modules: Sequence[Lowered[Any]], x: Tensor, run: Pass) -> Tensor:
     """The modules one after the other; no module: ``x`` itself."""
     for module in modules:
         x = module(x, run)
     return x
 
 
-def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+def affine(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """``x W + b`` over the last axis as one matrix product. ``(…, in) -> (…, out)``."""
     shape = x.shape
+    # ``tf.matmul`` of more axes is a batch of small products
     rows = x if shape.rank == 2 else tf.reshape(x, (-1, shape[-1]))
     y = tf.matmul(rows, kernel)
     y = y if bias is None else tf.nn.bias_add(y, bias)

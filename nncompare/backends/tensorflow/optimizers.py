@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.base import Array
 from nncompare.backends.registry import Registry, defaults_of
@@ -20,37 +22,20 @@ from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
 from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
 
-S = TypeVar("S", bound=Frozen)
-_Scalars = Sequence[tf.Tensor]
+_Row = Sequence[Tensor]
 """One row of a table, one scalar a column; the first is the step's learning rate."""
 _Weights = Sequence[tf.Variable]
 _Slots = dict[str, tf.Variable]
 """What an optimizer remembers of one weight."""
-Builder = Callable[[S, _Weights], "Optimizer"]
+Builder = Callable[[Any, _Weights], "Optimizer"]
 
-OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("tensorflow")
-
-
-def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer; ``defaults``: TensorFlow's own values for its
-    fields.
-    """
-
-    def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, defaults)
-        return builder
-
-    return register
+OPTIMIZERS: Registry[Frozen, Builder] = Registry("tensorflow", {})
 
 
-def native_optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer as TensorFlow ships it."""
-
-    def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, defaults, native=True)
-        return builder
-
-    return register
+optimizer = OPTIMIZERS.form
+"""Registers the builder of an optimizer, with TensorFlow's own values for its fields."""
+native_optimizer = OPTIMIZERS.native_form
+"""Registers an optimizer as TensorFlow ships it."""
 
 
 def build(job: Job, weights: _Weights) -> Optimizer:
@@ -84,7 +69,7 @@ class Optimizer(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         return rates[:, None]
 
     @abstractmethod
-    def apply(self, gradients: Sequence[Any], row: _Scalars) -> None:
+    def apply(self, gradients: Sequence[Any], row: _Row) -> None:
         """One update with one gradient a weight; ``row``: of the table."""
 
 
@@ -93,40 +78,34 @@ class _Rule(Optimizer):
 
     implementation = "one fused kernel per variable"
 
-    def __init__(self, weights: _Weights, slots: tuple[str, ...]):
+    def __init__(self, spec: Any, weights: _Weights, slots: Sequence[str]):
         super().__init__(weights)
-        self.slots = {
-            name: [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in self.weights]
-            for name in slots
-        }
+        self.spec = spec
+        self.slots: list[_Slots] = []
+        for weight in self.weights:
+            zeros = tf.zeros_like(weight)
+            self.slots.append({name: tf.Variable(zeros, trainable=False) for name in slots})
 
     def reset(self) -> None:
-        for slots in self.slots.values():
-            for slot in slots:
+        for slots in self.slots:
+            for slot in slots.values():
                 slot.assign(tf.zeros_like(slot))
 
-    def apply(self, gradients: Sequence[Any], row: _Scalars) -> None:
-        for index, (weight, gradient) in enumerate(zip(self.weights, gradients, strict=True)):
-            slots = {name: found[index] for name, found in self.slots.items()}
+    def apply(self, gradients: Sequence[Any], row: _Row) -> None:
+        for weight, gradient, slots in zip(self.weights, gradients, self.slots, strict=True):
             self.update(weight, gradient, slots, row)
 
     @abstractmethod
-    def update(
-        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
-    ) -> None:
+    def update(self, weight: tf.Variable, gradient: Tensor, slots: _Slots, row: _Row) -> None:
         """One weight's update."""
 
 
 class _SgdRule(_Rule):
     """``ApplyGradientDescent`` and ``ApplyMomentum`` are the formulas below."""
 
-    def __init__(self, spec: Sgd, weights: _Weights):
-        super().__init__(weights, ("m",) if spec.momentum else ())
-        self.spec = spec
+    spec: Sgd
 
-    def update(
-        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
-    ) -> None:
+    def update(self, weight: tf.Variable, gradient: Tensor, slots: _Slots, row: _Row) -> None:
         if not slots:
             tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=row[0], delta=gradient)
             return
@@ -145,7 +124,7 @@ def sgd(spec: Sgd, weights: _Weights) -> Optimizer:
     """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever et
     al. 2013).
     """
-    return _SgdRule(spec, weights)
+    return _SgdRule(spec, weights, ["m"] if spec.momentum else [])
 
 
 class _AdamRule(_Rule):
@@ -155,9 +134,7 @@ class _AdamRule(_Rule):
     latter; given powers of beta of zero it adds no correction of its own.
     """
 
-    def __init__(self, spec: Adam | AdamW, weights: _Weights):
-        super().__init__(weights, ("m", "v"))
-        self.spec = spec
+    spec: Adam | AdamW
 
     def table(self, rates: Array, taken: int) -> Array:
         t = np.arange(taken + 1, taken + 1 + len(rates))
@@ -173,9 +150,7 @@ class _AdamRule(_Rule):
             return beta
         return float(np.asarray(beta, self.weights[0].dtype.as_numpy_dtype))
 
-    def update(
-        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
-    ) -> None:
+    def update(self, weight: tf.Variable, gradient: Tensor, slots: _Slots, row: _Row) -> None:
         zero = tf.zeros([], weight.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=weight.handle,
@@ -194,16 +169,15 @@ class _AdamRule(_Rule):
 @optimizer(Adam)
 def adam(spec: Adam, weights: _Weights) -> Optimizer:
     """Kingma and Ba 2015, Algorithm 1."""
-    return _AdamRule(spec, weights)
+    return _AdamRule(spec, weights, ["m", "v"])
 
 
 class _AdamWRule(_AdamRule):
     spec: AdamW
 
-    def update(
-        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
-    ) -> None:
+    def update(self, weight: tf.Variable, gradient: Tensor, slots: _Slots, row: _Row) -> None:
         one = tf.ones([], weight.dtype)
+        # the factor first, as PyTorch computes it
         kept = one - row[0] * tf.constant(self.spec.weight_decay, weight.dtype)
         weight.assign(weight * kept)
         super().update(weight, gradient, slots, row)
@@ -214,21 +188,16 @@ def adamw(spec: AdamW, weights: _Weights) -> Optimizer:
     """``w *= 1 - rate weight_decay`` on every weight, then Adam (Loshchilov and Hutter 2019,
     Algorithm 2).
     """
-    return _AdamWRule(spec, weights)
+    return _AdamWRule(spec, weights, ["m", "v"])
 
 
 class _RmsPropRule(_Rule):
     """Written out, since ``ApplyRMSProp`` has epsilon under the root."""
 
+    spec: RmsProp
     implementation = "operations per variable"
 
-    def __init__(self, spec: RmsProp, weights: _Weights):
-        super().__init__(weights, ("v", "m") if spec.momentum else ("v",))
-        self.spec = spec
-
-    def update(
-        self, weight: tf.Variable, gradient: tf.Tensor, slots: _Slots, row: _Scalars
-    ) -> None:
+    def update(self, weight: tf.Variable, gradient: Tensor, slots: _Slots, row: _Row) -> None:
         spec = self.spec
         rho = tf.constant(spec.rho, weight.dtype)
         rest = tf.constant(1 - spec.rho, weight.dtype)
@@ -247,7 +216,7 @@ def rmsprop(spec: RmsProp, weights: _Weights) -> Optimizer:
     """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``
     (Tieleman and Hinton 2012, lecture 6e).
     """
-    return _RmsPropRule(spec, weights)
+    return _RmsPropRule(spec, weights, ["v", "m"] if spec.momentum else ["v"])
 
 
 # --- as TensorFlow ships them
@@ -265,13 +234,14 @@ class _V1Optimizer(Optimizer):
     """
 
     def __init__(
-        self, weights: _Weights, make: Callable[[Callable[[], tf.Tensor]], Any], decay: float = 0.0
+        self, weights: _Weights, make: Callable[[Callable[[], Tensor]], Any], decay: float = 0.0
     ):
         super().__init__(weights)
         self.decay = decay
-        self._rate: tf.Tensor = None
+        self._rate: Tensor = None
+        # these optimizers call what they are given for a rate, once in each update
         self._rule = make(lambda: self._rate)
-        # all state at once: a tf.function must not make variables later
+        # all state at once: a ``tf.function`` must not make variables later
         self._rule._create_slots(self.weights)
         self._state = [(variable, tf.identity(variable)) for variable in self._rule.variables()]
         self.implementation = f"tf.compat.v1.train.{type(self._rule).__name__}"
@@ -280,7 +250,7 @@ class _V1Optimizer(Optimizer):
         for variable, value in self._state:
             variable.assign(value)
 
-    def apply(self, gradients: Sequence[Any], row: _Scalars) -> None:
+    def apply(self, gradients: Sequence[Any], row: _Row) -> None:
         """Gradients may be ``tf.IndexedSlices``."""
         self._rate = row[0]
         if self.decay:
@@ -299,42 +269,40 @@ def native_sgd(spec: Sgd, weights: _Weights) -> Optimizer:
     """``GradientDescentOptimizer``, or ``MomentumOptimizer``."""
     if not spec.momentum:
         return _V1Optimizer(weights, _V1.GradientDescentOptimizer)
-    return _V1Optimizer(
-        weights,
-        lambda rate: _V1.MomentumOptimizer(rate, spec.momentum, use_nesterov=spec.nesterov),
-    )
+    # its momentum has no default: what the file leaves open is given as well
+    make = partial(_V1.MomentumOptimizer, momentum=spec.momentum, use_nesterov=spec.nesterov)
+    return _V1Optimizer(weights, make)
 
 
-_ADAM = defaults_of(
-    _V1.AdamOptimizer, lr="learning_rate", beta1="beta1", beta2="beta2", epsilon="epsilon"
-)
+_ADAM = {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"}
+"""Keyword -> field."""
+_ADAM_DEFAULTS = defaults_of(_V1.AdamOptimizer, learning_rate="lr", **_ADAM)
 
 
-@native_optimizer(Adam, **_ADAM)
+@native_optimizer(Adam, **_ADAM_DEFAULTS)
 def native_adam(spec: Adam, weights: _Weights) -> Optimizer:
     """``AdamOptimizer``."""
-    own = spec.given(beta1="beta1", beta2="beta2", epsilon="epsilon")
-    return _V1Optimizer(weights, lambda rate: _V1.AdamOptimizer(rate, **own))
+    return _V1Optimizer(weights, partial(_V1.AdamOptimizer, **spec.given(**_ADAM)))
 
 
-@native_optimizer(AdamW, **_ADAM, **_ours(AdamW, "weight_decay"))
+@native_optimizer(AdamW, **_ADAM_DEFAULTS, **_ours(AdamW, "weight_decay"))
 def native_adamw(spec: AdamW, weights: _Weights) -> Optimizer:
     """``AdamOptimizer`` behind the decay, since TensorFlow has no AdamW."""
-    own = spec.given(beta1="beta1", beta2="beta2", epsilon="epsilon")
-    return _V1Optimizer(
-        weights, lambda rate: _V1.AdamOptimizer(rate, **own), decay=spec.weight_decay
-    )
+    make = partial(_V1.AdamOptimizer, **spec.given(**_ADAM))
+    return _V1Optimizer(weights, make, decay=spec.weight_decay)
+
+
+_RMSPROP = {"decay": "rho", "momentum": "momentum", "epsilon": "epsilon"}
 
 
 @native_optimizer(
     RmsProp,
     **_ours(RmsProp, "lr"),
-    **defaults_of(_V1.RMSPropOptimizer, rho="decay", momentum="momentum", epsilon="epsilon"),
+    **defaults_of(_V1.RMSPropOptimizer, **_RMSPROP),
 )
 def native_rmsprop(spec: RmsProp, weights: _Weights) -> Optimizer:
     """``RMSPropOptimizer``."""
-    own = spec.given(decay="rho", momentum="momentum", epsilon="epsilon")
-    return _V1Optimizer(weights, lambda rate: _V1.RMSPropOptimizer(rate, **own))
+    return _V1Optimizer(weights, partial(_V1.RMSPropOptimizer, **spec.given(**_RMSPROP)))
 
 
 # --- clipping
@@ -346,20 +314,12 @@ def clip(job: Job) -> Callable[[list[Any]], list[Any]] | None:
     if limit is None:
         return None
     if job.native:
-
-        def clip_natively(gradients: list[Any]) -> list[Any]:
-            clipped: list[Any] = tf.clip_by_global_norm(gradients, limit)[0]
-            return clipped
-
-        return clip_natively
-
-    def clip_exactly(gradients: list[Any]) -> list[Any]:
-        return clip_by_global_norm(gradients, limit)
-
-    return clip_exactly
+        # the second result is the norm
+        return lambda gradients: tf.clip_by_global_norm(gradients, limit)[0]
+    return partial(clip_by_global_norm, norm=limit)
 
 
-def clip_by_global_norm(gradients: Sequence[tf.Tensor], norm: float) -> list[tf.Tensor]:
+def clip_by_global_norm(gradients: Sequence[Tensor], norm: float) -> list[Tensor]:
     """All gradients times ``norm / total`` if ``total``, the norm of them all together, is larger
     than ``norm`` (Pascanu et al. 2013, Algorithm 1; no epsilon).
     """

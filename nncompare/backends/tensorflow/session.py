@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.base import Array, Device, Params, Piece
 from nncompare.backends.engines.tensorflow.gradients import table_squares
@@ -24,13 +25,12 @@ from nncompare.backends.tensorflow.lowering import Build, Pass, forward, lower_c
 from nncompare.backends.tensorflow.pipeline import Padding, Run, batches, stage
 from nncompare.data.base import Data
 from nncompare.numerics.batches import BatchPlan
-from nncompare.numerics.masks import keep_mask
+from nncompare.numerics.masks import masks_of_step
 from nncompare.spec.job import Job
-from nncompare.spec.layers.normalization import Dropout
 from nncompare.spec.model import Node
 
-_Masks = tuple[tf.Tensor, ...]
-"""What every dropout keeps, in the order of the model; empty: TensorFlow draws."""
+_Masks = dict[str, Tensor]
+"""Node name -> what its dropout keeps; empty: TensorFlow draws."""
 
 
 class TensorflowSession(LoopSession):
@@ -47,10 +47,10 @@ class TensorflowSession(LoopSession):
         self._placement = settings.apply(job, device)
         self._compiled = job.mode == "xla"
         self._dtype = tf.as_dtype(job.dtype)
-        self._dropouts: list[tuple[Node, float]] = []
-        for node in self.model.walk():
-            if isinstance(node.layer, Dropout) and node.layer.rate > 0:
-                self._dropouts.append((node, node.layer.rate))
+        # the nodes whose shared masks are made on the host
+        self._masked: list[Node] = []
+        if job.dropout == "masks":
+            self._masked = [node for node in self.model.walk() if node.layer.drop_rate]
         build = Build(
             dtype=self._dtype,
             seed=job.seed,
@@ -72,12 +72,12 @@ class TensorflowSession(LoopSession):
         # steps since the optimizer was fresh, which its corrections count
         self._taken = 0
         # of the epoch and of the plan that are being trained
-        self._order: tf.Tensor = None
-        self._table: tf.Tensor = None
+        self._order: Tensor = None
+        self._table: Tensor = None
         self._order_padding = Padding()
         self._table_padding = Padding()
         # one for each number of examples a step: the full batches, the smaller last one
-        self._loops: dict[int, Callable[..., tf.Tensor]] = {}
+        self._loops: dict[int, Callable[..., Tensor]] = {}
         self._predict_batch = self._function(self._infer, self._input_of_any_size())
         self._observe_batch = self._function(self._observe)
         self._differentiate_rows = self._function(self._differentiate)
@@ -96,7 +96,7 @@ class TensorflowSession(LoopSession):
                 if self._parameters[name].penalized:
                     self._penalized.append(weight)
 
-    def _staged(self, array: Array) -> tf.Tensor:
+    def _staged(self, array: Array) -> Tensor:
         return stage(array, self._placement, self._dtype)
 
     def _input_of_any_size(self) -> tf.TensorSpec:
@@ -137,20 +137,18 @@ class TensorflowSession(LoopSession):
         found = [self._placement.run(self._predict_batch, self._staged(x)).numpy() for x in chunks]
         return np.concatenate(found)
 
-    def _infer(self, x: tf.Tensor) -> tf.Tensor:
+    def _infer(self, x: Tensor) -> Tensor:
         return forward(self._modules, x, Pass())
 
     def _outputs(self, x: Array, training: bool) -> dict[str, Array]:
-        masks = self._masks(0, len(x)) if training else ()
+        masks = self._masks(0, len(x)) if training else {}
         found = self._placement.run(self._observe_batch, self._staged(x), masks, training)
         return {name: value.numpy() for name, value in found.items()}
 
-    def _observe(self, x: tf.Tensor, masks: _Masks, training: bool) -> dict[str, tf.Tensor]:
-        run = self._pass(0, masks)
-        run.training = training
-        run.outputs = {}
-        forward(self._modules, x, run)
-        return run.outputs
+    def _observe(self, x: Tensor, masks: _Masks, training: bool) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        forward(self._modules, x, Pass(training=training, masks=masks, outputs=found))
+        return found
 
     def _loss_and_gradients(self, rows: Array, step: int) -> tuple[float, Params]:
         loss, gradients = self._placement.run(
@@ -162,50 +160,41 @@ class TensorflowSession(LoopSession):
     def table_squares(self, rows: Array, step: int = 0) -> Params:
         """See ``backends.base.TokenwiseSession``."""
         with self._placement.scope():
-            run = self._pass(0, self._masks(step, len(rows)))
+            run = Pass(training=True, masks=self._masks(step, len(rows)))
             _, gradients = self._gradients(self._staged(rows), run, sparse=True)
-        found: Params = {}
-        for name, gradient in zip(self._trained, gradients, strict=True):
-            squares = table_squares(gradient, self._trained[name].shape[0])
-            if squares is not None:
-                found[name] = squares
-        return found
+        return table_squares(zip(self._trained, gradients, strict=True))
 
-    def _differentiate(self, rows: tf.Tensor, masks: _Masks) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        return self._gradients(rows, self._pass(0, masks))
-
-    def _pass(self, step: Any, masks: _Masks) -> Pass:
-        """A forward pass in training mode."""
-        if not masks:
-            return Pass(training=True, step=step)
-        names = [node.name for node, _ in self._dropouts]
-        return Pass(training=True, step=step, masks=dict(zip(names, masks, strict=True)))
+    def _differentiate(self, rows: Tensor, masks: _Masks) -> tuple[Tensor, list[Tensor]]:
+        return self._gradients(rows, Pass(training=True, masks=masks))
 
     def _masks(self, step: int, examples: int) -> _Masks:
         """What every dropout keeps in one step, if masks are shared."""
-        if self.job.dropout == "framework":
-            return ()
-        found = []
+        found: _Masks = {}
+        if not self._masked:
+            return found
+        draw = masks_of_step(self.model, self.job.seed, step)
         with self._placement.scope():
-            for node, rate in self._dropouts:
-                shape = (examples, *node.output.shape)
-                found.append(tf.constant(keep_mask(self.job.seed, node.name, step, shape, rate)))
-        return tuple(found)
+            for node in self._masked:
+                mask = draw(node.name, (examples, *node.output.shape))
+                found[node.name] = tf.constant(mask)
+        return found
 
-    def _loss(self, x: tf.Tensor, y: tf.Tensor, run: Pass) -> tf.Tensor:
+    def _loss(self, x: Tensor, y: Tensor, run: Pass) -> Tensor:
         loss = self._task_loss(forward(self._modules, x, run), y)
         return loss if self._penalty is None else loss + self._penalty(self._penalized)
 
     def _gradients(
-        self, rows: tf.Tensor, run: Pass, *, sparse: bool = False
-    ) -> tuple[tf.Tensor, list[Any]]:
+        self, rows: Tensor, run: Pass, *, sparse: bool = False
+    ) -> tuple[Tensor, list[Any]]:
         """Loss of the training examples ``rows`` and its gradients, in the order of the trained
         weights; ``sparse``: those of tables as TensorFlow makes them.
         """
         weights = list(self._trained.values())
+        # what is held fixed is not differentiated
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             loss = self._loss(tf.gather(self._x, rows), tf.gather(self._y, rows), run)
+        # a weight that the loss does not reach has zeros, where TensorFlow would give None
         found = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if sparse:
             return loss, found
@@ -223,15 +212,15 @@ class TensorflowSession(LoopSession):
         self._order = self._staged(self._order_padding.pad(plan.order(epoch_index)))
 
     def _run(self, plan: BatchPlan, piece: Piece) -> float:
-        # shared masks are made on the host, for one step at a time
-        single = self.job.dropout == "masks" and bool(self._dropouts)
-        parts = [self._run_loop(plan, piece, run) for run in batches(plan, piece, single=single)]
+        # shared masks are made for one step at a time
+        runs = batches(plan, piece, single=bool(self._masked))
+        parts = [self._run_loop(plan, piece, run) for run in runs]
         self._taken += piece.end - piece.begin
         # all parts have been started before the first is waited for
         total = sum(float(part) for part in parts)
         return total / int(plan.sizes(piece.begin, piece.end).sum())
 
-    def _run_loop(self, plan: BatchPlan, piece: Piece, run: Run) -> tf.Tensor:
+    def _run_loop(self, plan: BatchPlan, piece: Piece, run: Run) -> Tensor:
         """Steps of equal batches: the sum over examples of their losses."""
         first = piece.epoch_index * plan.steps_per_epoch
         start_in_order = (run.begin - first) * plan.batch_size
@@ -239,45 +228,46 @@ class TensorflowSession(LoopSession):
             self._loop(run.size),
             self._order,
             self._table,
+            # tensors, since every new Python number would be a new trace
             tf.constant(run.begin, tf.int32),
             tf.constant(run.steps, tf.int32),
             tf.constant(start_in_order, tf.int32),
             self._masks(run.begin, run.size),
         )
 
-    def _loop(self, size: int) -> Callable[..., tf.Tensor]:
+    def _loop(self, size: int) -> Callable[..., Tensor]:
         """Runs ``count`` steps of ``size`` examples each, from step ``begin`` and place ``start``
         of the epoch's order; traced once per size. Gives the sum over examples of the losses,
         float64.
         """
         if size in self._loops:
             return self._loops[size]
+        # XLA compiles the step alone: the loop's slices have no fixed size
         step = tf.function(self._step, jit_compile=True) if self._compiled else self._step
 
         def loop(
-            order: tf.Tensor,
-            table: tf.Tensor,
-            begin: tf.Tensor,
-            count: tf.Tensor,
-            start: tf.Tensor,
+            order: Tensor,
+            table: Tensor,
+            begin: Tensor,
+            count: Tensor,
+            start: Tensor,
             masks: _Masks,
-        ) -> tf.Tensor:
+        ) -> Tensor:
             rows = tf.reshape(tf.slice(order, [start], [count * size]), (-1, size))
             scalars = tf.slice(table, [begin, 0], [count, table.shape[1]])
             total = tf.zeros([], tf.float64)
             for k in tf.range(count):
                 loss = step(tf.gather(rows, k), tf.gather(scalars, k), begin + k, masks)
+                # thousands of losses lose digits in a float32 sum
                 total += tf.cast(loss, tf.float64)
             return total * size
 
         self._loops[size] = tf.function(loop)
         return self._loops[size]
 
-    def _step(
-        self, rows: tf.Tensor, scalars: tf.Tensor, step: tf.Tensor, masks: _Masks
-    ) -> tf.Tensor:
+    def _step(self, rows: Tensor, scalars: Tensor, step: Tensor, masks: _Masks) -> Tensor:
         """One training step; its loss at the weights before it."""
-        run = self._pass(step, masks)
+        run = Pass(training=True, step=step, masks=masks)
         # XLA has no kernels for sparse updates
         sparse = self.job.native and not self._compiled
         loss, gradients = self._gradients(rows, run, sparse=sparse)

@@ -7,7 +7,6 @@ from nncompare.backends.base import Device
 from nncompare.backends.engines.tensorflow import runtime
 from nncompare.backends.tensorflow import native
 from nncompare.backends.tensorflow.layers.recurrent import longest_unrolled
-from nncompare.numerics.semantics import ALIGNED
 from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 
@@ -34,7 +33,7 @@ def describe(job: Job, placement: runtime.Placement, optimizer: str) -> dict[str
     compiled = job.mode == "xla"
     return settings.describe(
         job,
-        native.semantics(job) if job.native else ALIGNED,
+        native.semantics(job),
         engine="TensorFlow",
         threads=runtime.threads(),
         tf32=placement.tf32,

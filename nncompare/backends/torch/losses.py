@@ -19,6 +19,7 @@ def classification(logits: Tensor, target: Tensor) -> Tensor:
     """``-log softmax(logits)[target]``, mean over N, or N and T. ``(N, [T,] C)`` and int64 ``(N,
     [T])``.
     """
+    # PyTorch takes classes for axis 1; here they are the last axis, behind the steps
     return functional.cross_entropy(logits.flatten(0, -2), target.flatten())
 
 

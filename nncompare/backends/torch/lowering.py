@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,33 +16,18 @@ from nncompare.numerics.masks import keep_mask
 from nncompare.spec.layers import Layer
 from nncompare.spec.model import Node
 
-L = TypeVar("L", bound=Layer)
-Builder = Callable[[Node[L], "Build"], nn.Module]
+Builder = Callable[[Node[Any], "Build"], nn.Module]
 """A lowering: makes the module of one node; notes what it holds in ``build``."""
 
 UNSUPPORTED: dict[type[Layer], str] = {}
 """Layer -> why PyTorch lacks it. Nothing is missing."""
-LOWERINGS: Registry[Layer, Builder[Any]] = Registry("torch", UNSUPPORTED)
+LOWERINGS: Registry[Layer, Builder] = Registry("torch", UNSUPPORTED)
 
 
-def lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers the lowering of a layer; ``defaults``: PyTorch's own values for its open fields."""
-
-    def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, defaults)
-        return builder
-
-    return register
-
-
-def native_lowering(kind: type[L], **defaults: Any) -> Callable[[Builder[L]], Builder[L]]:
-    """Registers a layer as PyTorch ships it, where that is another than its lowering."""
-
-    def register(builder: Builder[L]) -> Builder[L]:
-        LOWERINGS.add(kind, builder, defaults, native=True)
-        return builder
-
-    return register
+lowering = LOWERINGS.form
+"""Registers the lowering of a layer, with PyTorch's own values for its open fields."""
+native_lowering = LOWERINGS.native_form
+"""Registers a layer as PyTorch ships it, where that is another than its lowering."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ None of them is given a learning rate: the session sets every step's from the pl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,29 +20,22 @@ from nncompare.spec.frozen import Frozen
 from nncompare.spec.job import Job
 from nncompare.spec.training import Adam, AdamW, RmsProp, Sgd
 
-S = TypeVar("S", bound=Frozen)
 _Weights = Sequence[Tensor]
-Builder = Callable[[S, _Weights, dict[str, Any]], torch.optim.Optimizer]
+Builder = Callable[[Any, _Weights, dict[str, Any]], torch.optim.Optimizer]
 """Of the description, the trained parameters, and keywords that every optimizer takes."""
 
-OPTIMIZERS: Registry[Frozen, Builder[Any]] = Registry("torch")
+OPTIMIZERS: Registry[Frozen, Builder] = Registry("torch", {})
 
 
-def optimizer(kind: type[S], **defaults: Any) -> Callable[[Builder[S]], Builder[S]]:
-    """Registers the builder of an optimizer; ``defaults``: PyTorch's own values for its fields."""
-
-    def register(builder: Builder[S]) -> Builder[S]:
-        OPTIMIZERS.add(kind, builder, defaults)
-        return builder
-
-    return register
+optimizer = OPTIMIZERS.form
+"""Registers the builder of an optimizer, with PyTorch's own values for its fields."""
 
 
 @optimizer(
     Sgd,
-    lr=default(torch.optim.SGD, "lr"),
+    **defaults_of(torch.optim.SGD, lr="lr", nesterov="nesterov"),
+    # PyTorch writes the integer 0
     momentum=float(default(torch.optim.SGD, "momentum")),
-    nesterov=default(torch.optim.SGD, "nesterov"),
 )
 def sgd(spec: Sgd, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
     """``torch.optim.SGD``."""
@@ -53,7 +47,7 @@ def sgd(spec: Sgd, weights: _Weights, options: dict[str, Any]) -> torch.optim.Op
 def _adam_defaults(kind: type[torch.optim.Optimizer]) -> dict[str, Any]:
     """PyTorch's own values, whose two betas are one argument."""
     beta1, beta2 = default(kind, "betas")
-    return {"beta1": beta1, "beta2": beta2, **defaults_of(kind, lr="lr", epsilon="eps")}
+    return {"beta1": beta1, "beta2": beta2, **defaults_of(kind, lr="lr", eps="epsilon")}
 
 
 def _betas(spec: Adam | AdamW) -> dict[str, Any]:
@@ -85,7 +79,7 @@ def adamw(spec: AdamW, weights: _Weights, options: dict[str, Any]) -> torch.opti
 
 @optimizer(
     RmsProp,
-    **defaults_of(torch.optim.RMSprop, lr="lr", rho="alpha", epsilon="eps"),
+    **defaults_of(torch.optim.RMSprop, lr="lr", alpha="rho", eps="epsilon"),
     momentum=float(default(torch.optim.RMSprop, "momentum")),
 )
 def rmsprop(spec: RmsProp, weights: _Weights, options: dict[str, Any]) -> torch.optim.Optimizer:
@@ -134,7 +128,7 @@ def implementation(job: Job, device: torch.device) -> str:
     return "foreach" if device.type == "cuda" else "for-loop"
 
 
-def clip(job: Job) -> Callable[[_Weights], None] | None:
+def clip(job: Job) -> Callable[[_Weights], object] | None:
     """Scales the gradients of weights in place by their global norm, or None if the file clips
     nothing. PyTorch's own adds 1e-6 to the norm, which the formula does not.
     """
@@ -142,14 +136,12 @@ def clip(job: Job) -> Callable[[_Weights], None] | None:
     if limit is None:
         return None
     if job.native:
-
-        def clip_natively(weights: _Weights) -> None:
-            nn.utils.clip_grad_norm_(weights, limit)
-
-        return clip_natively
+        return partial(nn.utils.clip_grad_norm_, max_norm=limit)
 
     def clip_exactly(weights: _Weights) -> None:
-        clip_by_global_norm([weight.grad for weight in weights if weight.grad is not None], limit)
+        # a weight that the loss does not reach has none
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        clip_by_global_norm(gradients, limit)
 
     return clip_exactly
 
@@ -158,5 +150,6 @@ def clip_by_global_norm(gradients: list[Tensor], limit: float) -> None:
     """Scales all gradients by ``min(1, limit / norm)`` in place, norm over all of them (Pascanu et
     al. 2013). No host synchronization.
     """
+    # ``_foreach`` is what ``clip_grad_norm_`` calls as well: one kernel for all tensors
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))

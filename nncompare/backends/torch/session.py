@@ -94,6 +94,7 @@ class TorchSession(LoopSession):
     def _write(self, name: str, array: Array) -> None:
         place = self._build.stored[name]
         with torch.no_grad():
+            # in place: the optimizer and a compiled graph hold the tensor itself
             place.canonical(place.tensor).copy_(torch.tensor(array))
 
     def _partner(self, name: str) -> str | None:
@@ -132,6 +133,7 @@ class TorchSession(LoopSession):
             for node in self.model.walk()
         ]
         try:
+            # the module itself, since a compiled loss runs no hooks
             with torch.no_grad():
                 self._module(self._input(x))
         finally:
@@ -154,6 +156,7 @@ class TorchSession(LoopSession):
 
     def _differentiate(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         loss = self._loss(*self._batch(rows))
+        # a weight that the loss does not reach has zeros, where PyTorch would give None
         return loss.detach(), torch.autograd.grad(loss, self._trained, materialize_grads=True)
 
     @contextmanager
@@ -165,6 +168,7 @@ class TorchSession(LoopSession):
         buffers = list(self._module.buffers()) if training else []
         kept = [buffer.clone() for buffer in buffers]
         cuda = [self._device.index or 0] if self._device.type == "cuda" else []
+        # PyTorch's dropout draws from the process's generators; not those of every GPU are saved
         with torch.random.fork_rng(devices=cuda):
             self._at_step(step)
             self._module.train(training)
@@ -205,6 +209,7 @@ class TorchSession(LoopSession):
     def _step(self, rows: Tensor) -> Tensor:
         """One update on the training examples ``rows``. Returns the loss before it, detached."""
         loss = self._loss(*self._batch(rows))
+        # without a tensor to add to, the backward pass hands over its own
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self._clip is not None:
@@ -213,6 +218,7 @@ class TorchSession(LoopSession):
         # XLA gathers operations until it is told to run them
         if self._mark_step is not None:
             self._mark_step()
+        # a loss that is kept keeps its graph, and that every activation
         return loss.detach()
 
     def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -252,6 +258,7 @@ class TorchSession(LoopSession):
         # Dynamo's caches hold the module
         if self.job.mode == "compile":
             torch.compiler.reset()
+        # the allocator keeps what was freed, and no other worker on this GPU could have it
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

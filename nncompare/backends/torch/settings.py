@@ -10,10 +10,9 @@ import torch
 from nncompare.backends import settings
 from nncompare.backends.torch import native
 from nncompare.backends.torch.optimizers import implementation
-from nncompare.numerics.semantics import ALIGNED
 from nncompare.spec.job import Job
+from nncompare.spec.layers import Layer
 from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
-from nncompare.spec.model import Node
 
 
 def apply(job: Job) -> bool:
@@ -30,6 +29,7 @@ def apply(job: Job) -> bool:
             torch.set_num_interop_threads(1)
     # TensorFlow flushes; PyTorch by itself does not
     flush = torch.set_flush_denormal(not job.native) and not job.native
+    # no TF32 in products, as PyTorch ships
     torch.set_float32_matmul_precision("highest")
     # PyTorch ships with TF32 in convolutions, not in matrix products
     torch.backends.cudnn.allow_tf32 = job.native
@@ -51,7 +51,7 @@ def describe(job: Job, device: torch.device, flushes: bool) -> dict[str, str]:
     """
     return settings.describe(
         job,
-        native.semantics(job) if job.native else ALIGNED,
+        native.semantics(job),
         engine="PyTorch",
         threads=torch.get_num_threads(),
         tf32=_tf32(device),
@@ -60,7 +60,7 @@ def describe(job: Job, device: torch.device, flushes: bool) -> dict[str, str]:
         flush_denormals=flushes,
         deterministic=torch.are_deterministic_algorithms_enabled(),
         onednn=torch.backends.mkldnn.is_available() and _onednn(),
-        recurrent_kernel=lambda node: _recurrent_kernel(node, job, device),
+        recurrent_kernel=lambda node: _recurrent_kernel(node.layer, job, device),
         attention_kernel=(
             "nn.MultiheadAttention" if job.native else "fused (scaled_dot_product_attention)"
         ),
@@ -107,20 +107,16 @@ def _compiled(job: Job, device: torch.device) -> str:
     return f"yes (torch.compile of forward and backward{apart})"
 
 
-def _recurrent_kernel(node: Node, job: Job, device: torch.device) -> str:
-    match node.layer:
-        case Rnn():
-            name = "nn.RNN"
-        case Lstm():
-            name = "nn.LSTM"
-        case Gru():
-            name = "nn.GRU"
-        case _:
-            raise TypeError(f"{node.name}: no recurrent kernel is known")
+_RECURRENT: dict[type[Layer], str] = {Rnn: "nn.RNN", Lstm: "nn.LSTM", Gru: "nn.GRU"}
+"""Layer -> PyTorch's module, which computes it."""
+
+
+def _recurrent_kernel(layer: Layer, job: Job, device: torch.device) -> str:
+    name = _RECURRENT[type(layer)]
     if device.type == "cuda":
         return f"{name}, {'MIOpen' if torch.version.hip else 'cuDNN'}"
     if device.type != "cpu":
         return name
     # oneDNN has an LSTM in float32 alone
-    by_onednn = isinstance(node.layer, Lstm) and job.dtype == "float32" and _onednn()
+    by_onednn = isinstance(layer, Lstm) and job.dtype == "float32" and _onednn()
     return f"{name}, {'oneDNN' if by_onednn else 'ATen'}"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import tensorflow as tf
 
-from nncompare.backends.base import Array
+from nncompare.backends.base import Params
 
 
-def table_squares(gradient: tf.Tensor | tf.IndexedSlices, tokens: int) -> Array | None:
-    """The sum of squared gradients over the occurrences of each token, ``(tokens, units)``; None
-    for a gradient that is not of a table.
+def table_squares(gradients: Iterable[tuple[str, tf.Tensor | tf.IndexedSlices]]) -> Params:
+    """For every table the sum of squared gradients over the occurrences of each token, ``(tokens,
+    units)``.
 
     Args:
-        gradient: of a table one slice for each occurrence of a token.
-        tokens: rows of the table.
+        gradients: by the names of their parameters; that of a table has one slice for each
+            occurrence of a token.
     """
-    if not isinstance(gradient, tf.IndexedSlices):
-        return None
-    squares = tf.square(gradient.values)
-    summed: Array = tf.math.unsorted_segment_sum(squares, gradient.indices, tokens).numpy()
-    return summed
+    found: Params = {}
+    for name, gradient in gradients:
+        if isinstance(gradient, tf.IndexedSlices):
+            squares = tf.square(gradient.values)
+            tokens = gradient.dense_shape[0]
+            found[name] = tf.math.unsorted_segment_sum(squares, gradient.indices, tokens).numpy()
+    return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -26,7 +29,11 @@ def leaky_relu(node: Node[LeakyRelu], x: KerasTensor, build: Build) -> KerasTens
         return native_leaky_relu(node, x, build)
     # TensorFlow's kernel holds the slope in float32
     slope = node.layer.slope
-    return keras.layers.Activation(lambda x: ops.where(x > 0, x, x * slope), name=node.name)(x)
+
+    def formula(x: KerasTensor) -> KerasTensor:
+        return ops.where(x > 0, x, x * slope)
+
+    return keras.layers.Activation(formula, name=node.name)(x)
 
 
 @native_lowering(LeakyRelu, slope=default(keras.layers.LeakyReLU, "negative_slope"))
@@ -49,26 +56,22 @@ def _exact_gelu(x: KerasTensor) -> KerasTensor:
 
 def _tanh_gelu(x: KerasTensor) -> KerasTensor:
     """``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``, the same authors' approximation."""
-    return 0.5 * x * (1 + ops.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * ops.power(x, 3))))
+    inner = np.sqrt(2 / np.pi) * (x + 0.044715 * ops.power(x, 3))
+    return 0.5 * x * (1 + ops.tanh(inner))
 
 
 @native_lowering(Gelu, approximate=default(keras.activations.gelu, "approximate"))
 def native_gelu(node: Node[Gelu], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.activations.gelu``."""
     own = node.layer.given(approximate="approximate")
-    return keras.layers.Activation(lambda x: keras.activations.gelu(x, **own), name=node.name)(x)
+    function = partial(keras.activations.gelu, **own)
+    return keras.layers.Activation(function, name=node.name)(x)
 
 
 @lowering(Sigmoid)
 def sigmoid(node: Node[Sigmoid], x: KerasTensor, build: Build) -> KerasTensor:
-    """Keras's, hidden from its losses."""
-    return keras.layers.Activation(lambda x: _opaque(ops.sigmoid(x)), name=node.name)(x)
-
-
-@native_lowering(Sigmoid)
-def native_sigmoid(node: Node[Sigmoid], x: KerasTensor, build: Build) -> KerasTensor:
-    """Keras's; as the last layer its loss takes it back."""
-    return keras.layers.Activation("sigmoid", name=node.name)(x)
+    """Keras's, aligned hidden from its losses."""
+    return _probabilities(keras.activations.sigmoid, node, x, build)
 
 
 @lowering(Tanh)
@@ -79,18 +82,13 @@ def tanh(node: Node[Tanh], x: KerasTensor, build: Build) -> KerasTensor:
 
 @lowering(Softmax)
 def softmax(node: Node[Softmax], x: KerasTensor, build: Build) -> KerasTensor:
-    """Keras's over the last axis, hidden from its losses."""
-    return keras.layers.Activation(lambda x: _opaque(ops.softmax(x)), name=node.name)(x)
+    """Keras's over the last axis, aligned hidden from its losses."""
+    return _probabilities(keras.activations.softmax, node, x, build)
 
 
-@native_lowering(Softmax)
-def native_softmax(node: Node[Softmax], x: KerasTensor, build: Build) -> KerasTensor:
-    """Keras's; as the last layer its loss takes it back."""
-    return keras.layers.Activation("softmax", name=node.name)(x)
-
-
-def _opaque(y: KerasTensor) -> KerasTensor:
-    """Hides the operation from Keras's losses: they look for a softmax or sigmoid before them and
-    take it back.
+def _probabilities(function: Any, node: Node, x: KerasTensor, build: Build) -> KerasTensor:
+    """Keras's losses look for a softmax or sigmoid before them and take it back: natively they may,
+    else an operation that changes nothing stands between.
     """
-    return tf.identity(y)
+    shown = function if build.native else lambda x: tf.identity(function(x))
+    return keras.layers.Activation(shown, name=node.name)(x)

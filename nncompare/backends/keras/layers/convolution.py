@@ -16,6 +16,7 @@ def conv2d(node: Node[Conv2d], x: KerasTensor, build: Build) -> KerasTensor:
     spec = node.layer
     padding = _own_padding(node)
     if padding is None:
+        # amounts in the file that are neither of Keras's words
         amounts = spec.pads(node.input)
         x = keras.layers.ZeroPadding2D(amounts, name=f"{node.name}_pad")(x)
     layer = keras.layers.Conv2D(
@@ -28,7 +29,7 @@ def conv2d(node: Node[Conv2d], x: KerasTensor, build: Build) -> KerasTensor:
         name=node.name,
     )
     y = layer(x)
-    build.store(node, kernel=layer.kernel, **({"bias": layer.bias} if spec.bias else {}))
+    build.store(node, kernel=layer.kernel, bias=layer.bias)
     return y
 
 
@@ -48,17 +49,12 @@ def _own_padding(node: Node[Conv2d]) -> str | None:
 def max_pool2d(node: Node[MaxPool2d], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.MaxPooling2D``; padding never wins."""
     spec = node.layer
-    layer = keras.layers.MaxPooling2D(
-        spec.pool, spec.strides(), padding=spec.padding, name=node.name
-    )
-    return layer(x)
+    return keras.layers.MaxPooling2D(spec.pool, spec.strides(), spec.padding, name=node.name)(x)
 
 
 @lowering(AvgPool2d)
 def avg_pool2d(node: Node[AvgPool2d], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.AveragePooling2D``, which does not count padding."""
     spec = node.layer
-    layer = keras.layers.AveragePooling2D(
-        spec.pool, spec.strides(), padding=spec.padding, name=node.name
-    )
-    return layer(x)
+    pool = keras.layers.AveragePooling2D
+    return pool(spec.pool, spec.strides(), spec.padding, name=node.name)(x)

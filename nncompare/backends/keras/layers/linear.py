@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor
 
-from nncompare.backends.keras.lowering import Build, lowering, native_lowering
+from nncompare.backends.keras.lowering import Build, lowering
 from nncompare.spec.layers.linear import Dense, Embedding, Position
 from nncompare.spec.model import Node
 
@@ -20,7 +20,7 @@ def dense(node: Node[Dense], x: KerasTensor, build: Build) -> KerasTensor:
         spec.units, use_bias=spec.bias, kernel_regularizer=build.regularizer, name=node.name
     )
     y = layer(x)
-    build.store(node, kernel=layer.kernel, **({"bias": layer.bias} if spec.bias else {}))
+    build.store(node, kernel=layer.kernel, bias=layer.bias)
     return y
 
 
@@ -40,6 +40,7 @@ class _Position(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
         super().__init__(name=name)
         self._start = start
 
+    # Keras calls ``build`` with the batch axis before the first ``call``
     def build(self, input_shape: Any) -> None:
         self.table = self.add_weight(name="table", shape=input_shape[1:], initializer=self._start)
 
@@ -50,16 +51,8 @@ class _Position(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped
 @lowering(Position)
 def position(node: Node[Position], x: KerasTensor, build: Build) -> KerasTensor:
     """An own layer, since Keras has none."""
-    return _add_position(node, x, build, start="zeros")
-
-
-@native_lowering(Position)
-def native_position(node: Node[Position], x: KerasTensor, build: Build) -> KerasTensor:
-    """The same, started as ``keras.layers.Embedding`` starts."""
-    return _add_position(node, x, build, start="uniform")
-
-
-def _add_position(node: Node[Position], x: KerasTensor, build: Build, start: str) -> KerasTensor:
+    # natively as ``keras.layers.Embedding`` starts; else ``load`` brings the numbers
+    start = "uniform" if build.native else "zeros"
     layer = _Position(start=start, name=node.name)
     y = layer(x)
     build.store(node, table=layer.table)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import KerasTensor, ops
 
-from nncompare.backends.keras.lowering import Build, lowering, native_lowering
+from nncompare.backends.keras.lowering import Build, lowering
 from nncompare.backends.registry import default
 from nncompare.numerics.keys import generator
 from nncompare.numerics.masks import keep_mask
@@ -32,9 +32,11 @@ class _UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ign
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        # inference uses the running statistics as Keras does
         if not training:
             return super().call(inputs, training=training, mask=mask)
         mean, variance = ops.moments(inputs, axes=self._reduction_axes)
+        # the unbiased variance of a single value does not exist and counts as 0
         count = ops.cast(ops.size(inputs) // inputs.shape[-1], inputs.dtype)
         unbiased = variance * (count / ops.maximum(count - 1, 1))
         self._move(self.moving_mean, mean)
@@ -53,23 +55,14 @@ class _UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ign
         running.assign(running * self.momentum + batch * (1 - self.momentum))
 
 
-@lowering(BatchNorm)
-def batch_norm(node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTensor:
-    """Keras's layer with the unbiased running variance."""
-    return _normalize(_UnbiasedBatchNormalization, node, x, build)
-
-
-@native_lowering(
+@lowering(
     BatchNorm,
     epsilon=default(keras.layers.BatchNormalization, "epsilon"),
     momentum=1 - default(keras.layers.BatchNormalization, "momentum"),
 )
-def native_batch_norm(node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTensor:
-    """``keras.layers.BatchNormalization``."""
-    return _normalize(keras.layers.BatchNormalization, node, x, build)
-
-
-def _normalize(kind: Any, node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTensor:
+def batch_norm(node: Node[BatchNorm], x: KerasTensor, build: Build) -> KerasTensor:
+    """``keras.layers.BatchNormalization``, aligned with the unbiased running variance."""
+    kind = keras.layers.BatchNormalization if build.native else _UnbiasedBatchNormalization
     own = node.layer.given(epsilon="epsilon", momentum="momentum")
     if "momentum" in own:
         # Keras's momentum is the weight of the old statistics, ours that of the new ones
@@ -114,6 +107,7 @@ def dropout(node: Node[Dropout], x: KerasTensor, build: Build) -> KerasTensor:
     """Inverted dropout: in training ``x / (1 - rate)`` where kept, else 0. Any shape, kept."""
     rate = node.layer.rate
     if not build.masked:
+        # without a seed Keras takes one from its global generator, in the order of the layers
         own = int(generator(build.seed, f"dropout/{node.name}").integers(2**31))
         return keras.layers.Dropout(rate, seed=own, name=node.name)(x)
     layer = _MaskedDropout(

@@ -19,17 +19,20 @@ _KERAS_GRU_GATES = "zrn"
 @lowering(Rnn)
 def rnn(node: Node[Rnn], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.SimpleRNN``."""
-    layer = keras.layers.SimpleRNN(**_arguments(node, build))
-    y = layer(x)
-    cell = layer.cell
-    build.store(node, kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
-    return y
+    return _with_one_bias(keras.layers.SimpleRNN(**_arguments(node, build)), node, x, build)
 
 
 @lowering(Lstm)
 def lstm(node: Node[Lstm], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.LSTM``."""
     layer = keras.layers.LSTM(**_arguments(node, build), use_cudnn=_cudnn(build))
+    return _with_one_bias(layer, node, x, build)
+
+
+def _with_one_bias(
+    layer: Any, node: Node[Rnn] | Node[Lstm], x: KerasTensor, build: Build
+) -> KerasTensor:
+    """The layer's symbolic output; notes its parameters, whose layout is the canonical one."""
     y = layer(x)
     cell = layer.cell
     build.store(node, kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
@@ -41,6 +44,7 @@ def gru(node: Node[Gru], x: KerasTensor, build: Build) -> KerasTensor:
     """``keras.layers.GRU`` with the reset gate after the product; both biases are rows of one
     variable.
     """
+    # Keras's default, said since the canonical formula depends on it
     layer = keras.layers.GRU(**_arguments(node, build), reset_after=True, use_cudnn=_cudnn(build))
     y = layer(x)
     cell = layer.cell

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering
 from nncompare.spec.layers.convolution import AvgPool2d, Conv2d, MaxPool2d
 
 
 @lowering(Conv2d)
-def conv2d(module: Lowered[Conv2d], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def conv2d(module: Lowered[Conv2d], x: Tensor, run: Pass) -> Tensor:
     """Cross-correlation plus a bias (LeCun et al. 1998). ``(N, H, W, C) -> (N, H', W',
     filters)``.
     """
@@ -30,14 +31,14 @@ def _padding_of(module: Lowered[Conv2d]) -> Any:
 
 
 @lowering(MaxPool2d)
-def max_pool2d(module: Lowered[MaxPool2d], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def max_pool2d(module: Lowered[MaxPool2d], x: Tensor, run: Pass) -> Tensor:
     """Largest value of each window; padding never wins. ``(N, H, W, C) -> (N, H', W', C)``."""
     layer = module.layer
     return tf.nn.max_pool2d(x, layer.window(), layer.strides(), layer.padding.upper())
 
 
 @lowering(AvgPool2d)
-def avg_pool2d(module: Lowered[AvgPool2d], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def avg_pool2d(module: Lowered[AvgPool2d], x: Tensor, run: Pass) -> Tensor:
     """Mean of each window; TensorFlow does not count padding. ``(N, H, W, C) -> (N, H', W',
     C)``.
     """

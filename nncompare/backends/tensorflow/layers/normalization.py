@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.registry import default
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, lowering, native_lowering
+from nncompare.numerics.keys import generator
 from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 
-_Pair = tuple[tf.Tensor, tf.Tensor]
+_Pair = tuple[Tensor, Tensor]
 """Mean and variance."""
 
 
 @lowering(LayerNorm)
-def layer_norm(module: Lowered[LayerNorm], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def layer_norm(module: Lowered[LayerNorm], x: Tensor, run: Pass) -> Tensor:
     """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba
     et al. 2016).
     """
@@ -23,35 +25,41 @@ def layer_norm(module: Lowered[LayerNorm], x: tf.Tensor, run: Pass) -> tf.Tensor
     return x_hat * module.weights["scale"] + module.weights["bias"]
 
 
+def _mean_of_last(x: Tensor) -> Tensor:
+    return tf.reduce_mean(x, axis=-1, keepdims=True)
+
+
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _normalize_last(
-    x: tf.Tensor, epsilon: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
+    x: Tensor, epsilon: Tensor
+) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, None]]]:
     """``x_hat = (x - mean) / sqrt(var + epsilon)`` over the last axis; its gradient by hand keeps
     two arrays: ``dx = (dy - mean(dy) - x_hat mean(dy x_hat)) / sqrt(var + epsilon)``.
     """
-    centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
-    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)
+    centred = x - _mean_of_last(x)
+    inverse = tf.math.rsqrt(_mean_of_last(tf.square(centred)) + epsilon)
     x_hat = centred * inverse
 
-    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, None]:
-        along = tf.reduce_mean(dy * x_hat, axis=-1, keepdims=True)
-        return inverse * (dy - tf.reduce_mean(dy, axis=-1, keepdims=True) - x_hat * along), None
+    def gradient(dy: Tensor) -> tuple[Tensor, None]:
+        along = _mean_of_last(dy * x_hat)
+        # epsilon is a constant
+        return inverse * (dy - _mean_of_last(dy) - x_hat * along), None
 
     return x_hat, gradient
 
 
 # 1e-6: of TensorFlow's Transformer tutorial
 @native_lowering(LayerNorm, epsilon=1e-6)
-def native_layer_norm(module: Lowered[LayerNorm], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def native_layer_norm(module: Lowered[LayerNorm], x: Tensor, run: Pass) -> Tensor:
     """``tf.nn.moments`` and ``tf.nn.batch_normalization`` over the last axis."""
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
-    scale, bias = module.weights["scale"], module.weights["bias"]
+    scale = module.weights["scale"]
+    bias = module.weights["bias"]
     return tf.nn.batch_normalization(x, mean, variance, bias, scale, module.layer.epsilon)
 
 
 @lowering(BatchNorm)
-def batch_norm(module: Lowered[BatchNorm], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def batch_norm(module: Lowered[BatchNorm], x: Tensor, run: Pass) -> Tensor:
     """Normalization over the batch and all axes but the last (Ioffe and Szegedy 2015, Algorithms 1
     and 2).
 
@@ -63,14 +71,17 @@ def batch_norm(module: Lowered[BatchNorm], x: tf.Tensor, run: Pass) -> tf.Tensor
     y, statistics = step(module, x, run.training)
     if run.training:
         momentum = module.constant(module.layer.momentum)
-        for name, batch in zip(("running_mean", "running_variance"), statistics, strict=True):
+        names = ("running_mean", "running_variance")
+        for name, batch in zip(names, statistics, strict=True):
             running = module.weights[name]
             run.updates.append((running, running + momentum * (batch - running)))
     return y
 
 
-def _fused(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf.Tensor, _Pair]:
+def _fused(module: Lowered[BatchNorm], x: Tensor, training: bool) -> tuple[Tensor, _Pair]:
+    # the kernel takes images alone
     image = x if x.shape.rank == 4 else tf.reshape(x, (-1, 1, 1, x.shape[-1]))
+    # what the kernel wants for the statistics that it computes itself
     nothing = tf.zeros([0], x.dtype)
     found = tf.raw_ops.FusedBatchNormV3(
         x=image,
@@ -82,15 +93,17 @@ def _fused(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf
         is_training=training,
     )
     y = found.y if x.shape.rank == 4 else tf.reshape(found.y, tf.shape(x))
+    # reshaped by a tensor, it has lost what was known when tracing
     y.set_shape(x.shape)
     return y, (found.batch_mean, found.batch_variance)
 
 
-def _moments(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[tf.Tensor, _Pair]:
-    mean, variance = module.weights["running_mean"], module.weights["running_variance"]
+def _moments(module: Lowered[BatchNorm], x: Tensor, training: bool) -> tuple[Tensor, _Pair]:
+    mean = module.weights["running_mean"]
+    variance = module.weights["running_variance"]
     unbiased = variance
     if training:
-        mean, variance = tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
+        mean, variance = _batch_moments(x)
         values = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
         one = module.constant(1)
         # the unbiased variance of a single value does not exist and counts as 0
@@ -100,33 +113,52 @@ def _moments(module: Lowered[BatchNorm], x: tf.Tensor, training: bool) -> tuple[
     return (x - mean) * factor + module.weights["bias"], (mean, unbiased)
 
 
+def _batch_moments(x: Tensor) -> _Pair:
+    """Mean and biased variance over all axes but the last."""
+    axes = list(range(x.shape.rank - 1))
+    moments: _Pair = tf.nn.moments(x, axes=axes)
+    return moments
+
+
 @native_lowering(
     BatchNorm,
     epsilon=default(tf.compat.v1.nn.fused_batch_norm, "epsilon"),
     momentum=1 - 0.99,  # 0.99 of the old statistics is what TensorFlow code usually keeps
 )
-def native_batch_norm(module: Lowered[BatchNorm], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def native_batch_norm(module: Lowered[BatchNorm], x: Tensor, run: Pass) -> Tensor:
     """``tf.nn.moments`` and ``tf.nn.batch_normalization``; the running variance takes the biased
     batch variance.
     """
-    mean, variance = module.weights["running_mean"], module.weights["running_variance"]
+    mean = module.weights["running_mean"]
+    variance = module.weights["running_variance"]
     if run.training:
-        batch = tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
+        batch = _batch_moments(x)
         keep = module.constant(1 - module.layer.momentum)
         for running, new in zip((mean, variance), batch, strict=True):
             run.updates.append((running, running * keep + new * (1 - keep)))
         mean, variance = batch
-    scale, bias = module.weights["scale"], module.weights["bias"]
+    scale = module.weights["scale"]
+    bias = module.weights["bias"]
     return tf.nn.batch_normalization(x, mean, variance, bias, scale, module.layer.epsilon)
 
 
 @lowering(Dropout)
-def dropout(module: Lowered[Dropout], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def dropout(module: Lowered[Dropout], x: Tensor, run: Pass) -> Tensor:
     """``x mask / (1 - rate)`` in training (Srivastava et al. 2014, inverted), ``x`` in
     evaluation.
     """
     rate = module.layer.rate
+    # a rate of 0 would multiply by a mask of ones
     if not run.training or rate == 0:
         return x
-    keep = run.keep(module.node, x, rate, module.stream())
+    keep = run.masks[module.node.name] if run.masks else _drawn(module, x, run.step)
     return tf.where(keep, x * module.constant(1 / (1 - rate)), tf.zeros([], x.dtype))
+
+
+def _drawn(module: Lowered[Dropout], x: Tensor, step: Tensor) -> Tensor:
+    """True where TensorFlow's own dropout keeps a value; shape of ``x``."""
+    numbers = generator(module.build.seed, f"tensorflow/{module.node.name}")
+    seed = int(numbers.integers(0, 2**31 - 1))
+    # one stateless stream per node and step: no state to restore, the same masks in every run
+    key = tf.stack([tf.constant(seed, tf.int32), tf.cast(step, tf.int32)])
+    return tf.random.stateless_uniform(tf.shape(x), key, dtype=tf.float32) >= module.layer.rate

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from nncompare.backends.tensorflow.lowering import Lowered, Pass, affine, lowering
 from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 
-_State = tuple[tf.Tensor, ...]
+_State = tuple[Tensor, ...]
 """What one step hands to the next, its output first."""
-_Weights = dict[str, tf.Tensor]
-_Cell = Callable[[tf.Tensor, _State, _Weights], _State]
+_Weights = dict[str, Tensor]
+_Cell = Callable[[Tensor, _State, _Weights], _State]
 """One step: its input (or projected input) and the state before it give the state after it."""
 
 LONGEST_UNROLLED = 64
@@ -35,22 +36,22 @@ def longest_unrolled(compiled: bool) -> int:
 
 
 @lowering(Rnn)
-def rnn(module: Lowered[Rnn], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def rnn(module: Lowered[Rnn], x: Tensor, run: Pass) -> Tensor:
     """``h_t = tanh(x_t W + b + h_{t-1} U)`` (Elman 1990)."""
     return _recurrence(module, x, _rnn_cell)
 
 
-def _rnn_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
+def _rnn_cell(x: Tensor, state: _State, weights: _Weights) -> _State:
     return (tf.tanh(x + tf.matmul(state[0], weights["recurrent_kernel"])),)
 
 
 @lowering(Lstm)
-def lstm(module: Lowered[Lstm], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def lstm(module: Lowered[Lstm], x: Tensor, run: Pass) -> Tensor:
     """``c_t = f c_{t-1} + i g``; ``h_t = o tanh(c_t)`` (Gers, Schmidhuber and Cummins 2000)."""
     return _recurrence(module, x, _lstm_cell, states=2)
 
 
-def _lstm_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
+def _lstm_cell(x: Tensor, state: _State, weights: _Weights) -> _State:
     h, c = state
     i, f, g, o = tf.split(x + tf.matmul(h, weights["recurrent_kernel"]), 4, axis=-1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -58,14 +59,14 @@ def _lstm_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
 
 
 @lowering(Gru)
-def gru(module: Lowered[Gru], x: tf.Tensor, run: Pass) -> tf.Tensor:
+def gru(module: Lowered[Gru], x: Tensor, run: Pass) -> Tensor:
     """``n = tanh(x W_n + b_n + r (h U_n + c_n))``; ``h_t = (1 - z) n + z h_{t-1}`` (Cho et al.
     2014, with the reset gate after the product, as cuDNN computes it).
     """
     return _recurrence(module, x, _gru_cell)
 
 
-def _gru_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
+def _gru_cell(x: Tensor, state: _State, weights: _Weights) -> _State:
     (h,) = state
     units = h.shape[-1]
     inner = affine(h, weights["recurrent_kernel"], weights["recurrent_bias"])
@@ -77,8 +78,8 @@ def _gru_cell(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
 
 
 def _recurrence(
-    module: Lowered[Rnn] | Lowered[Lstm] | Lowered[Gru], x: tf.Tensor, cell: _Cell, states: int = 1
-) -> tf.Tensor:
+    module: Lowered[Rnn] | Lowered[Lstm] | Lowered[Gru], x: Tensor, cell: _Cell, states: int = 1
+) -> Tensor:
     """The cell over axis 1. ``(N, T, F) -> (N, T, units)``, or ``(N, units)`` for the last step
     alone.
     """
@@ -93,6 +94,7 @@ def _recurrence(
         # than one product for all steps, whose result travels through memory.
         source, step = x, _projecting(cell)
     zeros = tf.zeros((tf.shape(x)[0], layer.units), x.dtype)
+    # made for a size that is a tensor, they have no shape when tracing
     zeros.set_shape((x.shape[0], layer.units))
     start = (zeros,) * states
     if x.shape[1] <= longest_unrolled(module.build.compiled):
@@ -100,7 +102,7 @@ def _recurrence(
     return _looped(step, source, start, weights, layer.return_sequences)
 
 
-def _project(x: tf.Tensor, weights: _Weights) -> tf.Tensor:
+def _project(x: Tensor, weights: _Weights) -> Tensor:
     """``x W + b``. ``(N, …, F) -> (N, …, gates * units)``."""
     return affine(x, weights["kernel"], weights["bias"])
 
@@ -108,15 +110,15 @@ def _project(x: tf.Tensor, weights: _Weights) -> tf.Tensor:
 def _projecting(cell: _Cell) -> _Cell:
     """The cell on the input itself."""
 
-    def step(x: tf.Tensor, state: _State, weights: _Weights) -> _State:
+    def step(x: Tensor, state: _State, weights: _Weights) -> _State:
         return cell(_project(x, weights), state, weights)
 
     return step
 
 
 def _unrolled(
-    step: _Cell, source: tf.Tensor, state: _State, weights: _Weights, sequences: bool
-) -> tf.Tensor:
+    step: _Cell, source: Tensor, state: _State, weights: _Weights, sequences: bool
+) -> Tensor:
     found = []
     for x in tf.unstack(source, axis=1):
         state = step(x, state, weights)
@@ -125,13 +127,13 @@ def _unrolled(
 
 
 def _looped(
-    step: _Cell, source: tf.Tensor, state: _State, weights: _Weights, sequences: bool
-) -> tf.Tensor:
+    step: _Cell, source: Tensor, state: _State, weights: _Weights, sequences: bool
+) -> Tensor:
     steps = source.shape[1]
     source_TNF = tf.transpose(source, (1, 0, 2))
     every = tf.TensorArray(source.dtype, size=steps, element_shape=state[0].shape)
 
-    def body(t: tf.Tensor, every: tf.TensorArray, *state: tf.Tensor) -> tuple[Any, ...]:
+    def body(t: Tensor, every: tf.TensorArray, *state: Tensor) -> tuple[Any, ...]:
         after = step(source_TNF[t], state, weights)
         # TensorFlow keeps the array through the loop, written or not
         written = every.write(t, after[0]) if sequences else every

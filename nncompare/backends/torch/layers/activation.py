@@ -27,7 +27,8 @@ def leaky_relu(node: Node[LeakyRelu], build: Build) -> nn.Module:
 def gelu(node: Node[Gelu], build: Build) -> nn.Module:
     """``nn.GELU``, whose exact form goes by the name of "none"."""
     given = node.layer.given(approximate="approximate")
-    return nn.GELU(**{keyword: "tanh" if value else "none" for keyword, value in given.items()})
+    words = {keyword: "tanh" if value else "none" for keyword, value in given.items()}
+    return nn.GELU(**words)
 
 
 @lowering(Sigmoid)

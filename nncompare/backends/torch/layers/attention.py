@@ -26,6 +26,7 @@ class _SelfAttention(nn.Module):
         self.output = nn.Linear(features, features, **build.factory)
 
     def forward(self, x_NTE: Tensor) -> Tensor:
+        # views all: the kernel below takes strides
         qkv_N3HTD = self.qkv(x_NTE).unflatten(-1, (3, self.heads, -1)).permute(0, 2, 3, 1, 4)
         q_NHTD, k_NHTD, v_NHTD = qkv_N3HTD.unbind(1)
         y_NHTD = functional.scaled_dot_product_attention(
@@ -58,6 +59,8 @@ class _MultiheadSelfAttention(nn.Module):
         self.register_buffer("mask", mask_TT if self.causal else None, persistent=False)
 
     def forward(self, x_NTE: Tensor) -> Tensor:
+        # ``is_causal`` is a hint that the mask is that triangle, and does not replace it; without
+        # weights to return PyTorch takes its fused kernel
         y_NTE, _ = self.attention(
             x_NTE, x_NTE, x_NTE, need_weights=False, attn_mask=self.mask, is_causal=self.causal
         )

@@ -32,6 +32,10 @@ def _padding_of(
     return (0, 0), (left, right, top, bottom)
 
 
+def _padded(module: nn.Module, extra: _Sides | None, value: float = 0.0) -> nn.Module:
+    return module if extra is None else nn.Sequential(nn.ConstantPad2d(extra, value), module)
+
+
 @lowering(Conv2d)
 def conv2d(node: Node[Conv2d], build: Build) -> nn.Module:
     """``nn.Conv2d``, whose weight is ``(out, in, height, width)``."""
@@ -46,10 +50,10 @@ def conv2d(node: Node[Conv2d], build: Build) -> nn.Module:
         bias=layer.bias,
         **build.factory,
     )
-    # changes the module itself
+    # as the images are, so that the kernel reorders neither; changes the module itself
     conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     build.store(node, kernel=(conv.weight, _hwio), bias=(conv.bias, same))
-    return conv if extra is None else nn.Sequential(nn.ZeroPad2d(extra), conv)
+    return _padded(conv, extra)
 
 
 @lowering(MaxPool2d)
@@ -57,7 +61,7 @@ def max_pool2d(node: Node[MaxPool2d], build: Build) -> nn.Module:
     """``nn.MaxPool2d``; padding is minus infinity, so that it never wins."""
     symmetric, extra = _padding_of(node)
     pool = nn.MaxPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)
-    return pool if extra is None else nn.Sequential(nn.ConstantPad2d(extra, -math.inf), pool)
+    return _padded(pool, extra, -math.inf)
 
 
 class _UnevenAvgPool(nn.Module):
@@ -72,6 +76,7 @@ class _UnevenAvgPool(nn.Module):
         self.pad = nn.ZeroPad2d(extra)
         self.pool = nn.AvgPool2d(node.layer.pool, stride=node.layer.strides())
         ones_NCHW = torch.ones(1, 1, *node.input.shape[:2], **build.factory)
+        # ``count_include_pad=False`` knows of the kernel's own padding alone, not of that before it
         self.register_buffer("factor", 1 / self.pool(self.pad(ones_NCHW)), persistent=False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -95,4 +100,4 @@ def native_avg_pool2d(node: Node[AvgPool2d], build: Build) -> nn.Module:
     """``nn.AvgPool2d`` as it comes: its mean counts the padding."""
     symmetric, extra = _padding_of(node)
     pool = nn.AvgPool2d(node.layer.pool, stride=node.layer.strides(), padding=symmetric)
-    return pool if extra is None else nn.Sequential(nn.ZeroPad2d(extra), pool)
+    return _padded(pool, extra)

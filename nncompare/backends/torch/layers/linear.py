@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nncompare.backends.torch.layout import on_canonical_axes, same, transpose
-from nncompare.backends.torch.lowering import Build, lowering, native_lowering
+from nncompare.backends.torch.lowering import Build, lowering
 from nncompare.spec.layers.linear import Dense, Embedding, Position
 from nncompare.spec.model import Node
 
@@ -46,15 +46,9 @@ class _Position(nn.Module):
 def position(node: Node[Position], build: Build) -> nn.Module:
     """An own module, since PyTorch has none."""
     module = _Position(node.input.shape, build)
-    # its numbers come with ``load``
-    build.store(node, table=(module.table, same))
-    return module
-
-
-@native_lowering(Position)
-def native_position(node: Node[Position], build: Build) -> nn.Module:
-    """The same, started as ``nn.Embedding`` starts, which is what PyTorch code usually takes."""
-    module = _Position(node.input.shape, build)
-    nn.init.normal_(module.table)
+    if build.native:
+        # as ``nn.Embedding`` starts, which is what PyTorch code usually takes; else ``load`` brings
+        # the numbers
+        nn.init.normal_(module.table)
     build.store(node, table=(module.table, same))
     return module

@@ -24,6 +24,7 @@ class _RowsBatchNorm(nn.BatchNorm1d):
     """Batch norm over all axes but the last. ``(N, …, F) -> (N, …, F)``."""
 
     def forward(self, x: Tensor) -> Tensor:
+        # PyTorch's channel is axis 1, a sequence's here is the last: each step becomes a row
         return super().forward(x.flatten(0, -2)).view_as(x)
 
 
@@ -39,7 +40,7 @@ def _batch_norm_for(axes: int) -> type[nn.BatchNorm1d] | type[nn.BatchNorm2d]:
             return _RowsBatchNorm
 
 
-@lowering(BatchNorm, **defaults_of(nn.BatchNorm2d, epsilon="eps", momentum="momentum"))
+@lowering(BatchNorm, **defaults_of(nn.BatchNorm2d, eps="epsilon", momentum="momentum"))
 def batch_norm(node: Node[BatchNorm], build: Build) -> nn.Module:
     """PyTorch's own: biased variance in the batch, unbiased in the running statistics, ``momentum``
     the weight of the newest batch, which is the canonical formula.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nncompare.backends.torch.layout import same, transpose
-from nncompare.backends.torch.lowering import Build, lowering, native_lowering
+from nncompare.backends.torch.lowering import Build, lowering
 from nncompare.spec.layers.recurrent import Gru, Lstm, Rnn
 from nncompare.spec.model import Node
 
@@ -31,12 +31,12 @@ class _Recurrent(nn.Module):
         return y_NTH if self.sequences else y_NTH[:, -1]
 
 
-def _cell(
+def _recurrent(
     kind: type[nn.RNN] | type[nn.LSTM] | type[nn.GRU],
     node: Node[Rnn] | Node[Lstm] | Node[Gru],
     build: Build,
-) -> nn.RNNBase:
-    """PyTorch's module of one layer; its kernels and first bias are noted in ``build``."""
+) -> nn.Module:
+    """PyTorch's module of one layer; its parameters are noted in ``build``."""
     cell = kind(node.input.shape[-1], node.layer.units, batch_first=True, **build.factory)
     build.store(
         node,
@@ -45,52 +45,28 @@ def _cell(
         bias=(cell.get_parameter("bias_ih_l0"), same),
         recurrent_bias=(cell.get_parameter("bias_hh_l0"), same),  # a parameter of the GRU alone
     )
-    return cell
-
-
-def _hold_second_bias(cell: nn.RNNBase) -> None:
-    """Trained, it would double the bias's step."""
-    nn.init.zeros_(cell.get_parameter("bias_hh_l0").requires_grad_(False))
-
-
-def _train_second_bias(cell: nn.RNNBase, node: Node[Rnn] | Node[Lstm], build: Build) -> None:
-    bias = cell.get_parameter("bias_hh_l0")
-    build.store_added(node, "recurrent_bias", bias, partner="bias")
+    if node.layer.sums_biases and build.native:
+        second = cell.get_parameter("bias_hh_l0")
+        build.store_added(node, "recurrent_bias", second, partner="bias")
+    elif node.layer.sums_biases:
+        # trained, it would double the bias's step
+        nn.init.zeros_(cell.get_parameter("bias_hh_l0").requires_grad_(False))
+    return _Recurrent(cell, node.layer.return_sequences)
 
 
 @lowering(Rnn)
 def rnn(node: Node[Rnn], build: Build) -> nn.Module:
-    """``nn.RNN`` with one bias."""
-    cell = _cell(nn.RNN, node, build)
-    _hold_second_bias(cell)
-    return _Recurrent(cell, node.layer.return_sequences)
-
-
-@native_lowering(Rnn)
-def native_rnn(node: Node[Rnn], build: Build) -> nn.Module:
-    """``nn.RNN`` with both of its biases trained."""
-    cell = _cell(nn.RNN, node, build)
-    _train_second_bias(cell, node, build)
-    return _Recurrent(cell, node.layer.return_sequences)
+    """``nn.RNN`` with one bias, natively with two."""
+    return _recurrent(nn.RNN, node, build)
 
 
 @lowering(Lstm)
 def lstm(node: Node[Lstm], build: Build) -> nn.Module:
-    """``nn.LSTM`` with one bias."""
-    cell = _cell(nn.LSTM, node, build)
-    _hold_second_bias(cell)
-    return _Recurrent(cell, node.layer.return_sequences)
-
-
-@native_lowering(Lstm)
-def native_lstm(node: Node[Lstm], build: Build) -> nn.Module:
-    """``nn.LSTM`` with both of its biases trained."""
-    cell = _cell(nn.LSTM, node, build)
-    _train_second_bias(cell, node, build)
-    return _Recurrent(cell, node.layer.return_sequences)
+    """``nn.LSTM`` with one bias, natively with two."""
+    return _recurrent(nn.LSTM, node, build)
 
 
 @lowering(Gru)
 def gru(node: Node[Gru], build: Build) -> nn.Module:
     """``nn.GRU``, whose two biases the canonical cell has as well."""
-    return _Recurrent(_cell(nn.GRU, node, build), node.layer.return_sequences)
+    return _recurrent(nn.GRU, node, build)
