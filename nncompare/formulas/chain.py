@@ -10,18 +10,65 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nncompare.formulas.evaluation import NumpyArithmetic
-from nncompare.formulas.expression import Expression, evaluate
+from nncompare.formulas.expression import Call, Expression, Number, Variable, evaluate
+from nncompare.formulas.formula import parse
 
 Array = NDArray[Any]
-Derivatives = tuple[Array, Array, Array]
-"""Value, first and second derivative of a function of one argument, each ``(N,)``."""
-Rule = Callable[[Array], Derivatives]
+
+_TABLE = {
+    "exp": ("exp(x)", "exp(x)", "exp(x)"),
+    "log": ("log(x)", "1/x", "-1/x**2"),
+    "sqrt": ("sqrt(x)", "1/(2*sqrt(x))", "-1/(4*x*sqrt(x))"),
+    "sin": ("sin(x)", "cos(x)", "-sin(x)"),
+    "cos": ("cos(x)", "-sin(x)", "-cos(x)"),
+    "tan": ("tan(x)", "1 + tan(x)**2", "2*tan(x)*(1 + tan(x)**2)"),
+    "asin": ("asin(x)", "1/sqrt(1 - x**2)", "x/(1 - x**2)*(1/sqrt(1 - x**2))"),
+    "acos": ("acos(x)", "-1/sqrt(1 - x**2)", "x/(1 - x**2)*(-1/sqrt(1 - x**2))"),
+    "atan": ("atan(x)", "1/(1 + x**2)", "-2*x*(1/(1 + x**2))**2"),
+    "sinh": ("sinh(x)", "cosh(x)", "sinh(x)"),
+    "cosh": ("cosh(x)", "sinh(x)", "cosh(x)"),
+    "tanh": ("tanh(x)", "1 - tanh(x)**2", "-2*tanh(x)*(1 - tanh(x)**2)"),
+    "negative": ("-x", "-1", "0"),
+    "erf": ("erf(x)", "2*exp(-x**2)/sqrt(pi)", "-2*x*(2*exp(-x**2)/sqrt(pi))"),
+    "sigmoid": (
+        "sigmoid(x)",
+        "sigmoid(x)*(1 - sigmoid(x))",
+        "sigmoid(x)*(1 - sigmoid(x))*(1 - 2*sigmoid(x))",
+    ),
+    "softplus": ("softplus(x)", "sigmoid(x)", "sigmoid(x)*(1 - sigmoid(x))"),
+    "silu": (
+        "x*sigmoid(x)",
+        "sigmoid(x) + x*(sigmoid(x)*(1 - sigmoid(x)))",
+        "sigmoid(x)*(1 - sigmoid(x))*(2 + x*(1 - 2*sigmoid(x)))",
+    ),
+    # x times the cumulative probability of the normal distribution, whose density stands behind
+    "gelu": (
+        "gelu(x)",
+        "(1 + erf(x/sqrt(2)))/2 + x*(exp(-x**2/2)/(sqrt(2)*sqrt(pi)))",
+        "exp(-x**2/2)/(sqrt(2)*sqrt(pi))*(2 - x**2)",
+    ),
+    "inverse": ("1/x", "-1/x**2", "2/x**3"),
+}
+"""Name -> the function, its first and its second derivative, as in any book of calculus."""
+_X = Variable()
+_ZERO = Number(Fraction(0))
+RULES: dict[str, tuple[Expression, ...]] = {
+    **{name: tuple(parse(text).expression for text in row) for name, row in _TABLE.items()},
+    # At the kinks the first derivatives are 0, as every framework has it. These are trees, since
+    # sign and step are no functions that a formula may call.
+    "relu": (Call("relu", _X), Call("step", _X), _ZERO),
+    "abs": (Call("abs", _X), Call("sign", _X), _ZERO),
+    "sign": (Call("sign", _X), _ZERO, _ZERO),
+    "step": (Call("step", _X), _ZERO, _ZERO),
+}
+"""The same as trees, and the functions with kinks and steps."""
 
 
 class Jet(NamedTuple):
@@ -32,103 +79,19 @@ class Jet(NamedTuple):
     second: Array
 
 
-def _exp(u: Array) -> Derivatives:
-    value = np.exp(u)
-    return value, value, value
-
-
-def _log(u: Array) -> Derivatives:
-    return np.log(u), 1 / u, -1 / u**2
-
-
-def _sqrt(u: Array) -> Derivatives:
-    root = np.sqrt(u)
-    return root, 1 / (2 * root), -1 / (4 * u * root)
-
-
-def _sin(u: Array) -> Derivatives:
-    value = np.sin(u)
-    return value, np.cos(u), -value
-
-
-def _cos(u: Array) -> Derivatives:
-    value = np.cos(u)
-    return value, -np.sin(u), -value
-
-
-def _tan(u: Array) -> Derivatives:
-    value = np.tan(u)
-    slope = 1 + value**2
-    return value, slope, 2 * value * slope
-
-
-def _asin(u: Array) -> Derivatives:
-    slope = 1 / np.sqrt(1 - u**2)
-    return np.arcsin(u), slope, u / (1 - u**2) * slope
-
-
-def _acos(u: Array) -> Derivatives:
-    slope = -1 / np.sqrt(1 - u**2)
-    return np.arccos(u), slope, u / (1 - u**2) * slope
-
-
-def _atan(u: Array) -> Derivatives:
-    slope = 1 / (1 + u**2)
-    return np.arctan(u), slope, -2 * u * slope**2
-
-
-def _sinh(u: Array) -> Derivatives:
-    value = np.sinh(u)
-    return value, np.cosh(u), value
-
-
-def _cosh(u: Array) -> Derivatives:
-    value = np.cosh(u)
-    return value, np.sinh(u), value
-
-
-def _tanh(u: Array) -> Derivatives:
-    value = np.tanh(u)
-    slope = 1 - value**2
-    return value, slope, -2 * value * slope
-
-
-def _negative(u: Array) -> Derivatives:
-    return -u, -np.ones_like(u), np.zeros_like(u)
-
-
-ELEMENTARY: dict[str, Rule] = {
-    "exp": _exp,
-    "log": _log,
-    "sqrt": _sqrt,
-    "sin": _sin,
-    "cos": _cos,
-    "tan": _tan,
-    "asin": _asin,
-    "acos": _acos,
-    "atan": _atan,
-    "sinh": _sinh,
-    "cosh": _cosh,
-    "tanh": _tanh,
-    "negative": _negative,
-}
-"""The functions of calculus by name, each with its derivatives."""
-
-
 class JetArithmetic:
     """Jets as an arithmetic, in one dtype."""
 
     def __init__(self, dtype: np.dtype[Any]):
         self.plain = NumpyArithmetic(dtype)
-        rules = {**ELEMENTARY, **self._activations()}
         self.functions: Mapping[str, Callable[[Jet], Jet]] = {
-            name: _chained(rule) for name, rule in rules.items()
+            name: partial(self._function, name) for name in RULES
         }
         self.operators: Mapping[str, Callable[[Jet, Jet], Jet]] = {
             "+": lambda u, v: Jet(u.value + v.value, u.first + v.first, u.second + v.second),
             "-": lambda u, v: Jet(u.value - v.value, u.first - v.first, u.second - v.second),
             "*": _product,
-            "/": _quotient,
+            "/": lambda u, v: _product(u, self._function("inverse", v)),
             "**": self._power,
         }
 
@@ -140,87 +103,29 @@ class JetArithmetic:
         """``pi`` or ``e``, whose derivatives are 0."""
         return _without_slope(self.plain.constant(name))
 
-    def _activations(self) -> dict[str, Rule]:
-        """Value, first and second derivative of ``erf`` and of the functions of networks. At their
-        kinks the first derivatives of ``relu`` and ``abs`` are 0, as every framework has it.
-        """
-        plain = self.plain.functions
-        root_pi = np.sqrt(self.plain.constant("pi"))
-        root_two = np.sqrt(self.plain.number(Fraction(2)))
-
-        def erf(u: Array) -> Derivatives:
-            slope = 2 * np.exp(-(u**2)) / root_pi
-            return plain["erf"](u), slope, -2 * u * slope
-
-        def sigmoid(u: Array) -> Derivatives:
-            s = plain["sigmoid"](u)
-            slope = s * (1 - s)
-            return s, slope, slope * (1 - 2 * s)
-
-        def softplus(u: Array) -> Derivatives:
-            s, slope, _ = sigmoid(u)
-            return plain["softplus"](u), s, slope
-
-        def silu(u: Array) -> Derivatives:
-            s, slope, _ = sigmoid(u)
-            return u * s, s + u * slope, slope * (2 + u * (1 - 2 * s))
-
-        def gelu(u: Array) -> Derivatives:
-            # The normal distribution: gelu is u times its cumulative probability.
-            density = np.exp(-(u**2) / 2) / (root_two * root_pi)
-            probability = (1 + plain["erf"](u / root_two)) / 2
-            return plain["gelu"](u), probability + u * density, density * (2 - u**2)
-
-        def relu(u: Array) -> Derivatives:
-            return plain["relu"](u), plain["step"](u), np.zeros_like(u)
-
-        def absolute(u: Array) -> Derivatives:
-            return np.abs(u), np.sign(u), np.zeros_like(u)
-
-        def sign(u: Array) -> Derivatives:
-            return np.sign(u), np.zeros_like(u), np.zeros_like(u)
-
-        def step(u: Array) -> Derivatives:
-            return plain["step"](u), np.zeros_like(u), np.zeros_like(u)
-
-        return {
-            "erf": erf,
-            "sigmoid": sigmoid,
-            "softplus": softplus,
-            "silu": silu,
-            "gelu": gelu,
-            "relu": relu,
-            "abs": absolute,
-            "sign": sign,
-            "step": step,
-        }
+    def _function(self, name: str, u: Jet) -> Jet:
+        value, slope, bend = (evaluate(tree, u.value, self.plain) for tree in RULES[name])
+        return _chained(u, value, slope, bend)
 
     def _power(self, u: Jet, v: Jet) -> Jet:
         exponent_is_constant = not (np.any(v.first) or np.any(v.second))
         if not exponent_is_constant:
             # u**v = exp(v log u)
-            return self.functions["exp"](_product(v, self.functions["log"](u)))
+            return self._function("exp", _product(v, self._function("log", u)))
         # The rule of powers has values at negative u, where the logarithm has none.
         c = v.value
-
-        def power_of(w: Array) -> Derivatives:
-            return w**c, _scaled_power(c, w, c - 1), _scaled_power(c * (c - 1), w, c - 2)
-
-        return _chained(power_of)(u)
+        slope = _scaled_power(c, u.value, c - 1)
+        bend = _scaled_power(c * (c - 1), u.value, c - 2)
+        return _chained(u, u.value**c, slope, bend)
 
 
 def _without_slope(value: Array) -> Jet:
     return Jet(value, np.zeros_like(value), np.zeros_like(value))
 
 
-def _chained(rule: Rule) -> Callable[[Jet], Jet]:
+def _chained(u: Jet, value: Array, slope: Array, bend: Array) -> Jet:
     """``f(u)' = f'(u) u'`` and ``f(u)'' = f''(u) u'^2 + f'(u) u''``."""
-
-    def apply(u: Jet) -> Jet:
-        value, slope, bend = rule(u.value)
-        return Jet(value, slope * u.first, bend * u.first**2 + slope * u.second)
-
-    return apply
+    return Jet(value, slope * u.first, bend * u.first**2 + slope * u.second)
 
 
 def _scaled_power(factor: Array, u: Array, exponent: Array) -> Array:
@@ -232,13 +137,9 @@ def _scaled_power(factor: Array, u: Array, exponent: Array) -> Array:
 
 def _product(u: Jet, v: Jet) -> Jet:
     """``(u v)' = u' v + u v'``, and the same once more."""
+    first = u.first * v.value + u.value * v.first
     second = u.second * v.value + 2 * u.first * v.first + u.value * v.second
-    return Jet(u.value * v.value, u.first * v.value + u.value * v.first, second)
-
-
-def _quotient(u: Jet, v: Jet) -> Jet:
-    inverse = _chained(lambda w: (1 / w, -1 / w**2, 2 / w**3))
-    return _product(u, inverse(v))
+    return Jet(u.value * v.value, first, second)
 
 
 def chain_rule(expression: Expression, x: Array, order: int) -> Array:

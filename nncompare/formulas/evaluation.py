@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.formulas.expression import Expression, evaluate
+from nncompare.formulas.expression import OPERATORS, Expression, evaluate
 
 Array = NDArray[Any]
 
@@ -20,44 +19,28 @@ _DIGITS = {
     "e": "2.71828182845904523536028747135266250",
 }
 """Enough for every dtype that NumPy has."""
+_SAME_NAME = (
+    *("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
+    *("abs", "negative", "sign"),
+)
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
 class NumpyArithmetic:
     """NumPy arrays as an arithmetic; numbers and constants are made in the dtype."""
 
-    operators: Mapping[str, Callable[[Array, Array], Array]] = {
-        "+": operator.add,
-        "-": operator.sub,
-        "*": operator.mul,
-        "/": operator.truediv,
-        "**": operator.pow,
-    }
+    operators = OPERATORS
 
     def __init__(self, dtype: np.dtype[Any]):
         self.dtype = dtype
-        two = self.number(Fraction(2))
         self.functions: Mapping[str, Callable[[Array], Array]] = {
-            "exp": np.exp,
-            "log": np.log,
-            "sqrt": np.sqrt,
-            "sin": np.sin,
-            "cos": np.cos,
-            "tan": np.tan,
+            **{name: getattr(np, name) for name in _SAME_NAME},
             "asin": np.arcsin,
             "acos": np.arccos,
             "atan": np.arctan,
-            "sinh": np.sinh,
-            "cosh": np.cosh,
-            "tanh": np.tanh,
-            "abs": np.abs,
-            "negative": np.negative,
-            "sign": np.sign,
             "erf": self._erf,
-            "sigmoid": lambda u: 1 / (1 + np.exp(-u)),
+            # without the overflow of log(1 + exp(u))
             "softplus": lambda u: np.logaddexp(u, np.zeros_like(u)),
-            "silu": lambda u: u / (1 + np.exp(-u)),
-            "gelu": lambda u: u * (1 + self._erf(u / np.sqrt(two))) / 2,
             "relu": lambda u: np.maximum(u, np.zeros_like(u)),
             "step": lambda u: np.heaviside(u, np.zeros_like(u)),
         }

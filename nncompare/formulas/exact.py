@@ -16,7 +16,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from nncompare.formulas.expression import Expression, evaluate
+from nncompare.formulas.expression import OPERATORS, Expression, evaluate
 
 DIGITS = (40, 80, 160, 320, 640)
 AGREEMENT = 25
@@ -43,10 +43,6 @@ class ExactValues:
 
     values: NDArray[np.float64]
     reasons: tuple[Reason | None, ...]
-
-    def where(self, *reasons: Reason | None) -> tuple[int, ...]:
-        """Indices of the points with one of these reasons."""
-        return tuple(index for index, reason in enumerate(self.reasons) if reason in reasons)
 
 
 def exact_values(
@@ -126,10 +122,6 @@ class _RealArithmetic:
             "tanh": context.tanh,
             "atan": context.atan,
             "erf": context.erf,
-            "sigmoid": lambda u: 1 / (1 + self.exp(-u)),
-            "softplus": lambda u: context.log(1 + self.exp(u)),
-            "silu": lambda u: u / (1 + self.exp(-u)),
-            "gelu": lambda u: u * (1 + context.erf(u / context.sqrt(2))) / 2,
             "relu": lambda u: max(u, context.zero),
             "abs": abs,
             "negative": operator.neg,
@@ -137,8 +129,7 @@ class _RealArithmetic:
             "step": lambda u: (self._sign(u) + 1) / 2,
         }
         self.operators: Mapping[str, Callable[[Any, Any], Any]] = {
-            "+": operator.add,
-            "-": operator.sub,
+            **OPERATORS,
             "*": lambda u, v: self.limited(u * v),
             "/": self._quotient,
             "**": self._power,

@@ -7,12 +7,20 @@ same everywhere.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar, assert_never
 
-OPERATORS = ("+", "-", "*", "/", "**")
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": operator.pow,
+}
+"""By sign, as Python has them."""
 CONSTANTS = ("pi", "e")
 FUNCTIONS = {
     "exp": "exponential",
@@ -83,13 +91,30 @@ class Binary:
 
 Expression = Variable | Number | Constant | Call | Binary
 
+_X = Variable()
+_ONE = Number(Fraction(1))
+_TWO = Number(Fraction(2))
+_LOGISTIC_DIVISOR = Binary("+", _ONE, Call("exp", Call("negative", _X)))
+_NORMAL = Binary("+", _ONE, Call("erf", Binary("/", _X, Call("sqrt", _TWO))))
+COMPOSED: dict[str, Expression] = {
+    # 1 / (1 + exp(-x))
+    "sigmoid": Binary("/", _ONE, _LOGISTIC_DIVISOR),
+    # log(1 + exp(x))
+    "softplus": Call("log", Binary("+", _ONE, Call("exp", _X))),
+    # x / (1 + exp(-x))
+    "silu": Binary("/", _X, _LOGISTIC_DIVISOR),
+    # x * (1 + erf(x / sqrt(2))) / 2
+    "gelu": Binary("/", Binary("*", _X, _NORMAL), _TWO),
+}
+"""Functions that are spelt out for an arithmetic that has none of its own."""
+
 
 class Arithmetic(Protocol[T]):
     """How to compute with ``T``: the primitives that an evaluation needs."""
 
     @property
     def functions(self) -> Mapping[str, Callable[[T], T]]:
-        """By name, all of ``FUNCTIONS`` and ``DERIVED``."""
+        """By name, all of ``FUNCTIONS`` and ``DERIVED``; those of ``COMPOSED`` may be missing."""
 
     @property
     def operators(self) -> Mapping[str, Callable[[T, T], T]]:
@@ -113,11 +138,13 @@ def evaluate(expression: Expression, x: T, arithmetic: Arithmetic[T]) -> T:
             return arithmetic.constant(name)
         case Call(function, argument):
             inner = evaluate(argument, x, arithmetic)
-            return arithmetic.functions[function](inner)
-        case Binary(operator, left, right):
+            if function in arithmetic.functions:
+                return arithmetic.functions[function](inner)
+            return evaluate(COMPOSED[function], inner, arithmetic)
+        case Binary(sign, left, right):
             first = evaluate(left, x, arithmetic)
             second = evaluate(right, x, arithmetic)
-            return arithmetic.operators[operator](first, second)
+            return arithmetic.operators[sign](first, second)
         case _:
             assert_never(expression)
 
@@ -145,8 +172,8 @@ def to_data(expression: Expression) -> list[Any]:
             return ["constant", name]
         case Call(function, argument):
             return ["call", function, to_data(argument)]
-        case Binary(operator, left, right):
-            return [operator, to_data(left), to_data(right)]
+        case Binary(sign, left, right):
+            return [sign, to_data(left), to_data(right)]
         case _:
             assert_never(expression)
 

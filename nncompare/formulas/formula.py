@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import assert_never
+from typing import Any
 
 from nncompare.errors import ConfigError, Problem, did_you_mean
 from nncompare.formulas.expression import (
     CONSTANTS,
     FUNCTIONS,
+    OPERATORS,
     Binary,
     Call,
     Constant,
     Expression,
     Number,
     Variable,
+    evaluate,
 )
 from nncompare.formulas.hints import CHARACTERS, NAMES, SHAPES, explain_syntax
 
@@ -216,8 +219,8 @@ class _Reader:
     def binary(self, node: ast.BinOp, depth: int) -> Expression:
         # Python does not say where the operator stands: it is what follows the left side.
         end_of_left = node.left.end_col_offset or 0
-        operator = self.text[end_of_left:].lstrip(" )")[0]
-        column = self.text.find(operator, end_of_left) + 1
+        first_of_operator = self.text[end_of_left:].lstrip(" )")[0]
+        column = self.text.find(first_of_operator, end_of_left) + 1
         left = self.read(node.left, depth + 1)
         right = self.read(node.right, depth + 1)
         sign = _BINARY.get(type(node.op))
@@ -288,48 +291,49 @@ def constant_value(expression: Expression) -> float | None:
         ValueError: not real.
     """
     try:
-        match expression:
-            case Variable():
-                return None
-            case Number(value):
-                return float(value)
-            case Constant(name):
-                return math.pi if name == "pi" else math.e
-            case Call(function, argument):
-                inside = constant_value(argument)
-                return None if inside is None else _REAL[function](inside)
-            case Binary(operator, first, second):
-                left = constant_value(first)
-                right = constant_value(second)
-                if left is None or right is None:
-                    return None
-                return _combine(operator, left, right)
-            case _:
-                assert_never(expression)
+        return evaluate(expression, None, _Constants())
     except ZeroDivisionError:
         raise ArithmeticError("this divides by zero") from None
     except OverflowError:
         raise ArithmeticError(f"this is too large; {_RANGE}") from None
 
 
-def _combine(operator: str, left: float, right: float) -> float:
-    """One operator between two numbers; errors as ``constant_value``."""
-    match operator:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case "/":
-            value = left / right
-        case "**":
-            value = left**right
-        case _:
-            raise AssertionError(f"no operator of a formula: {operator!r}")
-    # A negative number to a power that is not whole is complex for Python.
-    if isinstance(value, complex):
-        raise ValueError
-    if left != 0 and abs(value) < 1 / MAX_SIZE:
-        raise ArithmeticError(f"this is too small; {_RANGE}")
-    return float(value)
+def _known(function: Callable[..., float]) -> Callable[..., float | None]:
+    """The function of floats; None where an argument has an ``x``."""
+
+    def guarded(*values: float | None) -> float | None:
+        return None if None in values else function(*values)
+
+    return guarded
+
+
+def _bounded(function: Callable[[float, float], Any]) -> Callable[[float, float], float]:
+    """A quotient or a power, if it is real and no vanished one."""
+
+    def guarded(left: float, right: float) -> float:
+        value = function(left, right)
+        # A negative number to a power that is not whole is complex for Python.
+        if isinstance(value, complex):
+            raise ValueError
+        if left != 0 and abs(value) < 1 / MAX_SIZE:
+            raise ArithmeticError(f"this is too small; {_RANGE}")
+        return float(value)
+
+    return guarded
+
+
+class _Constants:
+    """Floats as an arithmetic; None stands for all that has an ``x``."""
+
+    functions = {name: _known(function) for name, function in _REAL.items()}
+    operators = {
+        **{sign: _known(operation) for sign, operation in OPERATORS.items()},
+        "/": _known(_bounded(operator.truediv)),
+        "**": _known(_bounded(operator.pow)),
+    }
+
+    def number(self, value: Fraction) -> float | None:
+        return float(value)
+
+    def constant(self, name: str) -> float | None:
+        return math.pi if name == "pi" else math.e

@@ -15,6 +15,7 @@ import sympy
 
 from nncompare.errors import UsageError
 from nncompare.formulas.expression import (
+    COMPOSED,
     DERIVED,
     FUNCTIONS,
     OPERATORS,
@@ -70,29 +71,19 @@ _NAME_OF: dict[Any, str] = {
 
 
 class _SympyArithmetic:
-    """SymPy expressions as an arithmetic; composed functions are spelt out, so that SymPy's own
-    rules apply.
+    """SymPy expressions as an arithmetic. It has no composed functions of its own: they are spelt
+    out, so that SymPy's rules apply.
     """
 
     functions: Mapping[str, Callable[[Any], Any]] = {
         **{name: getattr(sympy, name) for name in (*_NAMED, "sqrt")},
-        "sigmoid": lambda u: 1 / (1 + sympy.exp(-u)),
-        "softplus": lambda u: sympy.log(1 + sympy.exp(u)),
-        "silu": lambda u: u / (1 + sympy.exp(-u)),
-        "gelu": lambda u: u * (1 + sympy.erf(u / sympy.sqrt(2))) / 2,
         "relu": RELU,
         "abs": ABS,
         "negative": operator.neg,
         "sign": SIGN,
         "step": STEP,
     }
-    operators: Mapping[str, Callable[[Any, Any], Any]] = {
-        "+": operator.add,
-        "-": operator.sub,
-        "*": operator.mul,
-        "/": operator.truediv,
-        "**": operator.pow,
-    }
+    operators = OPERATORS
 
     def number(self, value: Fraction) -> Any:
         return sympy.Rational(value.numerator, value.denominator)
@@ -107,11 +98,9 @@ class _SizeArithmetic:
     """
 
     functions: Mapping[str, Callable[[int], int]] = {
-        **{name: lambda u: u + 1 for name in (*FUNCTIONS, *DERIVED)},
-        "sigmoid": lambda u: u + 5,
-        "softplus": lambda u: u + 4,
-        "silu": lambda u: 2 * u + 6,
-        "gelu": lambda u: 2 * u + 9,
+        **{name: lambda u: u + 1 for name in (*FUNCTIONS, *DERIVED) if name not in COMPOSED},
+        # SymPy writes -u as -1 * u
+        "negative": lambda u: u + 2,
     }
     operators: Mapping[str, Callable[[int, int], int]] = dict.fromkeys(
         OPERATORS, lambda u, v: u + v + 1

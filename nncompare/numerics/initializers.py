@@ -5,9 +5,8 @@ The stream of a parameter depends on the seed and its canonical name alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod, sqrt
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,103 +18,13 @@ from nncompare.spec.model import Model
 
 Array = NDArray[Any]
 Params = dict[str, Array]
-_Draw = Callable[[np.random.Generator, Parameter, tuple[int, ...], float], Array]
-
-
-def _uniform(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], half_width: float
-) -> Array:
-    """Uniform on ``[-scale, scale)``."""
-    return stream.uniform(-half_width, half_width, shape)
-
-
-def _normal(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], deviation: float
-) -> Array:
-    """Normal with mean 0 and standard deviation ``scale``, not truncated."""
-    return stream.normal(0.0, deviation, shape)
-
-
-def _xavier_uniform(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    """Uniform within ``gain sqrt(6 / (fan_in + fan_out))`` (Glorot and Bengio 2010,
-    equation 16).
-    """
-    return _uniform(
-        stream, parameter, shape, gain * sqrt(6 / (parameter.fan_in + parameter.fan_out))
-    )
-
-
-def _xavier_normal(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    """Normal with deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot and Bengio 2010, equation
-    12).
-    """
-    return _normal(
-        stream, parameter, shape, gain * sqrt(2 / (parameter.fan_in + parameter.fan_out))
-    )
-
-
-def _kaiming_uniform(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    """Uniform with deviation ``gain / sqrt(fan_in)``, so within ``gain sqrt(3 / fan_in)`` (He et
-    al. 2015).
-    """
-    return _uniform(stream, parameter, shape, gain * sqrt(3 / parameter.fan_in))
-
-
-def _kaiming_normal(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    """Normal with deviation ``gain / sqrt(fan_in)`` (He et al. 2015, equation 10, where gain is
-    sqrt(2)).
-    """
-    return _normal(stream, parameter, shape, gain / sqrt(parameter.fan_in))
-
-
-def _orthogonal(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    """``gain`` times a matrix with orthonormal rows or columns, whichever are fewer (Saxe et al.
-    2014).
-
-    The Q of a normal matrix is uniformly distributed only if R's diagonal is made positive
-    (Mezzadri 2007).
-    """
-    rows, columns = prod(shape[: parameter.row_axes]), prod(shape[parameter.row_axes :])
-    q, r = np.linalg.qr(stream.normal(size=(max(rows, columns), min(rows, columns))))
-    q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return gain * (q if rows >= columns else q.T).reshape(shape)
-
-
-def _zeros(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    return np.zeros(shape)
-
-
-def _ones(
-    stream: np.random.Generator, parameter: Parameter, shape: tuple[int, ...], gain: float
-) -> Array:
-    return np.full(shape, gain)
-
-
-_DRAW: dict[InitializerName, tuple[_Draw, float]] = {
-    "uniform": (_uniform, 0.05),
-    "normal": (_normal, 0.05),
-    "xavier_uniform": (_xavier_uniform, 1.0),
-    "xavier_normal": (_xavier_normal, 1.0),
-    "kaiming_uniform": (_kaiming_uniform, sqrt(2)),
-    "kaiming_normal": (_kaiming_normal, sqrt(2)),
-    "orthogonal": (_orthogonal, 1.0),
-    "zeros": (_zeros, 1.0),
-    "ones": (_ones, 1.0),
-    "forget_gate": (_zeros, 1.0),
+_SCALE: dict[InitializerName, float] = {
+    "uniform": 0.05,
+    "normal": 0.05,
+    "kaiming_uniform": sqrt(2),
+    "kaiming_normal": sqrt(2),
 }
-"""How each draws one block, and its scale if the file gives none."""
+"""The scale if the file gives none; 1 for all others."""
 
 
 def draw(parameter: Parameter, name: str, seed: int) -> NDArray[np.float64]:
@@ -136,14 +45,65 @@ def draw(parameter: Parameter, name: str, seed: int) -> NDArray[np.float64]:
         ``parameter.shape`` float64.
     """
     initializer = parameter.initializer
-    block, default = _DRAW[initializer.name]
-    scale = default if initializer.scale is None else initializer.scale
+    scale = initializer.scale
+    if scale is None:
+        scale = _SCALE.get(initializer.name, 1.0)
     stream = generator(seed, name)
-    shape = (*parameter.shape[:-1], parameter.shape[-1] // parameter.gates)
-    blocks = [block(stream, parameter, shape, scale) for _ in range(parameter.gates)]
+    blocks = [_block(parameter, scale, stream) for _ in range(parameter.gates)]
     if initializer.name == "forget_gate":
-        blocks[1] = np.full(shape, scale)  # gate order i, f, g, o
+        # gate order i, f, g, o
+        blocks[1] = np.full_like(blocks[1], scale)
     return np.asarray(np.concatenate(blocks, axis=-1), np.float64)
+
+
+def _block(parameter: Parameter, scale: float, stream: np.random.Generator) -> Array:
+    """Initial values of one gate, or of the whole parameter where it has no gates."""
+    fan_in = parameter.fan_in
+    fans = fan_in + parameter.fan_out
+    shape = (*parameter.shape[:-1], parameter.shape[-1] // parameter.gates)
+    match parameter.initializer.name:
+        case "uniform":
+            half_width = scale
+        case "xavier_uniform":
+            # Glorot and Bengio 2010, equation 16
+            half_width = scale * sqrt(6 / fans)
+        case "kaiming_uniform":
+            # He et al. 2015: the deviation is gain / sqrt(fan_in)
+            half_width = scale * sqrt(3 / fan_in)
+        case "normal":
+            # not truncated
+            return stream.normal(0.0, scale, shape)
+        case "xavier_normal":
+            # Glorot and Bengio 2010, equation 12
+            return stream.normal(0.0, scale * sqrt(2 / fans), shape)
+        case "kaiming_normal":
+            # He et al. 2015, equation 10, where gain is sqrt(2)
+            return stream.normal(0.0, scale / sqrt(fan_in), shape)
+        case "orthogonal":
+            return scale * _orthogonal(shape, parameter.row_axes, stream)
+        case "ones":
+            return np.full(shape, scale)
+        case "zeros" | "forget_gate":
+            return np.zeros(shape)
+        case _ as unknown:
+            assert_never(unknown)
+    return stream.uniform(-half_width, half_width, shape)
+
+
+def _orthogonal(shape: tuple[int, ...], row_axes: int, stream: np.random.Generator) -> Array:
+    """A matrix with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014), in this
+    shape.
+
+    The Q of a normal matrix is uniformly distributed only if R's diagonal is made positive
+    (Mezzadri 2007).
+    """
+    rows = prod(shape[:row_axes])
+    columns = prod(shape[row_axes:])
+    q, r = np.linalg.qr(stream.normal(size=(max(rows, columns), min(rows, columns))))
+    q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    if rows < columns:
+        q = q.T
+    return np.asarray(q.reshape(shape))
 
 
 def initial_params(model: Model, seed: int) -> Params:

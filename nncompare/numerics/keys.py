@@ -13,5 +13,10 @@ import numpy as np
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
     """A generator for one purpose, for example ``"dense_1.kernel"``, ``"order/3"``, ``"split"``."""
+    return np.random.Generator(philox(seed, purpose))
+
+
+def philox(seed: int, purpose: str, counter: int = 0) -> np.random.Philox:
+    """The bits of a purpose, from a place of the counter on."""
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+    return np.random.Philox(key=int.from_bytes(digest, "little"), counter=counter)

@@ -1,8 +1,7 @@
-"""Losses in float64, computed from logits, and their gradients.
+"""Losses in float64, computed from logits, and the penalties with their gradients.
 
 Reduction: the mean over examples and, where there is a target per step, over steps; mean squared
-    error also over
-outputs. Shapes: see ``data.base.Split``.
+error also over outputs. Shapes: see ``data.base.Split``.
 """
 
 from __future__ import annotations
@@ -38,18 +37,10 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> float:
     """Mean of ``-log softmax(logits)[target]`` (Bridle 1990). Logits ``(…, classes)``, targets
     ``(…)`` integers.
     """
-    picked = np.take_along_axis(
-        log_softmax(_float(logits)), targets[..., None].astype(np.int64), axis=-1
-    )
+    logarithms = log_softmax(_float(logits))
+    classes = targets[..., None].astype(np.int64)
+    picked = np.take_along_axis(logarithms, classes, axis=-1)
     return float(-picked.mean())
-
-
-def softmax_cross_entropy_gradient(logits: Array, targets: Array) -> Array:
-    """``(softmax(logits) - onehot(target)) / number of targets``, ``(…, classes)``."""
-    logits = _float(logits)
-    return np.asarray(
-        (np.exp(log_softmax(logits)) - np.eye(logits.shape[-1])[targets]) / targets.size
-    )
 
 
 def sigmoid_cross_entropy(logits: Array, targets: Array) -> float:
@@ -59,44 +50,28 @@ def sigmoid_cross_entropy(logits: Array, targets: Array) -> float:
     Logits and targets ``(N, 1)``, targets 0 or 1.
     """
     x = _float(logits)
-    return float((np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))).mean())
-
-
-def sigmoid_cross_entropy_gradient(logits: Array, targets: Array) -> Array:
-    """``(s(x) - y) / size``."""
-    return np.asarray((sigmoid(_float(logits)) - targets) / logits.size)
+    losses = np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))
+    return float(losses.mean())
 
 
 def mean_squared_error(outputs: Array, targets: Array) -> float:
     """Mean of ``(output - target)^2`` over examples and outputs."""
-    return float(((_float(outputs) - _float(targets)) ** 2).mean())
-
-
-def mean_squared_error_gradient(outputs: Array, targets: Array) -> Array:
-    """``2 (output - target) / size``."""
-    return np.asarray(2 * (_float(outputs) - _float(targets)) / outputs.size)
+    errors = _float(outputs) - _float(targets)
+    return float((errors**2).mean())
 
 
 def data_loss(task: Task, outputs: Array, targets: Array) -> float:
     """The loss of a task, without penalties."""
     if task == "classification":
         return softmax_cross_entropy(outputs, targets)
-    _same_shape(outputs, targets)
-    return (
-        sigmoid_cross_entropy(outputs, targets)
-        if task == "binary"
-        else mean_squared_error(outputs, targets)
-    )
-
-
-def data_loss_gradient(task: Task, outputs: Array, targets: Array) -> Array:
-    """Gradient of ``data_loss`` with respect to ``outputs``."""
-    if task == "classification":
-        return softmax_cross_entropy_gradient(outputs, targets)
-    _same_shape(outputs, targets)
+    # (N, 1) against (N,) would broadcast to (N, N) and give a plausible number
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"outputs {outputs.shape} and targets {targets.shape} must have the same shape"
+        )
     if task == "binary":
-        return sigmoid_cross_entropy_gradient(outputs, targets)
-    return mean_squared_error_gradient(outputs, targets)
+        return sigmoid_cross_entropy(outputs, targets)
+    return mean_squared_error(outputs, targets)
 
 
 def penalty(
@@ -132,7 +107,8 @@ def penalty_gradients(
 
 def _factors(l1: float, l2: float, semantics: Semantics) -> tuple[float, float]:
     """Of ``sum|w|`` and ``sum w^2`` in the loss."""
-    l1, l2 = semantics.constant("penalty.l1", l1), semantics.constant("penalty.l2", l2)
+    l1 = semantics.constant("penalty.l1", l1)
+    l2 = semantics.constant("penalty.l2", l2)
     match semantics.l2:
         case L2.IN_LOSS:
             return l1, l2
@@ -143,14 +119,6 @@ def _factors(l1: float, l2: float, semantics: Semantics) -> tuple[float, float]:
             return l1, 0.0
         case _:
             raise NotImplementedError(semantics.l2)
-
-
-def _same_shape(outputs: Array, targets: Array) -> None:
-    # (N, 1) against (N,) would broadcast to (N, N) and give a plausible number
-    if outputs.shape != targets.shape:
-        raise ValueError(
-            f"outputs {outputs.shape} and targets {targets.shape} must have the same shape"
-        )
 
 
 def _float(array: Array) -> Array:

@@ -4,13 +4,13 @@ made alone.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nncompare.numerics.keys import philox
 from nncompare.spec.model import Model
 
 
@@ -34,10 +34,10 @@ def keep_mask(
     Returns:
         Booleans of ``shape``.
     """
-    digest = hashlib.blake2b(f"{seed}/mask/{node}".encode(), digest_size=16).digest()
-    philox = np.random.Philox(key=int.from_bytes(digest, "little"), counter=step << 128)
     values = prod(shape)
-    bits = philox.random_raw(-(-values // 2)).view(np.uint32)[:values]
+    # two masks' bits in each number of 64
+    numbers = philox(seed, f"mask/{node}", step << 128).random_raw(-(-values // 2))
+    bits = numbers.view(np.uint32)[:values]
     threshold = min(round(rate * 2**32), 2**32 - 1)
     return np.asarray(bits >= np.uint32(threshold)).reshape(shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,26 +32,24 @@ def learning_rates(train: Train, steps_per_epoch: int) -> NDArray[np.float64]:
 
     The schedule runs on during warm-up and is not shifted by it.
     """
+    lr = train.optimizer.lr
     steps = train.epochs * steps_per_epoch
     k = np.arange(steps)
-    rates = train.optimizer.lr * _factors(train, k, steps_per_epoch)
-    if isinstance(train.schedule, Cosine):
-        minimum = train.schedule.minimum
-        rates = minimum + (train.optimizer.lr - minimum) * (1 + np.cos(np.pi * k / steps)) / 2
+    epoch = (k // steps_per_epoch).astype(np.float64)
+    match train.schedule:
+        case Constant():
+            rates = np.full(steps, lr)
+        case Step(every=every, factor=factor):
+            rates = lr * factor ** (epoch // every)
+        case Exponential(factor=factor):
+            rates = lr * factor**epoch
+        case Cosine(minimum=minimum):
+            rates = minimum + (lr - minimum) * (1 + np.cos(np.pi * k / steps)) / 2
+        case _ as unknown:
+            assert_never(unknown)
     if train.warmup_steps:
         rates = rates * np.minimum(1.0, (k + 1) / train.warmup_steps)
     return np.asarray(rates, np.float64)
-
-
-def _factors(train: Train, k: NDArray[Any], steps_per_epoch: int) -> NDArray[np.float64]:
-    epoch = (k // steps_per_epoch).astype(np.float64)
-    match train.schedule:
-        case Step(every=every, factor=factor):
-            return np.asarray(factor ** (epoch // every), np.float64)
-        case Exponential(factor=factor):
-            return np.asarray(factor**epoch, np.float64)
-        case Constant() | Cosine():
-            return np.ones_like(epoch)
 
 
 def make_plan(train: Train, examples: int, seed: int) -> BatchPlan:

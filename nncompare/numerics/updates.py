@@ -5,7 +5,7 @@ Every formula obeys the knobs of ``semantics``; the defaults are the canonical m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ from nncompare.spec.training import Adam, AdamW, AnyOptimizer, Penalty, RmsProp,
 
 Array = NDArray[Any]
 Params = dict[str, Array]
+Slot = tuple[Array, Array, Array]
+"""A parameter ``w`` and what the optimizer remembers of it, ``m`` and ``v``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +72,12 @@ def table_uses(
         squares: name of a table -> see ``TableUse``.
     """
     known = squares or {}
-    return {
-        f"{node.name}.table": TableUse(tokens=np.unique(x), squares=known.get(f"{node.name}.table"))
-        for node in model.walk()
-        if node.layer.takes_tokens
-    }
+    found = {}
+    for node in model.walk():
+        if node.layer.takes_tokens:
+            name = f"{node.name}.table"
+            found[name] = TableUse(tokens=np.unique(x), squares=known.get(name))
+    return found
 
 
 def clip(
@@ -95,28 +98,36 @@ def clip(
         case Clipping.PER_VALUE:
             return {name: np.clip(g, -norm, norm) for name, g in gradients.items()}
         case Clipping.PER_TENSOR:
-            return {
-                name: _scaled({name: g}, norm, _norm([g**2]))[name] for name, g in gradients.items()
-            }
+            found: Params = {}
+            for name, g in gradients.items():
+                alone = {name: g}
+                found |= _scaled(alone, norm, _norm(alone))
+            return found
         case Clipping.GLOBAL_PLUS:
-            return _scaled(gradients, norm, _norm(g**2 for g in gradients.values()) + 1e-6)
+            return _scaled(gradients, norm, _norm(gradients) + 1e-6)
         case Clipping.GLOBAL_BY_TOKEN:
-            squares = [_squares(g, (tables or {}).get(name)) for name, g in gradients.items()]
-            return _scaled(gradients, norm, _norm(squares))
+            return _scaled(gradients, norm, _norm(gradients, tables))
         case Clipping.GLOBAL:
-            return _scaled(gradients, norm, _norm(g**2 for g in gradients.values()))
+            return _scaled(gradients, norm, _norm(gradients))
         case _:
             raise NotImplementedError(semantics.clipping)
 
 
-def _norm(squares: Iterable[Array]) -> float:
-    """The root of the sum of all entries."""
-    return float(np.sqrt(sum(float(np.asarray(part, np.float64).sum()) for part in squares)))
+def _norm(gradients: Params, tables: Mapping[str, TableUse] | None = None) -> float:
+    """The root of the sum of all squares; of a table token by token, where that is known."""
+    known = tables or {}
+    total = 0.0
+    for name, g in gradients.items():
+        squares = _squares(g, known.get(name))
+        total += float(np.asarray(squares, np.float64).sum())
+    return float(np.sqrt(total))
 
 
 def _squares(g: Array, use: TableUse | None) -> Array:
     """``g^2``; of a table the sum over the occurrences of each token, where it is known."""
-    return np.asarray(g**2 if use is None or use.squares is None else use.squares)
+    if use is None or use.squares is None:
+        return g**2
+    return use.squares
 
 
 def _scaled(gradients: Params, norm: float, total: float) -> Params:
@@ -158,7 +169,10 @@ def step(
     """
     clipped = clip(gradients, clip_norm, semantics, tables)
     decay = semantics.constant("penalty.l2", penalty.l2) if penalty else 0.0
-    updated, first, second = dict(params), dict(state.first), dict(state.second)
+    known = tables or {}
+    updated = dict(params)
+    first = dict(state.first)
+    second = dict(state.second)
     for name, gradient in clipped.items():
         w = np.asarray(params[name], np.float64)
         g = np.asarray(gradient, np.float64)
@@ -166,7 +180,7 @@ def step(
             g = g + decay * w
         elif semantics.l2 is L2.DECOUPLED:
             w = w * (1 - learning_rate * decay)
-        use = (tables or {}).get(name)
+        use = known.get(name)
         rule = _Rule(
             optimizer=optimizer,
             semantics=semantics,
@@ -193,12 +207,12 @@ def _square(g: Array, unclipped: Array, use: TableUse | None, semantics: Semanti
     return _squares(unclipped, use) * factor**2
 
 
-def _rows_of(tokens: Array, new: tuple[Array, ...], old: tuple[Array, ...]) -> Any:
+def _rows_of(tokens: Array, new: Slot, old: Slot) -> Slot:
     """The new rows where a token occurred, the old rows elsewhere."""
-    kept = [before.copy() for before in old]
-    for rows, after in zip(kept, new, strict=True):
-        rows[tokens] = after[tokens]
-    return tuple(kept)
+    w, m, v = (before.copy() for before in old)
+    for kept, after in zip((w, m, v), new, strict=True):
+        kept[tokens] = after[tokens]
+    return w, m, v
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,55 +239,56 @@ class _Rule:
 
     def start(self, w: Array) -> Array:
         """``v`` before the first step."""
-        ones = self.semantics.mean_square_start is MeanSquareStart.ONE
-        return np.ones_like(w) if ones and isinstance(self.optimizer, RmsProp) else np.zeros_like(w)
+        starts_at_one = self.semantics.mean_square_start is MeanSquareStart.ONE
+        # a knob of RMSprop alone: Adam's moments start at 0 everywhere, and are corrected for it
+        if starts_at_one and isinstance(self.optimizer, RmsProp):
+            return np.ones_like(w)
+        return np.zeros_like(w)
 
-    def apply(self, w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+    def apply(self, w: Array, g: Array, m: Array, v: Array) -> Slot:
         """New ``w``, ``m`` and ``v``."""
         match self.optimizer:
             case Sgd():
-                return self._sgd(w, g, m, v, nesterov=self.optimizer.nesterov)
+                return self._sgd(w, g, m, v, self.optimizer.nesterov)
             case RmsProp():
                 return self._rmsprop(w, g, m, v)
             case AdamW():
                 # decay first, decoupled from the gradient (Loshchilov and Hutter 2019, Algorithm 2,
                 # with the current rate)
-                return self._adam(w * (1 - self.rate * self.constant("weight_decay")), g, m, v)
+                decayed = w * (1 - self.rate * self.constant("weight_decay"))
+                return self._adam(decayed, g, m, v)
             case Adam():
                 return self._adam(w, g, m, v)
             case _:
                 raise NotImplementedError(f"no formula for {self.optimizer.name!r}")
 
-    def _sgd(
-        self, w: Array, g: Array, m: Array, v: Array, *, nesterov: bool
-    ) -> tuple[Array, Array, Array]:
+    def _sgd(self, w: Array, g: Array, m: Array, v: Array, nesterov: bool) -> Slot:
         """``m = mu m + g``; ``w -= rate m``, or with Nesterov ``w -= rate (g + mu m)`` (Sutskever
         et al. 2013).
         """
         momentum = self.constant("momentum")
         inside, outside = self._rates()
         m = momentum * m + inside * g
-        return w - outside * (inside * g + momentum * m if nesterov else m), m, v
+        direction = inside * g + momentum * m if nesterov else m
+        return w - outside * direction, m, v
 
     def _rates(self) -> tuple[float, float]:
         """What scales a gradient on its way into the momentum buffer, and the buffer on its way
         out.
         """
-        match self.semantics.momentum_rate:
-            case MomentumRate.CURRENT:
-                return 1.0, self.rate
-            case MomentumRate.OLD:
-                return self.rate, 1.0
-            case _:
-                raise NotImplementedError(self.semantics.momentum_rate)
+        if self.semantics.momentum_rate is MomentumRate.OLD:
+            return self.rate, 1.0
+        return 1.0, self.rate
 
-    def _adam(self, w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+    def _adam(self, w: Array, g: Array, m: Array, v: Array) -> Slot:
         """Kingma and Ba 2015, Algorithm 1: ``w -= rate m_hat / (sqrt(v_hat) + epsilon)``."""
-        beta1, beta2 = self.constant("beta1"), self.constant("beta2")
+        beta1 = self.constant("beta1")
+        beta2 = self.constant("beta2")
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * self.square
         m_hat = m / self._correction(beta1)
-        return w - self.rate * m_hat / self._root(v, self._correction(beta2)), m, v
+        root = self._root(v, self._correction(beta2))
+        return w - self.rate * m_hat / root, m, v
 
     def _correction(self, beta: float) -> float:
         """``1 - beta^t``."""
@@ -302,7 +317,7 @@ class _Rule:
             case _:
                 raise NotImplementedError(self.semantics.epsilon)
 
-    def _rmsprop(self, w: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+    def _rmsprop(self, w: Array, g: Array, m: Array, v: Array) -> Slot:
         """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``
         (Tieleman and Hinton 2012, lecture 6e; ``mu`` = 0 is the rule without momentum).
         """

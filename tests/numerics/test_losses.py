@@ -61,21 +61,6 @@ def test_small_losses_keep_their_digits() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("task", "shape", "targets"),
-    [
-        ("classification", (4, 3), np.array([0, 2, 1, 1])),
-        ("classification", (2, 3, 4), np.array([[0, 3, 1], [2, 2, 0]])),
-        ("binary", (4, 1), np.array([[0.0], [1.0], [1.0], [0.0]])),
-        ("regression", (4, 2), STREAM.normal(size=(4, 2))),
-    ],
-)
-def test_gradients_are_the_slopes(task: Any, shape: tuple[int, ...], targets: np.ndarray) -> None:
-    outputs = STREAM.normal(size=shape)
-    slope = gradient(lambda p: losses.data_loss(task, p["z"], targets), {"z": outputs}, ["z"])["z"]
-    np.testing.assert_allclose(losses.data_loss_gradient(task, outputs, targets), slope, atol=1e-10)
-
-
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_shapes_that_would_broadcast_are_refused(task: Any) -> None:
     with pytest.raises(ValueError, match=r"\(3, 1\).*\(3,\)"):

@@ -84,7 +84,9 @@ def gradcheck(
     runtimes = check_runtimes(
         [name for item in backend or () for name in item.split(",")] or DEFAULT_RUNTIMES
     )
-    picture = _picture(formula, at, order, dtype, runtimes, output, plot)
+    # the same question has the same file
+    question = repr((formula.strip(), at.strip(), order, dtype, runtimes))
+    picture = _picture(question, output, plot)
     console = err()
 
     def asking(runtime: str) -> None:
@@ -101,16 +103,8 @@ def gradcheck(
     leave(finished, negative=result.complete and not result.passed)
 
 
-def _picture(
-    formula: str,
-    at: str,
-    order: int,
-    dtype: str,
-    runtimes: tuple[str, ...],
-    output: Path,
-    plot: str | None,
-) -> Path | None:
-    """The picture's file; None: none is wanted. The same question has the same file.
+def _picture(question: str, output: Path, plot: str | None) -> Path | None:
+    """The picture's file; None: none is wanted.
 
     Raises:
         UsageError: the ending is of another format, or it is a folder.
@@ -122,12 +116,8 @@ def _picture(
 
     if plot == _NO_PLOT:
         return None
-    key = repr((formula.strip(), at.strip(), order, dtype, runtimes))
-    path = (
-        Path(plot)
-        if plot
-        else output / f"gradcheck-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
-    )
+    digest = hashlib.sha256(question.encode()).hexdigest()
+    path = Path(plot) if plot else output / f"gradcheck-{digest[:8]}.png"
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"--plot {plot}: the name must end with {' or '.join(FORMATS)}, or be {_NO_PLOT!r}"

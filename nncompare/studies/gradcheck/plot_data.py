@@ -66,29 +66,24 @@ def _pairs(
     return sorted(pairs)
 
 
-def _all_errors(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> list[float]:
-    errors: list[float] = []
+def edges(
+    result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]
+) -> tuple[float, float] | None:
+    """The bottom edge, below the smallest error, and the top edge, a little above the largest;
+    None: there is nothing to draw.
+    """
+    sizes: list[float] = []
     for row in rows:
         for name in DRAWN:
-            errors += [error for _, error in _pairs(result, row, name)]
-    return errors
-
-
-def floor(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> float | None:
-    """The bottom edge, below the smallest error; None: there is nothing to draw."""
-    sizes = _all_errors(result, rows)
+            sizes += [error for _, error in _pairs(result, row, name)]
     if not sizes:
         return None
     positive = sorted(size for size in sizes if size > 0) or [1e-16]
     # A few are tiny by luck, and would make the axis long.
     usual = positive[len(positive) // 50]
-    return float(10.0 ** (math.floor(math.log10(max(usual, 1e-300))) - 1))
-
-
-def ceiling(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives]) -> float:
-    """The top edge, a little above the largest error."""
-    sizes = _all_errors(result, rows)
-    return float(10.0 ** math.ceil(math.log10(max(*sizes, 1e-15)) + 0.2))
+    bottom = math.floor(math.log10(max(usual, 1e-300))) - 1
+    top = math.ceil(math.log10(max(*sizes, 1e-15)) + 0.2)
+    return 10.0**bottom, 10.0**top
 
 
 def error_rows(

@@ -21,9 +21,10 @@ from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
 from nncompare.records.record import head
 from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES, file_name
-from nncompare.studies.gradcheck.exact_answer import DTYPES, ExactAnswer, solve_exactly
+from nncompare.studies.gradcheck.exact_answer import ExactAnswer, solve_exactly
 from nncompare.studies.gradcheck.record import (
     JUDGED,
+    METHODS,
     FormulaText,
     GradcheckRecord,
     Method,
@@ -157,10 +158,9 @@ def _reference(exact: ExactAnswer) -> RuntimeDerivatives:
         "symbolic": compute(exact.derivative, exact.x),
         **exact.differences(compute(exact.formula.expression, exact.neighbours())),
     }
-    order: tuple[Method, ...] = ("value", "reverse", "forward", "symbolic", "central", "five_point")
-    methods = [
-        _judged(exact, name, values.get(name), facts if name in values else lacks) for name in order
-    ]
+    methods = []
+    for name in METHODS:
+        methods.append(_judged(exact, name, values.get(name), facts if name in values else lacks))
     return RuntimeDerivatives(
         runtime="numpy", status="ok", versions={"numpy": np.__version__}, methods=tuple(methods)
     )
@@ -217,13 +217,3 @@ def sweep(exact: ExactAnswer) -> tuple[StepSweep, ...]:
             StepSweep(method=name, steps=tuple(map(float, steps)), largest_errors=tuple(errors))
         )
     return tuple(found)
-
-
-__all__ = [
-    "DEFAULT_AT",
-    "DTYPES",
-    "check_runtimes",
-    "gradcheck",
-    "request",
-    "sweep",
-]

@@ -8,6 +8,7 @@ from nncompare.backends.base import EVALUATION_BATCH, Device, Gate
 from nncompare.data.base import Data
 from nncompare.numerics import losses
 from nncompare.numerics.batches import BatchPlan
+from nncompare.spec.data import Task
 from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 from nncompare_numpy.layers import LOWERINGS, Array, Params
@@ -53,7 +54,7 @@ class NumpySession:
         y = self._train.y[rows]
         outputs = self.outputs(x)
         logits = outputs[self._nodes[-1].name]
-        flow = losses.data_loss_gradient(self._task, logits, y).astype(self._dtype)
+        flow = _loss_gradient(self._task, logits, y).astype(self._dtype)
         gradients: Params = {}
         inputs = [x, *outputs.values()]
         for node, node_input in zip(reversed(self._nodes), reversed(inputs[:-1]), strict=True):
@@ -93,3 +94,14 @@ class NumpySession:
             parameter.name: self._weights[f"{node.name}.{parameter.name}"]
             for parameter in node.parameters
         }
+
+
+def _loss_gradient(task: Task, outputs: Array, targets: Array) -> Array:
+    """Gradient of ``losses.data_loss`` with respect to ``outputs``, in float64."""
+    outputs = outputs.astype(np.float64)
+    if task == "classification":
+        probabilities = np.exp(losses.log_softmax(outputs))
+        return (probabilities - np.eye(outputs.shape[-1])[targets]) / targets.size
+    if task == "binary":
+        return (losses.sigmoid(outputs) - targets) / outputs.size
+    return 2 * (outputs - targets) / outputs.size

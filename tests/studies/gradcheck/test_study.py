@@ -787,7 +787,7 @@ def test_the_picture_says_what_it_shows(playing: Callable[..., None]) -> None:
 def test_the_picture_shows_the_figures(playing: Callable[..., None]) -> None:
     playing(only("reverse", set_at(4, 2.0)))
     result = gradcheck("x**2", at="1:9:9", runtimes=("torch",))
-    rows = list(every_row(chart(result).to_dict()))
+    rows = list(every_row(chart(result)))
     curve = {(row["x"], row["y"]) for row in rows if row.get("curve") == "f'(x)"}
     assert curve == {(float(x), 2.0 * x) for x in range(1, 10)}
     reverse = {row["x"]: row["error"] for row in rows if row.get("method") == "reverse mode"}
@@ -797,7 +797,7 @@ def test_the_picture_shows_the_figures(playing: Callable[..., None]) -> None:
 
 def test_a_curve_is_not_drawn_across_a_pole(playing: Callable[..., None]) -> None:
     playing()
-    rows = every_row(chart(gradcheck("1/x", at="-5:5:200", runtimes=("torch",))).to_dict())
+    rows = every_row(chart(gradcheck("1/x", at="-5:5:200", runtimes=("torch",))))
     sides = {(row["part"], row["x"] > 0) for row in rows if row.get("curve") == "f(x)"}
     assert len(sides) == len({part for part, _ in sides}) == 2
 
@@ -807,7 +807,7 @@ def test_many_points_are_thinned_and_keep_their_largest_error(playing: Callable[
     result = gradcheck("x + 2", at="1:2:2000", runtimes=("torch",))
     errors = [
         row["error"]
-        for row in every_row(chart(result).to_dict())
+        for row in every_row(chart(result))
         if row.get("method") == "reverse mode"
     ]
     assert len(errors) <= 30
