@@ -14,8 +14,8 @@ ROUNDING_FACTOR = 10.0
 """So many times the rounding error that NumPy shows is allowed to a framework, which may order its
 operations in another way.
 """
+# Points on each side that share their rounding error: at a single point it may be 0 by luck.
 _NEAR = 3
-"""Points on each side that share their rounding error: at a single point it may be 0 by luck."""
 
 
 @dataclass(frozen=True, kw_only=True)

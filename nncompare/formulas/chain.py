@@ -22,6 +22,7 @@ from nncompare.formulas.formula import parse
 
 Array = NDArray[Any]
 
+# Name -> the function, its first and its second derivative, as in any book of calculus.
 _TABLE = {
     "exp": ("exp(x)", "exp(x)", "exp(x)"),
     "log": ("log(x)", "1/x", "-1/x**2"),
@@ -56,7 +57,6 @@ _TABLE = {
     ),
     "inverse": ("1/x", "-1/x**2", "2/x**3"),
 }
-"""Name -> the function, its first and its second derivative, as in any book of calculus."""
 _X = Variable()
 _ZERO = Number(Fraction(0))
 RULES: dict[str, tuple[Expression, ...]] = {

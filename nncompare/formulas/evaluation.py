@@ -14,11 +14,11 @@ from nncompare.formulas.expression import OPERATORS, Expression, evaluate
 
 Array = NDArray[Any]
 
+# Enough for every dtype that NumPy has.
 _DIGITS = {
     "pi": "3.14159265358979323846264338327950288",
     "e": "2.71828182845904523536028747135266250",
 }
-"""Enough for every dtype that NumPy has."""
 _SAME_NAME = (
     *("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
     *("abs", "negative", "sign"),

@@ -21,10 +21,10 @@ from nncompare.formulas.expression import OPERATORS, Expression, evaluate
 DIGITS = (40, 80, 160, 320, 640)
 AGREEMENT = 25
 """Decimal digits in which two precisions must agree."""
+# Values beyond 10**±_HUGE count as too large and as 0: float64 ends at 10**308.
 _HUGE = 10**5
-"""Values beyond ``10**±_HUGE`` count as too large and as 0: float64 ends at ``10**308``."""
+# An argument of a sine beyond the floats would need as many digits of pi as it has itself.
 _LARGEST_ANGLE = 10**400
-"""An argument of a sine beyond the floats would need as many digits of pi as it has itself."""
 
 Reason = Literal["outside", "kink", "too large", "unknown"]
 
@@ -110,23 +110,24 @@ class _RealArithmetic:
         self.largest_exponent = context.mpf(_HUGE) * 2
         self.functions: Mapping[str, Callable[[Any], Any]] = {
             "exp": self.exp,
-            "log": self._within(context.log, lambda u: u > 0),
-            "sqrt": self._within(context.sqrt, lambda u: u >= 0),
-            "asin": self._within(context.asin, lambda u: abs(u) <= 1),
-            "acos": self._within(context.acos, lambda u: abs(u) <= 1),
-            "sin": self._up_to(context.sin, context.mpf(_LARGEST_ANGLE)),
-            "cos": self._up_to(context.cos, context.mpf(_LARGEST_ANGLE)),
-            "tan": self._up_to(context.tan, context.mpf(_LARGEST_ANGLE)),
-            "sinh": self._up_to(context.sinh, self.largest_exponent),
-            "cosh": self._up_to(context.cosh, self.largest_exponent),
+            "log": self._where(lambda u: u > 0, "outside", context.log),
+            "sqrt": self._where(lambda u: u >= 0, "outside", context.sqrt),
+            "asin": self._where(lambda u: abs(u) <= 1, "outside", context.asin),
+            "acos": self._where(lambda u: abs(u) <= 1, "outside", context.acos),
+            "sin": self._where(lambda u: abs(u) <= _LARGEST_ANGLE, "too large", context.sin),
+            "cos": self._where(lambda u: abs(u) <= _LARGEST_ANGLE, "too large", context.cos),
+            "tan": self._where(lambda u: abs(u) <= _LARGEST_ANGLE, "too large", context.tan),
+            "sinh": self._where(self._is_exponent, "too large", context.sinh),
+            "cosh": self._where(self._is_exponent, "too large", context.cosh),
             "tanh": context.tanh,
             "atan": context.atan,
             "erf": context.erf,
             "relu": lambda u: max(u, context.zero),
             "abs": abs,
             "negative": operator.neg,
-            "sign": self._sign,
-            "step": lambda u: (self._sign(u) + 1) / 2,
+            # the slope of abs, which has none at its kink; and that of relu
+            "sign": self._where(lambda u: u != 0, "kink", context.sign),
+            "step": self._where(lambda u: u != 0, "kink", lambda u: (context.sign(u) + 1) / 2),
         }
         self.operators: Mapping[str, Callable[[Any, Any], Any]] = {
             **OPERATORS,
@@ -157,33 +158,20 @@ class _RealArithmetic:
             return self.context.zero
         return self.limited(self.context.exp(u))
 
-    def _within(
-        self, function: Callable[[Any], Any], inside: Callable[[Any], bool]
+    def _where(
+        self, has_value: Callable[[Any], bool], otherwise: Reason, function: Callable[[Any], Any]
     ) -> Callable[[Any], Any]:
-        """The function on its domain."""
+        """The function on its domain; elsewhere there is no value for this reason."""
 
         def guarded(u: Any) -> Any:
-            if not inside(u):
-                raise NoValue("outside")
-            return function(u)
-
-        return guarded
-
-    def _up_to(self, function: Callable[[Any], Any], largest: Any) -> Callable[[Any], Any]:
-        """The function of arguments up to a size."""
-
-        def guarded(u: Any) -> Any:
-            if abs(u) > largest:
-                raise NoValue("too large")
+            if not has_value(u):
+                raise NoValue(otherwise)
             return self.limited(function(u))
 
         return guarded
 
-    def _sign(self, u: Any) -> Any:
-        # The slope of abs: at its kink there is none.
-        if u == 0:
-            raise NoValue("kink")
-        return self.context.mpf(1 if u > 0 else -1)
+    def _is_exponent(self, u: Any) -> bool:
+        return bool(abs(u) <= self.largest_exponent)
 
     def _quotient(self, u: Any, v: Any) -> Any:
         if v == 0:

@@ -29,7 +29,7 @@ from nncompare.formulas.expression import (
     Variable,
     evaluate,
 )
-from nncompare.formulas.hints import CHARACTERS, NAMES, SHAPES, explain_syntax
+from nncompare.formulas.hints import CHARACTERS, NAMES, SHAPES, explain_syntax, problem
 
 MAX_LENGTH = 200
 """Characters."""
@@ -41,8 +41,10 @@ MAX_SIZE = 1e100
 """Of a number and of everything that is computed from numbers alone; its inverse is the smallest.
 """
 
-ALLOWED = f"x, numbers, {', '.join(CONSTANTS)}, + - * / **, parentheses, and {', '.join(FUNCTIONS)}"
-_ALLOWED = f" Allowed: {ALLOWED}"
+_ALLOWED = (
+    f" Allowed: x, numbers, {', '.join(CONSTANTS)}, + - * / **, parentheses, and"
+    f" {', '.join(FUNCTIONS)}"
+)
 _RANGE = (
     f"a number without x may be {MAX_SIZE:.0e} at most, and a power or quotient {1 / MAX_SIZE:.0e}"
     " at least"
@@ -56,6 +58,7 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.Div: "/",
     ast.Pow: "**",
 }
+# Functions of one number, for parts of a formula without x.
 _REAL: dict[str, Callable[[float], float]] = {
     **{name: getattr(math, name) for name in FUNCTIONS if hasattr(math, name)},
     "sigmoid": lambda u: 1 / (1 + math.exp(-u)),
@@ -66,7 +69,6 @@ _REAL: dict[str, Callable[[float], float]] = {
     "abs": abs,
     "negative": lambda u: -u,
 }
-"""Functions of one number, for parts of a formula without ``x``."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def parse(text: str) -> Formula:
     reader = _Reader(text)
     expression = reader.read(root, 1)
     if reader.problems:
-        problems = sorted(reader.problems, key=lambda problem: problem.column or 0)
+        problems = sorted(reader.problems, key=lambda item: item.column or 0)
         raise ConfigError(_said_once(problems))
     return Formula(text, expression)
 
@@ -117,10 +119,10 @@ def _check_characters(text: str) -> None:
     for column, character in enumerate(text, 1):
         if character in CHARACTERS:
             message = f"{character!r} is not allowed; {CHARACTERS[character]}"
-            raise _error(_visible(text), column, message)
+            raise _error(text, column, message)
         if not (character.isascii() and character.isprintable()):
             message = f"character {character!a} is not allowed.{_ALLOWED}"
-            raise _error(_visible(text), column, message)
+            raise _error(text, column, message)
 
 
 def _said_once(problems: list[Problem]) -> list[Problem]:
@@ -131,22 +133,8 @@ def _said_once(problems: list[Problem]) -> list[Problem]:
     return [*shortened, problems[-1]]
 
 
-def _visible(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _problem(text: str, column: int | None, message: str) -> Problem:
-    return Problem(
-        path="",
-        message=message,
-        source=SOURCE,
-        column=column,
-        text=None if column is None else text,
-    )
-
-
 def _error(text: str, column: int | None, message: str) -> ConfigError:
-    return ConfigError([_problem(text, column, message)])
+    return ConfigError([problem(SOURCE, text, column, message)])
 
 
 class _Reader:
@@ -158,7 +146,7 @@ class _Reader:
 
     def refuse(self, column: int, message: str) -> Expression:
         """Notes a problem; the variable stands for the refused part."""
-        self.problems.append(_problem(self.text, column, message))
+        self.problems.append(problem(SOURCE, self.text, column, message))
         return Variable()
 
     def read(self, node: ast.expr, depth: int) -> Expression:
@@ -202,7 +190,7 @@ class _Reader:
             size = "large" if value > 1 else "small"
             return self.refuse(column, f"this number is too {size}; {_RANGE}")
         # The shortest text that gives this float is what was written, up to its sixteenth digit.
-        return Number(Fraction(value) if isinstance(value, int) else Fraction(repr(value)))
+        return Number(Fraction(repr(value)))
 
     def name(self, node: ast.Name) -> Expression:
         column = node.col_offset + 1

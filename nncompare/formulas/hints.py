@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from nncompare.errors import Problem
 from nncompare.formulas.expression import FUNCTIONS
 
 CHARACTERS = {
@@ -93,6 +94,18 @@ _MISSING_STAR = re.compile(
     r"(?<![\w.])\d+\.?\d*(?=\s*[A-Za-df-z_(])|\)(?=\s*[\w(])|\bx(?=\s*[\d(])|\bx(?=\s+\w)"
 )
 _CALL_WITHOUT = re.compile(rf"\b({'|'.join((*FUNCTIONS, 'ln'))})\b(?=\s+[\w.])")
+
+
+def problem(source: str, text: str, column: int | None, message: str) -> Problem:
+    """A problem with its place; what a terminal cannot print stands as a question mark.
+
+    Args:
+        column: None: the text has no place to point at.
+    """
+    shown = None
+    if column is not None:
+        shown = "".join(character if character.isprintable() else "?" for character in text)
+    return Problem(path="", message=message, source=source, column=column, text=shown)
 
 
 def explain_syntax(text: str, error: SyntaxError) -> tuple[int, str]:

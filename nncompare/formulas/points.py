@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from nncompare.errors import ConfigError, Problem
+from nncompare.errors import ConfigError
+from nncompare.formulas.hints import problem
 
 MAX_COUNT = 10_000
 _MOST_DIGITS = 9
@@ -25,10 +26,8 @@ def parse_points(text: str) -> tuple[float, ...]:
     parts = text.split(",")
     if len(parts) > MAX_COUNT:
         raise _error(text, 1, f"{len(parts)} points, at most {MAX_COUNT:,}")
-    found = []
-    for part, begin in zip(parts, _begins(parts), strict=True):
-        found.append(_number(text, part, begin))
-    return tuple(found)
+    places = zip(parts, _begins(parts), strict=True)
+    return tuple(_number(text, part, begin) for part, begin in places)
 
 
 def _range(text: str) -> tuple[float, ...]:
@@ -82,7 +81,4 @@ def _number(text: str, part: str, column: int) -> float:
 
 
 def _error(text: str, column: int, message: str) -> ConfigError:
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    return ConfigError(
-        [Problem(path="", message=message, source=SOURCE, column=column, text=shown[:200])]
-    )
+    return ConfigError([problem(SOURCE, text[:200], column, message)])

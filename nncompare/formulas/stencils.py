@@ -8,6 +8,7 @@ as ``h`` becomes smaller (rounding error).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -25,14 +26,12 @@ class Stencil:
     """Which neighbours, with which weights.
 
     Args:
-        offsets: ``k``, in steps.
-        weights: ``w_k``.
+        weights: ``k``, in steps, -> ``w_k``, a fraction.
         order: of the derivative.
         accuracy: the truncation error is about ``h**accuracy``.
     """
 
-    offsets: tuple[int, ...]
-    weights: tuple[Fraction, ...]
+    weights: Mapping[int, str]
     order: int
     accuracy: int
 
@@ -46,46 +45,31 @@ class Stencil:
         return np.asarray(np.exp2(np.round(wanted)), x.dtype)
 
     def neighbours(self, x: Array, h: Array) -> Array:
-        """``(len(offsets), N)``: where the function must be known."""
-        return np.stack([x + np.asarray(offset, x.dtype) * h for offset in self.offsets])
+        """``(len(weights), N)``: where the function must be known."""
+        return np.stack([x + np.asarray(offset, x.dtype) * h for offset in self.weights])
 
     def derivative(self, values: Array, h: Array) -> Array:
-        """The derivative ``(N,)`` from the function's values ``(len(offsets), N)``, computed in
+        """The derivative ``(N,)`` from the function's values ``(len(weights), N)``, computed in
         their dtype.
         """
-        weights = np.array([float(weight) for weight in self.weights], values.dtype)[:, None]
+        numbers = [float(Fraction(weight)) for weight in self.weights.values()]
+        weights = np.array(numbers, values.dtype)[:, None]
         with np.errstate(all="ignore"):
             return np.asarray((weights * values).sum(0) / h**self.order)
 
 
-def _fractions(*texts: str) -> tuple[Fraction, ...]:
-    return tuple(Fraction(text) for text in texts)
-
-
-STENCILS: dict[tuple[Name, int], Stencil] = {
-    ("central", 1): Stencil(
-        offsets=(-1, 1),
-        weights=_fractions("-1/2", "1/2"),
-        order=1,
-        accuracy=2,
-    ),
-    ("five_point", 1): Stencil(
-        offsets=(-2, -1, 1, 2),
-        weights=_fractions("1/12", "-2/3", "2/3", "-1/12"),
-        order=1,
-        accuracy=4,
-    ),
-    ("central", 2): Stencil(
-        offsets=(-1, 0, 1),
-        weights=_fractions("1", "-2", "1"),
-        order=2,
-        accuracy=2,
-    ),
-    ("five_point", 2): Stencil(
-        offsets=(-2, -1, 0, 1, 2),
-        weights=_fractions("-1/12", "4/3", "-5/2", "4/3", "-1/12"),
-        order=2,
-        accuracy=4,
-    ),
+STENCILS: dict[int, dict[Name, Stencil]] = {
+    1: {
+        "central": Stencil(weights={-1: "-1/2", 1: "1/2"}, order=1, accuracy=2),
+        "five_point": Stencil(
+            weights={-2: "1/12", -1: "-2/3", 1: "2/3", 2: "-1/12"}, order=1, accuracy=4
+        ),
+    },
+    2: {
+        "central": Stencil(weights={-1: "1", 0: "-2", 1: "1"}, order=2, accuracy=2),
+        "five_point": Stencil(
+            weights={-2: "-1/12", -1: "4/3", 0: "-5/2", 1: "4/3", 2: "-1/12"}, order=2, accuracy=4
+        ),
+    },
 }
-"""By name and order of the derivative."""
+"""By order of the derivative and name."""

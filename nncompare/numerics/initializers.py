@@ -18,13 +18,13 @@ from nncompare.spec.model import Model
 
 Array = NDArray[Any]
 Params = dict[str, Array]
+# The scale if the file gives none; 1 for all others.
 _SCALE: dict[InitializerName, float] = {
     "uniform": 0.05,
     "normal": 0.05,
     "kaiming_uniform": sqrt(2),
     "kaiming_normal": sqrt(2),
 }
-"""The scale if the file gives none; 1 for all others."""
 
 
 def draw(parameter: Parameter, name: str, seed: int) -> NDArray[np.float64]:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LSTM_GATES = "ifgo"
 GRU_GATES = "rzn"
 
 

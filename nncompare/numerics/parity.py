@@ -83,17 +83,8 @@ class ParityPlan:
         batch, and before the second order.
         """
         epoch = self.trajectory.steps_per_epoch
-        marks = {
-            1,
-            2,
-            5,
-            10,
-            epoch - 1,
-            epoch,
-            self.whole_steps,
-            *range(50, self.steps, 50),
-            self.steps,
-        }
+        marks = {1, 2, 5, 10, *range(50, self.steps, 50), self.steps}
+        marks |= {epoch - 1, epoch, self.whole_steps}
         return tuple(sorted(mark for mark in marks if 0 < mark <= self.steps))
 
     @property
@@ -171,9 +162,8 @@ def probe_params(model: Model, seed: int) -> Params:
     running variance one.
 
     Zeros hide errors: a bias that is never added, a gate order in a bias, a running statistic that
-        is never read. All
-    values are float32 numbers, so that a float32 and a float64 session start from the very same
-    ones.
+    is never read. All values are float32 numbers, so that a float32 and a float64 session start
+    from the very same ones.
 
     Returns:
         Canonical parameters, float64 arrays of float32 values. Running variances are positive.

@@ -122,10 +122,8 @@ def _run(
 
 __all__ = [
     "FORWARD",
-    "Array",
     "Forward",
     "Masks",
-    "Params",
     "Run",
     "forward",
     "loss",

@@ -20,13 +20,9 @@ def relu(node: Node, p: Params, x: Array, run: Run) -> Array:
 @formula(LeakyRelu)
 def leaky_relu(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``x`` where positive, else ``slope x`` (Maas et al. 2013)."""
-    return np.where(run.hold(node, x > 0), x, slope(node, run) * x)
-
-
-def slope(node: Node, run: Run) -> float:
-    """Of a leaky ReLU, as the framework computes with it."""
     assert isinstance(node.layer, LeakyRelu)
-    return run.semantics.constant("leaky_relu.slope", node.layer.slope)
+    slope = run.semantics.constant("leaky_relu.slope", node.layer.slope)
+    return np.where(run.hold(node, x > 0), x, slope * x)
 
 
 @formula(Gelu)

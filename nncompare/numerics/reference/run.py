@@ -61,11 +61,7 @@ class Run:
     def chain(self, nodes: Sequence[Node], x: Array) -> Array:
         """Output of the last of ``nodes``; ``x`` itself if there are none."""
         for node in nodes:
-            own = {
-                name: np.asarray(self.params[f"{node.name}.{name}"], np.float64)
-                for name in self._names(node)
-            }
-            x = self.forward[node.layer.type](node, own, x, self)
+            x = self.forward[node.layer.type](node, self._own(node), x, self)
             self.outputs[node.name] = x
         return x
 
@@ -82,14 +78,14 @@ class Run:
             return self.outputs[last.name]
         return self.outputs[before[-1].name] if before else x
 
-    def _names(self, node: Node) -> list[str]:
-        """Of the node's own parameters, with those that only a framework's layer has."""
+    def _own(self, node: Node) -> Params:
+        """The node's own parameters by short name, with those that only a framework's layer has."""
         names = [item.name for item in node.parameters]
         doubled = self.semantics.recurrent_biases is RecurrentBiases.TWO
         # canonical weights may come without it: then it is zero
         if doubled and f"{node.name}.{SECOND_BIAS}" in self.params and SECOND_BIAS not in names:
             names.append(SECOND_BIAS)
-        return names
+        return {name: np.asarray(self.params[f"{node.name}.{name}"], np.float64) for name in names}
 
 
 Forward = Callable[[Node, Params, Array, Run], Array]

@@ -20,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+# -x**2, -5:5:100: not an option.
 _STARTS_WITH_MINUS = re.compile(r"-\s*(?:[\d.(]|x(?!\w)|[A-Za-z]\w*\s*[-+*/(]|(?:pi|e)$)")
-"""``-x**2``, ``-5:5:100``: not an option."""
 _NO_PLOT = "none"
 
 Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="Where the picture is put.")]

@@ -19,16 +19,15 @@ from nncompare.formulas.evaluation import compute
 from nncompare.formulas.expression import Expression
 from nncompare.formulas.formula import Formula, parse
 from nncompare.formulas.points import parse_points
-from nncompare.formulas.stencils import NAMES, STENCILS
+from nncompare.formulas.stencils import STENCILS
 from nncompare.studies.gradcheck.record import Method, Points, Values
 
 Array = NDArray[Any]
 DTYPES = ("float64", "float32")
 ORDERS = (1, 2)
+# Nearer than this power of the largest float, one order of operations overflows and another does
+# not.
 _FAR = 0.75
-"""Nearer than this power of the largest float, one order of operations overflows and another does
-not.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,21 +65,15 @@ class ExactAnswer:
 
     def neighbours(self) -> Array:
         """All points of all stencils ``(S, N)``."""
-        found = []
-        for name in NAMES:
-            stencil = STENCILS[name, self.order]
-            found.append(stencil.neighbours(self.x, stencil.step(self.x)))
-        return np.concatenate(found)
+        stencils = STENCILS[self.order].values()
+        return np.concatenate([one.neighbours(self.x, one.step(self.x)) for one in stencils])
 
     def differences(self, values: Array) -> dict[Method, Array]:
         """The finite differences from the formula's values ``(S, N)`` at ``neighbours()``."""
         found: dict[Method, Array] = {}
-        begin = 0
-        for name in NAMES:
-            stencil = STENCILS[name, self.order]
-            end = begin + len(stencil.offsets)
-            found[name] = stencil.derivative(values[begin:end], stencil.step(self.x))
-            begin = end
+        for name, stencil in STENCILS[self.order].items():
+            own, values = np.split(values, [len(stencil.weights)])
+            found[name] = stencil.derivative(own, stencil.step(self.x))
         return found
 
 
@@ -173,8 +166,8 @@ def _points_record(
     return Points(
         dtype=x.dtype.name,
         x=tuple(x.tolist()),
-        value=_values(value),
-        derivative=_values(derivative),
+        value=finite_or_none(value),
+        derivative=finite_or_none(derivative),
         outside=where("outside", "kink"),
         no_derivative=where("no derivative"),
         too_large=where("too large"),
@@ -182,7 +175,8 @@ def _points_record(
     )
 
 
-def _values(found: Array) -> Values:
+def finite_or_none(found: Array) -> Values:
+    """Numbers for a document, which knows no NaN."""
     return tuple(float(value) if np.isfinite(value) else None for value in found)
 
 

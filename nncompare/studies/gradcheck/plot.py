@@ -9,53 +9,51 @@ dashes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nncompare.studies.gradcheck import plot_data as data
 from nncompare.studies.gradcheck.record import GradcheckRecord, Method, RuntimeDerivatives
 from nncompare.studies.gradcheck.report import DIFFERENCES, NAMES, prime
 
 FORMATS = (".png", ".svg")
+# Pixels a unit: sharp on dense screens and on paper.
 _SCALE = 2.0
-"""Pixels a unit: sharp on dense screens and on paper."""
+# Of a panel.
 _WIDTH = 760
 _HEIGHT = 240
-"""Of a panel."""
 _GAP = 60
 _FEW_POINTS = 30
 _MARKS = 30
+# Most marks of a method, most points of a line; more are summed up by the largest error of each
+# stretch.
 _LINE = 240
-"""Most marks of a method, most points of a line; more are summed up by the largest error of each
-stretch.
-"""
 
-# Okabe and Ito's palette, which colour-blind people can tell apart (jfly.uni-koeln.de/color)
-_COLOURS: dict[Method, str] = {
-    "reverse": "#0072B2",
-    "forward": "#D55E00",
-    "symbolic": "#009E73",
-    "central": "#CC79A7",
-    "five_point": "#000000",
+
+class Look(NamedTuple):
+    """How a method is drawn: finite differences are lines, the others marks.
+
+    Args:
+        shape: of the marks, and in the legend.
+        size: of the marks.
+    """
+
+    colour: str
+    shape: str
+    dash: list[int]
+    size: int = 0
+
+
+# Okabe and Ito's palette, which colour-blind people can tell apart (jfly.uni-koeln.de/color). Marks
+# lie within each other where methods agree to the last bit, which they often do.
+_LOOKS: dict[Method, Look] = {
+    "reverse": Look("#0072B2", "circle", [1, 0], 170),
+    "forward": Look("#D55E00", "square", [1, 0], 60),
+    "symbolic": Look("#009E73", "triangle", [1, 0], 8),
+    "central": Look("#CC79A7", "stroke", [5, 3]),
+    "five_point": Look("#000000", "stroke", [1, 0]),
 }
-_SHAPES: dict[Method, str] = {
-    "reverse": "circle",
-    "forward": "square",
-    "symbolic": "triangle",
-    "central": "stroke",
-    "five_point": "stroke",
-}
-"""Of the marks, and in the legend: the differences are lines."""
-_SIZES: dict[Method, int] = {"reverse": 170, "forward": 60, "symbolic": 8}
-"""Marks lie within each other where methods agree to the last bit, which they often do."""
-_DASHES: dict[Method, list[int]] = {
-    "reverse": [1, 0],
-    "forward": [1, 0],
-    "symbolic": [1, 0],
-    "central": [5, 3],
-    "five_point": [1, 0],
-}
+# Characters in the picture's title.
 _LONGEST_FORMULA = 90
-"""Characters in the picture's title."""
 _CURVES = ["#0072B2", "#D55E00"]
 _GREY = "#555555"
 _LEGEND = {"title": None, "orient": "bottom", "direction": "horizontal", "columnPadding": 24}
@@ -140,9 +138,15 @@ def _told_apart(field: str, names: list[str], looks: list[Any]) -> Part:
     return {"field": field, "type": "nominal", "scale": scale, "legend": _LEGEND}
 
 
-def _by_method(methods: Sequence[Method], looks: dict[Method, Any]) -> Part:
+def _by_method(methods: Sequence[Method]) -> dict[str, Part]:
+    """The channels of methods: name of the channel -> channel."""
     names = [NAMES[method] for method in methods]
-    return _told_apart("method", names, [looks[method] for method in methods])
+    looks = [_LOOKS[method] for method in methods]
+    return {
+        "color": _told_apart("method", names, [look.colour for look in looks]),
+        "shape": _told_apart("method", names, [look.shape for look in looks]),
+        "strokeDash": _told_apart("method", names, [look.dash for look in looks]),
+    }
 
 
 def _curves(result: GradcheckRecord) -> Part:
@@ -229,21 +233,33 @@ def _error_layers(
     result: GradcheckRecord, row: RuntimeDerivatives, floor: float, y: Part
 ) -> list[Part]:
     """Lines for finite differences, and over them marks for the methods that agree."""
-    methods = tuple(_COLOURS)
-    place = {"x": _X, "y": y, "color": _by_method(methods, _COLOURS)}
+    channels = _by_method(tuple(_LOOKS))
+    place = {"x": _X, "y": y, "color": channels["color"]}
     lines = data.error_rows(result, row, DIFFERENCES, floor, _LINE)
     layers: list[Part] = [
         {
             "data": {"values": lines},
             "mark": {"type": "line", "strokeWidth": 1.6, "clip": True},
-            "encoding": {**place, "strokeDash": _by_method(methods, _DASHES)},
+            "encoding": {**place, "strokeDash": channels["strokeDash"]},
         }
     ]
-    for name, size in _SIZES.items():
+    for name, look in _LOOKS.items():
+        if name in DIFFERENCES:
+            continue
         marks = data.error_rows(result, row, [name], floor, _MARKS)
-        look = {"type": "point", "size": size, "strokeWidth": 1.4, "filled": False, "opacity": 1}
-        encoding = {**place, "shape": _by_method(methods, _SHAPES)}
-        layers.append({"data": {"values": marks}, "mark": look, "encoding": encoding})
+        layers.append(
+            {
+                "data": {"values": marks},
+                "mark": {
+                    "type": "point",
+                    "size": look.size,
+                    "strokeWidth": 1.4,
+                    "filled": False,
+                    "opacity": 1,
+                },
+                "encoding": {**place, "shape": channels["shape"]},
+            }
+        )
     return layers
 
 
@@ -257,20 +273,21 @@ def _steps(result: GradcheckRecord) -> Part | None:
                 rows.append({"method": NAMES[one.method], "h": step, "error": error})
     if not rows:
         return None
+    channels = _by_method(DIFFERENCES)
     lines = {
         "data": {"values": rows},
         "mark": {"type": "line", "strokeWidth": 2},
         "encoding": {
             "x": _error_axis("step h", 10) | {"field": "h"},
             "y": _error_axis("largest error", 8),
-            "color": _by_method(DIFFERENCES, _COLOURS),
-            "strokeDash": _by_method(DIFFERENCES, _DASHES),
+            "color": channels["color"],
+            "strokeDash": channels["strokeDash"],
         },
     }
     layers = [lines]
-    symbolic = result.reference.method("symbolic")
-    if symbolic is not None and symbolic.largest_error:
-        layers += _level(symbolic.largest_error)
+    level = result.reference.method("symbolic").largest_error
+    if level:
+        layers += _level(level)
     subtitle = (
         "NumPy, one step at all points; left: rounding divided by h, right: f bends within h"
         " (truncation)"
@@ -290,7 +307,7 @@ def _level(error: float) -> list[Part]:
     """A line at the error of the symbolic derivative, and its name."""
     rows = {"values": [{"error": error, "text": "symbolic derivative: no step"}]}
     y = {"field": "error", "type": "quantitative"}
-    colour = _COLOURS["symbolic"]
+    colour = _LOOKS["symbolic"].colour
     rule = {"type": "rule", "color": colour, "strokeDash": [2, 2], "strokeWidth": 1.6}
     text = {"type": "text", "align": "left", "dx": 6, "dy": -8, "color": colour, "fontSize": 12}
     name = {"field": "text", "type": "nominal"}

@@ -95,9 +95,12 @@ class RuntimeDerivatives(RuntimeRow):
     """What is known of this framework's operations in this formula."""
     methods: tuple[MethodResult, ...] = ()
 
-    def method(self, name: Method) -> MethodResult | None:
-        """One method's row; None if it was not asked."""
-        return next((found for found in self.methods if found.method == name), None)
+    def method(self, name: Method) -> MethodResult:
+        """One method's row; an empty one if it was not asked."""
+        for found in self.methods:
+            if found.method == name:
+                return found
+        return MethodResult(method=name, status="n/a")
 
 
 class ToleranceFigures(RecordPart):

@@ -4,7 +4,7 @@ methods do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nncompare.show import numbers
-from nncompare.show.sheet import Column, Sheet, section, spaced
+from nncompare.show.sheet import Column, Sheet, grid_of_texts, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.gradcheck.record import (
     METHODS,
@@ -31,8 +31,8 @@ NAMES: dict[Method, str] = {
     "five_point": "five-point difference",
 }
 DIFFERENCES: tuple[Method, ...] = ("central", "five_point")
+# Points that a sentence names.
 _SHOWN = 5
-"""Points that a sentence names."""
 
 
 def gradcheck_report(result: GradcheckRecord) -> RenderableType:
@@ -41,7 +41,7 @@ def gradcheck_report(result: GradcheckRecord) -> RenderableType:
     absent = list(_absences(result))
     if absent:
         parts.append(Group(section("Did not finish"), _grid(absent), *_logs(result)))
-    parts.append(Group(section("What the methods do"), _grid(explanations(result))))
+    parts.append(Group(section("What the methods do"), _grid(explanations(result).items())))
     remarks = notes(result)
     if remarks:
         lines = [Text(f"  {line}", overflow="fold") for line in remarks]
@@ -113,15 +113,13 @@ def error_sheet(result: GradcheckRecord) -> Sheet:
         step = result.steps.get(method)
         size = "" if step is None else f", h = {numbers.two(step)}"
         labels.append(NAMES[method] + size)
+    allowed = numbers.two(result.gates["derivative"].tolerance)
     remarks = [
         "Error: the largest |computed - exact|. The exact values are SymPy's derivative in 40"
-        " digits or more."
+        " digits or more.",
+        f"Judged: all but finite differences; allowed are {allowed} of the derivative's usual size,"
+        " plus ten times the rounding that NumPy shows.",
     ]
-    remarks.append(
-        "Judged: all but finite differences; allowed are"
-        f" {numbers.two(result.gates['derivative'].tolerance)} of the derivative's usual size, plus"
-        " ten times the rounding that NumPy shows."
-    )
     if any(abs(x) > 1 for x in result.points.x):
         remarks.append("The step h grows with the size of x beyond 1.")
     missing = {method.reason for row in rows for method in row.methods if method.status == "n/a"}
@@ -138,8 +136,6 @@ def error_sheet(result: GradcheckRecord) -> Sheet:
 def _error(row: RuntimeDerivatives, name: Method) -> str | None:
     """A cell of the table; None: there is no figure."""
     method = row.method(name)
-    if method is None:
-        return None
     if method.status == "failed":
         return "failed"
     if method.largest_error is None:
@@ -167,51 +163,36 @@ def _logs(result: GradcheckRecord) -> Iterator[RenderableType]:
             yield Padding(Text(lines, style="dim", overflow="fold"), (0, 0, 0, 2), expand=False)
 
 
-def explanations(result: GradcheckRecord) -> list[tuple[str, str]]:
+def explanations(result: GradcheckRecord) -> dict[str, str]:
     """Each method in a sentence or two, and why finite differences are worse."""
     eps = 2.0**-52 if result.points.dtype == "float64" else 2.0**-23
     order = result.formula.order
-    return [
-        (
-            "reverse mode",
-            (
-                "computes f, remembers every operation, then walks back from the result to x and"
-                " multiplies the slopes (chain rule). One walk gives the slopes of all inputs, so"
-                f" networks are trained with it. {_calls(result, 'reverse')}"
-            ),
+    return {
+        "reverse mode": (
+            "computes f, remembers every operation, then walks back from the result to x and"
+            " multiplies the slopes (chain rule). One walk gives the slopes of all inputs, so"
+            f" networks are trained with it. {_calls(result, 'reverse')}"
         ),
-        (
-            "forward mode",
-            (
-                "carries the slope along with the value from x to the result, one walk for each"
-                f" input. {_calls(result, 'forward')}"
-            ),
+        "forward mode": (
+            "carries the slope along with the value from x to the result, one walk for each"
+            f" input. {_calls(result, 'forward')}"
         ),
-        (
-            "symbolic",
-            (
-                "rewrites the formula itself by the rules of calculus; the text above is then"
-                " evaluated."
-            ),
+        "symbolic": (
+            "rewrites the formula itself by the rules of calculus; the text above is then"
+            " evaluated."
         ),
-        (
-            "finite differences",
-            (
-                "know no rules: they compare f at neighbouring points, a step h apart (two points,"
-                " or four or five with weights)."
-            ),
+        "finite differences": (
+            "know no rules: they compare f at neighbouring points, a step h apart (two points, or"
+            " four or five with weights)."
         ),
-        (
-            "why they are worse",
-            (
-                "A large h misses how f bends (truncation error, about h² for the central and h⁴"
-                " for the five-point difference). A small h divides the rounding of f, about"
-                f" {numbers.two(eps)}·|f|, by {'h' if order == 1 else 'h²'} (rounding error). The"
-                " best h balances the two and still loses digits; the other methods have no h and"
-                " only round each operation."
-            ),
+        "why they are worse": (
+            "A large h misses how f bends (truncation error, about h² for the central and h⁴ for"
+            " the five-point difference). A small h divides the rounding of f, about"
+            f" {numbers.two(eps)}·|f|, by {'h' if order == 1 else 'h²'} (rounding error). The best"
+            " h balances the two and still loses digits; the other methods have no h and only"
+            " round each operation."
         ),
-    ]
+    }
 
 
 def _calls(result: GradcheckRecord, name: Method) -> str:
@@ -219,7 +200,7 @@ def _calls(result: GradcheckRecord, name: Method) -> str:
     calls: dict[str, list[str]] = {}
     for row in result.runtimes:
         method = row.method(name)
-        if method is not None and method.status == "ok" and method.how:
+        if method.status == "ok" and method.how:
             calls.setdefault(method.how, []).append(row.runtime)
     return "; ".join(f"{', '.join(runtimes)}: {how}" for how, runtimes in calls.items())
 
@@ -259,9 +240,9 @@ def _missed_points(rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
     for name in METHODS:
         missed = []
         for row in rows:
-            method = row.method(name)
-            if method is not None and method.status == "ok" and method.not_finite:
-                missed.append(f"{row.runtime} at {method.not_finite}")
+            count = row.method(name).not_finite
+            if count:
+                missed.append(f"{row.runtime} at {count}")
         if missed:
             why = ": a step leaves the domain or the range" if name in DIFFERENCES else ""
             yield (
@@ -276,9 +257,9 @@ def _finite_outside(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives])
     names: tuple[Method, ...] = ("reverse", "forward")
     for name in names:
         for row in rows:
-            method = row.method(name)
-            if method is not None and method.finite_outside:
-                found.setdefault((name, method.finite_outside), []).append(row.runtime)
+            count = row.method(name).finite_outside
+            if count:
+                found.setdefault((name, count), []).append(row.runtime)
     if not found:
         return
     parts = []
@@ -296,10 +277,8 @@ def _named(result: GradcheckRecord, indices: Sequence[int]) -> str:
     return f"x = {shown}{', …' if len(indices) > _SHOWN else ''}"
 
 
-def _grid(rows: Sequence[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+def _grid(rows: Iterable[tuple[str, str]]) -> Table:
+    grid = grid_of_texts()
     for title, text in rows:
         grid.add_row(Text(f"  {title}", style="dim"), Text(text))
     return grid

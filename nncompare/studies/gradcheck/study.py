@@ -21,7 +21,7 @@ from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
 from nncompare.records.record import head
 from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES, file_name
-from nncompare.studies.gradcheck.exact_answer import ExactAnswer, solve_exactly
+from nncompare.studies.gradcheck.exact_answer import ExactAnswer, finite_or_none, solve_exactly
 from nncompare.studies.gradcheck.record import (
     JUDGED,
     METHODS,
@@ -40,10 +40,9 @@ Array = NDArray[Any]
 
 DEFAULT_AT = "-5:5:100"
 _SWEEP_STEPS = 48
+# Methods that owe a finite number where the formula has one; a symbolic derivative may overflow on
+# its way.
 _FREE_OF_RULES: tuple[Method, ...] = ("value", "reverse", "forward")
-"""Methods that owe a finite number where the formula has one; a symbolic derivative may overflow on
-its way.
-"""
 
 
 def gradcheck(
@@ -79,7 +78,8 @@ def gradcheck(
         points=exact.points,
         gates={"value": _tolerance(exact, "value"), "derivative": _tolerance(exact, "reverse")},
         steps={
-            name: float(STENCILS[name, order].step(np.ones(1, exact.x.dtype))[0]) for name in NAMES
+            name: float(stencil.step(np.ones(1, exact.x.dtype))[0])
+            for name, stencil in STENCILS[order].items()
         },
         runtimes=_ask(exact, names, asking),
         reference=_reference(exact),
@@ -185,7 +185,7 @@ def _judged(
         finite_outside=int(np.isfinite(values[list(exact.points.outside)]).sum()),
         beyond=found.beyond,
         passed=(found.beyond == 0 and owed == 0) if name in JUDGED else None,
-        values=tuple(float(value) if np.isfinite(value) else None for value in values),
+        values=finite_or_none(values),
     )
 
 
@@ -205,8 +205,7 @@ def sweep(exact: ExactAnswer) -> tuple[StepSweep, ...]:
     smallest = np.log2(float(np.finfo(exact.x.dtype).eps))
     steps = np.unique(np.exp2(np.round(np.linspace(-1, smallest, _SWEEP_STEPS))))[::-1]
     found = []
-    for name in NAMES:
-        stencil = STENCILS[name, exact.order]
+    for name, stencil in STENCILS[exact.order].items():
         errors: list[float | None] = []
         for step in steps:
             h = np.full_like(exact.x, step)
@@ -214,6 +213,6 @@ def sweep(exact: ExactAnswer) -> tuple[StepSweep, ...]:
             accuracy = exact.measure(name, stencil.derivative(values, h).astype(np.float64))
             errors.append(accuracy.largest if accuracy.not_finite == 0 else None)
         found.append(
-            StepSweep(method=name, steps=tuple(map(float, steps)), largest_errors=tuple(errors))
+            StepSweep(method=name, steps=tuple(steps.tolist()), largest_errors=tuple(errors))
         )
     return tuple(found)
