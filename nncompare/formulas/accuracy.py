@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nncompare.formulas.evaluation import Array
 
 ROUNDING_FACTOR = 10.0
 """So many times the rounding error that NumPy shows is allowed to a framework, which may order its

@@ -8,19 +8,17 @@ framework may round as much as this does.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nncompare.formulas.evaluation import NumpyArithmetic
+from nncompare.formulas.evaluation import Array, NumpyArithmetic
 from nncompare.formulas.expression import Call, Expression, Number, Variable, evaluate
 from nncompare.formulas.formula import parse
-
-Array = NDArray[Any]
 
 # Name -> the function, its first and its second derivative, as in any book of calculus.
 _TABLE = {
@@ -88,8 +86,8 @@ class JetArithmetic:
             name: partial(self._function, name) for name in RULES
         }
         self.operators: Mapping[str, Callable[[Jet, Jet], Jet]] = {
-            "+": lambda u, v: Jet(u.value + v.value, u.first + v.first, u.second + v.second),
-            "-": lambda u, v: Jet(u.value - v.value, u.first - v.first, u.second - v.second),
+            "+": lambda u, v: Jet(*map(operator.add, u, v)),
+            "-": lambda u, v: Jet(*map(operator.sub, u, v)),
             "*": _product,
             "/": lambda u, v: _product(u, self._function("inverse", v)),
             "**": self._power,

@@ -279,11 +279,12 @@ def constant_value(expression: Expression) -> float | None:
         ValueError: not real.
     """
     try:
-        return evaluate(expression, None, _Constants())
+        value: float | None = evaluate(expression, None, _Constants())
     except ZeroDivisionError:
         raise ArithmeticError("this divides by zero") from None
     except OverflowError:
         raise ArithmeticError(f"this is too large; {_RANGE}") from None
+    return value
 
 
 def _known(function: Callable[..., float]) -> Callable[..., float | None]:

@@ -23,23 +23,21 @@ def parse_points(text: str) -> tuple[float, ...]:
     text = text.strip()
     if ":" in text:
         return _range(text)
-    parts = text.split(",")
+    parts = _parts(text, ",")
     if len(parts) > MAX_COUNT:
         raise _error(text, 1, f"{len(parts)} points, at most {MAX_COUNT:,}")
-    places = zip(parts, _begins(parts), strict=True)
-    return tuple(_number(text, part, begin) for part, begin in places)
+    return tuple(_number(text, part, column) for part, column in parts)
 
 
 def _range(text: str) -> tuple[float, ...]:
-    parts = text.split(":")
-    begins = _begins(parts)
+    parts = _parts(text, ":")
     if len(parts) != 3:
         raise _error(text, 1, f"{len(parts)} parts between colons, not 3; {_FORM}")
-    start = _number(text, parts[0], begins[0])
-    stop = _number(text, parts[1], begins[1])
-    count = _count(text, parts[2].strip(), begins[2])
+    start, stop = (_number(text, part, column) for part, column in parts[:2])
+    count = _count(text, *parts[2])
     if stop <= start and not (count == 1 and stop == start):
-        raise _error(text, begins[1], f"the stop {stop:g} must be greater than the start {start:g}")
+        message = f"the stop {stop:g} must be greater than the start {start:g}"
+        raise _error(text, parts[1][1], message)
     if count == 1:
         return (start,)
     # In fractions, so that every point is rounded once.
@@ -49,6 +47,7 @@ def _range(text: str) -> tuple[float, ...]:
 
 
 def _count(text: str, counted: str, column: int) -> int:
+    counted = counted.strip()
     # Python refuses to read numbers of thousands of digits.
     is_whole = counted.isascii() and counted.isdigit() and len(counted) <= _MOST_DIGITS
     if not is_whole or not 1 <= int(counted) <= MAX_COUNT:
@@ -57,12 +56,12 @@ def _count(text: str, counted: str, column: int) -> int:
     return int(counted)
 
 
-def _begins(parts: list[str]) -> list[int]:
-    """The columns where the parts begin, after blanks."""
+def _parts(text: str, separator: str) -> list[tuple[str, int]]:
+    """The parts, each with the column where it begins, after blanks."""
     found = []
     column = 1
-    for part in parts:
-        found.append(column + len(part) - len(part.lstrip()))
+    for part in text.split(separator):
+        found.append((part, column + len(part) - len(part.lstrip())))
         column += len(part) + 1
     return found
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nncompare.formulas.evaluation import Array
+
 Name = Literal["central", "five_point"]
 NAMES: tuple[Name, ...] = ("central", "five_point")
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nncompare.numerics.arrays import Array
 from nncompare.numerics.keys import generator
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)

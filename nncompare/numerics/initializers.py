@@ -6,18 +6,17 @@ The stream of a parameter depends on the seed and its canonical name alone.
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nncompare.numerics.arrays import Array, Params
 from nncompare.numerics.keys import generator
 from nncompare.spec.initializers import InitializerName
 from nncompare.spec.layers import Parameter
 from nncompare.spec.model import Model
 
-Array = NDArray[Any]
-Params = dict[str, Array]
 # The scale if the file gives none; 1 for all others.
 _SCALE: dict[InitializerName, float] = {
     "uniform": 0.05,

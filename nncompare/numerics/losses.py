@@ -6,17 +6,12 @@ error also over outputs. Shapes: see ``data.base.Split``.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nncompare.numerics.arrays import Array, Params
 from nncompare.numerics.semantics import ALIGNED, L2, Semantics
 from nncompare.spec.data import Task
 from nncompare.spec.model import Model
-
-Array = NDArray[Any]
-Params = dict[str, Array]
 
 
 def log_softmax(logits: Array) -> Array:

@@ -4,15 +4,11 @@ accuracy.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nncompare.numerics.arrays import Array
 from nncompare.numerics.losses import data_loss
 from nncompare.spec.data import Task
-
-Array = NDArray[Any]
 
 
 def evaluate(task: Task, outputs: Array, targets: Array) -> dict[str, float | None]:

@@ -10,20 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nncompare.numerics.arrays import Array, Params
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.keys import generator
 from nncompare.numerics.schedules import learning_rates
 from nncompare.spec.model import Model, Node
 from nncompare.spec.training import Train
-
-Array = NDArray[Any]
-Params = dict[str, Array]
 
 FORWARD_EXAMPLES = 64
 GRADIENT_EXAMPLES = 16

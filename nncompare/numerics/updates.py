@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nncompare.numerics.arrays import Array, Params
 from nncompare.numerics.semantics import (
     ALIGNED,
     L2,
@@ -26,8 +25,6 @@ from nncompare.numerics.semantics import (
 from nncompare.spec.model import Model
 from nncompare.spec.training import Adam, AdamW, AnyOptimizer, Penalty, RmsProp, Sgd
 
-Array = NDArray[Any]
-Params = dict[str, Array]
 Slot = tuple[Array, Array, Array]
 """A parameter ``w`` and what the optimizer remembers of it, ``m`` and ``v``."""
 

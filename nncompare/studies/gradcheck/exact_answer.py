@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncompare.errors import UsageError, did_you_mean
 from nncompare.formulas.accuracy import Accuracy, Tolerance, measure_errors
 from nncompare.formulas.chain import chain_rule
-from nncompare.formulas.evaluation import compute
+from nncompare.formulas.evaluation import Array, compute
 from nncompare.formulas.expression import Expression
 from nncompare.formulas.formula import Formula, parse
 from nncompare.formulas.points import parse_points
 from nncompare.formulas.stencils import STENCILS
 from nncompare.studies.gradcheck.record import Method, Points, Values
 
-Array = NDArray[Any]
 DTYPES = ("float64", "float32")
 ORDERS = (1, 2)
 # Nearer than this power of the largest float, one order of operations overflows and another does

@@ -197,7 +197,7 @@ def _errors(result: GradcheckRecord) -> Part | None:
     if edges is None:
         return None
     width = (_WIDTH - _GAP // 2 * (len(shown) - 1)) // len(shown)
-    panels = []
+    panels: list[Part] = []
     for row in shown:
         y = _error_axis("error", 8)
         y["scale"] |= {"domain": list(edges), "nice": False}

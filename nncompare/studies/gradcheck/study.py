@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nncompare.errors import UsageError, unknown_name
-from nncompare.formulas.evaluation import compute
+from nncompare.formulas.evaluation import Array, compute
 from nncompare.formulas.stencils import NAMES, STENCILS
 from nncompare.launch.derivatives import derive
 from nncompare.launch.machine import describe_system
@@ -35,8 +34,6 @@ from nncompare.studies.gradcheck.record import (
 )
 from nncompare.wire.outcome import Outcome
 from nncompare.wire.requests import DeriveRequest
-
-Array = NDArray[Any]
 
 DEFAULT_AT = "-5:5:100"
 _SWEEP_STEPS = 48
