@@ -81,6 +81,7 @@ def _usual_size(sizes: Array) -> float:
 
 def _largest_nearby(rounding: Array) -> Array:
     """The largest rounding error among each point and its ``_NEAR`` neighbours ``(N,)``."""
+    # A point whose error is not known borrows that of its neighbours.
     known = np.nan_to_num(rounding, nan=0.0, posinf=0.0)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(known, _NEAR), 2 * _NEAR + 1)
     return np.asarray(windows.max(1))
@@ -94,6 +95,7 @@ def measure_errors(values: Array, exact: Array, tolerance: Tolerance, judged: Ar
         exact: ``(N,)``, NaN where a point takes no part.
         judged: ``(N,)``, the points where an error can be beyond the tolerance.
     """
+    # What no exact value is known of can be neither right nor wrong.
     takes_part = np.isfinite(exact)
     finite = takes_part & np.isfinite(values)
     not_finite = int((takes_part & ~finite).sum())

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nncompare.formulas.evaluation import Array, NumpyArithmetic
+from nncompare.formulas.evaluation import Array, NumpyArithmetic, like
 from nncompare.formulas.expression import Call, Expression, Number, Variable, evaluate
 from nncompare.formulas.formula import parse
 
@@ -149,4 +149,4 @@ def chain_rule(expression: Expression, x: Array, order: int) -> Array:
     jet = Jet(x, np.ones_like(x), np.zeros_like(x))
     with np.errstate(all="ignore"):
         found = evaluate(expression, jet, JetArithmetic(x.dtype))[order]
-    return np.array(np.broadcast_to(found, x.shape), x.dtype)
+    return like(x, found)

@@ -47,6 +47,7 @@ class NumpyArithmetic:
 
     def number(self, value: Fraction) -> Array:
         """A number, rounded once."""
+        # A Python float holds every number of these dtypes.
         if self.dtype.itemsize <= np.dtype(np.float64).itemsize:
             return np.asarray(float(value), self.dtype)
         # A wider dtype holds more than a Python float, which would round first.
@@ -68,4 +69,9 @@ def compute(expression: Expression, x: Array) -> Array:
     """
     with np.errstate(all="ignore"):
         values = evaluate(expression, x, NumpyArithmetic(x.dtype))
+    return like(x, values)
+
+
+def like(x: Array, values: Array) -> Array:
+    """The values in the shape and dtype of ``x``: a constant formula has one value for all."""
     return np.array(np.broadcast_to(values, x.shape), x.dtype)

@@ -23,10 +23,21 @@ AGREEMENT = 25
 """Decimal digits in which two precisions must agree."""
 # Values beyond 10**±_HUGE count as too large and as 0: float64 ends at 10**308.
 _HUGE = 10**5
+_LARGEST_EXPONENT = 2 * _HUGE
 # An argument of a sine beyond the floats would need as many digits of pi as it has itself.
 _LARGEST_ANGLE = 10**400
 
 Reason = Literal["outside", "kink", "too large", "unknown"]
+# Functions that have no value everywhere: where they have one, and why elsewhere not.
+_DOMAINS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], Reason], ...] = (
+    (("log",), lambda u: u > 0, "outside"),
+    (("sqrt",), lambda u: u >= 0, "outside"),
+    (("asin", "acos"), lambda u: abs(u) <= 1, "outside"),
+    (("sin", "cos", "tan"), lambda u: abs(u) <= _LARGEST_ANGLE, "too large"),
+    (("sinh", "cosh"), lambda u: abs(u) <= _LARGEST_EXPONENT, "too large"),
+    # the slope of abs
+    (("sign",), lambda u: u != 0, "kink"),
+)
 
 
 class NoValue(Exception):
@@ -86,6 +97,7 @@ def _value_at(
         NoValue: there is none, or no two precisions agree.
     """
     before = None
+    # Few digits are enough for most formulas, and more of them cost more.
     for arithmetic in arithmetics:
         real = arithmetic.context.mpf
         value = evaluate(expression, real(point), arithmetic)
@@ -102,33 +114,27 @@ class _RealArithmetic:
     """Real numbers of so many digits as an arithmetic. What is not real has no value."""
 
     def __init__(self, digits: int):
+        # mpmath's own context is one for the whole process, with one precision.
         context = mpmath.MPContext()
         context.dps = digits
         self.context = context
         self.huge = context.mpf(10) ** _HUGE
         self.tiny = context.mpf(10) ** -_HUGE
-        self.largest_exponent = context.mpf(_HUGE) * 2
-        self.functions: Mapping[str, Callable[[Any], Any]] = {
+        self.functions: dict[str, Callable[[Any], Any]] = {
             "exp": self.exp,
-            "log": self._where(lambda u: u > 0, "outside", context.log),
-            "sqrt": self._where(lambda u: u >= 0, "outside", context.sqrt),
-            "asin": self._where(lambda u: abs(u) <= 1, "outside", context.asin),
-            "acos": self._where(lambda u: abs(u) <= 1, "outside", context.acos),
-            "sin": self._where(lambda u: abs(u) <= _LARGEST_ANGLE, "too large", context.sin),
-            "cos": self._where(lambda u: abs(u) <= _LARGEST_ANGLE, "too large", context.cos),
-            "tan": self._where(lambda u: abs(u) <= _LARGEST_ANGLE, "too large", context.tan),
-            "sinh": self._where(self._is_exponent, "too large", context.sinh),
-            "cosh": self._where(self._is_exponent, "too large", context.cosh),
             "tanh": context.tanh,
             "atan": context.atan,
             "erf": context.erf,
             "relu": lambda u: max(u, context.zero),
             "abs": abs,
             "negative": operator.neg,
-            # the slope of abs, which has none at its kink; and that of relu
-            "sign": self._where(lambda u: u != 0, "kink", context.sign),
-            "step": self._where(lambda u: u != 0, "kink", lambda u: (context.sign(u) + 1) / 2),
+            # the slope of relu: 0, or 1
+            "step": lambda u: (self.functions["sign"](u) + 1) / 2,
         }
+        for names, has_value, otherwise in _DOMAINS:
+            for name in names:
+                function = getattr(context, name)
+                self.functions[name] = self._where(has_value, otherwise, function)
         self.operators: Mapping[str, Callable[[Any, Any], Any]] = {
             **OPERATORS,
             "*": lambda u, v: self.limited(u * v),
@@ -142,7 +148,7 @@ class _RealArithmetic:
 
     def constant(self, name: str) -> Any:
         """``pi`` or ``e``; the plus rounds mpmath's constant to the digits at hand."""
-        return +self.context.pi if name == "pi" else +self.context.e
+        return +getattr(self.context, name)
 
     def limited(self, value: Any) -> Any:
         """The value, if it is within all bounds; 0 for what is too small."""
@@ -152,9 +158,9 @@ class _RealArithmetic:
 
     def exp(self, u: Any) -> Any:
         """The exponential; exponents are looked at first, since mpmath would compute any."""
-        if u > self.largest_exponent:
+        if u > _LARGEST_EXPONENT:
             raise NoValue("too large")
-        if u <= -self.largest_exponent:
+        if u <= -_LARGEST_EXPONENT:
             return self.context.zero
         return self.limited(self.context.exp(u))
 
@@ -170,10 +176,8 @@ class _RealArithmetic:
 
         return guarded
 
-    def _is_exponent(self, u: Any) -> bool:
-        return bool(abs(u) <= self.largest_exponent)
-
     def _quotient(self, u: Any, v: Any) -> Any:
+        # IEEE 754 has an infinity here, the real numbers have nothing.
         if v == 0:
             raise NoValue("outside")
         return self.limited(u / v)
@@ -189,8 +193,8 @@ class _RealArithmetic:
             return self.context.zero
         # The size of the result is known before it is computed.
         exponent = v * self.context.log(abs(u))
-        if exponent > self.largest_exponent:
+        if exponent > _LARGEST_EXPONENT:
             raise NoValue("too large")
-        if exponent < -self.largest_exponent:
+        if exponent < -_LARGEST_EXPONENT:
             return self.context.zero
         return self.limited(self.context.power(u, v))

@@ -138,6 +138,7 @@ def evaluate(expression: Expression, x: T, arithmetic: Arithmetic[T]) -> T:
             return arithmetic.constant(name)
         case Call(function, argument):
             inner = evaluate(argument, x, arithmetic)
+            # A framework's own silu is what is compared, where it has one.
             if function in arithmetic.functions:
                 return arithmetic.functions[function](inner)
             return evaluate(COMPOSED[function], inner, arithmetic)
@@ -151,14 +152,13 @@ def evaluate(expression: Expression, x: T, arithmetic: Arithmetic[T]) -> T:
 
 def nodes(expression: Expression) -> Iterator[Expression]:
     """Every node, the root first."""
-    waiting = [expression]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, Call):
-            waiting.append(node.argument)
-        elif isinstance(node, Binary):
-            waiting += [node.left, node.right]
+    yield expression
+    match expression:
+        case Call(_, argument):
+            yield from nodes(argument)
+        case Binary(_, left, right):
+            yield from nodes(left)
+            yield from nodes(right)
 
 
 def to_data(expression: Expression) -> list[Any]:
@@ -184,15 +184,16 @@ def from_data(data: list[Any]) -> Expression:
     Raises:
         ValueError: something else.
     """
-    kind, *rest = data
-    if kind == "x":
-        return Variable()
-    if kind == "number":
-        return Number(Fraction(rest[0]))
-    if kind == "constant" and rest[0] in CONSTANTS:
-        return Constant(rest[0])
-    if kind == "call" and (rest[0] in FUNCTIONS or rest[0] in DERIVED):
-        return Call(rest[0], from_data(rest[1]))
-    if kind in OPERATORS:
-        return Binary(kind, from_data(rest[0]), from_data(rest[1]))
-    raise ValueError(f"not a node of an expression: {kind!r}")
+    match data:
+        case ["x"]:
+            return Variable()
+        case ["number", value]:
+            return Number(Fraction(value))
+        case ["constant", name] if name in CONSTANTS:
+            return Constant(name)
+        case ["call", name, argument] if name in FUNCTIONS or name in DERIVED:
+            return Call(name, from_data(argument))
+        case [sign, left, right] if sign in OPERATORS:
+            return Binary(sign, from_data(left), from_data(right))
+        case _:
+            raise ValueError(f"not a node of an expression: {data[0]!r}")

@@ -100,6 +100,7 @@ def parse(text: str) -> Formula:
     reader = _Reader(text)
     expression = reader.read(root, 1)
     if reader.problems:
+        # The reader meets them in the order of the tree, a person reads them in that of the text.
         problems = sorted(reader.problems, key=lambda item: item.column or 0)
         raise ConfigError(_said_once(problems))
     return Formula(text, expression)
@@ -156,6 +157,7 @@ class _Reader:
             depth: levels above, this one counted.
         """
         column = node.col_offset + 1
+        # Every evaluation recurses over the tree, a framework's tracing many calls a level.
         if depth > MAX_DEPTH:
             return self.refuse(column, f"is nested deeper than {MAX_DEPTH} levels")
         match node:
@@ -198,6 +200,7 @@ class _Reader:
             return Variable()
         if node.id in CONSTANTS:
             return Constant(node.id)
+        # "sin x", or "sin" alone
         if node.id in FUNCTIONS:
             message = f"{node.id} needs its argument in parentheses: {node.id}(x)"
             return self.refuse(column + len(node.id), message)
@@ -225,6 +228,7 @@ class _Reader:
         """The expression, unless what it computes from numbers alone is too large or not real."""
         try:
             if isinstance(found, Binary) and found.operator == "**":
+                # Before the value, for a better reason than its size: SymPy would compute 9**9**9.
                 exponent = constant_value(found.right)
                 if exponent is not None and abs(exponent) > MAX_EXPONENT:
                     message = (
@@ -250,6 +254,7 @@ class _Reader:
             # An attribute, a subscript: the reason is said there.
             return self.read(node.func, depth + 1)
         name = node.func.id
+        # "x(x + 1)" is a product without its star
         if name == "x" or name in CONSTANTS:
             message = f"{name} is not a function; to multiply write {name}*(…)"
             return self.refuse(column + len(name), message)
@@ -257,6 +262,7 @@ class _Reader:
             hint = _hint(name, tuple(FUNCTIONS))
             message = f"there is no function {name!r}{hint} Allowed: {', '.join(FUNCTIONS)}"
             return self.refuse(column, message)
+        # "sin(x=1)" and "sin(*x)" have an argument that is none of a formula
         if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
             return self.refuse(column + len(name), f"{name} takes exactly one argument: {name}(x)")
         found = Call(name, self.read(node.args[0], depth + 1))

@@ -114,6 +114,7 @@ def explain_syntax(text: str, error: SyntaxError) -> tuple[int, str]:
     said = error.msg or ""
     if "never closed" in said or "unmatched" in said or "does not match" in said:
         return column, said
+    # Before the star: "sin x" lacks parentheses, not a product.
     if found := _CALL_WITHOUT.search(text):
         return (
             found.end() + 1,

@@ -38,6 +38,7 @@ def _range(text: str) -> tuple[float, ...]:
     if stop <= start and not (count == 1 and stop == start):
         message = f"the stop {stop:g} must be greater than the start {start:g}"
         raise _error(text, parts[1][1], message)
+    # One point has no distance to a next one.
     if count == 1:
         return (start,)
     # In fractions, so that every point is rounded once.

@@ -49,13 +49,9 @@ def _function(name: str, slope: Callable[[Any], Any]) -> Any:
     return type(name, (sympy.Function,), {"fdiff": fdiff})
 
 
-def _flat(_: Any) -> Any:
-    """The slope of a function with steps."""
-    return sympy.S.Zero
-
-
-SIGN = _function("sign", _flat)
-STEP = _function("step", _flat)
+# Flat between their steps.
+SIGN = _function("sign", lambda _: sympy.S.Zero)
+STEP = _function("step", lambda _: sympy.S.Zero)
 ABS = _function("abs", SIGN)
 RELU = _function("relu", STEP)
 
@@ -119,6 +115,7 @@ def differentiate(expression: Expression, order: int = 1) -> tuple[Expression, s
     Raises:
         UsageError: SymPy finds none with real values, or one that is too large.
     """
+    # Counted before SymPy builds anything: a nest of twenty silu has millions of parts.
     size = evaluate(expression, 1, _SizeArithmetic())
     if size > MAX_NODES:
         raise UsageError(
@@ -161,6 +158,7 @@ class _TreeReader:
             return self._power(found.base, found.exp)
         if found.func in _NAME_OF:
             return Call(_NAME_OF[found.func], self.read(found.args[0]))
+        # SymPy's name for 1/tan, as in tan(x + pi/2); no formula has it.
         if isinstance(found, sympy.cot):
             return Binary("/", Number(Fraction(1)), Call("tan", self.read(found.args[0])))
         raise UsageError(f"formula: its derivative has no real value ({sympy.sstr(found)[:60]})")
@@ -184,6 +182,7 @@ class _TreeReader:
             else:
                 above.append(factor)
         negative = bool(above) and above[0] == -1
+        # -x is one operation for a framework, -1*x is a product.
         if negative:
             above = above[1:]
         result: Expression = Number(Fraction(1))
@@ -196,6 +195,7 @@ class _TreeReader:
     def _power(self, base: Any, exponent: Any) -> Expression:
         if exponent.is_Rational and exponent < 0:
             return Binary("/", Number(Fraction(1)), self.read(sympy.Pow(base, -exponent)))
+        # IEEE 754 rounds a root right; nobody promises that of a power.
         if exponent == sympy.S.Half:
             return Call("sqrt", self.read(base))
         return Binary("**", self.read(base), self.read(exponent))

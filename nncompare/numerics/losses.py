@@ -57,6 +57,7 @@ def mean_squared_error(outputs: Array, targets: Array) -> float:
 
 def data_loss(task: Task, outputs: Array, targets: Array) -> float:
     """The loss of a task, without penalties."""
+    # Targets are class numbers, of one axis less than the logits.
     if task == "classification":
         return softmax_cross_entropy(outputs, targets)
     # (N, 1) against (N,) would broadcast to (N, N) and give a plausible number
@@ -94,6 +95,7 @@ def penalty_gradients(
     l1, l2 = _factors(l1, l2, semantics)
     found: Params = {}
     for name, parameter in model.parameters.items():
+        # Zeros, so that the sum with another gradient needs no case of its own.
         if parameter.trainable:
             w = _float(params[name])
             found[name] = l1 * np.sign(w) + 2 * l2 * w if parameter.penalized else np.zeros_like(w)

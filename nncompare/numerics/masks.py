@@ -38,6 +38,7 @@ def keep_mask(
     # two masks' bits in each number of 64
     numbers = philox(seed, f"mask/{node}", step << 128).random_raw(-(-values // 2))
     bits = numbers.view(np.uint32)[:values]
+    # a rate near 1 would round to 2**32, which has no place in 32 bits
     threshold = min(round(rate * 2**32), 2**32 - 1)
     return np.asarray(bits >= np.uint32(threshold)).reshape(shape)
 

@@ -17,7 +17,7 @@ from nncompare.numerics.arrays import Array, Params
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.keys import generator
-from nncompare.numerics.schedules import learning_rates
+from nncompare.numerics.schedules import make_plan
 from nncompare.spec.model import Model, Node
 from nncompare.spec.training import Train
 
@@ -118,6 +118,7 @@ def checked_examples(examples: int, batch_size: int, steps: int) -> int:
 def _last_batch(examples: int, batch_size: int) -> int:
     # never one example alone where the experiment has none: BatchNorm cannot estimate a variance
     # from it
+    # a third, so that a mean over batches and one over examples differ
     return examples % batch_size or min(max(batch_size // 3, 2), batch_size)
 
 
@@ -131,13 +132,10 @@ def parity_plan(train: Train, examples: int, seed: int, steps: int) -> ParityPla
         steps: of the trajectory.
     """
     per_epoch = -(-examples // train.batch_size)
-    epochs = -(-steps // per_epoch)
-    own = train.model_copy(update={"epochs": epochs})
-    common = {"examples": examples, "batch_size": train.batch_size, "seed": seed}
-    trajectory = BatchPlan(**common, epochs=epochs, learning_rate=learning_rates(own, per_epoch))
-    return ParityPlan(
-        trajectory=trajectory, updates=_update_plan(train, examples, seed), steps=steps
-    )
+    long_enough = train.model_copy(update={"epochs": -(-steps // per_epoch)})
+    trajectory = make_plan(long_enough, examples, seed)
+    updates = _update_plan(train, examples, seed)
+    return ParityPlan(trajectory=trajectory, updates=updates, steps=steps)
 
 
 def _update_plan(train: Train, examples: int, seed: int) -> BatchPlan:
@@ -178,15 +176,13 @@ def directions(model: Model, seed: int, count: int = 3) -> dict[str, Params]:
     """Directions along which the gradient is judged: ``count`` through all trained parameters,
     named ``all 1`` …, and one through each of them alone, under its name. Each has length one.
     """
-    names = {name: parameter for name, parameter in model.parameters.items() if parameter.trainable}
+    trained = {name: item.shape for name, item in model.parameters.items() if item.trainable}
+    groups = {f"all {k + 1}": list(trained) for k in range(count)}
+    groups |= {name: [name] for name in trained}
     found: dict[str, Params] = {}
-    groups = {
-        **{f"all {k + 1}": list(names) for k in range(count)},
-        **{name: [name] for name in names},
-    }
     for label, members in groups.items():
         stream = generator(seed, f"direction/{label}")
-        drawn = {name: stream.standard_normal(names[name].shape) for name in members}
+        drawn = {name: stream.standard_normal(trained[name]) for name in members}
         length = np.sqrt(sum(float((value**2).sum()) for value in drawn.values()))
         found[label] = {name: value / length for name, value in drawn.items()}
     return found

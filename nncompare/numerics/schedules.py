@@ -47,6 +47,7 @@ def learning_rates(train: Train, steps_per_epoch: int) -> NDArray[np.float64]:
             rates = minimum + (lr - minimum) * (1 + np.cos(np.pi * k / steps)) / 2
         case _ as unknown:
             assert_never(unknown)
+    # the schedule runs on beneath: it is scaled, not shifted
     if train.warmup_steps:
         rates = rates * np.minimum(1.0, (k + 1) / train.warmup_steps)
     return np.asarray(rates, np.float64)

@@ -97,6 +97,7 @@ def clip(
         case Clipping.PER_TENSOR:
             found: Params = {}
             for name, g in gradients.items():
+                # the norm of one tensor is that of a model with no other
                 alone = {name: g}
                 found |= _scaled(alone, norm, _norm(alone))
             return found
@@ -173,10 +174,12 @@ def step(
     for name, gradient in clipped.items():
         w = np.asarray(params[name], np.float64)
         g = np.asarray(gradient, np.float64)
+        # what stands in the loss is in the gradient already
         if semantics.l2 is L2.AS_DECAY:
             g = g + decay * w
         elif semantics.l2 is L2.DECOUPLED:
             w = w * (1 - learning_rate * decay)
+        # None: no embedding's table, or nothing is known of the batch
         use = known.get(name)
         rule = _Rule(
             optimizer=optimizer,
@@ -188,6 +191,7 @@ def step(
         m = state.first.get(name, np.zeros_like(w))
         v = state.second.get(name, rule.start(w))
         new = rule.apply(w, g, m, v)
+        # a sparse kernel leaves alone what the batch does not name, momentum and all
         if use is not None and semantics.table_gradient is TableGradient.LAZY:
             new = _rows_of(use.tokens, new, (w, m, v))
         updated[name], first[name], second[name] = new
@@ -273,6 +277,7 @@ class _Rule:
         """What scales a gradient on its way into the momentum buffer, and the buffer on its way
         out.
         """
+        # the same while the rate is constant
         if self.semantics.momentum_rate is MomentumRate.OLD:
             return self.rate, 1.0
         return 1.0, self.rate
@@ -306,13 +311,14 @@ class _Rule:
         epsilon = self.constant("epsilon")
         match self.semantics.epsilon:
             case Epsilon.AFTER_CORRECTION:
-                return np.asarray(np.sqrt(v / correction) + epsilon)
+                root = np.sqrt(v / correction) + epsilon
             case Epsilon.BEFORE_CORRECTION:
-                return np.asarray((np.sqrt(v) + epsilon) / np.sqrt(correction))
+                root = (np.sqrt(v) + epsilon) / np.sqrt(correction)
             case Epsilon.UNDER_ROOT:
-                return np.asarray(np.sqrt(v / correction + epsilon))
+                root = np.sqrt(v / correction + epsilon)
             case _:
                 raise NotImplementedError(self.semantics.epsilon)
+        return np.asarray(root)
 
     def _rmsprop(self, w: Array, g: Array, m: Array, v: Array) -> Slot:
         """``v = rho v + (1 - rho) g^2``; ``m = mu m + g / (sqrt(v) + epsilon)``; ``w -= rate m``

@@ -23,6 +23,7 @@ def attention(node: Node, p: Params, x: Array, run: Run) -> Array:
         for name in ("query", "key", "value")
     )
     scores_NHTS = np.einsum("nthd,nshd->nhts", q_NTHD, k_NTHD) / _root(q_NTHD.shape[-1], run)
+    # exp(-inf) is 0: a later step has no weight
     if node.layer.causal:
         steps = x.shape[1]
         scores_NHTS = np.where(np.tril(np.ones((steps, steps), bool)), scores_NHTS, -np.inf)

@@ -47,5 +47,6 @@ def avg_pool2d(node: Node, p: Params, x: Array, run: Run) -> Array:
     """
     if run.semantics.pooled_padding is PooledPadding.COUNTED:
         return np.asarray(windows(node, x, 0.0).mean(axis=(4, 5)))
+    # a window of ones, padded with zeros, counts the real values
     counts = windows(node, np.ones((1, *node.input.shape)), 0.0).sum(axis=(4, 5))
     return np.asarray(windows(node, x, 0.0).sum(axis=(4, 5)) / counts)

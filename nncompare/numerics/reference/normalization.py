@@ -11,14 +11,20 @@ from nncompare.spec.layers.normalization import BatchNorm, Dropout, LayerNorm
 from nncompare.spec.model import Node
 
 
+def _normalized(x: Array, mean: Array, variance: Array, epsilon: float, p: Params) -> Array:
+    normal: Array = (x - mean) / np.sqrt(variance + epsilon)
+    return normal * p["scale"] + p["bias"]
+
+
 @formula(LayerNorm)
 def layer_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``(x - mean) / sqrt(var + epsilon) * scale + bias`` over the last axis, biased variance (Ba
     et al. 2016).
     """
     assert isinstance(node.layer, LayerNorm)
-    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
-    return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = x.var(axis=-1, keepdims=True)
+    return _normalized(x, mean, variance, node.layer.epsilon, p)
 
 
 @formula(BatchNorm)
@@ -31,15 +37,18 @@ def batch_norm(node: Node, p: Params, x: Array, run: Run) -> Array:
     unbiased variance does not exist; it counts as 0.
     """
     assert isinstance(node.layer, BatchNorm)
-    mean, variance = p["running_mean"], p["running_variance"]
+    mean = p["running_mean"]
+    variance = p["running_variance"]
     if run.training:
         axes = tuple(range(x.ndim - 1))
-        mean, variance = x.mean(axis=axes), x.var(axis=axes)
+        mean = x.mean(axis=axes)
+        variance = x.var(axis=axes)
+        # a dense layer's channel has one value an example, an image's one a pixel
         values = x.size // x.shape[-1]
         unbiased = run.semantics.running_variance is RunningVariance.UNBIASED
         factor = values / max(values - 1, 1) if unbiased else 1.0
         run.statistics[node.name] = {"running_mean": mean, "running_variance": variance * factor}
-    return np.asarray((x - mean) / np.sqrt(variance + node.layer.epsilon) * p["scale"] + p["bias"])
+    return _normalized(x, mean, variance, node.layer.epsilon, p)
 
 
 @formula(Dropout)
@@ -48,6 +57,7 @@ def dropout(node: Node, p: Params, x: Array, run: Run) -> Array:
     evaluation.
     """
     assert isinstance(node.layer, Dropout)
+    # scaled in training, so that inference needs no scale
     if not run.training or node.layer.rate == 0:
         return x
     if run.masks is None:

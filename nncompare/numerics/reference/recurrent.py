@@ -33,7 +33,8 @@ def _bias(p: Params) -> Array:
 @formula(Rnn)
 def rnn(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``h_t = tanh(x_t W + h_{t-1} U + b)`` (Elman 1990)."""
-    h, states = _start(node, x), []
+    h = _start(node, x)
+    states = []
     for step in range(x.shape[1]):
         h = np.tanh(x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + _bias(p))
         states.append(h)
@@ -45,10 +46,12 @@ def lstm(node: Node, p: Params, x: Array, run: Run) -> Array:
     """``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)`` (Gers, Schmidhuber and Cummins 2000). Gates
     i, f, g, o.
     """
-    h, states = _start(node, x), []
+    h = _start(node, x)
     c = h
+    states = []
     for step in range(x.shape[1]):
         gates = x[:, step] @ p["kernel"] + h @ p["recurrent_kernel"] + _bias(p)
+        # one product for all gates, which stand side by side
         i, f, g, o = np.split(gates, 4, axis=-1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
@@ -62,11 +65,14 @@ def gru(node: Node, p: Params, x: Array, run: Run) -> Array:
     with the reset gate after the product (Appleyard et al. 2016, as in cuDNN). Gates r, z, n; ``c``
     is ``recurrent_bias``.
     """
-    h, states = _start(node, x), []
+    h = _start(node, x)
+    states = []
     for step in range(x.shape[1]):
+        # two products: the reset gate multiplies the second one only
         x_r, x_z, x_n = np.split(x[:, step] @ p["kernel"] + p["bias"], 3, axis=-1)
         h_r, h_z, h_n = np.split(h @ p["recurrent_kernel"] + p["recurrent_bias"], 3, axis=-1)
-        r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+        r = sigmoid(x_r + h_r)
+        z = sigmoid(x_z + h_z)
         h = (1 - z) * np.tanh(x_n + r * h_n) + z * h
         states.append(h)
     return _result(node, states)

@@ -118,6 +118,7 @@ def _picture(question: str, output: Path, plot: str | None) -> Path | None:
         return None
     digest = hashlib.sha256(question.encode()).hexdigest()
     path = Path(plot) if plot else output / f"gradcheck-{digest[:8]}.png"
+    # Said before any framework is asked, not after minutes.
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"--plot {plot}: the name must end with {' or '.join(FORMATS)}, or be {_NO_PLOT!r}"

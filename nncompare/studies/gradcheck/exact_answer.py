@@ -38,7 +38,8 @@ class ExactAnswer:
         exact_value, exact_derivative: ``(N,)`` in float64, NaN at points that take no part.
         owed: ``(N,)``, the points where a framework owes a right number: the formula and the chain
             rule can be computed in the dtype. Elsewhere errors are measured and not judged.
-        tolerances: for ``value`` and ``derivative``.
+        value_tolerance: what values of the formula are judged by.
+        tolerance: what derivatives are judged by.
     """
 
     formula: Formula
@@ -50,16 +51,14 @@ class ExactAnswer:
     exact_value: Array
     exact_derivative: Array
     owed: Array
-    tolerances: dict[str, Tolerance]
-
-    def tolerance(self, method: Method) -> Tolerance:
-        """What a method is judged by."""
-        return self.tolerances["value" if method == "value" else "derivative"]
+    value_tolerance: Tolerance
+    tolerance: Tolerance
 
     def measure(self, method: Method, values: Array) -> Accuracy:
         """The errors of a method's values ``(N,)``."""
-        exact = self.exact_value if method == "value" else self.exact_derivative
-        return measure_errors(values, exact, self.tolerance(method), self.owed)
+        if method == "value":
+            return measure_errors(values, self.exact_value, self.value_tolerance, self.owed)
+        return measure_errors(values, self.exact_derivative, self.tolerance, self.owed)
 
     def neighbours(self) -> Array:
         """All points of all stencils ``(S, N)``."""
@@ -84,6 +83,7 @@ def solve_exactly(formula: str, *, at: str, order: int, dtype: str) -> ExactAnsw
     read = parse(formula)
     _check(order, dtype)
     x = _points_in(at, np.dtype(dtype))
+    # Slow to import, and not needed where the question is refused.
     from nncompare.formulas.exact import exact_values
     from nncompare.formulas.symbolic import differentiate
 
@@ -102,9 +102,7 @@ def solve_exactly(formula: str, *, at: str, order: int, dtype: str) -> ExactAnsw
     value_tolerance = Tolerance.of(exact_value, _rounding(read.expression, x), x.dtype)
     # SymPy may have simplified away what a framework computes, and rounds, as it stands.
     rounding = _rounding(derivative, x) + _rounding(read.expression, x, order)
-    derivative_tolerance = Tolerance.of(
-        exact_derivative, rounding, x.dtype, otherwise=value_tolerance.scale
-    )
+    tolerance = Tolerance.of(exact_derivative, rounding, x.dtype, otherwise=value_tolerance.scale)
     computable = np.isfinite(compute(read.expression, x))
     computable &= np.isfinite(chain_rule(read.expression, x, order))
     return ExactAnswer(
@@ -117,7 +115,8 @@ def solve_exactly(formula: str, *, at: str, order: int, dtype: str) -> ExactAnsw
         exact_value=exact_value,
         exact_derivative=exact_derivative,
         owed=computable & (np.abs(exact_derivative) < largest**_FAR),
-        tolerances={"value": value_tolerance, "derivative": derivative_tolerance},
+        value_tolerance=value_tolerance,
+        tolerance=tolerance,
     )
 
 
@@ -138,6 +137,7 @@ def _points_in(at: str, dtype: np.dtype[Any]) -> Array:
     """
     asked = np.array(parse_points(at))
     largest = np.abs(asked).max()
+    # Rounded to float32 it would be an infinity.
     if largest > np.finfo(dtype).max:
         raise UsageError(f"--at {at}: {largest:g} is beyond the range of {dtype}")
     return asked.astype(dtype)
@@ -183,6 +183,7 @@ def _rounding(expression: Expression, x: Array, order: int = 0) -> Array:
     chain rule: against a wider dtype, 0 where the machine has none.
     """
     wider: np.dtype[Any] = np.dtype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    # On some machines a long double is a double.
     if np.finfo(wider).eps >= np.finfo(x.dtype).eps:
         return np.zeros(len(x))
 

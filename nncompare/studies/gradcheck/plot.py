@@ -165,6 +165,7 @@ def _curves(result: GradcheckRecord) -> Part:
     missing = points.count - points.compared
     if missing:
         remarks.append(f"{missing} of {points.count} points have no derivative to compare with")
+    # Near a pole the rest of the curve would be a flat line.
     if limit is not None:
         y["scale"] = {"domain": [-limit, limit], "nice": False}
         remarks.append(f"values beyond ±{limit:.3g} are cut off")
@@ -243,6 +244,7 @@ def _error_layers(
             "encoding": {**place, "strokeDash": channels["strokeDash"]},
         }
     ]
+    # The largest marks first, so that the smaller ones are seen within them.
     for name, look in _LOOKS.items():
         if name in DIFFERENCES:
             continue

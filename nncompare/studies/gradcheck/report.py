@@ -72,6 +72,7 @@ def _head(result: GradcheckRecord) -> Group:
 def verdict(result: GradcheckRecord) -> str:
     """One sentence: whether automatic and symbolic derivatives agree with the exact one."""
     compared = result.points.compared
+    # "All agree" would be true of no points at all.
     if compared == 0:
         return "Nothing to compare: the formula has a derivative at none of the points."
     if result.beyond:
@@ -80,6 +81,7 @@ def verdict(result: GradcheckRecord) -> str:
             parts.append(f"{NAMES[method.method]} of {runtime}{_how_far(method)}")
         said = "; ".join(parts)
         return f"DIFFERS from the exact derivative by more than rounding explains: {said}."
+    # NumPy alone has no automatic differentiation that could agree.
     if not any(row.status == "ok" for row in result.runtimes):
         return "No framework answered; NumPy's figures are below."
     return (
@@ -120,6 +122,7 @@ def error_sheet(result: GradcheckRecord) -> Sheet:
         f"Judged: all but finite differences; allowed are {allowed} of the derivative's usual size,"
         " plus ten times the rounding that NumPy shows.",
     ]
+    # The labels show the step at |x| <= 1.
     if any(abs(x) > 1 for x in result.points.x):
         remarks.append("The step h grows with the size of x beyond 1.")
     missing = {method.reason for row in rows for method in row.methods if method.status == "n/a"}
@@ -157,6 +160,7 @@ def _absences(result: GradcheckRecord) -> Iterator[tuple[str, str]]:
 
 def _logs(result: GradcheckRecord) -> Iterator[RenderableType]:
     for row in result.runtimes:
+        # A runtime that was refused has written nothing.
         if row.log and row.log.strip():
             yield Text(f"  last lines of the log of {row.runtime}:")
             lines = "\n".join(f"| {line}" for line in printable(row.log).rstrip().splitlines())
@@ -258,6 +262,7 @@ def _finite_outside(result: GradcheckRecord, rows: Sequence[RuntimeDerivatives])
     for name in names:
         for row in rows:
             count = row.method(name).finite_outside
+            # Runtimes with the same count share a part of the sentence.
             if count:
                 found.setdefault((name, count), []).append(row.runtime)
     if not found:

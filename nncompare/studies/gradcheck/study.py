@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nncompare.errors import UsageError, unknown_name
+from nncompare.formulas.accuracy import Tolerance
 from nncompare.formulas.evaluation import Array, compute
 from nncompare.formulas.stencils import NAMES, STENCILS
 from nncompare.launch.derivatives import derive
@@ -73,7 +74,7 @@ def gradcheck(
         environment=describe_system(),
         formula=FormulaText(text=exact.formula.text, derivative=exact.text, order=order),
         points=exact.points,
-        gates={"value": _tolerance(exact, "value"), "derivative": _tolerance(exact, "reverse")},
+        gates={"value": _figures(exact.value_tolerance), "derivative": _figures(exact.tolerance)},
         steps={
             name: float(stencil.step(np.ones(1, exact.x.dtype))[0])
             for name, stencil in STENCILS[order].items()
@@ -125,15 +126,16 @@ def request(exact: ExactAnswer, runtime: str) -> DeriveRequest:
 def _row(exact: ExactAnswer, outcome: Outcome) -> RuntimeDerivatives:
     methods: list[MethodResult] = []
     for name, answer in outcome.derivatives.items():
-        got = None
-        if answer.values is not None:
-            got = np.array(answer.values, np.float64)  # None becomes NaN
-        facts = {"status": answer.status, "reason": answer.reason, "how": answer.how}
+        # None becomes NaN
+        got = None if answer.values is None else np.array(answer.values, np.float64)
+        facts = answer.model_dump(include={"status", "reason", "how"})
+        # One answer, the formula's values beside the points, serves both finite differences.
         if name != "neighbours":
             methods.append(_judged(exact, name, got, facts))
             continue
-        shifted = None if got is None else got.reshape(-1, len(exact.x)).astype(exact.x.dtype)
-        differences = {} if shifted is None else exact.differences(shifted)
+        differences: dict[Method, Array] = {}
+        if got is not None:
+            differences = exact.differences(got.reshape(-1, len(exact.x)).astype(exact.x.dtype))
         methods += [_judged(exact, stencil, differences.get(stencil), facts) for stencil in NAMES]
     return RuntimeDerivatives(
         runtime=outcome.runtime,
@@ -171,6 +173,7 @@ def _judged(
         return MethodResult(method=name, **facts)
     values = values.astype(np.float64)
     found = exact.measure(name, values)
+    # Counted, since a method that fails where the chain rule has a number is wrong there.
     owed = int((exact.owed & ~np.isfinite(values)).sum()) if name in _FREE_OF_RULES else 0
     return MethodResult(
         method=name,
@@ -186,8 +189,7 @@ def _judged(
     )
 
 
-def _tolerance(exact: ExactAnswer, name: Method) -> ToleranceFigures:
-    tolerance = exact.tolerance(name)
+def _figures(tolerance: Tolerance) -> ToleranceFigures:
     return ToleranceFigures(
         tolerance=tolerance.relative,
         scale=tolerance.scale,
@@ -205,9 +207,11 @@ def sweep(exact: ExactAnswer) -> tuple[StepSweep, ...]:
     for name, stencil in STENCILS[exact.order].items():
         errors: list[float | None] = []
         for step in steps:
+            # The same step at all points, unlike a stencil's own: that is what is looked at.
             h = np.full_like(exact.x, step)
             values = compute(exact.formula.expression, stencil.neighbours(exact.x, h))
             accuracy = exact.measure(name, stencil.derivative(values, h).astype(np.float64))
+            # The largest of only some points would make the curve jump.
             errors.append(accuracy.largest if accuracy.not_finite == 0 else None)
         found.append(
             StepSweep(method=name, steps=tuple(steps.tolist()), largest_errors=tuple(errors))
