@@ -29,6 +29,7 @@ from nncompare.formulas.expression import (
 )
 
 X = sympy.Symbol("x")
+_ONE = Number(Fraction(1))
 MAX_NODES = 5_000
 """Of a formula in which composed functions are spelt out, and of a derivative."""
 MAX_BETWEEN = 1_000
@@ -148,8 +149,10 @@ class _TreeReader:
             return Variable()
         if found.is_Rational:
             return Number(Fraction(int(found.p), int(found.q)))
-        if found in (sympy.pi, sympy.E):
-            return Constant("pi" if found == sympy.pi else "e")
+        if found == sympy.pi:
+            return Constant("pi")
+        if found == sympy.E:
+            return Constant("e")
         if found.is_Add:
             return self._balanced("+", list(found.as_ordered_terms()))
         if found.is_Mul:
@@ -160,7 +163,7 @@ class _TreeReader:
             return Call(_NAME_OF[found.func], self.read(found.args[0]))
         # SymPy's name for 1/tan, as in tan(x + pi/2); no formula has it.
         if isinstance(found, sympy.cot):
-            return Binary("/", Number(Fraction(1)), Call("tan", self.read(found.args[0])))
+            return Binary("/", _ONE, Call("tan", self.read(found.args[0])))
         raise UsageError(f"formula: its derivative has no real value ({sympy.sstr(found)[:60]})")
 
     def _balanced(self, sign: str, parts: list[Any]) -> Expression:
@@ -185,7 +188,7 @@ class _TreeReader:
         # -x is one operation for a framework, -1*x is a product.
         if negative:
             above = above[1:]
-        result: Expression = Number(Fraction(1))
+        result: Expression = _ONE
         if above:
             result = self._balanced("*", above)
         if below:
@@ -194,7 +197,7 @@ class _TreeReader:
 
     def _power(self, base: Any, exponent: Any) -> Expression:
         if exponent.is_Rational and exponent < 0:
-            return Binary("/", Number(Fraction(1)), self.read(sympy.Pow(base, -exponent)))
+            return Binary("/", _ONE, self.read(sympy.Pow(base, -exponent)))
         # IEEE 754 rounds a root right; nobody promises that of a power.
         if exponent == sympy.S.Half:
             return Call("sqrt", self.read(base))

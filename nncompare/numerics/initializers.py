@@ -52,7 +52,7 @@ def draw(parameter: Parameter, name: str, seed: int) -> NDArray[np.float64]:
     if initializer.name == "forget_gate":
         # gate order i, f, g, o
         blocks[1] = np.full_like(blocks[1], scale)
-    return np.asarray(np.concatenate(blocks, axis=-1), np.float64)
+    return np.concatenate(blocks, axis=-1)
 
 
 def _block(parameter: Parameter, scale: float, stream: np.random.Generator) -> Array:
@@ -102,7 +102,7 @@ def _orthogonal(shape: tuple[int, ...], row_axes: int, stream: np.random.Generat
     q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
     if rows < columns:
         q = q.T
-    return np.asarray(q.reshape(shape))
+    return q.reshape(shape)
 
 
 def initial_params(model: Model, seed: int) -> Params:

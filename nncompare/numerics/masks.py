@@ -40,7 +40,7 @@ def keep_mask(
     bits = numbers.view(np.uint32)[:values]
     # a rate near 1 would round to 2**32, which has no place in 32 bits
     threshold = min(round(rate * 2**32), 2**32 - 1)
-    return np.asarray(bits >= np.uint32(threshold)).reshape(shape)
+    return (bits >= np.uint32(threshold)).reshape(shape)
 
 
 def masks_of_step(

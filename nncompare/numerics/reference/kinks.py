@@ -32,7 +32,6 @@ def smooth_loss(
     forward: Table,
     penalty: Penalty,
     masks: Masks | None,
-    change: Callable[[Table], Table] = lambda table: table,
     semantics: Semantics = ALIGNED,
 ) -> Callable[[Params], float]:
     """The minimized loss of a batch in training mode as a function of the parameters, kinks held as
@@ -43,19 +42,17 @@ def smooth_loss(
 
     Args:
         at: canonical parameters; there the value is that of ``reference.loss``.
-        forward: layer type -> formula.
+        forward: layer type -> formula, or a changed one, for a loss with something else held, too.
         masks: see ``reference.outputs``.
-        change: of the formulas, for a loss with something else held, too.
         semantics: see ``reference.loss``.
     """
-    table = change(forward)
     sides: dict[str, Array] = {}
     signs = {name: np.sign(at[name]) for name, item in model.parameters.items() if item.penalized}
 
     def f(params: Params) -> float:
         run = Run(
             params=params,
-            forward=table,
+            forward=forward,
             training=True,
             masks=masks,
             semantics=semantics,

@@ -74,16 +74,13 @@ def gradcheck(
     if some runtime did not finish.
     """
     from nncompare.records.finished import Finished
-    from nncompare.spec.runtimes import DEFAULT_RUNTIMES
     from nncompare.studies.gradcheck.report import gradcheck_report
     from nncompare.studies.gradcheck.study import check_runtimes
     from nncompare.studies.gradcheck.study import gradcheck as study
     from nncompare.terminal.console import err
     from nncompare.terminal.ending import leave, print_finished
 
-    runtimes = check_runtimes(
-        [name for item in backend or () for name in item.split(",")] or DEFAULT_RUNTIMES
-    )
+    runtimes = check_runtimes([name for item in backend or () for name in item.split(",")])
     # the same question has the same file
     question = repr((formula.strip(), at.strip(), order, dtype, runtimes))
     picture = _picture(question, output, plot)

@@ -56,6 +56,7 @@ _LOOKS: dict[Method, Look] = {
 _LONGEST_FORMULA = 90
 _CURVES = ["#0072B2", "#D55E00"]
 _GREY = "#555555"
+_MARK = {"type": "point", "strokeWidth": 1.4, "filled": False, "opacity": 1}
 _LEGEND = {"title": None, "orient": "bottom", "direction": "horizontal", "columnPadding": 24}
 _X = {"field": "x", "type": "quantitative", "title": "x", "scale": {"zero": False, "nice": False}}
 
@@ -149,6 +150,10 @@ def _by_method(methods: Sequence[Method]) -> dict[str, Part]:
     }
 
 
+def _layer(rows: list[Part], mark: Part, encoding: Part) -> Part:
+    return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
+
+
 def _curves(result: GradcheckRecord) -> Part:
     """The function and its exact derivative."""
     points = result.points
@@ -173,16 +178,16 @@ def _curves(result: GradcheckRecord) -> Part:
     marks = {"size": 35} if points.count <= _FEW_POINTS else False
     # A subtitle keeps its place if it is empty, so that all panels begin at the same height.
     subtitle = "; ".join(remarks) or " "
+    line = {"type": "line", "strokeWidth": 2.4, "clip": True, "point": marks}
+    encoding = {
+        "x": _X,
+        "y": y,
+        "detail": {"field": "part", "type": "nominal"},
+        "color": _told_apart("curve", names, _CURVES),
+        "strokeDash": _told_apart("curve", names, [[1, 0], [7, 4]]),
+    }
     return {
-        "data": {"values": rows},
-        "mark": {"type": "line", "strokeWidth": 2.4, "clip": True, "point": marks},
-        "encoding": {
-            "x": _X,
-            "y": y,
-            "detail": {"field": "part", "type": "nominal"},
-            "color": _told_apart("curve", names, _CURVES),
-            "strokeDash": _told_apart("curve", names, [[1, 0], [7, 4]]),
-        },
+        **_layer(rows, line, encoding),
         "width": _WIDTH,
         "height": _HEIGHT,
         "title": {"text": "The function and its exact derivative", "subtitle": subtitle},
@@ -237,37 +242,20 @@ def _error_layers(
     channels = _by_method(tuple(_LOOKS))
     place = {"x": _X, "y": y, "color": channels["color"]}
     lines = data.error_rows(result, row, DIFFERENCES, floor, _LINE)
-    layers: list[Part] = [
-        {
-            "data": {"values": lines},
-            "mark": {"type": "line", "strokeWidth": 1.6, "clip": True},
-            "encoding": {**place, "strokeDash": channels["strokeDash"]},
-        }
-    ]
+    line = {"type": "line", "strokeWidth": 1.6, "clip": True}
+    layers = [_layer(lines, line, {**place, "strokeDash": channels["strokeDash"]})]
+    shaped = {**place, "shape": channels["shape"]}
     # The largest marks first, so that the smaller ones are seen within them.
     for name, look in _LOOKS.items():
-        if name in DIFFERENCES:
-            continue
-        marks = data.error_rows(result, row, [name], floor, _MARKS)
-        layers.append(
-            {
-                "data": {"values": marks},
-                "mark": {
-                    "type": "point",
-                    "size": look.size,
-                    "strokeWidth": 1.4,
-                    "filled": False,
-                    "opacity": 1,
-                },
-                "encoding": {**place, "shape": channels["shape"]},
-            }
-        )
+        if name not in DIFFERENCES:
+            marks = data.error_rows(result, row, [name], floor, _MARKS)
+            layers.append(_layer(marks, {**_MARK, "size": look.size}, shaped))
     return layers
 
 
 def _steps(result: GradcheckRecord) -> Part | None:
     """The largest error against the step: truncation on the right, rounding on the left."""
-    rows = []
+    rows: list[Part] = []
     for one in result.sweep:
         for step, error in zip(one.steps, one.largest_errors, strict=True):
             # A logarithmic axis has no place for 0, and None is no figure.
@@ -276,17 +264,13 @@ def _steps(result: GradcheckRecord) -> Part | None:
     if not rows:
         return None
     channels = _by_method(DIFFERENCES)
-    lines = {
-        "data": {"values": rows},
-        "mark": {"type": "line", "strokeWidth": 2},
-        "encoding": {
-            "x": _error_axis("step h", 10) | {"field": "h"},
-            "y": _error_axis("largest error", 8),
-            "color": channels["color"],
-            "strokeDash": channels["strokeDash"],
-        },
+    encoding = {
+        "x": _error_axis("step h", 10) | {"field": "h"},
+        "y": _error_axis("largest error", 8),
+        "color": channels["color"],
+        "strokeDash": channels["strokeDash"],
     }
-    layers = [lines]
+    layers = [_layer(rows, {"type": "line", "strokeWidth": 2}, encoding)]
     level = result.reference.method("symbolic").largest_error
     if level:
         layers += _level(level)
@@ -307,13 +291,11 @@ def _steps(result: GradcheckRecord) -> Part | None:
 
 def _level(error: float) -> list[Part]:
     """A line at the error of the symbolic derivative, and its name."""
-    rows = {"values": [{"error": error, "text": "symbolic derivative: no step"}]}
+    rows = [{"error": error, "text": "symbolic derivative: no step"}]
     y = {"field": "error", "type": "quantitative"}
     colour = _LOOKS["symbolic"].colour
     rule = {"type": "rule", "color": colour, "strokeDash": [2, 2], "strokeWidth": 1.6}
     text = {"type": "text", "align": "left", "dx": 6, "dy": -8, "color": colour, "fontSize": 12}
     name = {"field": "text", "type": "nominal"}
-    return [
-        {"data": rows, "mark": rule, "encoding": {"y": y}},
-        {"data": rows, "mark": text, "encoding": {"y": y, "text": name, "x": {"value": 0}}},
-    ]
+    named = {"y": y, "text": name, "x": {"value": 0}}
+    return [_layer(rows, rule, {"y": y}), _layer(rows, text, named)]

@@ -125,8 +125,8 @@ def error_sheet(result: GradcheckRecord) -> Sheet:
     # The labels show the step at |x| <= 1.
     if any(abs(x) > 1 for x in result.points.x):
         remarks.append("The step h grows with the size of x beyond 1.")
-    missing = {method.reason for row in rows for method in row.methods if method.status == "n/a"}
-    remarks += [f"n/a: {reason}." for reason in sorted(reason for reason in missing if reason)]
+    lacking = [method for row in rows for method in row.methods if method.status == "n/a"]
+    remarks += sorted({f"n/a: {method.reason}." for method in lacking if method.reason})
     return Sheet(
         title="Largest error",
         corner="method",

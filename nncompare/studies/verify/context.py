@@ -266,10 +266,9 @@ class Context:
             self.probe,
             split.x[rows],
             split.y[rows],
-            forward=reference.FORWARD,
+            forward=change(reference.FORWARD),
             penalty=experiment.train.penalty,
             masks=self.masks(0),
-            change=change,
             semantics=self.semantics,
         )
 
