@@ -22,28 +22,28 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 """By sign, as Python has them."""
 CONSTANTS = ("pi", "e")
-FUNCTIONS = {
-    "exp": "exponential",
-    "log": "natural logarithm",
-    "sqrt": "square root",
-    "sin": "sine",
-    "cos": "cosine",
-    "tan": "tangent",
-    "asin": "inverse sine",
-    "acos": "inverse cosine",
-    "atan": "inverse tangent",
-    "sinh": "hyperbolic sine",
-    "cosh": "hyperbolic cosine",
-    "tanh": "hyperbolic tangent",
-    "erf": "error function",
-    "sigmoid": "1 / (1 + exp(-u))",
-    "softplus": "log(1 + exp(u))",
-    "silu": "u * sigmoid(u)",
-    "gelu": "u * (1 + erf(u / sqrt(2))) / 2",
-    "relu": "the larger of u and 0",
-    "abs": "size without sign",
-}
-"""Functions of a formula, each with its meaning; every backend has all of them."""
+FUNCTIONS = (
+    "exp",  # exponential
+    "log",  # natural logarithm
+    "sqrt",  # square root
+    "sin",  # sine
+    "cos",  # cosine
+    "tan",  # tangent
+    "asin",  # inverse sine
+    "acos",  # inverse cosine
+    "atan",  # inverse tangent
+    "sinh",  # hyperbolic sine
+    "cosh",  # hyperbolic cosine
+    "tanh",  # hyperbolic tangent
+    "erf",  # error function
+    "sigmoid",  # 1 / (1 + exp(-u))
+    "softplus",  # log(1 + exp(u))
+    "silu",  # u * sigmoid(u)
+    "gelu",  # u * (1 + erf(u / sqrt(2))) / 2
+    "relu",  # the larger of u and 0
+    "abs",  # size without sign
+)
+"""Functions of a formula; every backend has all of them."""
 DERIVED = ("negative", "sign", "step")
 """Further functions that a tree may hold: unary minus, and the derivatives of ``abs`` and ``relu``.
 """

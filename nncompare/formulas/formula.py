@@ -259,7 +259,7 @@ class _Reader:
             message = f"{name} is not a function; to multiply write {name}*(…)"
             return self.refuse(column + len(name), message)
         if name not in FUNCTIONS:
-            hint = _hint(name, tuple(FUNCTIONS))
+            hint = _hint(name, ())
             message = f"there is no function {name!r}{hint} Allowed: {', '.join(FUNCTIONS)}"
             return self.refuse(column, message)
         # "sin(x=1)" and "sin(*x)" have an argument that is none of a formula

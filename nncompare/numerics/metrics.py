@@ -36,7 +36,7 @@ def evaluate(task: Task, outputs: Array, targets: Array) -> dict[str, float | No
             error = np.asarray(outputs, np.float64) - targets
             return {
                 "loss": loss,
-                "mae": _finite(float(np.abs(error).mean())),
+                "mae": _finite(np.abs(error).mean()),
                 "r2": _r2(error, targets),
             }
     predicted = outputs.argmax(axis=-1) if task == "classification" else outputs > 0
@@ -53,8 +53,9 @@ def _r2(error: Array, targets: Array) -> float | None:
     if (np.ptp(y, axis=0) == 0).any():
         return None
     ratio = (error**2).sum(axis=0) / ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-    return _finite(float(np.mean(1 - ratio)))
+    return _finite(np.mean(1 - ratio))
 
 
 def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    """As a Python float, for documents; None stands for what they have no number for."""
+    return float(value) if np.isfinite(value) else None

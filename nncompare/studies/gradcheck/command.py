@@ -93,6 +93,7 @@ def gradcheck(
     result = study(
         formula, at=at.strip(), order=order, dtype=dtype, runtimes=runtimes, asking=asking
     )
+    # before the tables, which say where it is
     result, problem = _draw(result, picture) if picture is not None else (result, None)
     finished = Finished(record=result, problem=problem)
     print_finished(finished, gradcheck_report(result), as_json=as_json)

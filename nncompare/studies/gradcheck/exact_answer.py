@@ -94,6 +94,7 @@ def solve_exactly(formula: str, *, at: str, order: int, dtype: str) -> ExactAnsw
     slopes = [exact_values(tree, x.tolist(), largest=largest) for tree, _ in derivatives]
     columns = zip(value.reasons, *(slope.reasons for slope in slopes), strict=True)
     reasons = [_first_reason(column) for column in columns]
+    # a value without a derivative would be compared at other points than its derivative
     takes_part = np.array([reason is None for reason in reasons])
     exact_value = np.where(takes_part, value.values, np.nan)
     exact_derivative = np.where(takes_part, slopes[-1].values, np.nan)

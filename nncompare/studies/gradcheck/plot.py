@@ -196,10 +196,12 @@ def _curves(result: GradcheckRecord) -> Part:
 
 def _errors(result: GradcheckRecord) -> Part | None:
     """The error of each method along the points, a picture for each runtime that finished."""
+    # A runtime that was refused has no values.
     shown = [row for row in result.runtimes if any(method.values for method in row.methods)]
     # Without a framework NumPy's symbolic derivative and differences are still worth a look.
     shown = shown or [result.reference]
     edges = data.edges(result, shown)
+    # No point has a derivative to compare with.
     if edges is None:
         return None
     width = (_WIDTH - _GAP // 2 * (len(shown) - 1)) // len(shown)
@@ -261,6 +263,7 @@ def _steps(result: GradcheckRecord) -> Part | None:
             # A logarithmic axis has no place for 0, and None is no figure.
             if error:
                 rows.append({"method": NAMES[one.method], "h": step, "error": error})
+    # Every step leaves the domain somewhere, or the formula is linear.
     if not rows:
         return None
     channels = _by_method(DIFFERENCES)
@@ -272,6 +275,7 @@ def _steps(result: GradcheckRecord) -> Part | None:
     }
     layers = [_layer(rows, {"type": "line", "strokeWidth": 2}, encoding)]
     level = result.reference.method("symbolic").largest_error
+    # A logarithmic axis has no place for 0.
     if level:
         layers += _level(level)
     subtitle = (

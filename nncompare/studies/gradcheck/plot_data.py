@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nncompare.studies.gradcheck.record import GradcheckRecord, Method, RuntimeDerivatives
+from nncompare.studies.gradcheck.record import METHODS, GradcheckRecord, Method, RuntimeDerivatives
 from nncompare.studies.gradcheck.report import NAMES
 
-DRAWN: tuple[Method, ...] = ("reverse", "forward", "symbolic", "central", "five_point")
-"""Methods that have an error to draw."""
+Row = dict[str, Any]
+"""What a chart draws of one point."""
 # Values beyond this many times the 90th percentile leave the first panel, so that a pole does not
 # flatten the rest.
 _CLIP = 4.0
@@ -30,14 +30,15 @@ def limit(values: Sequence[float]) -> float | None:
 
 def line(
     name: str, x: Sequence[float], values: Sequence[float | None], limit: float | None
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Points of one curve, in parts: a new one begins after a gap and on the other side of
     a pole.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     part = 0
     before = 0.0
     for at, value in zip(x, values, strict=True):
+        # no line across what has no value
         if value is None:
             part += 1
             continue
@@ -61,6 +62,7 @@ def _pairs(
     pairs = []
     points = zip(result.points.x, values, result.points.derivative, strict=True)
     for x, computed, exact in points:
+        # null: no finite number, or a point that takes no part
         if computed is not None and exact is not None:
             pairs.append((x, abs(computed - exact)))
     return sorted(pairs)
@@ -74,7 +76,8 @@ def edges(
     """
     sizes: list[float] = []
     for row in rows:
-        for name in DRAWN:
+        # f itself has its values drawn, not its errors
+        for name in METHODS[1:]:
             sizes += [error for _, error in _pairs(result, row, name)]
     if not sizes:
         return None
@@ -92,14 +95,14 @@ def error_rows(
     methods: Sequence[Method],
     bottom: float,
     most: int,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """The errors of some methods in one runtime, as rows of a chart.
 
     Args:
         bottom: errors below are drawn there.
         most: points of each method.
     """
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for name in methods:
         for x, error in _thinned(_pairs(result, row, name), most):
             found.append({"method": NAMES[name], "x": x, "error": max(error, bottom)})

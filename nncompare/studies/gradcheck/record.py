@@ -152,6 +152,7 @@ class GradcheckRecord(StudyRecord):
     def complete(self) -> bool:
         """Every runtime finished, and no method of any failed."""
         for row in self.runtimes:
+            # a row that ended well may hold a method that did not
             if row.status != "ok" or any(method.status == "failed" for method in row.methods):
                 return False
         return True
@@ -165,6 +166,7 @@ class GradcheckRecord(StudyRecord):
     def beyond(self) -> tuple[tuple[str, MethodResult], ...]:
         """Runtime and method of all that is beyond its tolerance."""
         found = []
+        # NumPy is judged, too: it computes the symbolic derivative as a framework does
         for row in (*self.runtimes, self.reference):
             for method in row.methods:
                 # None is not judged.

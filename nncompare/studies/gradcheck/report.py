@@ -38,6 +38,7 @@ _SHOWN = 5
 def gradcheck_report(result: GradcheckRecord) -> RenderableType:
     """Everything about a gradcheck, from the verdict down to the notes."""
     parts: list[RenderableType] = [_head(result), error_sheet(result)]
+    # no section where all went well
     absent = list(_absences(result))
     if absent:
         parts.append(Group(section("Did not finish"), _grid(absent), *_logs(result)))
@@ -107,6 +108,7 @@ def error_sheet(result: GradcheckRecord) -> Sheet:
     """The largest error of each method (a row) in each runtime (a column)."""
     rows = (*result.runtimes, result.reference)
     columns = []
+    # runtimes side by side, since it is they that are compared
     for row in rows:
         texts = tuple(_error(row, method) for method in METHODS)
         columns.append(Column(head=row.runtime, texts=texts))
@@ -248,6 +250,7 @@ def _missed_points(rows: Sequence[RuntimeDerivatives]) -> Iterator[str]:
             if count:
                 missed.append(f"{row.runtime} at {count}")
         if missed:
+            # a difference looks beside its point, where there may be nothing
             why = ": a step leaves the domain or the range" if name in DIFFERENCES else ""
             yield (
                 f"No finite number by {NAMES[name]} where there is a derivative{why}:"

@@ -86,6 +86,7 @@ def _ask(
 ) -> tuple[RuntimeDerivatives, ...]:
     """A row for each runtime, one process after the other."""
     rows = []
+    # one after the other: each has the machine for itself
     with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
         for name in names:
             asking(name)
@@ -148,6 +149,7 @@ def _reference(exact: ExactAnswer) -> RuntimeDerivatives:
     """The same in NumPy, which has no automatic differentiation."""
     lacks = {"status": "n/a", "reason": "NumPy has no automatic differentiation", "how": None}
     facts = {"status": "ok", "reason": None, "how": "NumPy"}
+    # what the frameworks' figures are read against: the same operations, with no framework
     values = {
         "value": compute(exact.formula.expression, exact.x),
         "symbolic": compute(exact.derivative, exact.x),
