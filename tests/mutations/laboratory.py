@@ -14,7 +14,6 @@ from nncompare.studies.verify import judge
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explanation.findings import explain
-from nncompare.studies.verify.native import find_causes
 from nncompare.studies.verify.record import ParityFinding
 from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, read
@@ -126,7 +125,7 @@ class Laboratory:
         observation = _read(folder)
         checks = judge.by_formula(context, backend, observation)
         failed = [check for check in checks if not check.passed]
-        return Verdict(failed=failed, findings=find_causes(context, observation, failed))
+        return Verdict(failed=failed, findings=explain(context, {backend: observation}, failed))
 
     def _by_formula(self, experiment: str, dtype: str, backend: str, name: str) -> list[Check]:
         """Judged once: the unbroken backends stand beside every broken one."""

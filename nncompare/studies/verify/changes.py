@@ -8,19 +8,18 @@ does what its backend declares is for the certificate to say (``native``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
-from nncompare.backends.base import Array, Params
-from nncompare.numerics import updates
-from nncompare.numerics.parity import inputs_of
-from nncompare.numerics.reference import FORWARD, Run
+from nncompare.backends.base import Params
 from nncompare.spec.model import Node
 from nncompare.studies.verify.checks.dead import SHARE, dead_tensors
 from nncompare.studies.verify.checks.distance import absolute, relative, scale
+from nncompare.studies.verify.checks.quantity import Unit
+from nncompare.studies.verify.checks.update import checked_steps
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explanation.layer import hidden_number, layer_looks_like
+from nncompare.studies.verify.explanation.layer import LayerAtWork, hidden, looks_like
 from nncompare.studies.verify.explanation.running import statistic_looks_like
 from nncompare.studies.verify.explanation.update import update_looks_like
 from nncompare.studies.verify.record import Change
@@ -40,77 +39,64 @@ def changes(
         native, aligned: what the runtime did in both.
     """
     yield from _layers(context, runtime, native)
-    hidden = list(_hidden(context, runtime, native))
-    yield from hidden
-    yield from _running(context, runtime, native, known=not hidden)
-    gradients = [seen.gradients for seen in (native, aligned)] + list(
-        aligned.update_gradients.values()
-    )
-    live = [
-        name
-        for name in context.trained
-        if name not in dead_tensors(context, gradients, SHARE["float64"])
-    ]
-    yield from _updates(context, runtime, native, live)
+    trained = list(_hidden(context, runtime, native))
+    yield from trained
+    yield from _running(context, runtime, native, known=not trained)
+    yield from _updates(context, runtime, native, aligned)
     last = context.plan.checkpoints[-1]
     first_weights, last_weights = (
         _apart(native.checkpoints[mark], aligned.checkpoints[mark], context.trained)
         for mark in (1, last)
     )
     losses, right = native.losses[""], aligned.losses[""]
-    yield Change(
-        runtime=runtime,
-        quantity="training loss",
-        layer=None,
-        at_start=_finite(relative(losses[:1], right[:1])),
-        at_end=_finite(abs(float(losses[-1] - right[-1])) / (abs(float(right[-1])) or 1.0)),
-        unit="relative",
+    first_loss, last_loss = (relative(losses[one], right[one]) for one in (np.s_[:1], np.s_[-1:]))
+    logits = relative(native.logits[""], aligned.logits[""])
+    yield _change(runtime, "training loss", None, first_loss, last_loss)
+    yield _change(runtime, "weights", None, first_weights, last_weights, unit="absolute")
+    yield _change(runtime, "evaluation logits", None, None, logits)
+
+
+def _change(
+    runtime: str,
+    quantity: str,
+    layer: str | None,
+    at_start: float | None,
+    at_end: float | None,
+    looks_like: str | None = None,
+    unit: Unit = "relative",
+) -> Change:
+    """One change; what is not finite has no figure."""
+    start, end = (
+        None if size is None or not np.isfinite(size) else float(size)
+        for size in (at_start, at_end)
     )
-    yield Change(
+    return Change(
         runtime=runtime,
-        quantity="weights",
-        layer=None,
-        at_start=_finite(first_weights),
-        at_end=_finite(last_weights),
-        unit="absolute",
-    )
-    yield Change(
-        runtime=runtime,
-        quantity="evaluation logits",
-        layer=None,
-        at_start=None,
-        at_end=_finite(relative(native.logits[""], aligned.logits[""])),
-        unit="relative",
+        quantity=quantity,
+        layer=layer,
+        at_start=start,
+        at_end=end,
+        unit=unit,
+        looks_like=looks_like,
     )
 
 
 def _layers(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
     """Every layer that does something else with the input that it is given."""
-    before = inputs_of(context.model.nodes)
     for node in context.model.walk():
         if node.children:
             continue
-        sizes = {
-            training: _local(
-                context, node, outputs, before[node.name], context.probe, training=training
-            )
-            for training, outputs in ((False, native.outputs), (True, native.training_outputs))
-        }
-        training = sizes[True] > sizes[False]
-        if sizes[training] > _WORTH_TELLING:
-            outputs = native.training_outputs if training else native.outputs
-            yield Change(
-                runtime=runtime,
-                quantity="layer, training" if training else "layer",
-                layer=node.name,
-                at_start=_finite(sizes[training]),
-                at_end=None,
-                unit="relative",
-                looks_like=layer_looks_like(
-                    context, outputs, node.name, training=training, tolerance=1e-6
-                )
-                or ("a constant rounded to float32" if sizes[training] < 1e-6 else None),
-            )
+        found = []
+        for outputs, training in ((native.outputs, False), (native.training_outputs, True)):
+            work = LayerAtWork.at(context, node.name, outputs, context.probe)
+            found.append((work, work.target(context, outputs[node.name], training=training)))
+        work, target = max(found, key=lambda one: one[1].deviation)
+        if target.deviation > _WORTH_TELLING:
+            words = looks_like(work, target)
+            if words is None and target.deviation < 1e-6:
+                words = "a constant rounded to float32"
+            quantity = "layer, training" if target.inputs.training else "layer"
+            yield _change(runtime, quantity, node.name, target.deviation, None, words)
 
 
 def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Change]:
@@ -118,28 +104,20 @@ def _hidden(context: Context, runtime: str, native: Observation) -> Iterator[Cha
     checked updates at the weights of the aligned form: it trains a number that this form does not
     have.
     """
-    before, last = inputs_of(context.model.nodes), native.update_weights[context.plan.update_steps]
+    last = native.update_weights[context.plan.update_steps]
     for node in context.model.walk():
         if node.children or not node.parameters:
             continue
-        first = _local(
-            context, node, native.outputs, before[node.name], context.probe, training=False
-        )
-        later = _local(
-            context, node, native.update_outputs, before[node.name], last, training=False
-        )
-        if first <= _WORTH_TELLING < later:
-            yield Change(
-                runtime=runtime,
-                quantity="layer, after updates",
-                layer=node.name,
-                at_start=_finite(first),
-                at_end=_finite(later),
-                unit="relative",
-                looks_like=_added(context, node, last)
-                or hidden_number(context, native.update_outputs, node.name, last, 1e-6)
-                or "a number that the aligned form does not have is trained, too",
-            )
+        found = []
+        for outputs, params in ((native.outputs, context.probe), (native.update_outputs, last)):
+            work = LayerAtWork.at(context, node.name, outputs, params)
+            found.append(work.target(context, outputs[node.name], training=False))
+        first, later = found
+        if first.deviation <= _WORTH_TELLING < later.deviation:
+            words = _added(context, node, last) or later.best(hidden(context, work, later.inputs))
+            words = words or "a number that the aligned form does not have is trained, too"
+            sizes = first.deviation, later.deviation
+            yield _change(runtime, "layer, after updates", node.name, *sizes, words)
 
 
 def _added(context: Context, node: Node, params: Params) -> str | None:
@@ -151,28 +129,6 @@ def _added(context: Context, node: Node, params: Params) -> str | None:
     ]
     short = " and ".join(name.partition(".")[2].replace("_", " ") for name in names)
     return f"its {short}, which the aligned form does not have, is trained, too" if names else None
-
-
-def _local(
-    context: Context,
-    node: Node,
-    outputs: Mapping[str, Array],
-    before: str | None,
-    params: Params,
-    *,
-    training: bool,
-) -> float:
-    """The layer's own difference: its formula on the input that the runtime gave it, against its
-    output.
-    """
-    x = context.x if before is None else outputs[before]
-    own = {item.name: params[f"{node.name}.{item.name}"] for item in node.parameters}
-    masks: Callable[[str, tuple[int, ...]], Array] | None = context.masks(0) if training else None
-    run = Run(params=params, forward=FORWARD, training=training, masks=masks)
-    made = FORWARD[node.layer.type](
-        node, own, x if x.dtype.kind in "iu" else np.asarray(x, np.float64), run
-    )
-    return relative(outputs[node.name], made)
 
 
 def _running(
@@ -187,55 +143,35 @@ def _running(
             right = context.new_running(native.update_weights[step], step)[name]
             sizes.append(relative(native.update_weights[step + 1][name], right))
         if max(sizes) > _WORTH_TELLING:
-            yield Change(
-                runtime=runtime,
-                quantity="running statistics",
-                layer=name,
-                at_start=_finite(sizes[0]),
-                at_end=_finite(sizes[1]) if known else None,
-                unit="relative",
-                looks_like=statistic_looks_like(context, native, name, 0),
-            )
+            words = statistic_looks_like(context, native, name, 0)
+            end = sizes[1] if known else None
+            yield _change(runtime, "running statistics", name, sizes[0], end, words)
 
 
 def _updates(
-    context: Context, runtime: str, native: Observation, live: list[str]
+    context: Context, runtime: str, native: Observation, aligned: Observation
 ) -> Iterator[Change]:
     """The optimizer, on tensors that have a gradient: its formula on the runtime's own gradients,
     against what the runtime made of its weights.
     """
-    train, plan, state = context.job.experiment.train, context.plan, updates.State()
+    gradients = [native.gradients, aligned.gradients, *aligned.update_gradients.values()]
+    dead = dead_tensors(context, gradients, SHARE["float64"])
     sizes: list[tuple[float, str]] = []
-    for step in range(plan.update_steps):
-        before, slope = native.update_weights[step], native.update_gradients[step]
-        known = {name: slope[name] for name in context.trained if name in slope}
-        rate = float(plan.updates.learning_rate[step])
-        expected, state = updates.step(train.optimizer, state, before, known, rate, train.clip_norm)
-        after = native.update_weights[step + 1]
-        sizes.append(
-            max(
-                (absolute(after[name], expected[name]) / scale(expected[name] - before[name]), name)
-                for name in live
-            )
-        )
-    if max(sizes)[0] <= _WORTH_TELLING:
-        return
-    name = max(sizes)[1]
-    yield Change(
-        runtime=runtime,
-        quantity=f"update by {train.optimizer.name}",
-        layer=name,
-        at_start=_finite(sizes[0][0]),
-        at_end=_finite(sizes[-1][0]),
-        unit="relative",
+    for step in checked_steps(context, native):
+        found = []
+        for name in context.trained:
+            if name not in dead:
+                expected = step.expected[name]
+                moved = scale(expected - step.before[name])
+                found.append((absolute(step.after[name], expected) / moved, name))
+        sizes.append(max(found))
+    worst, name = max(sizes)
+    if worst > _WORTH_TELLING:
+        quantity = f"update by {context.job.experiment.train.optimizer.name}"
         # several small differences add up here; the largest is worth naming
-        looks_like=update_looks_like(context, native, name, tolerance=1e-3),
-    )
+        words = update_looks_like(context, native, name, tolerance=1e-3)
+        yield _change(runtime, quantity, name, sizes[0][0], sizes[-1][0], words)
 
 
 def _apart(a: Params, b: Params, names: list[str]) -> float:
     return max((absolute(a.get(name), b[name]) for name in names), default=0.0)
-
-
-def _finite(size: float) -> float | None:
-    return float(size) if np.isfinite(size) else None

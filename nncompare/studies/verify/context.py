@@ -21,7 +21,7 @@ from nncompare.numerics.parity import ParityPlan, directions, inputs_of, parity_
 from nncompare.numerics.reference import kinks
 from nncompare.numerics.semantics import ALIGNED, Semantics
 from nncompare.spec.job import Job
-from nncompare.spec.model import Model
+from nncompare.spec.model import Model, Node
 from nncompare.wire.observation import Observation, evaluation_rows
 
 Loss = Callable[[Params], float]
@@ -56,6 +56,10 @@ class Context:
     @cached_property
     def model(self) -> Model:
         return self.job.model
+
+    def node(self, name: str) -> Node:
+        """The layer of this name."""
+        return next(node for node in self.model.walk() if node.name == name)
 
     @cached_property
     def plan(self) -> ParityPlan:
@@ -289,19 +293,6 @@ class Context:
                 return np.inf
             total += float((gradient[name] * direction).sum())
         return total
-
-    def stands(self, gradients: Params) -> bool:
-        """Whether a gradient at the probe weights agrees with the slopes, roughly; not asked of
-        float32.
-        """
-        if self.dtype != "float64":
-            return True
-        for label, slope in self.slopes.items():
-            # not as sharp as the check: whoever is off by rounding still is a witness
-            apart = abs(self.along(gradients, label) - slope.value)
-            if apart > 1e-4 * abs(slope.value) + 100 * slope.error + 1e-9:
-                return False
-        return True
 
     @cached_property
     def probe_loss(self) -> float:

@@ -22,7 +22,6 @@ from nncompare.studies.verify.checks import (
     update,
 )
 from nncompare.studies.verify.checks.check import Check
-from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.checks.subject import Pair, Subject
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
@@ -32,23 +31,21 @@ _OfTwo = Callable[[Pair], Iterator[Check]]
 
 _AT_PROBE: tuple[_OfOne, ...] = (loading.first_load, forward.by_formula, loss.at_probe)
 """Loading, every layer and the loss at the probe weights."""
-_IN_FLOAT64: dict[_OfOne, tuple[Quantity, ...]] = {
-    loading.first_load: (Quantity.ROUND_TRIP,),
-    forward.by_formula: (Quantity.FORWARD, Quantity.FORWARD_TRAINING),
-    loss.at_probe: (Quantity.LOSS,),
-    gradient.along_directions: (Quantity.GRADIENT,),
-    loss.of_updates: (Quantity.LOSS,),
-    update.by_formula: (Quantity.UPDATE,),
-    forward.after_updates: (Quantity.FORWARD_AFTER_UPDATES,),
-    running.by_formula: (Quantity.RUNNING_STATISTICS,),
-    loading.later_loads: (Quantity.ROUND_TRIP,),
-    update.after_load: (Quantity.UPDATE_AFTER_LOAD,),
-    trajectory.losses_by_formula: (Quantity.LOSS_EVERY_STEP,),
-    evaluation.by_formula: (Quantity.LOGITS,),
-    long_pieces.by_itself: (),
-    dropout.by_formula: (),
-}
-"""What makes checks by the formulas -> the quantities that semantics may change in them."""
+_IN_FLOAT64: tuple[_OfOne, ...] = (
+    *_AT_PROBE,
+    gradient.along_directions,
+    loss.of_updates,
+    update.by_formula,
+    forward.after_updates,
+    running.by_formula,
+    loading.later_loads,
+    update.after_load,
+    trajectory.losses_by_formula,
+    evaluation.by_formula,
+    long_pieces.by_itself,
+    dropout.by_formula,
+)
+"""Everything that one runtime did, in the order of cause and effect."""
 _IN_FLOAT32: tuple[_OfOne, ...] = (
     *_AT_PROBE,
     running.by_formula,
@@ -83,20 +80,8 @@ _SHORT: dict[str, tuple[_OfTwo, ...]] = {
 
 def by_formula(context: Context, runtime: str, observation: Observation) -> list[Check]:
     """Everything that one runtime did, by the formulas, in its dtype."""
-    makers: Iterable[_OfOne] = _IN_FLOAT32 if context.dtype == "float32" else _IN_FLOAT64
+    makers = _IN_FLOAT32 if context.dtype == "float32" else _IN_FLOAT64
     return _of_one(makers, context, runtime, observation)
-
-
-def of_quantity(
-    context: Context, runtime: str, observation: Observation, quantity: Quantity
-) -> list[Check]:
-    """The float64 checks of one quantity by the formulas, without the cost of the others; none
-    where semantics change nothing.
-    """
-    # every other meaning is tried in turn: all checks of each would take far longer
-    makers = [make for make, quantities in _IN_FLOAT64.items() if quantity in quantities]
-    checks = _of_one(makers, context, runtime, observation)
-    return [check for check in checks if check.quantity == quantity]
 
 
 def between(

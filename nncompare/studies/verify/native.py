@@ -10,9 +10,6 @@ between them; what the defaults of each change against its aligned form is told 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 
 from nncompare.launch.check import CheckTask, check_all
@@ -20,9 +17,8 @@ from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify import growth, judge
 from nncompare.studies.verify.aligned import AlignedParity
 from nncompare.studies.verify.changes import changes
-from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explanation.root_causes import root_causes
+from nncompare.studies.verify.explanation.findings import explain
 from nncompare.studies.verify.record import Change, Limit, ParityFinding
 from nncompare.wire import declaration
 from nncompare.wire.observation import Observation, read
@@ -105,7 +101,7 @@ class NativeParity(AlignedParity):
         found: list[ParityFinding] = []
         for runtime, context in self._declared.items():
             own = [check for check in failed if check.runtime == runtime]
-            found += find_causes(context, self._native[runtime], own)
+            found += explain(context, {runtime: self._native[runtime]}, own)
         return found
 
     def changes(self) -> list[Change]:
@@ -119,40 +115,3 @@ class NativeParity(AlignedParity):
             for runtime in both
             for change in changes(context, runtime, self._native[runtime], aligned[runtime])
         ]
-
-
-def find_causes(
-    context: Context, observation: Observation, failed: Sequence[Check]
-) -> list[ParityFinding]:
-    """What one runtime does otherwise than declared.
-
-    Args:
-        context: under what its backend declares.
-        observation: of the runtime.
-        failed: its failed checks, in their order.
-    """
-    return [
-        ParityFinding(
-            runtime=check.runtime,
-            quantity=check.quantity,
-            layer=check.layer,
-            step=check.step,
-            dtype=check.dtype,
-            worst=check.worst if np.isfinite(check.worst) else None,
-            gate=check.tolerance,
-            looks_like=other_meaning(context, observation, check),
-        )
-        for check in root_causes(failed)
-    ]
-
-
-def other_meaning(context: Context, observation: Observation, check: Check) -> str | None:
-    """Another documented meaning than the declared one under which a failed check passes, with all
-    other checks of its quantity; None where no single one does.
-    """
-    for alternative in context.semantics.alternatives(context.job):
-        other = replace(context, semantics=alternative.semantics)
-        checks = judge.of_quantity(other, check.runtime, observation, check.quantity)
-        if checks and all(one.passed for one in checks):
-            return f"{alternative.setting} is {alternative.words}, which is not what is declared"
-    return None

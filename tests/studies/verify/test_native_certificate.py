@@ -31,7 +31,8 @@ from nncompare.spec.layers import TensorSpec
 from nncompare.studies.verify import judge
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.native import find_causes
+from nncompare.studies.verify.explanation.findings import explain
+from nncompare.studies.verify.record import ParityFinding
 from nncompare.testing.case import Case
 from nncompare.testing.numpy_backend import NumpySession
 from nncompare.wire.observation import Observation
@@ -121,6 +122,10 @@ def failed(there: Context, observation: Observation) -> list[Check]:
     """Failed checks, but for gradients: those of this session are differences themselves."""
     checks = judge.by_formula(there, "torch", observation)
     return [check for check in checks if not check.passed and check.quantity != "gradient"]
+
+
+def find_causes(there: Context, seen: Observation, bad: list[Check]) -> list[ParityFinding]:
+    return explain(there, {"torch": seen}, bad)
 
 
 @pytest.mark.parametrize("own", OWN)

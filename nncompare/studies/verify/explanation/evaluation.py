@@ -1,20 +1,25 @@
-"""Wrong evaluation, and the framework's own dropout: the reference with one thing changed."""
+"""Wrong evaluation, and the framework's own dropout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from nncompare.backends.base import EVALUATION_BATCH, Array, Params
-from nncompare.numerics import reference
-from nncompare.numerics.reference import FORWARD, Run
 from nncompare.studies.verify.checks.check import Check
-from nncompare.studies.verify.checks.distance import relative, scale
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.context import Context
+from nncompare.studies.verify.explanation.changed import (
+    Change,
+    Inputs,
+    counts,
+    to_float32,
+)
 from nncompare.studies.verify.explanation.layer import LayerAtWork, looks_like
-from nncompare.studies.verify.explanation.matching import Change, Target
+from nncompare.studies.verify.explanation.matching import Target
 from nncompare.wire.observation import Observation, evaluation_rows
 
 _TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
@@ -23,57 +28,57 @@ _TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
 def logits_look_like(context: Context, observation: Observation, mark: int) -> str | None:
     """What ``predict`` gave after ``mark`` steps, in words."""
-    given = np.asarray(dict(context.evaluations(observation))[mark], np.float64)
-    right = context.evaluated(observation.checkpoints[mark])
-    if given.shape != right.shape:
+    given = np.asarray(dict(context.evaluations(observation))[mark])
+    x = context.data.test.x[evaluation_rows(len(context.data.test))]
+    chunks = np.arange(len(x)) // EVALUATION_BATCH
+
+    def formula(inputs: Inputs) -> Array:
+        weights = inputs.touch("weights", observation.checkpoints[mark])
+        cut = inputs.touch("chunks", chunks)
+        step = inputs.touch("masks", mark) if inputs.training else None
+        made = []
+        for chunk in np.unique(cut):
+            run = inputs.context.run(weights, x[cut == chunk], step)
+            made.append(run.outputs[context.last_node])
+        return np.concatenate(made)
+
+    inputs = Inputs(context=context, training=False)
+    tolerance = _TOLERANCE[context.dtype]
+    target = Target(formula=formula, inputs=inputs, given=given, tolerance=tolerance)
+    if given.shape != target.right.shape:
         return (
-            f"predict gives {given.shape} in place of {right.shape}: it loses or repeats examples"
+            f"predict gives {given.shape} in place of {target.right.shape}: it loses or repeats"
+            " examples"
         )
-    limit = min(_TOLERANCE[context.dtype], 0.1 * relative(given, right))
-    target = Target(given=given, right=right, unit=scale(right), limit=limit)
-    with np.errstate(all="ignore"):
-        return target.best(_changes(context, observation, mark, right)) or target.fitted(
-            [("predict gives {0:.10g} times the right numbers", 1.0, lambda c: c * right)]
-        )
+    others = {other: kept for other, kept in observation.checkpoints.items() if other != mark}
+    factor = counts(inputs, "predict gives {0:.10g} times the right numbers", target.right)
+    return target.looks_like(_changes(target, others, mark, chunks), [factor])
 
 
 def _changes(
-    context: Context, observation: Observation, mark: int, right: Array
+    target: Target, others: Mapping[int, Params], mark: int, chunks: Array
 ) -> Iterator[Change]:
     """Other weights, the other mode, one chunk of examples in it alone, float32."""
-    for other, weights in sorted(observation.checkpoints.items()):
-        if other != mark:
-            yield f"predict uses the weights after step {other}", context.evaluated(weights)
-    weights = observation.checkpoints[mark]
-    together = np.zeros(len(right), int)
-    chunks = np.arange(len(right)) // EVALUATION_BATCH
+    inputs = target.inputs
+    for other, weights in sorted(others.items()):
+        words = f"predict uses the weights after step {other}"
+        yield words, inputs.with_values({"weights": weights})
+    words = "predict runs in training mode"
+    together = np.zeros_like(chunks)
     for step in (0, mark - 1, mark):
-        whole = _in_training_mode(context, weights, step, together)
-        yield "predict runs in training mode, on all examples at once", whole
-        made = _in_training_mode(context, weights, step, chunks)
-        yield "predict runs in training mode", made
-        for chunk in range(int(chunks[-1]) + 1):
-            where = (chunks == chunk)[:, None]
-            words = f"predict runs in training mode in chunk {chunk + 1} of its examples"
-            yield words, np.where(where, made, right)
-    yield "predict's numbers are rounded to float32", right.astype(np.float32).astype(np.float64)
+        for where, cut in (("", chunks), (", on all examples at once", together)):
+            changed = inputs.with_values({"masks": step, "chunks": cut})
+            yield f"{words}{where}", replace(changed, training=True)
+        for chunk in np.unique(chunks):
+            mixed = partial(_mixed, target.right, (chunks != chunk)[:, None])
+            changed = inputs.with_values({"masks": step}).result(mixed)
+            where = f" in chunk {chunk + 1} of its examples"
+            yield f"{words}{where}", replace(changed, training=True)
+    yield "predict's numbers are rounded to float32", inputs.result(to_float32)
 
 
-def _in_training_mode(context: Context, weights: Params, step: int, chunks: Array) -> Array:
-    """The logits with every chunk's own statistics and the dropout masks of a step."""
-    x = context.data.test.x[evaluation_rows(len(context.data.test))]
-    made = [
-        reference.forward(
-            context.model,
-            weights,
-            x[chunks == chunk],
-            training=True,
-            masks=context.masks(step),
-            semantics=context.semantics,
-        )
-        for chunk in range(int(chunks[-1]) + 1)
-    ]
-    return np.concatenate(made)
+def _mixed(right: Array, where: Array, made: Array) -> Array:
+    return np.where(where, right, made)
 
 
 def dropout_looks_like(context: Context, observation: Observation, check: Check) -> str | None:
@@ -86,6 +91,6 @@ def dropout_looks_like(context: Context, observation: Observation, check: Check)
     share = float(kept[x != 0].mean())
     if check.quantity == Quantity.DROPOUT_SHARE_KEPT:
         return f"rate {1 - share:.2g} in place of {rate:g}: it keeps {share:.3g} of the values"
-    node = next(node for node in context.model.walk() if node.name == check.layer)
-    run = Run(params={}, forward=FORWARD, training=True, masks=lambda _name, _shape: kept)
-    return looks_like(context, LayerAtWork(node=node, own={}, x=x, run=run), y, 1e-6)
+    node = context.node(check.layer or "")
+    work = LayerAtWork(node=node, own={}, x=x, masks=lambda _name, _shape: kept)
+    return looks_like(work, work.target(context, y, training=True))

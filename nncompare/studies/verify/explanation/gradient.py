@@ -1,247 +1,207 @@
-"""Where a gradient goes wrong although the loss is right, next to a gradient that is right.
+"""Where a gradient goes wrong although the loss is right.
 
-The reference has no gradient of its own: a runtime whose gradient stands the test of differences
-lends it. A gradient that goes wrong on its way back is wrong in every layer before that place, and
-right in every layer behind it: which parameters are wrong tells the place.
+The reference has no gradient of its own, only its slopes along directions, by differences.
+
+A gradient that goes wrong on its way back is wrong in every layer before that place, and right in
+every layer behind it: which parameters are wrong tells the place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from nncompare.backends.base import Array, Params
 from nncompare.numerics import differences, losses
 from nncompare.numerics.parity import inputs_of
-from nncompare.numerics.reference import FORWARD, Run
+from nncompare.numerics.reference import Run
 from nncompare.numerics.reference.kinks import Table
 from nncompare.spec.model import Node
 from nncompare.spec.training import Penalty
-from nncompare.studies.verify.checks.distance import scale
+from nncompare.studies.verify.checks.distance import scale, size
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explanation.fields import numbers
-from nncompare.studies.verify.explanation.matching import Change, Fit, Target
+from nncompare.studies.verify.explanation.changed import (
+    Fit,
+    Inputs,
+    another_penalty,
+    counts,
+)
+from nncompare.studies.verify.explanation.matching import Target
 
-_WRONG = {"float64": 1e-9, "float32": 1e-3}
-"""Relative difference from which a tensor's gradient is wrong; rounding stays below."""
 _CLOSE = {"float64": 1e-6, "float32": 1e-3}
 """Relative difference up to which a change explains a gradient."""
+_DEAD = 1e-10
+"""Relative to the largest: a gradient that is nothing but rounding."""
 _MANY = 3
 """A layer of so many trained parameters has many ways on which its own gradients come back."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Way:
     """A way that gradients take back.
 
     Args:
         node: through whose output they come; with parameters: through it to its input.
         behind: the layers with parameters that get their gradient on this way.
+        rank: the likelier, the lower: 0 within the layer, so that its own parameters are among
+            those behind; 2 through a layer whose own gradients are right.
         shortcut: the way round of a residual, in place of its sum.
-        inside: within the layer, so that its own parameters are among those behind.
     """
 
     node: Node
     behind: frozenset[str]
+    rank: int
     shortcut: bool = False
-    inside: bool = False
 
     @property
     def words(self) -> str:
         return f"the shortcut of {self.node.name}" if self.shortcut else self.node.name
 
-    @property
-    def rank(self) -> int:
-        """The likelier, the lower."""
-        if self.inside:
-            return 0
-        # a layer with parameters whose own gradients are right comes last
-        return 2 if self.node.parameters else 1
 
-
-def gradient_place(context: Context, given: Params, right: Params) -> tuple[str | None, str | None]:
+def gradient_place(
+    context: Context, given: Params, failed: Sequence[str | None]
+) -> tuple[str | None, str | None]:
     """The layer or parameter at fault, and words.
 
     Args:
-        given: the gradient of the runtime at fault; ``right``: one that stands the test of
-            differences.
+        given: the gradient of the runtime.
+        failed: directions, or names of parameters, along which it is wrong.
     """
-    sizes = {name: scale(right[name]) if right[name].any() else 0.0 for name in context.trained}
-    largest = max(sizes.values(), default=0.0) or 1.0
-    apart = {
-        name: float(np.abs(given[name] - right[name]).max()) / max(sizes[name], 1e-6 * largest)
-        for name in context.trained
-    }
-    wrong = [name for name in context.trained if apart[name] > _WRONG[context.dtype]]
+    missing = [name for name in context.trained if name not in given]
+    if missing:
+        return missing[0], "it has no gradient: it is not trained"
+    wrong = [name for name in context.trained if name in failed]
+    target = _target(context, given)
+    whole = "the whole gradient is {0:.10g} times the right one"
+    if words := target.fitted([counts(target.inputs, whole, target.right)]):
+        return None, words
     if not wrong:
         return None, None
-    if words := _whole_looks_like(context, given, right):
-        return None, words
-    live = [name for name in context.trained if sizes[name] > 1e-10 * largest or name in wrong]
-    place = _part_of_a_layer(wrong, live)
-    words = _tensors_look_like(context, wrong, given, right)
-    if words is not None:
-        return place or wrong[0], words
-    nothing = None
-    if not any(given[name].any() for name in wrong):
-        nothing = f"the gradient of {', '.join(wrong)} is zero: it is not trained"
-    if place is not None:
-        return place, nothing or _inside(wrong, given)
-    wrong.sort(key=lambda name: -apart[name])
-    return _on_a_way(context, wrong, given, right, nothing)
+    if words := target.fitted(another_penalty(target.inputs, partial(_penalty, context))):
+        return wrong[0], f"in the gradient, {words}"
+    if words := _tensor_looks_like(context, target, given, wrong):
+        return wrong[0], words
+    return _place(context, given, wrong, target)
+
+
+def _target(context: Context, given: Params) -> Target:
+    """The slopes along all directions: what can be changed is the result alone."""
+    right = np.array([slope.value for slope in context.slopes.values()])
+    errors = [slope.error for slope in context.slopes.values()]
+    return Target(
+        formula=lambda _: right,
+        inputs=Inputs(context=context),
+        given=_along(context, given),
+        tolerance=_CLOSE[context.dtype],
+        relative_to=np.maximum(np.abs(right), 1e-3 * scale(right)),
+        rounding=max(errors) / scale(right),
+    )
+
+
+def _along(context: Context, gradient: Params) -> Array:
+    """A gradient along every direction."""
+    return np.array([context.along(gradient, label) for label in context.directions])
+
+
+def _penalty(context: Context, penalty: Penalty) -> Array:
+    """What a penalty adds along every direction."""
+    own = losses.penalty_gradients(
+        context.probe, context.model, penalty.l1, penalty.l2, semantics=context.semantics
+    )
+    # a parameter that only the framework has is not penalized
+    added = {name: np.zeros_like(context.probe[name]) for name in context.added}
+    return _along(context, {**own, **added})
+
+
+def _tensor_looks_like(
+    context: Context, target: Target, given: Params, wrong: Sequence[str]
+) -> str | None:
+    """One tensor that is transposed, or has one factor; all others are right."""
+    name = wrong[0]
+    # a gradient of zeros is no gradient: that has words of its own
+    if len(wrong) > 1 or not given[name].any():
+        return None
+    nothing = {other: np.zeros_like(value) for other, value in given.items()}
+    own = _along(context, {**nothing, name: given[name]})
+    turned = given[name].T.reshape(given[name].shape)
+    back = _along(context, {**nothing, name: turned})
+    # of the right slopes, what comes from this tensor
+    right = own + target.right - target.given
+    inputs, told = target.inputs, f"the gradient of {name} is"
+    transposed = inputs.result(lambda slopes: slopes + own - back)
+    factor = counts(inputs, f"{told} {{0:.10g}} times the right one", right)
+    return target.best([(f"{told} transposed", transposed)]) or target.fitted([factor])
+
+
+def _place(
+    context: Context, given: Params, wrong: Sequence[str], target: Target
+) -> tuple[str, str | None]:
+    """The last layer that is wrong, if only some of its parameters are, since what comes back to it
+    must be right then; or a place on the way back to it.
+    """
+    zero = [name for name in wrong if not given[name].any()]
+    nothing = f"the gradient of {', '.join(wrong)} is zero: it is not trained"
+    words = nothing if zero == wrong else None
+    last = _owner(wrong[-1])
+    mine = [name for name in wrong if _owner(name) == last]
+    largest = max(size(value) for value in given.values())
+    beside = [name for name in context.trained if _owner(name) == last and name not in wrong]
+    if not any(size(given[name]) > _DEAD * largest for name in beside):
+        return _on_a_way(context, target, wrong, words)
+    zero_here = ", ".join(name for name in mine if name in zero)
+    if words is None and zero_here:
+        words = f"no gradient comes back to {zero_here}"
+    before = ", and so does what comes back from it" if len(mine) < len(wrong) else ""
+    words = words or f"the gradient of {', '.join(mine)} goes wrong within {last}{before}"
+    return wrong[0] if len(wrong) == 1 else last, words
+
+
+def _owner(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
 
 
 def _on_a_way(
-    context: Context, wrong: Sequence[str], given: Params, right: Params, nothing: str | None
+    context: Context, target: Target, wrong: Sequence[str], nothing: str | None
 ) -> tuple[str, str | None]:
     """The place where all gradients of the wrong layers pass, and none of the others'.
 
     Args:
-        wrong: parameters, the one that is farthest off first.
         nothing: words for gradients that are all zero.
     """
-    nodes = frozenset(name.rpartition(".")[0] for name in wrong)
+    nodes = frozenset(_owner(name) for name in wrong)
     ways = [way for way in _ways(context.model.nodes) if way.behind == nodes]
     ways.sort(key=lambda way: way.rank)
     # one layer without a gradient, and nothing behind it that could have stopped it
-    if nothing and len(nodes) == 1 and all(way.node.parameters for way in ways):
+    alone = nothing and len(nodes) == 1 and all(way.node.parameters for way in ways)
+    if alone or not ways:
         return wrong[0], nothing
-    if not ways:
-        return wrong[0], nothing
-    scaled = _scaled(context, given, right, [way for way in ways if not way.inside])
-    if scaled is not None:
-        way, factor = scaled
-        what = f"the gradient is {factor:.8g} times the right one"
-        if abs(factor) < 1e-6:
-            what = "no gradient comes back"
-        return way.node.name, f"{what} through {way.words}"
+    for way in ways:
+        words = target.fitted([_factor(context, target, way)]) if way.rank else None
+        if words is not None:
+            none = "the gradient is 0 times the right one"
+            return way.node.name, words.replace(none, "no gradient comes back")
     told = " or ".join(dict.fromkeys(way.words for way in ways))
     return ways[0].node.name, f"the gradient goes wrong on its way back through {told}"
-
-
-def _whole_looks_like(context: Context, given: Params, right: Params) -> str | None:
-    """One factor on the gradient of all parameters."""
-    names = [name for name in context.trained if name in given]
-    target = _target(context, given, right, names)
-    whole = np.concatenate([right[name].ravel() for name in names])
-    return target.fitted(
-        [("the whole gradient is {0:.10g} times the right one", 1.0, lambda c: c * whole)]
-    )
-
-
-def _tensors_look_like(
-    context: Context, wrong: Sequence[str], given: Params, right: Params
-) -> str | None:
-    """Another penalty; or one tensor that is transposed or has one factor."""
-    penalized = _target(context, given, right, wrong)
-    words = penalized.fitted(_penalties(context, right, wrong))
-    if words is not None or len(wrong) > 1:
-        return words
-    name = wrong[0]
-    target = _target(context, given, right, wrong)
-    changes: list[Change] = [(f"the gradient of {name} is transposed", right[name].T.ravel())]
-    factor: Fit = (
-        f"the gradient of {name} is {{0:.10g}} times the right one",
-        1.0,
-        lambda c: c * right[name].ravel(),
-    )
-    # a gradient of zeros is no gradient: that has words of its own
-    fits = [factor] if given[name].any() else []
-    return (
-        target.best(changes if right[name].ndim == 2 else [])
-        or target.fitted(fits)
-        or _rows(context, name, given[name], right[name])
-    )
-
-
-def _penalties(context: Context, right: Params, names: Sequence[str]) -> Iterator[Fit]:
-    """Gradients with another factor of the penalty."""
-    own = context.job.experiment.train.penalty
-
-    def gradient(penalty: Penalty) -> Array:
-        parts = [
-            losses.penalty_gradients(context.probe, context.model, item.l1, item.l2)
-            for item in (penalty, own)
-        ]
-        made = [right[name] + parts[0][name] - parts[1][name] for name in names]
-        return np.concatenate([value.ravel() for value in made])
-
-    for words, start, make in numbers(own, gradient):
-        yield f"in the gradient, {words}", start, make
-
-
-def _target(context: Context, given: Params, right: Params, names: Sequence[str]) -> Target:
-    """Some gradients side by side, each relative to its own size."""
-    a, b, units = [], [], []
-    for name in names:
-        a.append(np.asarray(given[name], np.float64).ravel())
-        b.append(np.asarray(right[name], np.float64).ravel())
-        units.append(np.full(b[-1].shape, scale(right[name])))
-    target = Target(
-        given=np.concatenate(a),
-        right=np.concatenate(b),
-        unit=np.concatenate(units),
-        limit=_CLOSE[context.dtype],
-    )
-    limit = min(target.limit, max(0.01 * target.deviation, 0.1 * _WRONG[context.dtype]))
-    return Target(given=target.given, right=target.right, unit=target.unit, limit=limit)
-
-
-def _rows(context: Context, name: str, given: Array, right: Array) -> str | None:
-    """The rows of one tensor that are wrong, where they are not more than half of them."""
-    off = np.abs(given - right) > _WRONG[context.dtype] * scale(right)
-    where = np.flatnonzero(off.any(axis=tuple(range(1, off.ndim))))
-    if len(where) > len(off) // 2:
-        return None
-    told = ", ".join(str(row + 1) for row in where[:6])
-    return f"the gradient of {name} is wrong in row {told} of {len(off)} only"
-
-
-def _part_of_a_layer(wrong: Sequence[str], live: Sequence[str]) -> str | None:
-    """The last layer that is wrong, if only some of its parameters are: what comes back to it must
-    be right. The parameter itself, if it is the only one.
-    """
-    last = wrong[-1].rpartition(".")[0]
-    mine = [name for name in wrong if name.rpartition(".")[0] == last]
-    if len(mine) == sum(name.rpartition(".")[0] == last for name in live):
-        return None
-    return mine[0] if len(mine) == len(wrong) == 1 else last
-
-
-def _inside(wrong: Sequence[str], given: Params) -> str:
-    """Which parameters of the last wrong layer go wrong, and which of them get no gradient
-    at all.
-    """
-    last = wrong[-1].rpartition(".")[0]
-    mine = [name for name in wrong if name.rpartition(".")[0] == last]
-    zero = [name for name in mine if not given[name].any()]
-    if zero:
-        return f"no gradient comes back to {', '.join(zero)}"
-    before = ", and so does what comes back from it" if len(mine) < len(wrong) else ""
-    return f"the gradient of {', '.join(mine)} goes wrong within {last}{before}"
 
 
 def _ways(nodes: Sequence[Node], before: frozenset[str] = frozenset()) -> Iterator[Way]:
     """Every way, in order of computation."""
     for node in nodes:
+        inner, outer = before | _owners(node.children), before | _owners(node.shortcut)
         if node.children:
             yield from _ways(node.children, before)
             yield from _ways(node.shortcut, before)
-            inner = _owners(node.children) | before
-            outer = _owners(node.shortcut) | before
-            yield Way(node, outer, shortcut=True)
-            yield Way(node, inner | outer)
-            before = inner | outer
-            continue
-        yield Way(node, before)
+            yield Way(node=node, behind=outer, rank=1, shortcut=True)
+        own = _owners([node])
+        yield Way(node=node, behind=inner | outer, rank=2 if node.parameters else 1)
+        before = before | own
         trained = sum(item.trainable for item in node.parameters)
-        if trained:
-            before = before | {node.name}
-            # tokens have no gradient: what is wrong in their table went wrong within
-            if trained >= _MANY or node.input.is_tokens:
-                yield Way(node, before, inside=True)
+        # tokens have no gradient: what is wrong in their table went wrong within
+        if trained >= _MANY or (trained and node.input.is_tokens):
+            yield Way(node=node, behind=before, rank=0)
 
 
 def _owners(nodes: Sequence[Node]) -> frozenset[str]:
@@ -252,50 +212,19 @@ def _owners(nodes: Sequence[Node]) -> frozenset[str]:
     )
 
 
-def _scaled(
-    context: Context, given: Params, right: Params, ways: Sequence[Way]
-) -> tuple[Way, float] | None:
-    """The way on which the gradient is multiplied by one wrong factor.
-
-    Holding a value fixed takes away what comes back through it, so that differences of the
-    reference loss tell the part of every directional derivative that came on that way.
+def _factor(context: Context, target: Target, way: Way) -> Fit:
+    """One factor on what comes back on a way: holding a value fixed takes that away, so that the
+    slopes of the reference loss without it tell what it is.
     """
-    for way in ways:
-        missing, expected = [], []
-        for label, direction in context.directions.items():
-            part = {
-                name: d for name, d in direction.items() if name.rpartition(".")[0] in way.behind
-            }
-            # of a direction through all parameters, one alone is judged by its own direction
-            if not part or (len(part) == 1 and label not in part):
-                continue
-            whole = sum(float((right[name] * d).sum()) for name, d in part.items())
-            there = sum(float((given[name] * d).sum()) for name, d in part.items())
-            missing.append(whole - there)
-            expected.append(whole - _held_slope(context, way, part))
-        a, b = np.array(expected), np.array(missing)
-        if len(a) < 2 or not a.any():
-            continue
-        share = float((a * b).sum() / (a * a).sum())
-        if np.abs(b - share * a).max() <= 1e-5 * np.abs(b).max():
-            return way, 1.0 - share
-    return None
-
-
-def _held_slope(context: Context, way: Way, direction: Params) -> float:
-    """The slope of the reference loss while the value on a way is held where it is."""
-    rows = context.plan.gradient_rows
-    x = context.data.train.x[rows]
-    made = Run(
-        params=context.probe,
-        forward=FORWARD,
-        training=True,
-        masks=context.masks(0),
-        semantics=context.semantics,
-    )
-    made.chain(context.model.nodes, x)
+    x = context.data.train.x[context.plan.gradient_rows]
+    made = context.run(context.probe, x, 0)
     f = context.smooth_loss(lambda table: _holding(context, way, made.outputs, x, table))
-    return differences.refined_derivative(f, context.probe, direction)[0]
+    slopes = [
+        differences.refined_derivative(f, context.probe, direction)[0]
+        for direction in context.directions.values()
+    ]
+    words = f"the gradient is {{0:.8g}} times the right one through {way.words}"
+    return counts(target.inputs, words, target.right - np.array(slopes))
 
 
 def _holding(
@@ -303,21 +232,21 @@ def _holding(
 ) -> Table:
     """The formulas of a table, with one value as it was."""
     kind = way.node.layer.type
+    before = inputs_of(context.model.nodes)
+
+    def input_of(node: Node) -> Array:
+        source = before[node.name]
+        return x if source is None else kept[source]
 
     def held(node: Node, p: Params, value: Array, run: Run) -> Array:
         if node.name != way.node.name:
             return table[kind](node, p, value, run)
-        if not way.shortcut:
-            if way.node.parameters:
-                # its own parameters do get their gradient: its input is what is held
-                return table[kind](node, p, _input_of(context, node, kept, x), run)
-            return kept[node.name]
-        outer = kept[node.shortcut[-1].name] if node.shortcut else _input_of(context, node, kept, x)
-        return outer + run.chain(node.children, value)
+        if way.shortcut:
+            outer = kept[node.shortcut[-1].name] if node.shortcut else input_of(node)
+            return outer + run.chain(node.children, value)
+        if node.parameters:
+            # its own parameters do get their gradient: its input is what is held
+            return table[kind](node, p, input_of(node), run)
+        return kept[node.name]
 
     return {**table, kind: held}
-
-
-def _input_of(context: Context, node: Node, kept: Mapping[str, Array], x: Array) -> Array:
-    before = inputs_of(context.model.nodes)[node.name]
-    return x if before is None else kept[before]

@@ -1,21 +1,18 @@
-"""Wrong running statistics: their formula in a checked update, with one thing changed."""
+"""Wrong running statistics: their formula in a checked update."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from nncompare.backends.base import Array
-from nncompare.numerics import reference
-from nncompare.spec.layers import Layer
-from nncompare.spec.model import Node
-from nncompare.studies.verify.checks.distance import relative, scale
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.explanation.fields import numbers, other_values
-from nncompare.studies.verify.explanation.matching import Change, Fit, Target
+from nncompare.studies.verify.explanation.changed import Inputs, counts
+from nncompare.studies.verify.explanation.layer import LayerAtWork
+from nncompare.studies.verify.explanation.matching import Target
 from nncompare.wire.observation import Observation
+
+_TOLERANCE = {"float64": 1e-9, "float32": 3e-6}
+"""Relative."""
 
 
 def statistic_looks_like(
@@ -26,68 +23,24 @@ def statistic_looks_like(
     Args:
         statistic: canonical name; ``step``: of the update, from 0.
     """
-    before = np.asarray(observation.update_weights[step][statistic], np.float64)
-    after = observation.update_weights[step + 1][statistic]
-    right = context.new_running(observation.update_weights[step], step)[statistic]
-    tolerance = 1e-9 if after.dtype == np.float64 else 3e-6
-    limit = min(tolerance, 0.1 * relative(after, right))
-    given = np.asarray(after, np.float64)
-    target = Target(given=given, right=right, unit=scale(right), limit=limit)
-
-    def other_layer(layer: Layer) -> Array:
-        return _new_running(context, observation, step, statistic, layer)
-
-    node = _owner(context, statistic)
-    return (
-        target.best(_described(context, observation, step, statistic))
-        or target.best(other_values(node.layer, other_layer))
-        or target.best([("held fixed: the batch does not move it", before)])
-        or target.fitted(numbers(node.layer, other_layer))
-        or target.fitted(_scaled(before, right))
-    )
-
-
-def _described(
-    context: Context, observation: Observation, step: int, statistic: str
-) -> Iterator[Change]:
-    """Other meanings of what frameworks disagree on."""
     weights = observation.update_weights[step]
-    for other in context.semantics.alternatives(context.job):
-        changed = replace(context, semantics=other.semantics)
-        made = changed.new_running(weights, step)[statistic]
-        yield f"{other.setting}: {other.words}", made
-
-
-def _scaled(before: Array, right: Array) -> Iterator[Fit]:
-    yield "the batch moves it {0:.10g} times as far", 1.0, lambda c: before + c * (right - before)
-
-
-def _new_running(
-    context: Context, observation: Observation, step: int, statistic: str, layer: Layer
-) -> Array:
-    """The statistic with another description of its layer."""
-    name = statistic.rpartition(".")[0]
-    nodes = tuple(_replaced(node, name, layer) for node in context.model.nodes)
+    before = np.asarray(weights[statistic], np.float64)
+    after = observation.update_weights[step + 1][statistic]
+    name, _, kind = statistic.rpartition(".")
     x = context.data.train.x[context.plan.updates.rows(step)]
-    made = reference.new_running(
-        replace(context.model, nodes=nodes),
-        observation.update_weights[step],
-        x,
-        context.masks(step),
-        semantics=context.semantics,
-    )
-    return made[statistic]
+    outputs = context.run(weights, x, step).outputs
+    work = LayerAtWork.at(context, name, outputs, weights, step, x)
 
+    def formula(inputs: Inputs) -> Array:
+        batch = work.run(inputs).statistics[name][kind]
+        momentum = inputs.part.running_momentum
+        return np.asarray((1 - momentum) * before + momentum * batch)
 
-def _replaced(node: Node, name: str, layer: Layer) -> Node:
-    """The node, in which the one called ``name`` has another description."""
-    if node.name == name:
-        return replace(node, layer=layer)
-    children = tuple(_replaced(child, name, layer) for child in node.children)
-    shortcut = tuple(_replaced(child, name, layer) for child in node.shortcut)
-    return replace(node, children=children, shortcut=shortcut)
-
-
-def _owner(context: Context, statistic: str) -> Node:
-    name = statistic.rpartition(".")[0]
-    return next(node for node in context.model.walk() if node.name == name)
+    inputs = Inputs(context=context, part=work.node.layer)
+    tolerance = _TOLERANCE[str(after.dtype)]
+    target = Target(formula=formula, inputs=inputs, given=after, tolerance=tolerance)
+    held = "held fixed: the batch does not move it", inputs.result(lambda _: before)
+    words = "the batch moves it {0:.10g} times as far"
+    farther = counts(inputs, words, target.right - before)
+    # a momentum of zero would say the same in other words
+    return target.best([held]) or target.looks_like(fits=[farther])

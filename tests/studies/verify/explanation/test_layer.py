@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
@@ -10,14 +11,17 @@ import numpy as np
 import pytest
 
 from nncompare.numerics.keys import generator
-from nncompare.numerics.reference import FORWARD, Run
+from nncompare.numerics.reference import FORWARD
 from nncompare.numerics.semantics import ALIGNED
 from nncompare.spec.layers import LAYERS, Layer, TensorSpec
-from nncompare.spec.model import resolve
+from nncompare.spec.model import Node, resolve
 from nncompare.spec.training import Train
 from nncompare.studies.verify.checks.distance import relative
+from nncompare.studies.verify.context import Context
 from nncompare.studies.verify.explanation import layer as layers
+from nncompare.studies.verify.explanation.changed import Inputs, meanings, other_values
 from nncompare.studies.verify.explanation.layer import LayerAtWork, looks_like
+from nncompare.studies.verify.explanation.matching import Target
 
 TABLE = TensorSpec((6,))
 SEQUENCE = TensorSpec((5, 6))
@@ -48,51 +52,71 @@ def keep(_: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return np.arange(np.prod(shape)).reshape(shape) % 3 > 0
 
 
-def at_work(layer: Layer, spec: TensorSpec, *, training: bool) -> LayerAtWork:
-    """A layer on random numbers."""
-    (node,) = resolve([layer], spec).nodes
-    stream = generator(0, f"explanation/{layer.type}")
-    shape = (7, *spec.shape)
-    x = stream.integers(0, spec.vocabulary, shape) if spec.vocabulary else stream.normal(size=shape)
-    own = {item.name: stream.normal(size=item.shape) for item in node.parameters}
-    if "running_variance" in own:
-        own["running_variance"] = 0.5 + own["running_variance"] ** 2
-    params = {f"{node.name}.{name}": value for name, value in own.items()}
-    run = Run(params=params, forward=FORWARD, training=training, masks=keep)
-    return LayerAtWork(node=node, own=own, x=x, run=run)
+class Work:
+    """A layer on random numbers, and what it gives with one thing changed."""
+
+    def __init__(self, layer: Layer, spec: TensorSpec, *, training: bool):
+        (self.node,) = resolve([layer], spec).nodes
+        stream = generator(0, f"explanation/{layer.type}")
+        shape = (7, *spec.shape)
+        tokens = spec.vocabulary
+        self.x = stream.integers(0, tokens, shape) if tokens else stream.normal(size=shape)
+        self.own = {item.name: stream.normal(size=item.shape) for item in self.node.parameters}
+        if "running_variance" in self.own:
+            self.own["running_variance"] = 0.5 + self.own["running_variance"] ** 2
+        self.layer = LayerAtWork(node=self.node, own=self.own, x=self.x, masks=keep)
+        self.inputs = Inputs(context=context(self.node), part=layer, training=training)
+
+    def target(self, given: np.ndarray[Any, Any], tolerance: float = 1e-9) -> Target:
+        training = self.inputs.training
+        made = self.layer.target(self.inputs.context, given, training=training, tolerance=tolerance)
+        return replace(made, inputs=self.inputs)
+
+    def output(
+        self,
+        *,
+        layer: Layer | None = None,
+        own: Mapping[str, Any] | None = None,
+        x: Any = None,
+    ) -> np.ndarray[Any, Any]:
+        values = {**(own or {}), **({} if x is None else {"input": x})}
+        changed = self.inputs.with_values(values)
+        return self.layer.output(replace(changed, part=layer or self.node.layer))
 
 
-def of_kind(kind: str, *, training: bool = False) -> LayerAtWork:
+def of_kind(kind: str, *, training: bool = False) -> Work:
     fields, spec = PLACES.get(kind, ({}, SEQUENCE))
-    return at_work(LAYERS[kind](type=kind, **fields), spec, training=training)
+    return Work(LAYERS[kind](type=kind, **fields), spec, training=training)
 
 
-def context(work: LayerAtWork) -> Any:
+def context(node: Node) -> Any:
     """What an explanation asks of an experiment."""
-    model = SimpleNamespace(walk=lambda: [work.node], nodes=[work.node], parameters={})
+    model = SimpleNamespace(walk=lambda: [node], nodes=[node], parameters={})
     experiment = SimpleNamespace(train=Train(), task="classification")
-    return SimpleNamespace(
-        semantics=ALIGNED, job=SimpleNamespace(model=model, experiment=experiment, dtype="float64")
-    )
+    job: Any = SimpleNamespace(model=model, experiment=experiment, dtype="float64", native=False)
+    data: Any = None
+    return Context(job, data, 0, ALIGNED)
 
 
-def words_for(work: LayerAtWork, given: np.ndarray[Any, Any] | None) -> str | None:
+def words_for(
+    work: Work, given: np.ndarray[Any, Any] | None, tolerance: float = 1e-9
+) -> str | None:
     assert given is not None
-    return looks_like(context(work), work, given, 1e-9)
+    return looks_like(work.layer, work.target(given, tolerance))
 
 
-def right(work: LayerAtWork) -> np.ndarray[Any, Any]:
-    made = work.output()
-    assert made is not None
-    return np.asarray(made, np.float64)
+def right(work: Work) -> np.ndarray[Any, Any]:
+    return np.asarray(work.output(), np.float64)
 
 
-def changes(work: LayerAtWork) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+def changes(work: Work) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     """Every change that an explanation tries and that shows."""
-    expected = right(work)
-    with np.errstate(all="ignore"):
-        tried = [*layers._described(context(work), work), *layers._transformed(work, expected)]
-    for words, made in tried:
+    expected, inputs = right(work), work.inputs
+    target = work.target(expected)
+    tried = [*meanings(inputs), *other_values(inputs), *layers.changes(work.layer, inputs)]
+    for words, changed in tried:
+        with np.errstate(all="ignore"):
+            made = target.made(changed)
         if made is None or made.shape != expected.shape or not np.isfinite(made).all():
             continue
         if relative(made, expected) > 1e-6:
@@ -146,7 +170,6 @@ def test_a_parameter_that_counts_another_number_of_times_is_found(kind: str) -> 
     work = of_kind(kind)
     for name in work.own:
         wrong = work.output(own={name: 1.25 * work.own[name]})
-        assert wrong is not None
         if relative(wrong, right(work)) > 1e-6:
             told = words_for(work, wrong)
             assert told is not None, name
@@ -155,8 +178,8 @@ def test_a_parameter_that_counts_another_number_of_times_is_found(kind: str) -> 
 
 def test_other_meanings_of_a_knob_are_told_in_the_ledgers_words() -> None:
     work = of_kind("avg_pool2d")
-    (other,) = [item for item in ALIGNED.alternatives(context(work).job) if "pool" in item.setting]
-    wrong = work.output(run=Run(**{**vars(work.run), "semantics": other.semantics}))
+    (other,) = [changed for words, changed in meanings(work.inputs) if "pool" in words]
+    wrong = work.layer.output(other)
     assert words_for(work, wrong) == "avg_pool2d padding: counted"
 
 
@@ -169,7 +192,7 @@ def test_other_meanings_of_a_knob_are_told_in_the_ledgers_words() -> None:
 )
 def test_gates_in_another_order_are_found(kind: str, change: dict[str, Any], words: str) -> None:
     work = of_kind(kind)
-    own = {name: layers._gates(value, change["order"]) for name, value in work.own.items()}
+    own = {name: layers.in_order(value, change["order"]) for name, value in work.own.items()}
     assert words in str(words_for(work, work.output(own=own)))
 
 
@@ -198,7 +221,6 @@ def test_padding_on_the_other_side_is_found() -> None:
     work = of_kind("conv2d")
     own = {"kernel": work.own["kernel"][::-1, ::-1]}
     mirrored = work.output(x=work.x[:, ::-1, ::-1], own=own)
-    assert mirrored is not None
     assert "padding before, not after" in str(words_for(work, mirrored[:, ::-1, ::-1]))
 
 
@@ -213,8 +235,7 @@ def test_a_number_that_is_off_by_a_rounding_is_found() -> None:
 def test_float32_outputs_are_explained_within_their_rounding() -> None:
     work = of_kind("layer_norm")
     wrong = work.output(layer=work.node.layer.model_copy(update={"epsilon": 1e-3}))
-    assert wrong is not None
-    told = looks_like(context(work), work, wrong.astype(np.float32), 3e-4)
+    told = words_for(work, wrong.astype(np.float32), 3e-4)
     assert told is not None
     assert told.startswith("epsilon 0.001")
     assert told.endswith("in place of 1e-05")
@@ -271,6 +292,6 @@ def test_a_new_layer_is_explained_on_its_first_day(
     fields: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FORWARD, "blend", blend)
-    work = at_work(Blend(), TABLE, training=False)
+    work = Work(Blend(), TABLE, training=False)
     wrong = work.output(layer=work.node.layer.model_copy(update=fields))
     assert words_for(work, wrong) == words
