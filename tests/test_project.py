@@ -14,6 +14,9 @@ from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 import nncompare
+import nncompare.testing
+from nncompare.spec.runtimes import CATALOG, by_backend
+from nncompare.studies.tune import storage
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -82,3 +85,26 @@ def test_hooks_are_local_so_that_their_versions_are_those_of_the_constraints() -
 
 def test_the_citation_names_this_version() -> None:
     assert read_yaml(ROOT / "CITATION.cff")["version"] == nncompare.__version__
+
+
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+@pytest.mark.parametrize("backend", by_backend())
+def test_what_is_missing_is_installed_by_what_the_extra_says(backend: str) -> None:
+    assert CATALOG[backend].install.split() == EXTRAS[backend]
+
+
+def test_the_driver_and_pytest_are_installed_by_what_their_extras_say() -> None:
+    assert f'pip install "{EXTRAS["postgres"][0]}"' in Path(storage.__file__).read_text()
+    assert f'pip install "{EXTRAS["testing"][0]}"' in str(nncompare.testing.__doc__)
+
+
+TOLD = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "nncompare").rglob("*.py")]
+
+
+def test_nobody_is_told_to_get_nncompare_from_an_index_that_has_none() -> None:
+    """A clone is what there is (``-e ".[torch]"``), and another package's name is its author's."""
+    wrong = re.compile(r"nncompare\[\w+\]|pip install[^\n`]*\bnncompare(?![-\w])")
+    said = [str(path) for path in TOLD if wrong.search(path.read_text(encoding="utf-8"))]
+    assert not said

@@ -60,7 +60,7 @@ class BaseBackend(Backend):
                 wanted = ".".join(map(str, oldest))
                 return (
                     f"{package} {versions[package]} is too old, {wanted} is needed: pip install -U"
-                    f' "nncompare[{self.name}]"'
+                    f' "{package}>={wanted}"'
                 )
         return None
 

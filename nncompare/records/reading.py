@@ -117,7 +117,7 @@ def _class_of(document: Any, source: Path, kinds: Mapping[str, str]) -> type[Rec
     if isinstance(version, int) and version > newest:
         raise StoreError(
             f"{source}: written by a newer nncompare (schema version {version}, this one reads"
-            f" {newest}); update with: pip install --upgrade nncompare"
+            f" {newest}); update nncompare (in its clone: git pull)"
         )
     raise StoreError(f"{source}: unknown schema_version {version!r}; this nncompare reads {newest}")
 

@@ -26,7 +26,7 @@ class Runtime:
         module: the module whose ``BACKEND`` is the ``backends.base.Backend``. It is imported in a
             worker process only, and imports the framework.
         needs: the top-level modules that must be installed.
-        install: the requirement that pip installs them by, ``nncompare[torch]``.
+        install: the requirements that pip installs them by, with a space between: ``torch>=2.7``.
         environment: variables to set before the worker starts, besides those of threads and
             devices.
         deterministic: variables to set besides, in place of ``environment``'s, where runs are
@@ -51,7 +51,12 @@ class Runtime:
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if not absent:
             return None
-        return f'not installed: {" and ".join(absent)}; pip install "{self.install}"'
+        return f"not installed: {' and '.join(absent)}; pip install {self.requirements}"
+
+    @property
+    def requirements(self) -> str:
+        """What stands after ``pip install``, each in quotes, since a shell redirects at ``>``."""
+        return " ".join(f'"{requirement}"' for requirement in self.install.split())
 
 
 def mode_of(runtime: str) -> str:
@@ -73,12 +78,14 @@ _CUBLAS_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 _TENSORFLOW_DETERMINISTIC = {"TF_ENABLE_ONEDNN_OPTS": "0", **_CUBLAS_DETERMINISTIC}
 
 
+# What they are installed by is what the extras of pyproject.toml say: pip would look for
+# "nncompare[torch]" on an index, which does not have it.
 _TORCH = Runtime(
     name="torch",
     title="PyTorch modules, eager",
     module="nncompare.backends.torch",
     needs=("torch",),
-    install="nncompare[torch]",
+    install="torch>=2.7",
     deterministic=_CUBLAS_DETERMINISTIC,
     derivatives="nncompare.backends.torch.derivatives",
     by_default=True,
@@ -88,7 +95,7 @@ _TENSORFLOW = Runtime(
     title="raw tf.Module code, step in a tf.function",
     module="nncompare.backends.tensorflow",
     needs=("tensorflow",),
-    install="nncompare[tensorflow]",
+    install="tensorflow>=2.19",
     environment=_TENSORFLOW_QUIET,
     deterministic=_TENSORFLOW_DETERMINISTIC,
     derivatives="nncompare.backends.tensorflow.derivatives",
@@ -100,7 +107,7 @@ _KERAS = replace(
     title="keras.layers and Model.fit on the TensorFlow engine",
     module="nncompare.backends.keras",
     needs=("keras", "tensorflow"),
-    install="nncompare[keras]",
+    install="keras>=3.10 tensorflow>=2.19",
     # its engine is chosen before it is imported
     environment={**_TENSORFLOW_QUIET, "KERAS_BACKEND": "tensorflow"},
     derivatives="nncompare.backends.keras.derivatives",

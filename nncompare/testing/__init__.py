@@ -1,7 +1,7 @@
 """The conformance suite: every layer, optimizer, loss, penalty and schedule of a backend against
 the float64 formulas of ``nncompare.numerics``.
 
-It needs pytest (``pip install "nncompare[testing]"``) and judges any backend, that of a third party
+It needs pytest (``pip install "pytest>=8.3"``) and judges any backend, that of a third party
 too::
 
     pytest --pyargs nncompare.testing --backend mypackage.mybackend:BACKEND

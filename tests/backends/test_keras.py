@@ -427,7 +427,7 @@ def test_refuses_with_the_reason(seen):
     assert "no tpu here" in found["tpu"]
     assert found["opened"] == found["tpu"]
     assert "KERAS_BACKEND=tensorflow" in found["engine"]
-    assert "3.9.2 is too old, 3.10 is needed" in found["version"]
+    assert '3.9.2 is too old, 3.10 is needed: pip install -U "keras>=3.10"' in found["version"]
 
 
 def test_every_layer_is_lowered_or_said_to_be_unsupported(seen):

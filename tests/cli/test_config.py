@@ -263,9 +263,9 @@ def test_list_says_what_is_not_installed(
     row = json_of(capsys, "list", "runtimes")["runtimes"][0]
     assert (row["installed"], row["missing"]) == (
         False,
-        'not installed: torch; pip install "nncompare[torch]"',
+        'not installed: torch; pip install "torch>=2.7"',
     )
-    assert 'not installed: torch; pip install "nncompare[torch]"' in stdout_of(
+    assert 'not installed: torch; pip install "torch>=2.7"' in stdout_of(
         capsys, "list", "runtimes"
     )
 

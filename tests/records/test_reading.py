@@ -34,7 +34,7 @@ def test_comes_back_as_it_was(tmp_path, example):
     [
         (
             {"schema_version": 2},
-            r"newer nncompare \(schema version 2, this one reads 1\).*pip install --upgrade",
+            r"newer nncompare \(schema version 2, this one reads 1\).*git pull",
         ),
         ({"schema_version": 0}, "unknown schema_version 0"),
         ({"schema_version": True}, "unknown schema_version True"),

@@ -72,7 +72,7 @@ def framework(runtimes: tuple[str, ...], outcome: Outcome) -> Framework:
         problem, _, fix = problem.partition("; ")
     else:
         # it is there and broken
-        fix = f'pip install --force-reinstall "{CATALOG[runtimes[0]].install}"'
+        fix = f"pip install --force-reinstall {CATALOG[runtimes[0]].requirements}"
     return Framework(runtimes=runtimes, problem=problem, fix=fix or None, log=outcome.log)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from nncompare.errors import Failed, MessageError, Refused
 from nncompare.launch.process import WorkerProcess
+from nncompare.spec.runtimes import CATALOG
 from nncompare.spec.tune import Tune
 from nncompare.studies.tune import samplers
 from nncompare.studies.tune.plan import SearchPlan
@@ -47,7 +48,7 @@ class Proposer:
         if importlib.util.find_spec(needed) is None:
             raise Refused(
                 f"sampler {tune.sampler} needs {needed}, not installed; pip install"
-                f' "nncompare[{needed}]"'
+                f" {CATALOG[needed].requirements}"
             )
         # One thread: its matrices are small, and the trials need the processors.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}

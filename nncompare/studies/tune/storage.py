@@ -98,7 +98,7 @@ def open_database(url: str) -> BaseStorage:
     try:
         import psycopg  # noqa: F401 - SQLAlchemy imports it by its name in the URL
     except ImportError:
-        message = 'not installed: psycopg; pip install "nncompare[postgres]"'
+        message = 'not installed: psycopg; pip install "psycopg[binary]>=3.2"'
         raise _url_error(url, message) from None
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -43,10 +43,10 @@ def test_each_problem_comes_with_its_fix(
     assert call(["doctor", "-q"]) == 0
     output = capsys.readouterr()
     flat = " ".join(output.out.split())
-    assert 'PROBLEM not installed: no_such_module fix pip install "nncompare[torch]"' in flat
+    assert 'PROBLEM not installed: no_such_module fix pip install "torch>=2.7"' in flat
     assert (
         "PROBLEM ImportError: libfake.so: no such file fix pip install --force-reinstall"
-        ' "nncompare[tensorfl' in flat
+        ' "tensorflow>=2.19"' in flat
     )
     assert "Ready: keras, keras:xla." in flat
     assert output.err == ""

@@ -50,11 +50,11 @@ def test_each_problem_with_its_fix():
     bad = Framework(
         runtimes=("keras",),
         problem="not installed: keras",
-        fix='pip install "nncompare[keras]"',
+        fix='pip install "keras>=3.10"',
     )
     text = printed(findings(good, bad))
     assert "gpu: cuda:0 (H100)" in text
-    assert 'PROBLEM not installed: keras fix pip install "nncompare[keras]"' in text
+    assert 'PROBLEM not installed: keras fix pip install "keras>=3.10"' in text
     assert "quota of 2.5 processors; 2 usable as threads" in text
     assert "not downloaded; fix: nncompare data fetch mnist" in text
     assert "Ready: torch, torch:compile." in text

@@ -203,7 +203,7 @@ class TestFailure:
         monkeypatch.setitem(CATALOG, runtime, replace(CATALOG[runtime], needs=("no_such_module",)))
         assert call(["run", "tiny.yaml"]) == 3
         output = capsys.readouterr()
-        reason = f'not installed: no_such_module; pip install "nncompare[{runtime}]"'
+        reason = f"not installed: no_such_module; pip install {CATALOG[runtime].requirements}"
         rows = {row["runtime"]: row for row in stored(tiny)["runtimes"]}
         assert {name: row["status"] for name, row in rows.items()} == {
             name: "refused" if name == runtime else "ok" for name in THREE

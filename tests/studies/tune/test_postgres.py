@@ -76,7 +76,7 @@ def _user():
 def database():
     """The URL of a fresh database on a server of our own."""
     pytest.importorskip(
-        "psycopg", reason='psycopg is not installed; pip install "nncompare[postgres]"'
+        "psycopg", reason='psycopg is not installed; pip install "psycopg[binary]>=3.2"'
     )
     server, initdb = _program("postgres"), _program("initdb")
     if server is None or initdb is None:

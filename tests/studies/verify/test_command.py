@@ -195,7 +195,7 @@ def test_a_missing_runtime_is_no_certificate(small, tmp_path, monkeypatch, capsy
     )
     text = " ".join(capsys.readouterr().out.split())
     assert code == 3
-    assert 'not installed: torch; pip install "nncompare[torch]"' in text
+    assert 'not installed: torch; pip install "torch>=2.7"' in text
     assert "CERTIFIED" not in text
 
 
