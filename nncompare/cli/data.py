@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nncompare.terminal import options
+from nncompare.terminal.completion import data_sets, offering
 
 app = typer.Typer(
     add_completion=False,
@@ -24,7 +25,12 @@ def _data() -> None:
 @app.command()
 def fetch(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A data set, see: nncompare list data.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A data set, see: nncompare list data.",
+            autocompletion=offering(data_sets),
+        ),
     ],
     as_json: options.Json = False,
     quiet: options.Quiet = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nncompare.errors import UsageError, unknown_name
+from nncompare.terminal.completion import data_sets, offering
 
 _TEMPLATE = """\
 # An experiment for nncompare: {title}.
@@ -98,11 +99,17 @@ def init(
         str, typer.Argument(metavar="[NAME]", help="The file's name; .yaml is added.")
     ] = "experiment",
     data: Annotated[
-        str, typer.Option("--data", metavar="NAME", help="Data set; digits needs no download.")
+        str,
+        typer.Option(
+            "--data",
+            metavar="NAME",
+            help="Data set; digits needs no download.",
+            autocompletion=offering(data_sets),
+        ),
     ] = "digits",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write a commented experiment file to start from. It runs offline."""
+    """Write a commented experiment file to start from. Offline with digits, the default."""
     from nncompare.config.load import name_from
     from nncompare.spec.data import DATA
     from nncompare.terminal.console import out

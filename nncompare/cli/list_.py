@@ -9,6 +9,7 @@ import typer
 
 from nncompare.errors import UsageError, did_you_mean
 from nncompare.terminal import options
+from nncompare.terminal.completion import offering
 
 INITIALIZERS = {
     "uniform": "uniform in ±scale (0.05)",
@@ -33,6 +34,7 @@ def list_(
             metavar="[KIND]",
             help="Only families, layers, data, optimizers, schedules, initializers or runtimes.",
             show_default=False,
+            autocompletion=offering(lambda: dict.fromkeys(catalog(), "")),
         ),
     ] = None,
     as_json: options.Json = False,

@@ -78,8 +78,8 @@ _CUBLAS_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 _TENSORFLOW_DETERMINISTIC = {"TF_ENABLE_ONEDNN_OPTS": "0", **_CUBLAS_DETERMINISTIC}
 
 
-# What they are installed by is what the extras of pyproject.toml say: pip would look for
-# "nncompare[torch]" on an index, which does not have it.
+# What they are installed by is what the extras of pyproject.toml say. The extras themselves would
+# be looked for on an index, which does not have nncompare.
 _TORCH = Runtime(
     name="torch",
     title="PyTorch modules, eager",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nncompare.terminal.completion import devices, offering, runtimes
+
 if TYPE_CHECKING:
     from nncompare.config.overrides import Override
     from nncompare.spec.experiment import Experiment
@@ -32,11 +34,18 @@ Backends = Annotated[
         metavar="RUNTIME",
         help="Only this runtime; may be repeated.",
         show_default=False,
+        autocompletion=offering(runtimes),
     ),
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, gpu or tpu.", show_default=False),
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, gpu or tpu.",
+        show_default=False,
+        autocompletion=offering(devices),
+    ),
 ]
 Rounds = Annotated[
     str | None,

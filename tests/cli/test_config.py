@@ -265,9 +265,7 @@ def test_list_says_what_is_not_installed(
         False,
         'not installed: torch; pip install "torch>=2.7"',
     )
-    assert 'not installed: torch; pip install "torch>=2.7"' in stdout_of(
-        capsys, "list", "runtimes"
-    )
+    assert 'not installed: torch; pip install "torch>=2.7"' in stdout_of(capsys, "list", "runtimes")
 
 
 def test_list_of_one_kind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from nncompare.terminal import options
+from nncompare.terminal.completion import words
 
 if TYPE_CHECKING:
     from nncompare.errors import StoreError
@@ -56,10 +57,22 @@ def gradcheck(
         str, typer.Option("--at", metavar="POINTS", help="START:STOP:COUNT, or points with commas.")
     ] = "-5:5:100",
     order: Annotated[
-        int, typer.Option("--order", metavar="N", help="First or second derivative.")
+        int,
+        typer.Option(
+            "--order",
+            metavar="N",
+            help="First or second derivative.",
+            autocompletion=words("1", "2"),
+        ),
     ] = 1,
     dtype: Annotated[
-        str, typer.Option("--dtype", metavar="NAME", help="float64 or float32.")
+        str,
+        typer.Option(
+            "--dtype",
+            metavar="NAME",
+            help="float64 or float32.",
+            autocompletion=words("float64", "float32"),
+        ),
     ] = "float64",
     backend: options.Backends = None,
     output: Output = Path("results"),

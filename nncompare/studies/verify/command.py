@@ -10,13 +10,21 @@ from typing import Annotated
 import typer
 
 from nncompare.terminal import options
+from nncompare.terminal.completion import words
 
 Steps = Annotated[
     int, typer.Option("--steps", metavar="N", min=1, help="Training steps that are compared.")
 ]
-Dtype = Annotated[str, typer.Option("--dtype", metavar="NAME", help="both, or float64 alone.")]
-
 _DTYPES = {"both": ("float64", "float32"), "float64": ("float64",)}
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        help="both, or float64 alone.",
+        autocompletion=words(*_DTYPES),
+    ),
+]
 
 
 def verify(

@@ -588,7 +588,9 @@ def test_a_missing_and_a_crashing_runtime_are_rows(
     assert "SIGSEGV" in (tensorflow.reason or "")
     assert "no_such_module" in (keras.reason or "")
     assert "| last words" in captured.err
-    assert 'pip install "keras>=3.10" "tensorflow>=2.19"' in " ".join(captured.err.split())  # the table wraps
+    assert 'pip install "keras>=3.10" "tensorflow>=2.19"' in " ".join(
+        captured.err.split()
+    )  # the table wraps
 
 
 def test_a_worker_that_says_nothing_is_ended(

@@ -50,7 +50,10 @@ class TestDryRun:
         monkeypatch.setitem(CATALOG, "keras", replace(CATALOG["keras"], needs=("no_such_module",)))
         assert call(["run", "tiny.yaml", "--dry-run"]) == 3
         output = capsys.readouterr().out
-        assert 'PROBLEM not installed: no_such_module; pip install "keras>=3.10" "tensorflow>=2.19"' in output
+        assert (
+            'PROBLEM not installed: no_such_module; pip install "keras>=3.10" "tensorflow>=2.19"'
+            in output
+        )
         assert "Cannot be started: keras; the others would run." in output
 
     def test_downloads_nothing(
