@@ -57,6 +57,7 @@ def check_data_set(spec: DataSet, task: Task, *, distinct: bool = True) -> None:
 
 
 def _demand(is_so: bool, message: str) -> None:
+    """``assert``, which a third party's ``python -O`` would leave out."""
     if not is_so:
         raise AssertionError(message)
 
@@ -66,32 +67,51 @@ def _check_part(
 ) -> None:
     """Shapes, dtypes and ranges of one part."""
     count = len(split)
-    x = split.x
     _demand(count > 0, f"{part}: no examples")
-    _demand(x.shape == (count, *needs.input.shape), f"{part}.x: shape {x.shape}")
-    _demand(x.flags.c_contiguous, f"{part}.x: not contiguous")
+    _check_inputs(split.x, f"{part}.x", (count, *needs.input.shape), needs, dtype)
+    _check_targets(split.y, f"{part}.y", count, needs, task, dtype)
+
+
+def _check_inputs(
+    x: Array, what: str, shape: tuple[int, ...], needs: Signature, dtype: np.dtype[Any]
+) -> None:
+    """Numbers in the experiment's dtype, or tokens of the vocabulary."""
+    _demand(x.shape == shape, f"{what}: shape {x.shape}")
+    # a backend hands the memory to its framework as it is
+    _demand(x.flags.c_contiguous, f"{what}: not contiguous")
     if needs.input.vocabulary is None:
-        _demand(x.dtype == dtype, f"{part}.x: {x.dtype}, not {dtype}")
-        _demand(bool(np.isfinite(x).all()), f"{part}.x: not finite")
+        _check_numbers(x, dtype, what)
     else:
-        _check_integers(x, needs.input.vocabulary, f"{part}.x")
-    y = split.y
+        _check_integers(x, needs.input.vocabulary, what)
+
+
+def _check_targets(
+    y: Array, what: str, count: int, needs: Signature, task: Task, dtype: np.dtype[Any]
+) -> None:
+    """What the loss of the task compares the outputs with."""
     match task:
         case "classification":
+            # one class an example, or one at every step of it
             steps = needs.input.shape[:1] if needs.per_step else ()
-            _demand(y.shape == (count, *steps), f"{part}.y: shape {y.shape}")
-            _check_integers(y, needs.outputs, f"{part}.y")
+            _demand(y.shape == (count, *steps), f"{what}: shape {y.shape}")
+            _check_integers(y, needs.outputs, what)
         case "binary":
             _demand(needs.outputs == 1, "a binary task has one output")
-            _demand(y.shape == (count, 1), f"{part}.y: shape {y.shape}")
-            _demand(y.dtype == dtype, f"{part}.y: {y.dtype}, not {dtype}")
-            _demand(set(np.unique(y)) == {0.0, 1.0}, f"{part}.y: not both 0 and 1")
+            _demand(y.shape == (count, 1), f"{what}: shape {y.shape}")
+            _check_numbers(y, dtype, what)
+            # a part with one of them alone has no AUC
+            _demand(set(np.unique(y)) == {0.0, 1.0}, f"{what}: not both 0 and 1")
         case "regression":
-            _demand(y.shape == (count, needs.outputs), f"{part}.y: shape {y.shape}")
-            _demand(y.dtype == dtype, f"{part}.y: {y.dtype}, not {dtype}")
-            _demand(bool(np.isfinite(y).all()), f"{part}.y: not finite")
+            _demand(y.shape == (count, needs.outputs), f"{what}: shape {y.shape}")
+            _check_numbers(y, dtype, what)
         case _:
             raise NotImplementedError(task)
+
+
+def _check_numbers(values: Array, dtype: np.dtype[Any], what: str) -> None:
+    """Finite numbers of the experiment's dtype."""
+    _demand(values.dtype == dtype, f"{what}: {values.dtype}, not {dtype}")
+    _demand(bool(np.isfinite(values).all()), f"{what}: not finite")
 
 
 def _check_integers(values: Array, count: int, what: str) -> None:
@@ -102,38 +122,51 @@ def _check_integers(values: Array, count: int, what: str) -> None:
 
 
 def _check_seed(spec: DataSet, task: Task) -> None:
-    first, again, other = (prepare(spec, task, seed=seed, dtype="float32") for seed in (3, 3, 4))
+    """The seed, and nothing else, decides what is generated and who is in which part."""
+    first = prepare(spec, task, seed=3, dtype="float32")
+    again = prepare(spec, task, seed=3, dtype="float32")
+    other = prepare(spec, task, seed=4, dtype="float32")
     _demand(_same(first, again), "the same seed gives other arrays")
     _demand(first.digests == again.digests, "the same seed gives other digests")
     if spec.ordered:
+        # consecutive parts are cut at fixed places
         _demand(_same(first, other), "ordered, but the parts change with the seed")
     else:
         _demand(not _same(first, other), "another seed gives the same arrays")
 
 
 def _same(a: Data, b: Data) -> bool:
-    return all(
-        np.array_equal(getattr(a, part).x, getattr(b, part).x)
-        and np.array_equal(getattr(a, part).y, getattr(b, part).y)
-        for part in PARTS
-    )
+    """Whether all parts hold the same arrays."""
+    for part in PARTS:
+        mine = getattr(a, part)
+        yours = getattr(b, part)
+        if not np.array_equal(mine.x, yours.x) or not np.array_equal(mine.y, yours.y):
+            return False
+    return True
 
 
 def _check_distinct(data: Data) -> None:
-    rows = [row.tobytes() for part in PARTS for row in getattr(data, part).x]
-    _demand(len(set(rows)) == len(rows), f"{len(rows) - len(set(rows))} examples occur again")
+    """No example is in two parts, where a model would have seen what it is tested with."""
+    rows: list[bytes] = []
+    for part in PARTS:
+        rows += [row.tobytes() for row in getattr(data, part).x]
+    repeated = len(rows) - len(set(rows))
+    _demand(repeated == 0, f"{repeated} examples occur again")
 
 
 def _check_normalization(spec: Normalized, task: Task) -> None:
     """The training part is normalized by its own figures, the others by the same."""
     data = _prepared(spec, task, normalize=True)
-    axes = None if spec.one_scale else 0
     x = data.train.x
-    _demand(bool(np.all(np.abs(x.mean(axis=axes)) < _ROUNDING)), "train.x: the mean is not 0")
+    # feature by feature, or all of them as one, such as the grey of every pixel
+    axes = None if spec.one_scale else 0
+    mean = np.abs(x.mean(axis=axes))
+    _demand(bool(np.all(mean < _ROUNDING)), "train.x: the mean is not 0")
     deviation = x.std(axis=axes)
     # a feature that never changes has no deviation to divide by, and becomes 0
     is_normal = np.isclose(deviation, 1, rtol=0, atol=_ROUNDING) | (deviation == 0)
     _demand(bool(np.all(is_normal)), "train.x: the deviation is not 1")
+    # by the training part's figures the others come close to 0, but not onto it
     own = np.max(np.abs(data.test.x.mean(axis=axes)))
     _demand(own > 1e-9, "test.x: normalized by its own figures")
     raw = _prepared(spec, task, normalize=False)
