@@ -159,6 +159,9 @@ def test_run_beside_torch(site: Site) -> None:
     assert {name: row["status"] for name, row in rows.items()} == {"numpy": "ok", "torch": "ok"}
     ours, theirs = (rows[name]["final"]["train_loss"] for name in ("numpy", "torch"))
     assert ours == pytest.approx(theirs, rel=1e-9)
+    # what touches the mathematics is told by both, so that the ledger compares it
+    told = {name: rows[name]["settings"]["initial weights"] for name in rows}
+    assert told == {"numpy": "nncompare's", "torch": "nncompare's"}
 
 
 @pytest.mark.needs_torch
@@ -219,11 +222,13 @@ def test_its_data_set_keeps_the_promises_of_one(site: Site) -> None:
 
 
 def test_its_backend_passes_the_shipped_suite(site: Site) -> None:
-    """On what it has."""
+    """On what it has; natively it has nothing, and says so."""
     command = ("-m", "nncompare.testing.worker", "numpy", "--only")
     said = site.run(*command, "layer/tanh", "layer/relu", "optimizer/sgd").stdout
-    passed, of = (int(word) for word in re.findall(r"(\d+) of (\d+) cases passed", said)[0])
-    assert passed == of >= 3
+    counts = re.findall(r"(\d+) of (\d+) cases passed, (\d+) refused", said)[0]
+    passed, of, refused = (int(word) for word in counts)
+    assert passed == refused == of / 2 >= 3
+    assert said.count("NumPy has no layers and optimizers of its own") == refused
 
 
 def test_a_package_that_is_imported_first_is_found_all_the_same(site: Site) -> None:

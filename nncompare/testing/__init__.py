@@ -1,6 +1,10 @@
 """The conformance suite: every layer, optimizer, loss, penalty and schedule of a backend against
 the float64 formulas of ``nncompare.numerics``.
 
+It is judged in both conventions: aligned by the canonical formulas, native by the same under the
+defaults and meanings that the backend itself declares (``Backend.resolve``, ``Backend.semantics``).
+A backend without a native form refuses such a job, and is skipped there with its reason.
+
 It needs pytest (``pip install "pytest>=8.3"``) and judges any backend, that of a third party
 too::
 
@@ -13,4 +17,5 @@ backend runs in a process of its own, since two frameworks in one process distur
 While a backend is being written, the same checks without pytest are handier::
 
     python -m nncompare.testing.worker mypackage.mybackend:BACKEND --only layer/dense
+    python -m nncompare.testing.worker mypackage.mybackend:BACKEND --only native/
 """

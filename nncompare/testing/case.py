@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -38,7 +38,8 @@ class Case:
         predicted: examples in the test part, for ``predict``.
         offset: added to every input number.
         check: more to check: ``pieces`` (whole epochs give what single steps give), ``stop`` (the
-            gate may end training early).
+            gate may end training early), ``start`` (the framework's own initial weights; of native
+            cases).
     """
 
     name: str
@@ -53,7 +54,16 @@ class Case:
     epochs: int = 1
     predicted: int = 5
     offset: float = 0.0
-    check: tuple[Literal["pieces", "stop"], ...] = ()
+    check: tuple[Literal["pieces", "stop", "start"], ...] = ()
+
+    def natively(self) -> Case:
+        """The same in the native convention: ``native/group/what``."""
+        train = {**self.train, "convention": "native"}
+        return replace(self, name=f"native/{self.name}", train=train)
+
+    @property
+    def is_native(self) -> bool:
+        return self.experiment.train.convention == "native"
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -93,9 +103,11 @@ class Case:
     def has_dropout(self) -> bool:
         return any(rate > 0 for rate in self.model.drop_rates.values())
 
-    @property
-    def plan(self) -> BatchPlan:
-        return make_plan(self.experiment.train, self.examples, SEED)
+    def plan(self, job: Job) -> BatchPlan:
+        """Batches and learning rates of a job of this case, whose backend has filled in a rate that
+        the case leaves open.
+        """
+        return make_plan(job.experiment.train, self.examples, job.seed)
 
     def job(self, runtime: str) -> Job:
         return Job(
@@ -126,12 +138,19 @@ class Case:
             x = stream.integers(0, self.input.vocabulary, shape).astype(np.int32)
         else:
             x = stream.normal(size=shape) + self.offset
-        steps = self.input.shape[:1] if self.per_step else ()
-        if self.task == "classification":
-            return Split(x=x, y=stream.integers(0, self.outputs, (size, *steps)).astype(np.int32))
-        if self.task == "binary":
-            return Split(x=x, y=stream.integers(0, 2, (size, 1)).astype(np.float64))
-        return Split(x=x, y=stream.normal(size=(size, self.outputs)))
+        y: Array
+        match self.task:
+            case "classification":
+                # one class an example, or one at every step of it
+                steps = self.input.shape[:1] if self.per_step else ()
+                y = stream.integers(0, self.outputs, (size, *steps)).astype(np.int32)
+            case "binary":
+                y = stream.integers(0, 2, (size, 1)).astype(np.float64)
+            case "regression":
+                y = stream.normal(size=(size, self.outputs))
+            case _:
+                raise NotImplementedError(self.task)
+        return Split(x=x, y=y)
 
     @property
     def params(self) -> Params:

@@ -1,4 +1,5 @@
-"""What the conformance suite runs: every layer, optimizer, schedule, loss and feature.
+"""What the conformance suite runs: every layer, optimizer, schedule, loss and feature, in the
+aligned convention and in the native one.
 
 A new layer or optimizer needs one line here. ``tests/conformance/test_suite.py`` walks over what
 ``nncompare.spec`` offers and fails where something has no case, or where a field has the same value
@@ -7,9 +8,11 @@ in all cases.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from nncompare.spec.layers import TensorSpec
+from nncompare.spec.training import OPTIMIZERS
 from nncompare.testing.case import Case, Layers
 
 
@@ -39,6 +42,7 @@ def _layer_case(name: str, layers: Layers, x: TensorSpec, **more: Any) -> Case:
 
 def _linear() -> list[Case]:
     act = layer("tanh")
+    # a dense layer is one and the same at every pixel and at every step
     return [
         _layer_case("dense", [dense(5), act, dense(4, bias=False), act, dense(3)], TABLE),
         _layer_case("dense_on_channels", [dense(4), act, *FLAT_HEAD], IMAGE),
@@ -87,6 +91,7 @@ def _convolution() -> list[Case]:
             "conv2d_pointwise_stride_2", [conv(kernel=1, stride=2), act, *FLAT_HEAD], IMAGE
         ),
     ]
+    # windows without padding, with padding on one side or both, and those that share pixels
     for kind in ("max_pool2d", "avg_pool2d"):
         same = layer(kind, pool=(3, 2), stride=2, padding="same")
         dense_windows = layer(kind, pool=(2, 3), stride=1, padding="same")
@@ -104,6 +109,7 @@ def _convolution() -> list[Case]:
 def _recurrent() -> list[Case]:
     every = {kind: layer(kind, units=3, return_sequences=True) for kind in ("rnn", "lstm", "gru")}
     found = [
+        # a sequence of one step is no reason to drop its axis
         _layer_case(
             "recurrent_one_step", [*every.values(), layer("flatten"), dense(3)], table(1, 4)
         )
@@ -121,6 +127,7 @@ def _attention() -> list[Case]:
         return layer("attention", **fields)
 
     causal = [attend(heads=4, causal=True), layer("last_step"), dense(3)]
+    # the steps are pixels here, in the canonical order whatever the framework's own is
     image = [
         layer("conv2d", filters=4),
         layer("reshape", shape=[-1, 4]),
@@ -144,6 +151,7 @@ def _normalization() -> list[Case]:
     norm, batch = layer("layer_norm", epsilon=1e-2), layer("batch_norm", epsilon=1e-2, momentum=0.3)
     conv, act = layer("conv2d", filters=3, bias=False), layer("tanh")
     drop = layer("dropout", rate=0.4)
+    # which axis holds the features, and which shape a mask has, depends on what came before
     every = dense(3)
     last = [layer("last_step"), dense(3)]
     return [
@@ -177,18 +185,19 @@ def _activation() -> list[Case]:
     ]
     more = [layer(kind) for kind in ("relu", "sigmoid", "tanh", "softmax")]
     channels = [layer("conv2d", filters=3), layer("softmax"), *FLAT_HEAD]
-    # every node's output is judged by itself, so one model may hold several kinds
     return [
-        _layer_case(
-            "activations", [item for kind in kinds for item in (dense(5), kind)] + [dense(3)], TABLE
-        ),
-        _layer_case(
-            "more_activations",
-            [item for kind in more for item in (dense(5), kind)] + [dense(3)],
-            TABLE,
-        ),
+        _layer_case("activations", _each_after_a_dense(kinds), TABLE),
+        _layer_case("more_activations", _each_after_a_dense(more), TABLE),
         _layer_case("softmax_over_channels", channels, IMAGE),
     ]
+
+
+def _each_after_a_dense(activations: Layers) -> Layers:
+    """One model for several activations, since every node's output is judged by itself."""
+    found: Layers = []
+    for activation in activations:
+        found += [dense(5), activation]
+    return [*found, dense(3)]
 
 
 def _structure() -> list[Case]:
@@ -198,6 +207,7 @@ def _structure() -> list[Case]:
     dropped = [dense(6), act, layer("dropout", rate=0.3)]
     nested = [dense(6), layer("residual", layers=dropped)]
     kept = layer("residual", layers=[dense(18), act])
+    # height, width and channel must come back in the order in which they went
     unflat = [conv, flat, layer("reshape", shape=[9, 10]), *FLAT_HEAD]
     return [
         _layer_case("flatten", [flat, dense(4), act, dense(3)], IMAGE),
@@ -263,6 +273,7 @@ def _optimizers() -> list[Case]:
             "momentum": 0.7,
         },
     }
+    # the rate falls within the training, so that it shows which step's rate a buffer is scaled by
     found = [
         _train_case(f"optimizer/{name}", train={"optimizer": kind, **decaying}, check=("pieces",))
         for name, kind in kinds.items()
@@ -281,8 +292,12 @@ def _optimizers() -> list[Case]:
         )
         for name in ("sgd_momentum", "adam", "adamw", "rmsprop")
     ]
-    default = {"optimizer": {"name": "adam"}}
-    return [*found, _train_case("optimizer/adam_defaults", train=default)]
+    # natively every value of these is the framework's own
+    found += [
+        _train_case(f"optimizer/{name}_defaults", train={"optimizer": {"name": name}})
+        for name in OPTIMIZERS
+    ]
+    return found
 
 
 def _features() -> list[Case]:
@@ -320,6 +335,7 @@ def _features() -> list[Case]:
         ),
         _train_case("train/stop", train={"optimizer": sgd}, check=("stop",), epochs=3),
         _train_case("train/dropout", drop, check=("pieces",)),
+        # more examples than ``predict`` takes at once, which must not show in the statistics
         _train_case("train/batch_norm", normed, check=("pieces",), predicted=2051),
         _train_case("train/last_batch_of_one", examples=9, check=("pieces",)),
         _train_case("train/one_batch", batch_size=64, train={"optimizer": sgd}),
@@ -334,13 +350,18 @@ def _tasks() -> list[Case]:
         dense(3),
     ]
     adam = {"optimizer": {"name": "adam", "lr": 0.02}}
+    # logits in the hundreds, whose exponential no float64 holds
     extreme = [dense(3)]
+    sigmoid = [dense(4), layer("tanh"), dense(1), layer("sigmoid")]
     return [
         _train_case("task/classification", train=adam),
         _train_case(
             "task/per_step", per_step, tokens(4), per_step=True, train=adam, check=("pieces",)
         ),
         _train_case("task/binary", binary, outputs=1, task="binary"),
+        # what a loss may take for logits, and must not
+        _train_case("task/last_softmax", [*SMALL, layer("softmax")]),
+        _train_case("task/last_sigmoid", sigmoid, outputs=1, task="binary"),
         _train_case(
             "task/regression", [dense(4), layer("tanh"), dense(2)], outputs=2, task="regression"
         ),
@@ -361,19 +382,97 @@ def _tasks() -> list[Case]:
     ]
 
 
-CASES: dict[str, Case] = {
-    case.name: case
-    for part in (
-        _linear,
-        _convolution,
-        _recurrent,
-        _attention,
-        _normalization,
-        _activation,
-        _structure,
-        _optimizers,
-        _features,
-        _tasks,
-    )
-    for case in part()
-}
+def _starts() -> list[Case]:
+    """Initial weights: drawn by the framework natively, but for those that are named here."""
+    words = [
+        layer("embedding", units=4, initializer={"name": "normal", "scale": 0.5}),
+        layer("position"),
+        layer("lstm", units=3, return_sequences=True, initializer="xavier_normal", forget_bias=0.5),
+        layer("gru", units=3, return_sequences=True),
+        layer("rnn", units=4, return_sequences=True),
+        layer("attention", heads=2),
+        layer("mean_time"),
+        dense(3),
+    ]
+    image = [
+        layer("conv2d", filters=2),
+        layer("batch_norm"),
+        layer("layer_norm"),
+        layer("flatten"),
+        dense(2, initializer="kaiming_normal"),
+        dense(3),
+    ]
+    return [
+        _train_case("start/tokens", words, tokens(3), check=("start",), epochs=1),
+        _train_case("start/image", image, table(4, 4, 1), check=("start",), epochs=1),
+    ]
+
+
+PARTS = (
+    _linear,
+    _convolution,
+    _recurrent,
+    _attention,
+    _normalization,
+    _activation,
+    _structure,
+    _optimizers,
+    _features,
+    _tasks,
+)
+ALIGNED_CASES = [case for part in PARTS for case in part()]
+# aligned, all initial weights are nncompare's own
+NATIVE_CASES = [case.natively() for case in (*ALIGNED_CASES, *_starts())]
+CASES: dict[str, Case] = {case.name: case for case in (*ALIGNED_CASES, *NATIVE_CASES)}
+"""Every case in both conventions, and initial weights in the native one."""
+
+_FIRST_NATIVE = (
+    "native/layer/activations",
+    "native/layer/avg_pool2d_same",
+    "native/layer/batch_norm",
+    "native/layer/dropout",
+    "native/layer/max_pool2d_overlapping",
+    "native/layer/more_activations",
+    "native/layer/residual_shortcut",
+    "native/layer/attention_causal_last",
+    "native/optimizer/sgd_momentum",
+    "native/optimizer/sgd_nesterov",
+    "native/optimizer/adam",
+    "native/optimizer/adamw",
+    "native/optimizer/rmsprop_momentum",
+    *(f"native/optimizer/{name}_defaults" for name in OPTIMIZERS),
+    "native/tokens/sgd_momentum",
+    "native/tokens/adam",
+    "native/tokens/adamw",
+    "native/tokens/rmsprop",
+    "native/penalty/l1",
+    "native/penalty/l2",
+    "native/clip/active",
+    "native/clip/penalty",
+    "native/task/last_softmax",
+    "native/task/last_sigmoid",
+    "native/start/tokens",
+    "native/start/image",
+)
+"""Native cases in which every knob is turned and every value left open at least once."""
+
+
+def shows_nothing_new(case: Case) -> bool:
+    """Whether a native case differs from others in shapes and numbers alone, for which its aligned
+    form is judged. Such a case is marked ``slow``.
+    """
+    return case.is_native and case.name not in _first_native()
+
+
+@cache
+def _first_native() -> frozenset[str]:
+    """``_FIRST_NATIVE``, and the first case of every layer that these lack."""
+    chosen = set(_FIRST_NATIVE)
+    met: set[str] = set()
+    # those that are named come first
+    for case in sorted(NATIVE_CASES, key=lambda case: case.name not in chosen):
+        kinds = {node.layer.type for node in case.model.walk()}
+        if kinds - met:
+            chosen.add(case.name)
+        met |= kinds
+    return frozenset(chosen)

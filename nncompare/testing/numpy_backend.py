@@ -15,6 +15,7 @@ from nncompare.backends.base import EVALUATION_BATCH, Array, Device, Gate, Param
 from nncompare.data.base import Data
 from nncompare.numerics import differences, losses, updates
 from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.initializers import initial_params
 from nncompare.numerics.masks import keep_mask
 from nncompare.numerics.reference import FORWARD, Forward, Run
 from nncompare.numerics.semantics import ALIGNED, Semantics
@@ -31,33 +32,39 @@ class NumpySession:
     semantics: Semantics = ALIGNED
 
     def __init__(self, job: Job, data: Data):
-        self.job, self.data, self.model = job, data, job.model
+        self.job = job
+        self.data = data
+        self.model = job.model
         self.device = Device(kind="cpu", id="cpu", name="NumPy")
         self.rates = self.model.drop_rates
         self.trainable = [
             name for name, parameter in self.model.parameters.items() if parameter.trainable
         ]
+        self.added = self.semantics.added_parameters(self.model)
+        # natively a session has weights of its own, of which a training may be given a few
         self.weights: Params = {}
+        if job.native:
+            self.load(initial_params(job.model, job.seed))
         self.state = updates.State()
         self.tables: dict[str, updates.TableUse] = {}
 
     def load(self, params: Params) -> None:
-        self.weights = {name: array.copy() for name, array in params.items()}
-        for name, beside in self.semantics.added_parameters(self.model).items():
+        self.weights |= {name: array.copy() for name, array in params.items()}
+        for name, beside in self.added.items():
             # canonical weights give the canonical function
-            self.weights.setdefault(name, np.zeros_like(params[beside]))
+            if beside in params and name not in params:
+                self.weights[name] = np.zeros_like(params[beside])
         self.state = updates.State()
 
     def params(self) -> Params:
         return {name: array.copy() for name, array in self.weights.items()}
 
     def predict(self, x: Array) -> Array:
-        chunks = [
-            x[begin : begin + EVALUATION_BATCH] for begin in range(0, len(x), EVALUATION_BATCH)
-        ]
-        return np.concatenate(
-            [self.pass_through(self.weights, chunk).outputs[self.last] for chunk in chunks]
-        )
+        found = []
+        for begin in range(0, len(x), EVALUATION_BATCH):
+            run = self.pass_through(self.weights, x[begin : begin + EVALUATION_BATCH])
+            found.append(run.outputs[self.last])
+        return np.concatenate(found)
 
     def outputs(self, x: Array, *, training: bool = False) -> dict[str, Array]:
         return self.pass_through(self.weights, x, training=training).outputs
@@ -89,6 +96,7 @@ class NumpySession:
         loss = self.minimized(self.weights, rows, step)
         self.tables = updates.table_uses(self.model, self.data.train.x[rows])
         updated = self.update(self.slope(rows, step), plan.learning_rate[step])
+        # the batch's statistics are those of the weights before the update
         self.weights = {**updated, **self.running(rows, step)}
         return loss
 
@@ -133,7 +141,7 @@ class NumpySession:
         return differences.gradient(
             lambda p: self.minimized(p, rows, step),
             self.weights,
-            [*self.trainable, *self.semantics.added_parameters(self.model)],
+            [*self.trainable, *self.added],
         )
 
     def update(self, gradients: Params, rate: float) -> Params:
@@ -171,10 +179,16 @@ class NumpySession:
 
 
 class NumpyBackend:
-    """See ``backends.base.Backend``. ``session``: the class that ``open`` makes."""
+    """See ``backends.base.Backend``.
 
-    def __init__(self, session: type[NumpySession] = NumpySession):
+    Args:
+        session: the class that ``open`` makes.
+        native: what its layers and optimizers mean in the native convention.
+    """
+
+    def __init__(self, session: type[NumpySession] = NumpySession, native: Semantics = ALIGNED):
         self.session = session
+        self.native = native
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}
@@ -185,8 +199,12 @@ class NumpyBackend:
     def why_not(self, job: Job) -> str | None:
         return None
 
+    def resolve(self, job: Job) -> Job:
+        # what a file leaves open has the same default here as in the aligned convention
+        return job
+
     def semantics(self, job: Job) -> Semantics:
-        return ALIGNED
+        return self.native if job.native else ALIGNED
 
     def open(self, job: Job, data: Data) -> NumpySession:
         return self.session(job, data)

@@ -30,5 +30,6 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declares the mark of pytest-timeout, which the suite uses where that plug-in is installed."""
+    """Declares the marks of the suite; that of pytest-timeout counts where it is installed."""
     config.addinivalue_line("markers", "timeout(seconds): longest time of a test")
+    config.addinivalue_line("markers", "slow: shows little that other tests do not show")

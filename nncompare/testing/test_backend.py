@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nncompare.testing.cases import CASES
+from nncompare.testing.cases import CASES, shows_nothing_new
 from nncompare.testing.checks import quantities
 from nncompare.testing.target import Target, find_target, plain_runtimes
 from nncompare.testing.workers import TIMEOUT_S, Suite
@@ -20,16 +20,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     # the first test of a backend waits for its worker
     patience = pytest.mark.timeout(TIMEOUT_S + 60)
-    targets = _targets(metafunc.config)
-    metafunc.parametrize(
-        ("backend", "case", "quantity"),
-        [
-            pytest.param(name, case.name, quantity, marks=patience)
-            for name in targets
-            for case in CASES.values()
-            for quantity in quantities(case)
-        ],
-    )
+    asked = []
+    for name in _targets(metafunc.config):
+        for case in CASES.values():
+            marks = [patience, pytest.mark.slow] if shows_nothing_new(case) else [patience]
+            for quantity in quantities(case):
+                asked.append(pytest.param(name, case.name, quantity, marks=marks))
+    metafunc.parametrize(("backend", "case", "quantity"), asked)
 
 
 @pytest.fixture(scope="session")

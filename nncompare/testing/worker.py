@@ -22,7 +22,8 @@ from nncompare.backends.base import Backend
 from nncompare.errors import Refused, UsageError
 from nncompare.testing.case import Case
 from nncompare.testing.cases import CASES
-from nncompare.testing.checks import Check, judge
+from nncompare.testing.check import Check
+from nncompare.testing.checks import judge
 from nncompare.testing.observe import observe
 from nncompare.testing.target import find_target
 
@@ -83,6 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", nargs="*", default=[], help="cases whose name contains one of these"
     )
+    parser.add_argument(
+        "--cases", nargs="*", default=[], help="cases of exactly these names, besides those"
+    )
     parser.add_argument("--report", type=Path, help="file that gets one line of JSON a case")
     asked = parser.parse_args(arguments)
     try:
@@ -100,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     # a session that collects garbage when it closes need not look at a whole framework each time
     gc.freeze()
 
-    chosen = [case for name, case in CASES.items() if _is_chosen(name, asked.only)]
+    chosen = [case for name, case in CASES.items() if _is_chosen(name, asked.only, asked.cases)]
     failed = 0
     refused = 0
     for case in chosen:
@@ -118,8 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if broken or not passed else 0
 
 
-def _is_chosen(name: str, only: list[str]) -> bool:
-    return not only or any(part in name for part in only)
+def _is_chosen(name: str, only: list[str], exactly: list[str]) -> bool:
+    if not only and not exactly:
+        # nothing was asked for in particular
+        return True
+    return name in exactly or any(part in name for part in only)
 
 
 def _show(line: dict[str, Any]) -> bool:

@@ -33,10 +33,11 @@ class Worker:
     """
 
     def __init__(self, target: Target, cases: Sequence[str], folder: Path):
+        # through files: what a framework prints, and when it crashes, must not reach the report
         self._report = folder / "report.jsonl"
         self._log = folder / "log.txt"
         command = [sys.executable, "-m", "nncompare.testing.worker", target.name]
-        command += ["--report", str(self._report), "--only", *cases]
+        command += ["--report", str(self._report), "--cases", *cases]
         environment = {
             **os.environ,
             **target.environment,
@@ -56,6 +57,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.close()
         if not self._report.exists():
+            # it did not come to its first case
             return {}
         lines = [json.loads(line) for line in self._report.read_text().splitlines()]
         return {line["case"]: line for line in lines}

@@ -8,16 +8,18 @@ The errors are those that real ports make: another default, another layout, anot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nncompare.backends.base import Array, Params
+from nncompare.data.base import Data
 from nncompare.numerics import updates
 from nncompare.numerics.batches import BatchPlan
 from nncompare.numerics.layout import reorder_gates
 from nncompare.numerics.reference import FORWARD, Forward, Run
+from nncompare.spec.job import Job
 from nncompare.spec.model import Node
 from nncompare.testing.numpy_backend import NumpySession
 
@@ -466,3 +468,21 @@ class _Runaway(NumpySession):
         super().train(plan, gate)
         if len(gate.losses) == 1:
             self.train_step(plan, plan.steps_per_epoch)
+
+
+@plant("the seed does not decide the initial weights", "native/start/image", "start")
+class _Unseeded(NumpySession):
+    def __init__(self, job: Job, data: Data):
+        super().__init__(replace(job, seed=0), data)
+
+
+@plant("an initializer of the file is not loaded", "native/start/image", "start")
+class _OwnStart(NumpySession):
+    def __init__(self, job: Job, data: Data):
+        # a start of its own also for what the file names
+        super().__init__(replace(job, seed=job.seed + 1), data)
+
+    def load(self, params: Params) -> None:
+        # natively a training starts with the few parameters that the file gives a start
+        if len(params) == len(self.model.parameters):
+            super().load(params)

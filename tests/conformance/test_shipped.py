@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,8 +26,13 @@ class Partial(NumpyBackend):
     def why_not(self, job):
         return "no convolutions here"
 
+class AlignedOnly(NumpyBackend):
+    def why_not(self, job):
+        return "nothing of its own" if job.native else None
+
 RIGHT = NumpyBackend()
 PARTIAL = Partial()
+ALIGNED_ONLY = AlignedOnly()
 WRONG = NumpyBackend(Doubled)
 """
 
@@ -48,8 +54,10 @@ def test_a_right_backend_passes_and_a_wrong_one_fails(tmp_path: Path) -> None:
     done = run_suite(tmp_path, *chosen, "-k", "penalty/l1")
     assert done.returncode == 1, done.stdout + done.stderr
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    assert len(failed) == 1, done.stdout
+    # in both conventions
+    assert len(failed) == 2, done.stdout
     assert "[mybackend:WRONG-penalty/l1-update]" in failed[0]
+    assert "[mybackend:WRONG-native/penalty/l1-update]" in failed[1]
     assert "tolerance 1e-11" in done.stdout
 
 
@@ -58,6 +66,15 @@ def test_what_a_backend_refuses_is_skipped_with_its_reason(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no convolutions here" in done.stdout
     assert "passed" not in done.stdout
+
+
+def test_a_backend_without_a_native_form_is_skipped_there(tmp_path: Path) -> None:
+    chosen = ("--backend", "mybackend:ALIGNED_ONLY", "-k", "penalty/l1", "-rs")
+    done = run_suite(tmp_path, *chosen)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing of its own" in done.stdout
+    passed, skipped = re.findall(r"(\d+) passed, (\d+) skipped", done.stdout)[0]
+    assert passed == skipped
 
 
 def test_a_refusal_of_an_own_backend_fails() -> None:
