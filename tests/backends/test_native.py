@@ -16,7 +16,9 @@ from nncompare.numerics.initializers import initial_params
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.families import Mlp
 from nncompare.spec.job import Job
+from nncompare.spec.layers import LAYERS
 from nncompare.spec.layers.normalization import BatchNorm, LayerNorm
+from nncompare.spec.training import OPTIMIZERS
 from nncompare.wire import job_folder
 from nncompare.wire.requests import TrainRequest
 
@@ -156,3 +158,21 @@ def test_parameters_that_only_a_framework_has_are_counted() -> None:
         native.trained_count(job, {**params, "lstm_1.recurrent_bias": np.zeros(8)})
         == job.model.trainable_count + 8
     )
+
+
+def test_every_number_with_a_default_is_open() -> None:
+    """A number is the framework's choice, unless it says how a parameter starts. What has no number
+    is mostly structure (strides, whether there is a bias), which the file decides.
+    """
+    parts: dict[str, Any] = {**LAYERS, **OPTIMIZERS}
+    is_open = set(native.open_values())
+    numbers = {
+        f"{kind}.{name}"
+        for kind, part in parts.items()
+        for name, field in part.model_fields.items()
+        if isinstance(field.default, float)
+    }
+    assert numbers - {"lstm.forget_bias"} <= is_open
+    assert {"gelu.approximate", "sgd.nesterov"} <= is_open
+    for kind, part in parts.items():
+        assert all(not part.model_fields[name].is_required() for name in part.open_fields()), kind
