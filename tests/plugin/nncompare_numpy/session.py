@@ -8,6 +8,7 @@ from nncompare.backends.base import EVALUATION_BATCH, Device, Gate
 from nncompare.data.base import Data
 from nncompare.numerics import losses
 from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.semantics import ALIGNED, describe
 from nncompare.spec.data import Task
 from nncompare.spec.job import Job
 from nncompare.spec.model import Node
@@ -22,6 +23,7 @@ class NumpySession:
 
     def __init__(self, job: Job, data: Data):
         self.device = CPU
+        self._job = job
         self._dtype = job.dtype
         self._task = job.experiment.task
         self._rule = job.experiment.train.optimizer
@@ -80,7 +82,8 @@ class NumpySession:
         return None
 
     def settings(self) -> dict[str, str]:
-        return {}
+        # what touches the mathematics, so that the ledger can say where other runtimes differ
+        return describe(self._job, ALIGNED)
 
     def close(self) -> None:
         """There is nothing to free."""
