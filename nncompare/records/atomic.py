@@ -24,20 +24,20 @@ _FIXES = {
 }
 
 
-def explain(error: OSError, path: Path) -> StoreError:
-    """The error with the path and the fix."""
+def explain(error: OSError, path: Path, *, option: str = "--output DIR") -> StoreError:
+    """The error with the path and the fix; ``option``: how another place is chosen."""
     other = f"{error.strerror or error}; choose another folder with"
     fix = _FIXES.get(error.errno or 0, other)
-    return StoreError(f"cannot write {path}: {fix} --output DIR")
+    return StoreError(f"cannot write {path}: {fix} {option}")
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns an ``OSError`` inside into a ``StoreError`` that names ``path``."""
+def explained(path: Path, *, option: str = "--output DIR") -> Iterator[None]:
+    """Turns an ``OSError`` inside into a ``StoreError`` that names ``path`` and the option."""
     try:
         yield
     except OSError as error:
-        raise explain(error, path) from error
+        raise explain(error, path, option=option) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

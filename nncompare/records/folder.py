@@ -1,8 +1,9 @@
 """Result folders: ``<output>/<name>-<time>-<hash>/``.
 
 A folder is built beside its place under a hidden name (``.<id>.partial``) and gets its own name in
-one rename, so that a folder that can be seen is complete. A crash leaves at most the hidden one,
-which every reader passes over::
+one rename, so that a folder that can be seen is complete. A killed process leaves at most the
+hidden one, which every reader passes over; the next one that begins a result there publishes what
+it finds with a document, and removes the rest::
 
     with create(Path("results"), "digits-mlp") as folder:
         folder.write_experiment(text)
@@ -18,7 +19,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from pathlib import Path
 from nncompare.errors import StoreError
 from nncompare.records.atomic import explain, explained, sync_folder, write_text
 from nncompare.records.csv import history_text, slices_text
+from nncompare.records.ownership import OWNER_FILE, Ownership, remove, taken_over
 from nncompare.records.record import Record, to_json
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.runtimes import file_name
@@ -49,6 +51,20 @@ class ResultFolder:
         self.path = output / id
         """Where the folder stands once it is published."""
         self._partial = output / f".{id}{PARTIAL}"
+        self._ownership: Ownership | None = None
+
+    def make(self) -> None:
+        """Makes the folder under its hidden name, and with it those above it.
+
+        Raises:
+            FileExistsError: there is one.
+        """
+        self._partial.mkdir(parents=True)
+        try:
+            self._ownership = Ownership(self._partial)
+        except BaseException:
+            self.discard()
+            raise
 
     def write_experiment(self, text: str) -> None:
         """``experiment.yaml``: a file that ``nncompare run`` takes as it is."""
@@ -93,13 +109,14 @@ class ResultFolder:
                 " none"
             )
         with explained(self.path):
-            sync_folder(self._partial)
-            os.rename(self._partial, self.path)
-        sync_folder(self.path.parent)
+            _publish(self._partial, self.path)
 
     def discard(self) -> None:
         """Removes what was written; what is published has another name."""
-        shutil.rmtree(self._partial, ignore_errors=True)
+        remove(self._partial)
+        # after that: no other process meets a half of it
+        if self._ownership is not None:
+            self._ownership.release()
 
     def __enter__(self) -> ResultFolder:
         return self
@@ -108,14 +125,29 @@ class ResultFolder:
         self.discard()
 
 
-def create(output: Path, name: str, *, created: datetime | None = None) -> ResultFolder:
+def _publish(partial: Path, path: Path) -> None:
+    """Gives a whole folder its name."""
+    sync_folder(partial)
+    os.rename(partial, path)
+    (path / OWNER_FILE).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def create(
+    output: Path,
+    name: str,
+    *,
+    created: datetime | None = None,
+    say: Callable[[str], None] | None = None,
+) -> ResultFolder:
     """Begins a result folder under its hidden name, before the training, so that an unwritable
-    place shows at once.
+    place shows at once. What killed processes have left there is published or removed first.
 
     Args:
         output: made if it is not there.
         name: of the experiment.
         created: the time in the folder's name; default: now.
+        say: told of each folder that is published.
 
     Raises:
         StoreError: the folder cannot be made; the message says why and what to do.
@@ -123,21 +155,45 @@ def create(output: Path, name: str, *, created: datetime | None = None) -> Resul
     created = created or datetime.now().astimezone()
     with explained(output):
         output.mkdir(parents=True, exist_ok=True)
+    for kept in clear_up(output):
+        if say is not None:
+            say(f"kept what a killed process had finished: {kept}")
     while True:
         folder = ResultFolder(output, f"{name}-{created:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
         # another run of the same second may have drawn the same letters
         if folder.path.exists():
             continue
         with explained(output), contextlib.suppress(FileExistsError):
-            folder._partial.mkdir()
+            folder.make()
             return folder
 
 
+def clear_up(output: Path) -> list[Path]:
+    """Publishes or removes the hidden folders that killed processes of this user and host have
+    left, and gives those that are published now. Others, and those in use, stay as they are.
+    """
+    published = []
+    for partial in output.glob(f".*{PARTIAL}"):
+        with taken_over(partial) as is_abandoned, contextlib.suppress(OSError):
+            # without a document nothing in it is finished
+            if is_abandoned and not (partial / RESULT_FILE).is_file():
+                remove(partial)
+            elif is_abandoned:
+                path = output / partial.name.removeprefix(".").removesuffix(PARTIAL)
+                _publish(partial, path)
+                published.append(path)
+    return published
+
+
 def create_if_stored(
-    output: Path | None, name: str, *, created: datetime
+    output: Path | None,
+    name: str,
+    *,
+    created: datetime,
+    say: Callable[[str], None] | None = None,
 ) -> AbstractContextManager[ResultFolder | None]:
     """``create`` for a study whose result need not be stored: None where ``output`` is None."""
-    return nullcontext() if output is None else create(output, name, created=created)
+    return nullcontext() if output is None else create(output, name, created=created, say=say)
 
 
 def check_place(output: Path) -> None:
