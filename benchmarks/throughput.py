@@ -67,7 +67,12 @@ def compare(framework: str, case: str, chosen: argparse.Namespace) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="nncompare-benchmark-") as name:
         home = Path(name)
         environment = worker_environment(
-            framework, threads=threads, device="cpu", deterministic=False, home=home
+            framework,
+            threads=threads,
+            device="cpu",
+            deterministic=False,
+            home=home,
+            temporary=home,
         )
         request = {
             "framework": framework,

@@ -30,6 +30,7 @@ def worker_environment(
     device: DeviceName,
     deterministic: bool,
     home: Path,
+    temporary: Path,
     inherited: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Variables for one worker.
@@ -40,6 +41,8 @@ def worker_environment(
         device: ``cpu`` hides every GPU, so that none is initialized for nothing.
         deterministic: with what makes the framework give the same numbers every time.
         home: a folder of this run, for what frameworks write to the user's home.
+        temporary: an empty folder of this worker, removed with the run: a framework's temporary
+            files outlive a process that ends without its clean-up (TensorFlow's generated code).
         inherited: what the parent's process has.
     """
     own: dict[str, str] = {name: str(threads) for name in _THREAD_VARIABLES}
@@ -53,6 +56,7 @@ def worker_environment(
         "KERAS_HOME": str(home / "keras"),
         "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor"),
     }
+    own |= dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(temporary))
     own |= CATALOG[runtime].environment
     if device == "cpu":
         own |= {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
@@ -67,14 +71,17 @@ def worker_environment(
     return {**inherited, **own}
 
 
-def environment_for(request: Request, home: Path) -> dict[str, str]:
-    """The environment of the worker that does a request; ``home`` as in ``worker_environment``."""
+def environment_for(request: Request, home: Path, temporary: Path) -> dict[str, str]:
+    """The environment of the worker that does a request; the folders as in
+    ``worker_environment``.
+    """
     return worker_environment(
         request.runtime,
         threads=request.threads,
         device=request.device,
         deterministic=request.deterministic,
         home=home,
+        temporary=temporary,
     )
 
 

@@ -44,7 +44,7 @@ class TrialWorker:
         # one folder a worker: its log's name tells them apart
         folder = home / "workers" / log.stem
         job_folder.write(folder, request)
-        environment = environment_for(request, home)
+        environment = environment_for(request, home, folder / job_folder.TEMPORARY_FOLDER)
         self.process = WorkerProcess(worker_command(str(folder)), environment, log)
         self.process.go()
         self.imported: Imported | None = None

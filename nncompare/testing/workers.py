@@ -42,6 +42,8 @@ class Worker:
             **os.environ,
             **target.environment,
             "OMP_NUM_THREADS": "1",
+            # a framework's temporary files go with the folder
+            **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(folder)),
             # the worker finds what this process finds, whatever put it onto the path
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }

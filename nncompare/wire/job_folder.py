@@ -16,11 +16,13 @@ JOB_FILE = "job.json"
 LOG_FILE = "worker.log"
 """Takes what the worker and its framework print."""
 WEIGHTS_FILE = "weights.safetensors"
+TEMPORARY_FOLDER = "tmp"
+"""Takes the temporary files of the worker and its framework."""
 
 
 def write(folder: Path, request: Request) -> Path:
     """Writes ``job.json`` and gives its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TEMPORARY_FOLDER).mkdir(parents=True, exist_ok=True)
     path = folder / JOB_FILE
     path.write_text(request.model_dump_json(indent=2), encoding="utf-8")
     return path

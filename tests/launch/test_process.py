@@ -250,8 +250,10 @@ def test_the_environment_is_complete_before_the_start(tmp_path):
         device="cpu",
         deterministic=True,
         home=tmp_path,
-        inherited={"PATH": "/bin"},
+        temporary=tmp_path / "tmp",
+        inherited={"PATH": "/bin", "TMPDIR": "/var/tmp"},
     )
+    assert made["TMPDIR"] == made["TMP"] == made["TEMP"] == str(tmp_path / "tmp")
     assert made["OMP_NUM_THREADS"] == made["TF_NUM_INTRAOP_THREADS"] == "3"
     assert made["KERAS_BACKEND"] == "tensorflow"
     assert made["KERAS_HOME"].startswith(str(tmp_path))
@@ -259,7 +261,13 @@ def test_the_environment_is_complete_before_the_start(tmp_path):
     assert made["TF_ENABLE_ONEDNN_OPTS"] == "0"
     assert made["PATH"] == "/bin"
     fast = worker_environment(
-        "torch", threads=1, device="auto", deterministic=False, home=tmp_path, inherited={}
+        "torch",
+        threads=1,
+        device="auto",
+        deterministic=False,
+        home=tmp_path,
+        temporary=tmp_path,
+        inherited={},
     )
     assert "CUDA_VISIBLE_DEVICES" not in fast
 

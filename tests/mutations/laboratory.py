@@ -60,7 +60,12 @@ class Laboratory:
 
     def _start(self, backend: str) -> subprocess.Popen[bytes]:
         environment = worker_environment(
-            backend, threads=1, device="cpu", deterministic=True, home=self.folder
+            backend,
+            threads=1,
+            device="cpu",
+            deterministic=True,
+            home=self.folder,
+            temporary=self.folder,
         )
         command = [
             sys.executable,

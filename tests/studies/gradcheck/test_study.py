@@ -162,7 +162,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
                 )
                 write(folder / "jobs" / name_of(text, order, dtype), request)
             environment = worker_environment(
-                runtime, threads=1, device="cpu", deterministic=False, home=folder
+                runtime,
+                threads=1,
+                device="cpu",
+                deterministic=False,
+                home=folder,
+                temporary=folder,
             )
             command = [
                 sys.executable,
