@@ -40,7 +40,9 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The user's input is wrong."""
     NOT_FINISHED = 3
-    """Some runtime did not finish; the others did."""
+    """Some runtime did not finish, the others did; or the result could not be stored where it was
+    to be.
+    """
     INTERRUPTED = 130
     """Ctrl-C, as a shell reports it."""
     BROKEN_PIPE = 141

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nncompare.errors import DataError
 from nncompare.spec.data import Signature
 from nncompare.spec.layers import TensorSpec
 
@@ -73,12 +74,28 @@ class Data:
         return replace(self, **parts)
 
     def save(self, folder: Path) -> None:
-        """Writes ``train_x.npy`` … into ``folder`` for the workers of one run."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Writes ``train_x.npy`` … into ``folder`` for the workers of one run.
+
+        Raises:
+            DataError: the temporary folder has no room for them.
+        """
+        arrays: dict[str, Array] = {}
         for part in PARTS:
             split = self.part(part)
-            np.save(folder / f"{part}_x.npy", split.x, allow_pickle=False)
-            np.save(folder / f"{part}_y.npy", split.y, allow_pickle=False)
+            arrays[f"{part}_x.npy"] = split.x
+            arrays[f"{part}_y.npy"] = split.y
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, array in arrays.items():
+                np.save(folder / name, array, allow_pickle=False)
+        except OSError as error:
+            # a write that was cut short is told by NumPy in numbers that say little
+            reason = error.strerror or "the disk is full"
+            size = sum(array.nbytes for array in arrays.values())
+            raise DataError(
+                f"cannot write the prepared data ({size / 1e6:.1f} MB) to {folder}: {reason}; free"
+                " some space, or choose another temporary folder with TMPDIR=DIR"
+            ) from error
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> Array:

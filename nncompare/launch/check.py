@@ -4,7 +4,7 @@ each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -85,9 +85,8 @@ class _Crew:
 
 def check_all(
     tasks: Sequence[CheckTask], *, parallel: int, timeout_s: float, listener: Listener
-) -> Iterator[tuple[CheckTask, Outcome]]:
-    """Every task with its outcome, as they end. Leaving the loop early, or Ctrl-C, ends the
-    workers.
+) -> Generator[tuple[CheckTask, Outcome], None, None]:
+    """Every task with its outcome, as they end. Closing it, or Ctrl-C, ends the workers.
 
     Args:
         tasks: started in this order.

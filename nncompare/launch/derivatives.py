@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from nncompare.launch.process import tail
@@ -15,13 +17,20 @@ TIMEOUT_S = 300.0
 """For the import and all methods; compiled modes trace each of them."""
 
 
-def derive(request: DeriveRequest, folder: Path, *, timeout_s: float = TIMEOUT_S) -> Outcome:
+def derive(
+    request: DeriveRequest,
+    folder: Path,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Outcome:
     """Runs the request in a fresh process on the CPU and always returns, whatever happens to it.
 
     Args:
         request: what is asked.
         folder: where the job and its log are written.
         timeout_s: for the whole worker.
+        interruptible: as in ``run_worker``.
 
     Returns:
         ``versions``, ``imported.notes`` and ``derivatives``.
@@ -30,7 +39,7 @@ def derive(request: DeriveRequest, folder: Path, *, timeout_s: float = TIMEOUT_S
     if CATALOG[request.runtime].derivatives is None:
         reason = f"the backend of {request.runtime} differentiates no formulas"
         return Outcome(runtime=request.runtime, status="refused", reason=reason)
-    outcome = run_worker(request, folder, timeout_s=timeout_s)
+    outcome = run_worker(request, folder, timeout_s=timeout_s, interruptible=interruptible)
     if any(answer.status == "failed" for answer in outcome.derivatives.values()):
         # the worker went on after it, and printed what the method raised
         outcome.log = tail(folder / LOG_FILE)

@@ -18,6 +18,20 @@ R = TypeVar("R", bound=Record)
 _TEXT_WIDTH = 120
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C in a function of the API, raised when everything that was finished has been stored: a
+    loop around the function ends with it.
+
+    Args:
+        result: with what was finished.
+    """
+
+    def __init__(self, result: Result[Any]):
+        self.result = result
+        where = f"stored in {result.folder}" if result.folder is not None else "in `result`"
+        super().__init__(f"stopped by the user; what was finished is {where}")
+
+
 class Result(ABC, Generic[R]):
     """A finished study. It shows itself as tables, in a terminal and in a notebook.
 
@@ -31,12 +45,22 @@ class Result(ABC, Generic[R]):
         self.folder = folder
 
     @classmethod
-    def of(cls, finished: Finished[R]) -> Self:
-        """The result of a study that has just ended; one that could not be stored is a warning."""
+    def of(cls, finished: Finished[R], *, stopped: bool = False) -> Self:
+        """The result of a study that has just ended; one that could not be stored is a warning.
+
+        Args:
+            stopped: Ctrl-C has come, which the study may not have noticed.
+
+        Raises:
+            Stopped: the user stopped it.
+        """
         # the figures are at hand, which an exception would throw away
         if finished.problem is not None:
             warnings.warn(f"the result was not stored: {finished.problem}", stacklevel=3)
-        return cls(finished.record, finished.folder)
+        result = cls(finished.record, finished.folder)
+        if stopped or finished.record.interrupted:
+            raise Stopped(result)
+        return result
 
     @property
     def result(self) -> R:

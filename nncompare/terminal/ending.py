@@ -25,9 +25,12 @@ def print_finished(
         verbose: names every stored file too, on stderr.
     """
     from nncompare.records.record import to_json
-    from nncompare.terminal.console import err, human
+    from nncompare.terminal.console import err, human, report_error
 
     human(as_json).print(report)
+    # after the report, whose figures are all there
+    if finished.problem is not None:
+        report_error(finished.problem)
     # a result that could not be stored has no files
     if verbose and finished.folder is not None:
         for path in sorted(finished.folder.rglob("*")):
@@ -44,12 +47,11 @@ def leave(finished: Finished[Any], *, negative: bool = False) -> None:
         negative: the answer to what was checked is no.
 
     Raises:
-        StoreError: the result could not be stored.
-        typer.Exit: interrupted, negative, or something did not finish.
+        typer.Exit: not stored, interrupted, negative, or something did not finish.
     """
-    # raised after the report: the figures have been shown
+    # before the other codes: who finds no result in its place must know, whatever the result says
     if finished.problem is not None:
-        raise finished.problem
+        raise typer.Exit(ExitCode.NOT_FINISHED)
     # before the other codes: what is missing is missing because of it
     if finished.record.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)

@@ -15,10 +15,23 @@ from rich.progress import Progress, ProgressColumn, TaskID
 from rich.text import Text
 
 from nncompare.show.words import printable
-from nncompare.terminal.console import is_live
+from nncompare.terminal.console import err, is_live
 
 EVERY_S = 2.0
 """Shortest time between two lines about one topic on a pipe."""
+
+
+def is_shown(wanted: bool) -> bool:
+    """Whether a function of the Python API shows how it goes: only where someone sees it, in a
+    terminal or a notebook.
+    """
+    console = err()
+    return wanted and (console.file.isatty() or console.is_jupyter)
+
+
+def say_asking(console: Console, runtime: str) -> None:
+    """That a process of a runtime is asked something, which takes some seconds."""
+    console.print(f"asking {runtime} …", style="dim", markup=False, soft_wrap=True)
 
 
 class Display(ABC):

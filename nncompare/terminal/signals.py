@@ -43,6 +43,11 @@ class Held:
         self._waiting: int | None = None
 
     @property
+    def came(self) -> bool:
+        """A signal came, whether it has been obeyed or waits."""
+        return self.raised or self._waiting is not None
+
+    @property
     def waiting(self) -> int | None:
         """A signal that came and that nobody has been told of yet."""
         return None if self.raised else self._waiting
@@ -50,15 +55,20 @@ class Held:
     @contextmanager
     def obeyed(self) -> Iterator[None]:
         """Inside, the first signal raises ``KeyboardInterrupt`` at once, also one that has waited.
-        Those that follow wait again, so that ``finally`` and ``except`` are done to their end.
+        Those that follow wait again, so that ``finally`` and ``except`` are done to their end. One
+        may stand in another.
         """
+        obeyed_outside = self._obeys
         self._obeys = True
         try:
             if self._waiting is not None:
                 self._raise()
             yield
+        except KeyboardInterrupt:
+            obeyed_outside = False
+            raise
         finally:
-            self._obeys = False
+            self._obeys = obeyed_outside
 
     def take(self, number: int, _: object) -> None:
         """The handler of the signals."""

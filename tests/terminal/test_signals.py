@@ -106,3 +106,29 @@ def test_another_thread_holds_nothing() -> None:
         thread.join()
     assert found
     assert found[0] is not signals
+
+
+def test_one_obeyed_part_may_stand_in_another() -> None:
+    done = []
+    with held() as signals:
+        try:
+            with signals.obeyed():
+                with signals.obeyed():
+                    done.append("inner")
+                signal.raise_signal(signal.SIGINT)
+                done.append("not reached")
+        except KeyboardInterrupt:
+            done.append("interrupted")
+    assert done == ["inner", "interrupted"]
+    with held() as signals:
+        try:
+            with signals.obeyed():
+                try:
+                    with signals.obeyed():
+                        signal.raise_signal(signal.SIGINT)
+                finally:
+                    signal.raise_signal(signal.SIGINT)
+                    done.append("closed")
+        except KeyboardInterrupt:
+            done.append("once")
+    assert done[2:] == ["closed", "once"]

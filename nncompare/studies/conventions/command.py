@@ -32,7 +32,7 @@ def compare_conventions(
     from nncompare.studies.run.progress import RunProgress
     from nncompare.terminal.console import err
     from nncompare.terminal.ending import leave, print_finished
-    from nncompare.terminal.signals import ended_like_ctrl_c
+    from nncompare.terminal.signals import ended_like_ctrl_c, held
 
     experiment = options.load_experiment(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
@@ -42,8 +42,10 @@ def compare_conventions(
     progress = RunProgress(
         err(), experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose > 0
     )
-    with ended_like_ctrl_c(), progress:
-        finished = compare(experiment, output=output, watcher=progress)
-    report = conventions_report(finished.record, folder=finished.folder)
-    print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
+    # from the first runtime to the last line: what is finished is shown whatever comes
+    with ended_like_ctrl_c(), held():
+        with progress:
+            finished = compare(experiment, output=output, watcher=progress)
+        report = conventions_report(finished.record, folder=finished.folder)
+        print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
     leave(finished)

@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from nncompare.config.load import dump, to_mapping
-from nncompare.errors import StoreError
 from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create_if_stored
 from nncompare.records.record import head
 from nncompare.records.rows import not_started
+from nncompare.records.storing import store
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.conventions.record import (
@@ -26,6 +26,7 @@ from nncompare.studies.conventions.record import (
 from nncompare.studies.run.record import RunRecord
 from nncompare.studies.run.study import run
 from nncompare.studies.run.watcher import Watcher
+from nncompare.terminal.signals import held
 
 CONVENTIONS = ("aligned", "native")
 _LONGEST_NAME = 64
@@ -49,28 +50,38 @@ def compare_conventions(
 
     Raises:
         DataError, StoreError: nothing has been trained.
+        KeyboardInterrupt: Ctrl-C before the first runtime was started.
     """
     watcher = watcher or Watcher()
     created = datetime.now().astimezone()
-    with create_if_stored(output, experiment.name, created=created) as folder:
+    with (
+        held() as signals,
+        create_if_stored(output, experiment.name, created=created, say=watcher.prepares) as folder,
+    ):
         runs: dict[str, Finished[RunRecord]] = {}
         for convention in CONVENTIONS:
             # a user who stops the first run gets no second one
-            if not any(run.record.interrupted for run in runs.values()):
-                watcher.prepares(f"convention {convention}:")
+            if signals.came or any(run.record.interrupted for run in runs.values()):
+                break
+            watcher.prepares(f"convention {convention}:")
+            try:
                 runs[convention] = run(
                     in_convention(experiment, convention), output=output, watcher=watcher
                 )
+            except KeyboardInterrupt:
+                # nothing has been trained of it, and there may be another one
+                if not runs:
+                    raise
+        # stopped before the first one
+        if not runs:
+            raise KeyboardInterrupt
         result = _document(experiment, runs, created, folder)
         problem = next((run.problem for run in runs.values() if run.problem is not None), None)
         # a comparison that names a run which is not there would be of no use
         if folder is None or problem is not None:
             return Finished(record=result, problem=problem)
-        try:
-            _store(folder, experiment, result)
-        except StoreError as error:
-            return Finished(record=result, problem=error)
-    return Finished(record=result, folder=folder.path)
+        path, problem = store(folder, lambda place: _write(place, experiment, result))
+        return Finished(record=result, folder=path, problem=problem)
 
 
 def in_convention(experiment: Experiment, convention: str) -> Experiment:
@@ -83,11 +94,10 @@ def in_convention(experiment: Experiment, convention: str) -> Experiment:
     return experiment.model_copy(update={"train": train, "name": name})
 
 
-def _store(folder: ResultFolder, experiment: Experiment, result: ConventionsRecord) -> None:
+def _write(folder: ResultFolder, experiment: Experiment, result: ConventionsRecord) -> None:
     native = in_convention(experiment, "native").model_copy(update={"name": experiment.name})
     folder.write_experiment(dump(native))  # the aligned form would write out what is to stay open
     folder.write_result(result)
-    folder.publish()
 
 
 def _document(

@@ -15,13 +15,16 @@ def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     from nncompare.studies.doctor.report import doctor_report
     from nncompare.terminal.console import err
     from nncompare.terminal.ending import print_finished
+    from nncompare.terminal.progress import say_asking
+    from nncompare.terminal.signals import ended_like_ctrl_c
 
     console = err()
 
     def asking(runtime: str) -> None:
         if not quiet:
-            console.print(f"asking {runtime} …", style="dim", markup=False, soft_wrap=True)
+            say_asking(console, runtime)
 
     # a framework that is not installed is no failure of the command: it was asked what there is
-    finished = Finished(record=study.doctor(asking))
+    with ended_like_ctrl_c():
+        finished = Finished(record=study.doctor(asking))
     print_finished(finished, doctor_report(finished.record), as_json=as_json)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
@@ -12,6 +10,7 @@ from nncompare.data.lookup import cache_folder
 from nncompare.errors import DataError
 from nncompare.launch.machine import describe_system
 from nncompare.launch.run_worker import run_worker
+from nncompare.launch.scratch import scratch_folder
 from nncompare.spec.data import DATA
 from nncompare.spec.runtimes import CATALOG, by_backend, file_name
 from nncompare.studies.doctor.record import (
@@ -22,6 +21,7 @@ from nncompare.studies.doctor.record import (
     System,
     usable_runtimes,
 )
+from nncompare.terminal.signals import held
 from nncompare.wire.outcome import Outcome
 from nncompare.wire.requests import ProbeRequest
 
@@ -46,11 +46,16 @@ def doctor(asking: Callable[[str], None]) -> DoctorRecord:
 
 def _frameworks(asking: Callable[[str], None]) -> tuple[Framework, ...]:
     frameworks = []
-    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
+    # signals are held, so that neither a process nor the folder is left
+    with held() as signals, scratch_folder() as work:
         for runtime, runtimes in by_backend().items():
             asking(runtime)
-            folder = Path(scratch) / file_name(runtime)
-            outcome = run_worker(ProbeRequest(runtime=runtime), folder, timeout_s=TIMEOUT_S)
+            outcome = run_worker(
+                ProbeRequest(runtime=runtime),
+                work / file_name(runtime),
+                timeout_s=TIMEOUT_S,
+                interruptible=signals.obeyed,
+            )
             frameworks.append(framework(runtimes, outcome))
     return (*frameworks, *_broken_plugins())
 

@@ -14,6 +14,9 @@ from nncompare.studies.gradcheck import study
 from nncompare.studies.gradcheck.record import GradcheckRecord
 from nncompare.studies.gradcheck.report import gradcheck_report
 from nncompare.studies.gradcheck.study import DEFAULT_AT
+from nncompare.terminal.console import err
+from nncompare.terminal.progress import is_shown, say_asking
+from nncompare.terminal.signals import ended_like_ctrl_c
 
 
 class Gradcheck(Result[GradcheckRecord]):
@@ -51,6 +54,7 @@ def gradcheck(
     order: int = 1,
     dtype: str = "float64",
     backends: Sequence[str] = DEFAULT_RUNTIMES,
+    progress: bool = True,
 ) -> Gradcheck:
     """Differentiates a formula in every framework by every method, against the exact derivative.
 
@@ -60,8 +64,19 @@ def gradcheck(
         order: of the derivative, 1 or 2.
         dtype: ``float64`` or ``float32``.
         backends: runtimes.
+        progress: show on stderr how it goes, where that is a terminal or a notebook.
 
     Raises:
         UsageError: the formula or another argument is not allowed; the message shows the place.
     """
-    return Gradcheck(study.gradcheck(formula, at=at, order=order, dtype=dtype, runtimes=backends))
+    shown = is_shown(progress)
+
+    def asking(runtime: str) -> None:
+        if shown:
+            say_asking(err(), runtime)
+
+    with ended_like_ctrl_c():
+        record = study.gradcheck(
+            formula, at=at, order=order, dtype=dtype, runtimes=backends, asking=asking
+        )
+    return Gradcheck(record)

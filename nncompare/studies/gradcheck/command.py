@@ -92,6 +92,8 @@ def gradcheck(
     from nncompare.studies.gradcheck.study import gradcheck as study
     from nncompare.terminal.console import err
     from nncompare.terminal.ending import leave, print_finished
+    from nncompare.terminal.progress import say_asking
+    from nncompare.terminal.signals import ended_like_ctrl_c, held
 
     runtimes = check_runtimes([name for item in backend or () for name in item.split(",")])
     # the same question has the same file
@@ -101,15 +103,17 @@ def gradcheck(
 
     def asking(runtime: str) -> None:
         if not quiet:
-            console.print(f"asking {runtime} …", style="dim", markup=False, soft_wrap=True)
+            say_asking(console, runtime)
 
-    result = study(
-        formula, at=at.strip(), order=order, dtype=dtype, runtimes=runtimes, asking=asking
-    )
-    # before the tables, which say where it is
-    result, problem = _draw(result, picture) if picture is not None else (result, None)
-    finished = Finished(record=result, problem=problem)
-    print_finished(finished, gradcheck_report(result), as_json=as_json)
+    # up to the last line: derivatives that have been found are shown whatever comes
+    with ended_like_ctrl_c(), held():
+        result = study(
+            formula, at=at.strip(), order=order, dtype=dtype, runtimes=runtimes, asking=asking
+        )
+        # before the tables, which say where it is
+        result, problem = _draw(result, picture) if picture is not None else (result, None)
+        finished = Finished(record=result, problem=problem)
+        print_finished(finished, gradcheck_report(result), as_json=as_json)
     # a method that could not be judged is worse news than one that was judged and found wanting
     leave(finished, negative=result.complete and not result.passed)
 

@@ -4,10 +4,8 @@ one.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from nncompare.formulas.stencils import NAMES, STENCILS
 from nncompare.launch.derivatives import derive
 from nncompare.launch.machine import describe_system
 from nncompare.launch.resources import usable_threads
+from nncompare.launch.scratch import scratch_folder
 from nncompare.records.record import head
 from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES, file_name
 from nncompare.studies.gradcheck.exact_answer import ExactAnswer, finite_or_none, solve_exactly
@@ -33,6 +32,7 @@ from nncompare.studies.gradcheck.record import (
     StepSweep,
     ToleranceFigures,
 )
+from nncompare.terminal.signals import Held, held
 from nncompare.wire.outcome import Outcome
 from nncompare.wire.requests import DeriveRequest
 
@@ -64,7 +64,16 @@ def gradcheck(
         UsageError: something in the question is not allowed; nothing was started.
     """
     names = check_runtimes(runtimes)
-    exact = solve_exactly(formula, at=at, order=order, dtype=dtype)
+    with held() as signals:
+        with signals.obeyed():
+            exact = solve_exactly(formula, at=at, order=order, dtype=dtype)
+        rows = _ask(exact, names, asking, signals)
+        with signals.obeyed():
+            return _document(exact, rows)
+
+
+def _document(exact: ExactAnswer, rows: tuple[RuntimeDerivatives, ...]) -> GradcheckRecord:
+    order = exact.order
     return GradcheckRecord(
         **head("gradcheck", created=datetime.now().astimezone()) | {"name": exact.formula.text},
         environment=describe_system(),
@@ -75,22 +84,23 @@ def gradcheck(
             name: float(stencil.step(np.ones(1, exact.x.dtype))[0])
             for name, stencil in STENCILS[order].items()
         },
-        runtimes=_ask(exact, names, asking),
+        runtimes=rows,
         reference=_reference(exact),
         sweep=sweep(exact),
     )
 
 
 def _ask(
-    exact: ExactAnswer, names: Sequence[str], asking: Callable[[str], None]
+    exact: ExactAnswer, names: Sequence[str], asking: Callable[[str], None], signals: Held
 ) -> tuple[RuntimeDerivatives, ...]:
     """A row for each runtime, one process after the other."""
     rows = []
     # one after the other: each has the machine for itself
-    with tempfile.TemporaryDirectory(prefix="nncompare-") as scratch:
+    with scratch_folder() as work:
         for name in names:
             asking(name)
-            outcome = derive(request(exact, name), Path(scratch) / file_name(name))
+            folder = work / file_name(name)
+            outcome = derive(request(exact, name), folder, interruptible=signals.obeyed)
             rows.append(_row(exact, outcome))
     return tuple(rows)
 

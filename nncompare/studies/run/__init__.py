@@ -7,6 +7,7 @@ Beside the files that every study has:
 ``tables``     its tables: learning, time
 ``curves``     its plots of the losses
 ``parity``     what the workers observed, judged: do the runtimes compute the same function?
+``document``   from what the workers said to the document, and into its folder
 ``watcher``    who is told what a run does
 ``plan``       the dry run, a small study of its own
 =============  ===================================================================================

@@ -11,8 +11,12 @@ from nncompare.show.result import Result
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.loading import loaded
 from nncompare.studies.run import study
+from nncompare.studies.run.progress import RunProgress
 from nncompare.studies.run.record import RunRecord
 from nncompare.studies.run.report import run_report
+from nncompare.terminal.console import err
+from nncompare.terminal.progress import is_shown
+from nncompare.terminal.signals import ended_like_ctrl_c, held
 
 
 class Run(Result[RunRecord]):
@@ -39,6 +43,7 @@ def run(
     *overrides: str,
     output: str | Path | None = "results",
     save_weights: bool = False,
+    progress: bool = True,
 ) -> Run:
     """Trains an experiment on every runtime and returns figures and tables.
 
@@ -47,15 +52,25 @@ def run(
         overrides: only with a file.
         output: where the result folder is made; None: nothing is stored.
         save_weights: keep each runtime's final weights as safetensors.
+        progress: show on stderr how it goes, where that is a terminal or a notebook.
 
     Raises:
         ConfigError, DataError, StoreError: nothing has been trained. (A result that cannot be
-            stored after the training is a warning, and ``folder`` is None.)
+            stored after the training is a warning; ``folder`` is where it was kept, or None.)
+        KeyboardInterrupt: Ctrl-C; what was finished has been stored, and is the exception's
+            ``result``.
         TypeError: overrides for an experiment that is already loaded.
     """
-    finished = study.run(
-        loaded(experiment, overrides),
-        output=None if output is None else Path(output),
-        save_weights=save_weights,
-    )
-    return Run.of(finished)
+    asked = loaded(experiment, overrides)
+    with ended_like_ctrl_c(), held() as signals:
+        display = RunProgress(
+            err(), asked.backends, epochs=asked.train.epochs, quiet=not is_shown(progress)
+        )
+        with display:
+            finished = study.run(
+                asked,
+                output=None if output is None else Path(output),
+                watcher=display,
+                save_weights=save_weights,
+            )
+        return Run.of(finished, stopped=signals.came)

@@ -45,13 +45,17 @@ def run(
     settings = {"device": device, "rounds": rounds, "seed": seed, "threads": threads}
     experiment = options.load_experiment(config, overrides, backends=backend, **settings)
     from nncompare.terminal.ending import leave, print_finished
+    from nncompare.terminal.signals import ended_like_ctrl_c, held
 
     finished: Finished[Any]
     if dry_run:
         finished, report = _plan(experiment, output)
+        print_finished(finished, report, as_json=as_json)
     else:
-        finished, report = _train(experiment, output, save_weights, verbose > 0, quiet)
-    print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
+        # from the first runtime to the last line: what is finished is shown whatever comes
+        with ended_like_ctrl_c(), held():
+            finished, report = _train(experiment, output, save_weights, verbose > 0, quiet)
+            print_finished(finished, report, as_json=as_json, verbose=verbose > 0)
     leave(finished)
 
 
@@ -71,10 +75,9 @@ def _train(
     from nncompare.studies.run.report import run_report
     from nncompare.studies.run.study import run as train
     from nncompare.terminal.console import err
-    from nncompare.terminal.signals import ended_like_ctrl_c
 
     epochs = experiment.train.epochs
     progress = RunProgress(err(), experiment.backends, epochs=epochs, quiet=quiet, verbose=verbose)
-    with ended_like_ctrl_c(), progress:
+    with progress:
         finished = train(experiment, output=output, watcher=progress, save_weights=save_weights)
     return finished, run_report(finished.record, folder=finished.folder)

@@ -12,6 +12,7 @@ from nncompare.data.lookup import cache_folder
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.job import Job
+from nncompare.studies.run.record import STOPPED
 from nncompare.studies.verify import certificates
 from nncompare.studies.verify.growth import in_doubt
 from nncompare.studies.verify.quick import judge_quick
@@ -30,6 +31,8 @@ def run_parity(
     rows: Sequence[TrainedRuntime],
     folders: Mapping[str, Path],
     say: Callable[[str], None],
+    *,
+    stopped: bool = False,
 ) -> Parity:
     """What is known about sameness in a run.
 
@@ -39,6 +42,7 @@ def run_parity(
         rows: of the result, for their versions.
         folders: runtime -> its job folder, where the observation lies.
         say: told what is done, if it is more than a second's work.
+        stopped: the user has stopped the training; then no work of its own is begun.
     """
     # the short check knows the aligned formulas only
     if experiment.train.convention == "native":
@@ -54,10 +58,13 @@ def run_parity(
     checked = experiment.model_copy(update={"backends": tuple(row.runtime for row in finished)})
     # in float64, with every step: it needs workers of its own
     if wanted == "full":
-        return _full(checked, say)
+        return Parity(reason=STOPPED) if stopped else _full(checked, say)
     seen = {}
     for row in finished:
         said = outcomes[row.runtime].parity
+        # its training had ended, and its check had not
+        if said is None and stopped:
+            return Parity(reason=STOPPED)
         # a worker says how its check went, after the training and outside of its times
         error = "its worker said nothing" if said is None else said.error
         if error is not None:
@@ -68,6 +75,8 @@ def run_parity(
     # every formula holds, and the first steps part: only float64 can tell a mistake from rounding
     # that grows fast
     if in_doubt(found.checks):
+        if stopped:
+            return Parity(reason=STOPPED)
         say("parity: the first steps part, though every formula holds; the full check decides")
         return _full(checked, say)
     versions = {row.runtime: row.versions for row in finished}

@@ -5,7 +5,8 @@ against each other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -127,23 +128,25 @@ class AlignedParity:
         ]
         # a training may diverge; what is not finite is judged like everything else
         with np.errstate(all="ignore"):
-            for task, outcome in self._outcomes(tasks, parallel):
-                self._take(task, outcome)
+            self._run_workers(tasks, parallel, self._take)
             self._refuse()
             self._compare()
             self._limit_to_sound_steps()
             self._follow_growth(parallel)
 
-    def _outcomes(
-        self, tasks: Sequence[CheckTask], parallel: int
-    ) -> Iterator[tuple[CheckTask, Outcome]]:
-        """Every task with its outcome, as they end; the watcher is told of each."""
+    def _run_workers(
+        self,
+        tasks: Sequence[CheckTask],
+        parallel: int,
+        take: Callable[[CheckTask, Outcome], None],
+    ) -> None:
+        """Runs every task and has its outcome taken, as they end."""
         timeout_s = self.experiment.measure.timeout_s
-        for task, outcome in check_all(
-            tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
-        ):
-            self.watcher.ended(task.label, outcome)
-            yield task, outcome
+        found = check_all(tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher)
+        # closed whatever ends the loop: the workers end before their folders are removed
+        with closing(found):
+            for task, outcome in found:
+                take(task, outcome)
 
     def _refuse(self) -> None:
         """The rows of runtimes that are not installed."""
@@ -160,6 +163,7 @@ class AlignedParity:
     def _take(self, task: CheckTask, outcome: Outcome) -> None:
         dtype = task.job.dtype.name
         runtime = task.job.runtime
+        self.watcher.ended(task.label, outcome)
         self.outcomes[dtype, runtime] = outcome
         # judged while the other workers still run
         if outcome.status == "ok":
@@ -212,10 +216,14 @@ class AlignedParity:
             folder = self.work / "perturbed" / file_name(runtime)
             task = self._task(runtime, "float64")
             tasks.append(replace(task, folder=folder, perturbed=True))
-        perturbed = {}
-        for task, outcome in self._outcomes(tasks, parallel):
+        perturbed: dict[str, Observation] = {}
+
+        def take(task: CheckTask, outcome: Outcome) -> None:
+            self.watcher.ended(task.label, outcome)
             if outcome.status == "ok":
                 perturbed[task.job.runtime] = read(task.folder)
+
+        self._run_workers(tasks, parallel, take)
         # without a single second training the usual tolerances hold
         if not perturbed:
             return

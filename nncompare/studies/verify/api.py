@@ -10,8 +10,12 @@ from nncompare.show.result import Result
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.loading import loaded
 from nncompare.studies.verify import study
+from nncompare.studies.verify.progress import VerifyProgress
 from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.report import verify_report
+from nncompare.terminal.console import err
+from nncompare.terminal.progress import is_shown
+from nncompare.terminal.signals import ended_like_ctrl_c, held
 
 
 class Certificate(Result[VerifyRecord]):
@@ -31,6 +35,7 @@ def verify(
     *overrides: str,
     output: str | Path | None = "results",
     steps: int = 200,
+    progress: bool = True,
 ) -> Certificate:
     """Checks that the runtimes of an experiment compute the same function.
 
@@ -39,15 +44,21 @@ def verify(
         overrides: only with a file.
         output: where the result folder is made; None: nothing is stored.
         steps: of the training that is compared step by step.
+        progress: show on stderr how it goes, where that is a terminal or a notebook.
 
     Raises:
-        ConfigError, DataError, StoreError: nothing has been checked.
+        ConfigError, DataError, StoreError: nothing has been checked. (A result that cannot be
+            stored after the check is a warning; ``folder`` is where it was kept, or None.)
         UsageError: the check does not fit into memory.
         TypeError: overrides for an experiment that is already loaded.
     """
-    finished = study.verify(
-        loaded(experiment, overrides),
-        output=None if output is None else Path(output),
-        steps=steps,
-    )
-    return Certificate(finished.record, finished.folder)
+    asked = loaded(experiment, overrides)
+    with ended_like_ctrl_c(), held() as signals:
+        with VerifyProgress(err(), quiet=not is_shown(progress)) as display:
+            finished = study.verify(
+                asked,
+                output=None if output is None else Path(output),
+                watcher=display,
+                steps=steps,
+            )
+        return Certificate.of(finished, stopped=signals.came)

@@ -58,11 +58,14 @@ def verify(
     from nncompare.studies.verify.study import verify as check
     from nncompare.terminal.console import err
     from nncompare.terminal.ending import leave, print_finished
+    from nncompare.terminal.signals import ended_like_ctrl_c, held
 
-    with VerifyProgress(err(), quiet=quiet) as progress:
-        finished = check(
-            experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
-        )
-    report = verify_report(finished.record, folder=finished.folder)
-    print_finished(finished, report, as_json=as_json)
+    # up to the last line: a check that has ended is shown whatever comes
+    with ended_like_ctrl_c(), held():
+        with VerifyProgress(err(), quiet=quiet) as progress:
+            finished = check(
+                experiment, output=output, watcher=progress, steps=steps, dtypes=_DTYPES[dtype]
+            )
+        report = verify_report(finished.record, folder=finished.folder)
+        print_finished(finished, report, as_json=as_json)
     leave(finished, negative=finished.record.status == "failed")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nncompare.launch.check import CheckTask, check_all
+from nncompare.launch.check import CheckTask
 from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify import growth, judge
 from nncompare.studies.verify.aligned import AlignedParity
@@ -44,13 +44,9 @@ class NativeParity(AlignedParity):
             if runtime not in self.missing
             for task in (self._task(runtime, DTYPE), self._native_task(runtime))
         ]
-        timeout_s = self.experiment.measure.timeout_s
         # a training may diverge; what is not finite is judged like everything else
         with np.errstate(all="ignore"):
-            for task, outcome in check_all(
-                tasks, parallel=parallel, timeout_s=timeout_s, listener=self.watcher
-            ):
-                self._keep(task, outcome)
+            self._run_workers(tasks, parallel, self._keep)
         self._refuse()
         self._limit_to_sound_native_steps()
 

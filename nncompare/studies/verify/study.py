@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 from nncompare.config.load import dump
 from nncompare.data.lookup import cache_folder
+from nncompare.launch.scratch import scratch_folder
 from nncompare.records.finished import Finished
-from nncompare.records.folder import create
+from nncompare.records.folder import ResultFolder, create_if_stored
 from nncompare.records.record import head
+from nncompare.records.storing import store
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.runtimes import file_name
 from nncompare.studies.verify import certificates, document
@@ -21,6 +21,7 @@ from nncompare.studies.verify.aligned import DTYPES, STEPS, AlignedParity
 from nncompare.studies.verify.native import NativeParity
 from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.watcher import NullWatcher, Watcher
+from nncompare.terminal.signals import held
 from nncompare.wire.job_folder import LOG_FILE
 
 
@@ -45,34 +46,31 @@ def verify(
     Raises:
         DataError, StoreError: nothing has been checked.
         UsageError: the check does not fit into memory.
+        KeyboardInterrupt: Ctrl-C; a check without its answer is stored nowhere.
     """
     watcher = watcher or NullWatcher()
     begun = time.monotonic()
     created = datetime.now().astimezone()
     native = experiment.train.convention == "native"
-    # nothing is published of a check that breaks: the stack takes its folder away
-    with ExitStack() as stack:
-        folder = None
-        if output is not None:
-            folder = stack.enter_context(create(output, experiment.name, created=created))
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nncompare-")))
-        form = NativeParity if native else AlignedParity
-        check = form(experiment, work, watcher, steps, ("float64",) if native else dtypes)
-        check.run()
-        result = document.build(
-            check,
-            head=head(experiment.name, created=created, id=folder.id if folder else None),
-            seconds=time.monotonic() - begun,
-        )
+    path = None
+    problem = None
+    # nothing is published of a check that breaks or is stopped: its folders are taken away
+    with (
+        held() as signals,
+        create_if_stored(output, experiment.name, created=created, say=watcher.prepares) as folder,
+        scratch_folder() as work,
+    ):
+        with signals.obeyed():
+            form = NativeParity if native else AlignedParity
+            check = form(experiment, work, watcher, steps, ("float64",) if native else dtypes)
+            check.run()
+            result = document.build(
+                check,
+                head=head(experiment.name, created=created, id=folder.id if folder else None),
+                seconds=time.monotonic() - begun,
+            )
         if folder is not None:
-            folder.write_experiment(dump(experiment))
-            for dtype, runtime in check.outcomes:
-                log = work / dtype / file_name(runtime) / LOG_FILE
-                # a runtime that is not installed has none
-                if log.exists():
-                    folder.add_log(f"{runtime}-{dtype}", log)
-            folder.write_result(result)
-            folder.publish()
+            path, problem = store(folder, lambda place: _write(place, check, result))
     # a run in the native convention asks for no certificate
     whole = not native and steps >= STEPS and set(dtypes) == set(DTYPES)
     if result.status == "certified" and whole:
@@ -84,4 +82,14 @@ def verify(
             id=result.id,
             steps=steps,
         )
-    return Finished(record=result, folder=folder.path if folder else None)
+    return Finished(record=result, folder=path, problem=problem)
+
+
+def _write(folder: ResultFolder, check: AlignedParity, result: VerifyRecord) -> None:
+    folder.write_experiment(dump(check.experiment))
+    for dtype, runtime in check.outcomes:
+        log = check.work / dtype / file_name(runtime) / LOG_FILE
+        # a runtime that is not installed has none
+        if log.exists():
+            folder.add_log(f"{runtime}-{dtype}", log)
+    folder.write_result(result)

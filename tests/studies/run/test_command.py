@@ -16,12 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+import nncompare
 from nncompare.cli import call
 from nncompare.config.load import load
 from nncompare.errors import StoreError
 from nncompare.records.folder import ResultFolder
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.run import study
+from nncompare.studies.run.record import RunRecord
 from tests import fake_worker
 from tests.running import CONTROL, PROGRESS, ROOT, THREE, files, stored, strict
 
@@ -174,7 +176,7 @@ class TestFailure:
     def test_ctrl_c_after_the_training_keeps_all_of_it(
         self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def stopped(*_: object) -> None:
+        def stopped(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(study, "run_parity", stopped)
@@ -187,7 +189,7 @@ class TestFailure:
     def test_a_broken_check_of_parity_costs_no_training(
         self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(study, "run_parity", lambda *_: {}["mark"])
+        monkeypatch.setattr(study, "run_parity", lambda *_, **__: {}["mark"])
         assert call(["run", "tiny.yaml"]) == 0
         assert stored(tiny)["parity"]["status"] == "not_run"
         assert "the check itself broke: KeyError: 'mark'" in capsys.readouterr().out
@@ -240,15 +242,40 @@ class TestFailure:
     def test_what_cannot_be_stored_is_still_printed(
         self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(self: ResultFolder) -> None:
+        write_result = ResultFolder.write_result
+
+        def full(self: ResultFolder, record: RunRecord) -> None:
+            # not on the disk of the cache
+            if self.path.parent == Path("results"):
+                raise StoreError("the disk is full")
+            write_result(self, record)
+
+        monkeypatch.setattr(ResultFolder, "write_result", full)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tiny / "cache"))
+        assert call(["run", "tiny.yaml"]) == 3
+        output = capsys.readouterr()
+        assert "Fastest: " in output.out
+        (kept,) = (tiny / "cache/nncompare/results").iterdir()
+        assert f"error: the disk is full; the result is kept in {kept}" in output.err
+        assert nncompare.read(kept).complete
+        assert (kept / "logs/torch.log").exists()
+        assert list((tiny / "results").iterdir()) == []
+
+    def test_where_no_disk_has_room_the_figures_are_printed(
+        self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
             raise StoreError("the disk is full")
 
         monkeypatch.setattr(ResultFolder, "publish", full)
-        assert call(["run", "tiny.yaml"]) == 2
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tiny / "cache"))
+        monkeypatch.setattr("tempfile.tempdir", str(tiny / "tmp"))
+        (tiny / "tmp").mkdir()
+        assert call(["run", "tiny.yaml", "-b", "torch"]) == 3
         output = capsys.readouterr()
-        assert "Fastest: " in output.out
-        assert "error: the disk is full" in output.err
-        assert list((tiny / "results").iterdir()) == []
+        assert "torch" in output.out
+        assert "error: the disk is full\n" in output.err
+        assert [path for path in tiny.rglob("*") if path.name.startswith(".tiny-")] == []
 
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
