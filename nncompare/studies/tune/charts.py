@@ -21,9 +21,12 @@ from nncompare.studies.tune.record import TuneGoal, TuneRecord, TuneSearch, Tune
 
 _WIDTH, _HEIGHT = 620, 260
 _SLICE = 190
-_STATES = ["complete", "pruned", "failed"]
-_COLOURS = ["#0072B2", "#E69F00", "#D55E00"]  # Okabe and Ito: told apart by colour-blind people
-_SHAPES = ["circle", "square", "cross"]
+_STATES = ["complete", "pruned", "failed", "running"]
+# Okabe and Ito: told apart by colour-blind people
+_COLOURS = ["#0072B2", "#E69F00", "#D55E00", "#CC79A7"]
+_SHAPES = ["circle", "square", "cross", "diamond"]
+_DASHES = [[1, 0], [4, 2], [2, 2], [1, 3]]
+_BEST = "#000000"
 _MOST_LINES = 200
 _MOST_TICKS = 12
 _WIDE = 20
@@ -39,8 +42,9 @@ def charts(result: TuneRecord, search: TuneSearch) -> dict[str, Any]:
     if not ranked:
         return {}
     goal = result.goals[0]
+    best = ranked[0].number
     valued = [item for item in trials if item.values]
-    found = {"History": _history(goal, valued)}
+    found = {"History": _history(goal, valued, best)}
     if search.importance:
         found["Importance of the parameters"] = _importance(goal, search)
     # One trial shows no direction.
@@ -49,11 +53,11 @@ def charts(result: TuneRecord, search: TuneSearch) -> dict[str, Any]:
         # Of one parameter the slice says it all.
         if len(names) > 1:
             found["Parallel coordinates"] = _parallel(goal, ranked[:_MOST_LINES], names)
-        found["Slices"] = _slices(goal, valued, names)
+        found["Slices"] = _slices(goal, valued, names, best)
     if len(result.goals) > 1:
-        found["Pareto front"] = _pareto(result.goals, valued, search)
+        found["Pareto front"] = _pareto(result.goals, valued, search, best)
     if any(item.intermediate for item in trials):
-        found["Values after every epoch"] = _epochs(goal, trials[-_MOST_LINES:])
+        found["Values after every epoch"] = _epochs(goal, trials[-_MOST_LINES:], best)
     return found
 
 
@@ -112,18 +116,41 @@ def _count_axis(rows: list[dict[str, Any]], name: str) -> alt.X:
     )
 
 
-def _marked(field: str, title: str, domain: list[Any]) -> dict[str, Any]:
+def _scale(rows: list[dict[str, Any]], field: str, words: list[Any], looks: list[Any]) -> Any:
+    """How each word looks, the same in every picture. The legend has the words that occur alone."""
+    occurring = {row[field] for row in rows}
+    pairs = [pair for pair in zip(words, looks, strict=False) if pair[0] in occurring]
+    return {"domain": [word for word, _ in pairs], "range": [look for _, look in pairs]}
+
+
+def _marked(rows: list[dict[str, Any]], field: str, title: str, words: list[Any]) -> dict[str, Any]:
     """What tells points apart: a colour, and a shape for who sees no colours."""
-    count = len(domain)
-    colours = {"domain": domain, "range": _COLOURS[:count]}
-    shapes = {"domain": domain, "range": _SHAPES[:count]}
+    colours = _scale(rows, field, words, _COLOURS)
+    shapes = _scale(rows, field, words, _SHAPES)
     return {
         "color": alt.Color(f"{field}:N", scale=colours, title=title),
         "shape": alt.Shape(f"{field}:N", scale=shapes, title=title),
     }
 
 
-def _history(goal: TuneGoal, trials: Sequence[TuneTrial]) -> Any:
+def _best_point(rows: list[dict[str, Any]], best: int, x: Any, y: Any) -> Any:
+    """A ring and a word around the best trial."""
+    chart = alt.Chart(alt.InlineData(values=[row for row in rows if row["trial"] == best]))
+    ring = chart.mark_point(size=220, filled=False, color=_BEST, strokeWidth=2)
+    word = chart.mark_text(text="best", dy=-15, color=_BEST, fontWeight="bold")
+    return ring.encode(x=x, y=y) + word.encode(x=x, y=y)
+
+
+def _best_line(rows: list[dict[str, Any]], best: int, x: Any, y: Any) -> Any:
+    """The best trial's line, bold, and a word at its end."""
+    chosen = [row for row in rows if row["trial"] == best]
+    line = alt.Chart(alt.InlineData(values=chosen)).mark_line(color=_BEST, strokeWidth=3)
+    end = alt.Chart(alt.InlineData(values=chosen[-1:]))
+    word = end.mark_text(text="best", align="left", dx=8, dy=-9, color=_BEST, fontWeight="bold")
+    return line.encode(x=x, y=y) + word.encode(x=x, y=y)
+
+
+def _history(goal: TuneGoal, trials: Sequence[TuneTrial], number: int) -> Any:
     """Each trial's value, and the best so far as a line."""
     rows: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
@@ -142,10 +169,10 @@ def _history(goal: TuneGoal, trials: Sequence[TuneTrial]) -> Any:
         x=x,
         y=y,
         tooltip=["trial:Q", "value:Q", "state:N"],
-        **_marked("state", "state", _STATES),
+        **_marked(rows, "state", "state", _STATES),
     )
     line = _base(steps).mark_line(interpolate="step-after", color="#000000").encode(x=x, y=y)
-    return points + line
+    return points + line + _best_point(rows, number, x, y)
 
 
 def _importance(goal: TuneGoal, search: TuneSearch) -> Any:
@@ -192,7 +219,8 @@ def _parallel(goal: TuneGoal, ranked: Sequence[TuneTrial], names: Sequence[str])
         tooltip=["trial:N", "axis:N", "shown:N", "value:Q"],
     )
     texts = _base(ends).mark_text(align="left", dx=6, fontSize=10)
-    return lines + texts.encode(x=x, y=y, text="shown:N")
+    shown = lines + texts.encode(x=x, y=y, text="shown:N")
+    return shown + _best_line(rows, ranked[0].number, x, y)
 
 
 def _placed(values: Sequence[Any]) -> tuple[list[float], dict[float, Any]]:
@@ -218,7 +246,7 @@ def _placed(values: Sequence[Any]) -> tuple[list[float], dict[float, Any]]:
     return [(scale(value) - scale(low)) / spread for value in shown], {0.0: low, 1.0: high}
 
 
-def _slices(goal: TuneGoal, trials: Sequence[TuneTrial], names: Sequence[str]) -> Any:
+def _slices(goal: TuneGoal, trials: Sequence[TuneTrial], names: Sequence[str], best: int) -> Any:
     """The value against each parameter alone."""
     rows = []
     for item in trials:
@@ -226,9 +254,10 @@ def _slices(goal: TuneGoal, trials: Sequence[TuneTrial], names: Sequence[str]) -
         for name, value in item.params.items():
             row[_field(name)] = _text(value)
         rows.append(row)
+    y = _number_axis(alt.Y, rows, "value", title=goal.name)
     points = _base(rows).mark_point(filled=True, size=40)
     points = points.properties(width=_SLICE, height=_SLICE).encode(
-        y=_number_axis(alt.Y, rows, "value", title=goal.name), **_marked("state", "state", _STATES)
+        y=y, **_marked(rows, "state", "state", _STATES)
     )
     plots = []
     for name in names:
@@ -239,11 +268,14 @@ def _slices(goal: TuneGoal, trials: Sequence[TuneTrial], names: Sequence[str]) -
         else:
             turned = {"labelLimit": 160, "labelAngle": -30}
             x = alt.X(f"{field}:N", title=name, axis=turned)
-        plots.append(points.encode(x=x, tooltip=["trial:Q", "value:Q", x.shorthand]))
+        plot = points.encode(x=x, tooltip=["trial:Q", "value:Q", x.shorthand])
+        plots.append(plot + _best_point(rows, best, x, y))
     return alt.concat(*plots, columns=3)
 
 
-def _pareto(goals: Sequence[TuneGoal], trials: Sequence[TuneTrial], search: TuneSearch) -> Any:
+def _pareto(
+    goals: Sequence[TuneGoal], trials: Sequence[TuneTrial], search: TuneSearch, best: int
+) -> Any:
     """The first two goals against each other; the front is drawn as a line."""
     rows = []
     for item in trials:
@@ -254,26 +286,31 @@ def _pareto(goals: Sequence[TuneGoal], trials: Sequence[TuneTrial], search: Tune
     front = sorted((row for row in rows if row["front"]), key=itemgetter("a"))
     x = _number_axis(alt.X, rows, "a", title=goals[0].name)
     y = _number_axis(alt.Y, rows, "b", title=goals[1].name)
-    marks = _marked("front", "on the front", [True, False])
+    marks = _marked(rows, "front", "on the front", [True, False])
     points = _base(rows).mark_point(filled=True, size=60)
     points = points.encode(x=x, y=y, tooltip=["trial:Q", "a:Q", "b:Q"], **marks)
     line = _base(front).mark_line(color=_COLOURS[0], strokeDash=[4, 3]).encode(x=x, y=y)
-    return line + points
+    return line + points + _best_point(rows, best, x, y)
 
 
-def _epochs(goal: TuneGoal, trials: Sequence[TuneTrial]) -> Any:
+def _epochs(goal: TuneGoal, trials: Sequence[TuneTrial], best: int) -> Any:
+    """The goal after every epoch, one line a trial."""
     rows: list[dict[str, Any]] = []
     for item in trials:
         for step, value in item.intermediate.items():
             row = {"trial": item.number, "epoch": int(step), "value": value, "state": item.state}
             rows.append(row)
+    x = _count_axis(rows, "epoch")
+    y = _number_axis(alt.Y, rows, "value", title=goal.name)
+    dashes = _scale(rows, "state", _STATES, _DASHES)
     lines = _base(rows).mark_line(opacity=0.6, point={"size": 20})
-    return lines.encode(
-        x=_count_axis(rows, "epoch"),
-        y=_number_axis(alt.Y, rows, "value", title=goal.name),
+    lines = lines.encode(
+        x=x,
+        y=y,
         detail="trial:N",
-        color=_marked("state", "state", _STATES)["color"],
+        color=_marked(rows, "state", "state", _STATES)["color"],
         # A line has no shape: its dashes tell the states apart where colours cannot.
-        strokeDash=alt.StrokeDash("state:N", scale={"domain": _STATES}, title="state"),
+        strokeDash=alt.StrokeDash("state:N", scale=dashes, title="state"),
         tooltip=["trial:N", "epoch:Q", "value:Q", "state:N"],
     )
+    return lines + _best_line(rows, best, x, y)

@@ -15,7 +15,7 @@ from nncompare.spec.tune import Tune
 from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.record import TuneBest, TuneSearch, TuneTrial
 from nncompare.studies.tune.stored_study import StoredStudy
-from nncompare.studies.tune.trial_attributes import OPTUNA_STATES, ranked_trials
+from nncompare.studies.tune.trial_attributes import OPTUNA_STATES, VERSION, ranked_trials
 
 _WORDS = {state: word for word, state in OPTUNA_STATES.items()}
 _OWN_FIELDS = ("status", "reason", "seconds", "epochs")
@@ -83,7 +83,18 @@ def search(
         importance=importance,
         importance_note=note,
         stopped=stopped,
+        versions=_versions(study),
     )
+
+
+def _versions(study: StoredStudy) -> dict[str, str]:
+    """Package -> version, as the last trial that trained has seen it."""
+    found = {}
+    for item in study.trials():
+        for name, value in item.user_attrs.items():
+            if name.startswith(VERSION):
+                found[name.removeprefix(VERSION)] = str(value)
+    return found
 
 
 def _best(item: FrozenTrial, runtime: str, tune: Tune) -> TuneBest:

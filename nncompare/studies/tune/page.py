@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ _STYLE = """body{font-family:system-ui,sans-serif;font-size:14px;line-height:1.4
 margin:2em auto;max-width:64em;
 padding:0 1em;color:#111;background:#fff}
 pre{font-size:12px;line-height:1.35;overflow-x:auto}h2{margin-top:2em}figure{margin:1em 0}
-figcaption{font-weight:600;margin-bottom:.3em}"""
+figcaption{font-weight:600;margin-bottom:.3em}figure{overflow-x:auto}
+.about{opacity:.75}"""
 _TEXT_WIDTH = 130
 _ESCAPED_END = r"<\/script"
 """The same text for JavaScript, and no end of a script for HTML."""
@@ -32,7 +34,7 @@ def to_html(result: TuneRecord) -> str:
     name = escape(result.name)
     text = plain(tune_report(result), _TEXT_WIDTH)
     best = escape(headline(result))
-    body = f"<h1>{name}</h1><p><b>{best}</b></p><pre>{escape(text)}</pre>"
+    body = f"<h1>{name}</h1><p><b>{best}</b></p>{_about(result)}<pre>{escape(text)}</pre>"
     specs: dict[str, Any] = {}
     for search in result.searches:
         body += f"<h2>{escape(search.runtime)}</h2>"
@@ -45,8 +47,41 @@ def to_html(result: TuneRecord) -> str:
     bundle = vl_convert.javascript_bundle(_script(specs)) if specs else ""
     # A </script> inside the libraries' texts would end ours.
     body += f"<script>{bundle.replace('</script', _ESCAPED_END)}</script>"
-    head = f'<meta charset="utf-8"><title>{name}: tune</title><style>{_STYLE}</style>'
+    # A phone would show a page of a desk's width without the viewport.
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{name}: tune</title><style>{_STYLE}</style>"
+    )
     return f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def command(result: TuneRecord) -> str:
+    """What searches the same again, in the folder of the result."""
+    words = ["nncompare tune experiment.yaml"]
+    if result.jobs > 1:
+        words.append(f"--jobs {result.jobs}")
+    if result.per_backend:
+        words.append("--per-backend")
+    # A file is its own folder's; a database has a URL, without its password here.
+    if result.storage != TuneRecord.model_fields["storage"].default:
+        words.append(f"--storage {result.storage}")
+    return " ".join(words)
+
+
+def _about(result: TuneRecord) -> str:
+    """When it was begun, with which versions, where, and by which command."""
+    begun = datetime.fromisoformat(result.created)
+    versions = {"nncompare": result.environment.get("nncompare")}
+    versions["Python"] = result.environment.get("python")
+    for search in result.searches:
+        versions |= search.versions
+    parts = [f"{begun:%Y-%m-%d %H:%M:%S %Z}"]
+    parts += [f"{name} {version}" for name, version in versions.items() if version]
+    for key in ("processor", "system"):
+        if key in result.environment:
+            parts.append(str(result.environment[key]))
+    again = f"<code>{escape(command(result))}</code>"
+    return f'<p class="about">{escape(" · ".join(parts))}<br>Search the same again: {again}</p>'
 
 
 def write(result: TuneRecord, folder: Path) -> Path:

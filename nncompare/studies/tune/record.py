@@ -113,6 +113,8 @@ class TuneSearch(RecordPart):
     importance_note: str | None = None
     stopped: str | None = None
     """Why it ended before all trials were done."""
+    versions: dict[str, str] = {}
+    """Package -> version, of the framework that trained."""
 
 
 class TuneRecord(ExperimentRecord):

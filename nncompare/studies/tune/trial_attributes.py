@@ -25,6 +25,10 @@ OPTUNA_STATES = {
 """The word in the record -> Optuna's state."""
 
 
+VERSION = "versions."
+"""What stands before a package's name."""
+
+
 def user_attributes(finished: FinishedTrial, plan: SearchPlan, runtime: str) -> dict[str, Any]:
     """The user attributes of a trial. Figures are of the last fold where there are several, but for
     ``folds.*``.
@@ -42,6 +46,7 @@ def user_attributes(finished: FinishedTrial, plan: SearchPlan, runtime: str) -> 
     if rows:
         found["train.seed"] = plan.experiment.train.seed
         found |= _figures(rows[-1])
+        found |= {f"{VERSION}{name}": text for name, text in rows[-1].versions.items()}
         # What the search costs besides the training: proposing, data, a worker's start.
         busy_s = sum(_busy_s(row) for row in rows)
         found["overhead_s"] = max(0.0, finished.seconds - busy_s)
