@@ -70,13 +70,13 @@ class Experiment(Frozen):
     model: AnyModel
     """The network, chosen by ``family``; see [model](#model)."""
     train: Train = Train()
-    """See [train](#train)."""
+    """How the network is trained; see [train](#train)."""
     backends: Annotated[tuple[RuntimeName, ...], BeforeValidator(_unique)] = Field(
         default=DEFAULT_RUNTIMES, min_length=1
     )
     """The runtimes to compare, in the order of the tables."""
     measure: Measure = Measure()
-    """See [measure](#measure)."""
+    """How it is run and timed; see [measure](#measure)."""
     tune: Tune | None = None
     """Read by ``nncompare tune``; see [tune](#tune)."""
     sweep: dict[str, Any] | None = None

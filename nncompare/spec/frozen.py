@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Open:
@@ -43,6 +51,23 @@ class Frozen(BaseModel):
         if not isinstance(value, dict):
             return value
         return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The key whose one word chooses this class (``name: adam``) is described by the class's
+        title, as other keys are by their docstrings.
+        """
+        schema = handler(core_schema)
+        title = getattr(cls, "title", None)
+        if title is not None:
+            described = handler.resolve_ref_schema(schema)
+            described.setdefault("description", title)
+            for key in described["properties"].values():
+                if "const" in key:
+                    key.setdefault("description", title)
+        return schema
 
     @classmethod
     def open_fields(cls) -> tuple[str, ...]:

@@ -179,6 +179,8 @@ class EarlyStopping(Frozen):
 
 
 class Train(Frozen):
+    """How the network is trained."""
+
     epochs: int = Field(default=3, gt=0)
     """Passes over the training part."""
     batch_size: int = Field(default=128, gt=0)

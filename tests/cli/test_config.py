@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,7 @@ from nncompare.spec.families import FAMILIES
 from nncompare.spec.initializers import InitializerName
 from nncompare.spec.layers import LAYERS
 from nncompare.spec.runtimes import CATALOG
+from nncompare.spec.training import OPTIMIZERS
 from nncompare.terminal.console import _fitted
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -354,6 +356,32 @@ def test_shipped_configs_satisfy_the_schema(path: Path) -> None:
 )
 def test_the_schema_knows_what_load_accepts(model: dict[str, Any], valid: bool) -> None:
     assert validator().is_valid({"data": {"name": "digits"}, "model": model}) is valid
+
+
+def descriptions(schema: Any, path: str = "") -> Iterator[tuple[str, str | None]]:
+    """Where a key or a mapping is described, and how."""
+    if isinstance(schema, list):
+        for index, item in enumerate(schema):
+            yield from descriptions(item, f"{path}/{index}")
+    if not isinstance(schema, dict):
+        return
+    for name, key in schema.get("properties", {}).items():
+        yield f"{path}.{name}", key.get("description")
+    for name, mapping in schema.get("$defs", {}).items():
+        yield name, mapping.get("description")
+    for name, value in schema.items():
+        yield from descriptions(value, f"{path}/{name}")
+
+
+def test_every_key_of_the_schema_is_described_for_editors() -> None:
+    found = dict(descriptions(json_schema()))
+    assert len(found) > 260
+    assert [path for path, text in found.items() if not text] == []
+    assert found["/$defs/Adam.name"] == OPTIMIZERS["adam"].title
+    marks = [
+        text for text in found.values() if text and ("``" in text or "](" in text or "\n" in text)
+    ]
+    assert marks == []
 
 
 def test_schema_command(capsys: pytest.CaptureFixture[str]) -> None:
