@@ -181,7 +181,9 @@ def _bounds(schema: Mapping[str, Any]) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return "2^63" if value == 2**63 else f"{value:g}"
+    powers = {2**exponent: f"2^{exponent}" for exponent in (31, 32, 40, 63)}
+    powers[2**31 - 1] = "2^31 - 1"
+    return powers.get(value) or f"{value:.10g}"
 
 
 def _array(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

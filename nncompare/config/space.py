@@ -47,20 +47,28 @@ def stored_choice(choice: Any) -> str | int | float | bool | None:
     return json.dumps(choice, default=list)
 
 
+def value_count(dimension: Dimension) -> int | None:
+    """How many values it has; None if they cannot be counted."""
+    if dimension.choices is not None:
+        return len(dimension.choices)
+    # Between two numbers there is always another one.
+    if dimension.step is None and (dimension.log or not dimension.whole):
+        return None
+    low, high = dimension.bounds
+    return math.floor((high - low) / (dimension.step or 1) + _ROUNDING) + 1
+
+
 def all_values(dimension: Dimension) -> list[Any] | None:
     """Every value in order, lists and mappings as they are written; None if they cannot be
     counted.
     """
     if dimension.choices is not None:
         return list(dimension.choices)
-    step = dimension.step
-    if step is None:
-        # Between two numbers there is always another one.
-        if dimension.log or not dimension.whole:
-            return None
-        step = 1
+    count = value_count(dimension)
+    if count is None:
+        return None
     low, high = dimension.bounds
-    count = math.floor((high - low) / step + _ROUNDING) + 1
+    step = dimension.step or 1
     # The last one is the bound itself, free of rounding.
     return [*(low + k * step for k in range(count - 1)), high]
 
@@ -184,12 +192,12 @@ def _grid_problems(tune: Tune, section: Located) -> Iterator[Problem]:
     """A grid without an end, or without one that anybody would see."""
     size = 1
     for name, dimension in tune.parameters.items():
-        found = all_values(dimension)
-        if found is None:
+        count = value_count(dimension)
+        if count is None:
             message = "a grid cannot enumerate a continuous range; give it a step, or choices"
             yield _problem(section, ("parameters", name), message)
         else:
-            size *= len(found)
+            size *= count
     # More than anybody trains; a step was forgotten, most likely.
     if size > LARGEST_GRID:
         message = (

@@ -8,6 +8,7 @@ downloads are asked for.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from numpy.typing import DTypeLike
 from nncompare.data.base import Data
 from nncompare.errors import DataError, unknown_name
 from nncompare.spec.data import DATA, DataSet, Report, Signature, Task
+
+_TOO_BIG = re.compile("array is too big|maximum allowed dimension", re.IGNORECASE)
 
 
 def signature(spec: DataSet, task: Task) -> Signature:
@@ -59,7 +62,10 @@ def prepare(
                 " wanted"
             )
         return data.cast(kind)
-    except MemoryError as error:
+    except (MemoryError, ValueError) as error:
+        # NumPy's word for an array that no address space holds
+        if isinstance(error, ValueError) and not _TOO_BIG.search(str(error)):
+            raise
         raise DataError(
             f"data: {spec.name} does not fit into memory ({error}); make it smaller"
         ) from None

@@ -16,6 +16,7 @@ from nncompare.data.base import Array, Data, Signature, TensorSpec, digest
 from nncompare.data.splits import split_pool
 from nncompare.numerics.keys import generator
 from nncompare.spec.data import PooledDataSet, Starter, Task
+from nncompare.spec.frozen import LIMIT
 
 
 class Adding(PooledDataSet):
@@ -31,9 +32,9 @@ class Adding(PooledDataSet):
     starter = Starter(model="recurrent")
 
     name: Literal["adding"]
-    length: int = Field(default=50, gt=1)
+    length: int = Field(default=50, gt=1, le=LIMIT)
     """Steps of a sequence."""
-    examples: int = Field(default=10_000, gt=10)
+    examples: int = Field(default=10_000, gt=10, le=LIMIT)
     """How many are generated."""
 
     def signature(self, task: Task) -> Signature:

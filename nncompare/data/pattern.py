@@ -11,8 +11,7 @@ from nncompare.data.base import Data, Signature, TensorSpec, digest
 from nncompare.data.splits import split_pool
 from nncompare.errors import DataError
 from nncompare.spec.data import PooledDataSet, Starter, Task
-
-_MOST_TOKENS = 2**31 - 1
+from nncompare.spec.frozen import LIMIT
 
 
 class Pattern(PooledDataSet):
@@ -26,29 +25,26 @@ class Pattern(PooledDataSet):
     starter = Starter(model="tokens", epochs=20, batch_size=32, learning_rate=1e-2)
 
     name: Literal["pattern"]
-    pattern: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
+    pattern: tuple[Annotated[int, Field(ge=0, lt=2**31 - 1)], ...] = Field(
+        default=(0, 1, 2), min_length=1
+    )
     """The tokens that repeat."""
-    repeats: int = Field(default=50, gt=1)
+    repeats: int = Field(default=50, gt=1, le=LIMIT)
     """How often the pattern is repeated."""
-    window: int = Field(default=5, gt=0)
+    window: int = Field(default=5, gt=0, le=LIMIT)
     """Tokens the model sees before it names the next."""
 
     def signature(self, task: Task) -> Signature:
         """``(window,)`` tokens of ``max(pattern) + 1``; the next token.
 
         Raises:
-            DataError: the pattern has one token only, or a token that int32 cannot hold.
+            DataError: the pattern has one token only.
         """
         vocabulary = max(self.pattern) + 1
         if vocabulary == 1:
             raise DataError(
                 "data.pattern: only token 0, nothing to tell apart; write at least two tokens, for"
                 " example [0, 1]"
-            )
-        if vocabulary > _MOST_TOKENS:
-            raise DataError(
-                f"data.pattern: token {vocabulary - 1} is too large; tokens are numbered from 0"
-                " upwards"
             )
         return Signature(input=TensorSpec((self.window,), vocabulary), outputs=vocabulary)
 

@@ -12,8 +12,7 @@ from nncompare.data.splits import split_pool
 from nncompare.errors import DataError
 from nncompare.numerics.keys import generator
 from nncompare.spec.data import PooledDataSet, Sizes, Task
-
-_MOST = 2**31 - 1
+from nncompare.spec.frozen import LIMIT
 
 
 class Random(PooledDataSet):
@@ -28,19 +27,18 @@ class Random(PooledDataSet):
     name: Literal["random"]
     shape: Sizes = Field(default=(784,), min_length=1)
     """Shape of one example."""
-    outputs: int = Field(default=10, gt=0)
+    outputs: int = Field(default=10, gt=0, lt=2**31)
     """Classes of a classification, or values of a regression."""
-    examples: int = Field(default=4096, gt=10)
+    examples: int = Field(default=4096, gt=10, le=LIMIT)
     """How many are generated."""
-    vocabulary: int | None = Field(default=None, gt=1)
+    vocabulary: int | None = Field(default=None, gt=1, lt=2**31)
     """Set: integer tokens of shape ``(steps,)``; unset: standard normal numbers."""
 
     def signature(self, task: Task) -> Signature:
         """``shape`` of numbers, or ``(steps,)`` tokens; ``binary`` has one output.
 
         Raises:
-            DataError: tokens with more than one axis, a classification with one class, sizes beyond
-                int32.
+            DataError: tokens with more than one axis, a classification with one class.
         """
         if self.vocabulary is not None and len(self.shape) != 1:
             raise DataError(
@@ -51,8 +49,6 @@ class Random(PooledDataSet):
             raise DataError(
                 "data.outputs: 1 class, nothing to tell apart; write at least 2, or task: binary"
             )
-        if max(self.outputs, self.vocabulary or 0) > _MOST:
-            raise DataError(f"data.outputs, data.vocabulary: at most {_MOST}")
         outputs = 1 if task == "binary" else self.outputs
         return Signature(input=TensorSpec(self.shape, self.vocabulary), outputs=outputs)
 

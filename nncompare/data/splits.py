@@ -15,6 +15,8 @@ from nncompare.spec.data import PooledDataSet
 
 Rows = NDArray[np.int64]
 
+_MORE = "take more examples"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -82,12 +84,26 @@ def cut(rows: Rows, *, test: float, validation: float, limit: int | None) -> Par
         raise DataError(
             f"data.test: {test} of {len(rows)} examples is none; raise it or take more examples"
         )
-    train, held = hold_back(rows[tested:], validation=validation, limit=limit)
+    rest = len(rows) - tested
+    # one for training and one for validation
+    if rest < 2:
+        raise DataError(
+            f"data.test: {test} of {len(rows)} examples leaves {rest} for training and validation;"
+            " lower it"
+        )
+    # what took more than it left is to blame for what is missing then
+    remedy = "lower data.test" if tested > rest else _MORE
+    train, held = hold_back(rows[tested:], validation=validation, limit=limit, remedy=remedy)
     return Parts(train=train, validation=held, test=rows[:tested])
 
 
-def hold_back(rows: Rows, *, validation: float, limit: int | None) -> tuple[Rows, Rows]:
+def hold_back(
+    rows: Rows, *, validation: float, limit: int | None, remedy: str = _MORE
+) -> tuple[Rows, Rows]:
     """Training and validation rows.
+
+    Args:
+        remedy: what helps where there are too few rows, besides another ``validation``.
 
     Raises:
         DataError: one of them is empty.
@@ -95,7 +111,7 @@ def hold_back(rows: Rows, *, validation: float, limit: int | None) -> tuple[Rows
     pool = rows[:limit]
     held = round(len(pool) * validation)
     # a limit that cuts nothing off is not what makes the pool small
-    key = "raise data.limit" if limit is not None and limit <= len(rows) else "take more examples"
+    key = "raise data.limit" if limit is not None and limit <= len(rows) else remedy
     if held == 0:
         raise DataError(
             f"data.validation: {validation} of {len(pool)} examples is none; raise it or {key}"

@@ -27,6 +27,7 @@ from nncompare.data.lookup import (
 )
 from nncompare.errors import DataError
 from nncompare.spec.data import DataSet, Fraction, Report, Starter, Task
+from nncompare.spec.frozen import LIMIT
 
 MIRRORS = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
@@ -65,12 +66,12 @@ class Text(DataSet):
 
     name: Literal["text"]
     path: str | None = None
-    """A UTF-8 text file; default: tinyshakespeare from NNCOMPARE_DATA_DIR, the cache, or a
-    download.
+    """A UTF-8 text file; default: tinyshakespeare from NNCOMPARE_DATA_DIR or the cache, where
+    `nncompare data fetch text` puts it.
     """
-    window: int = Field(default=64, gt=0)
+    window: int = Field(default=64, gt=0, le=LIMIT)
     """Characters the model sees at a time."""
-    stride: int | None = Field(default=None, gt=0)
+    stride: int | None = Field(default=None, gt=0, le=LIMIT)
     """Characters between the starts of two windows; default: the window, so that they do not
     overlap.
     """
@@ -120,6 +121,12 @@ class Text(DataSet):
     def _spans(self, size: int) -> dict[str, tuple[int, int]]:
         """Part -> its first character and the one after its last, in a text of ``size``."""
         pool = size - round(size * self.test)
+        # of a text that is long enough by itself
+        if pool <= self.window < size:
+            raise DataError(
+                f"data.test: {self.test} of {size} characters leaves {pool} for training and"
+                f" validation, a window of {self.window} needs {self.window + 1}; lower it"
+            )
         used = pool
         if self.limit is not None:
             used = min(pool, (self.limit - 1) * self._stride + self.window + 1)

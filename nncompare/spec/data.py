@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from nncompare.spec.catalog import Catalog, UnusableError
-from nncompare.spec.frozen import Frozen
+from nncompare.spec.frozen import LIMIT, Frozen
 from nncompare.spec.layers.base import TensorSpec
 from nncompare.spec.unions import defined_in, word_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Task = Literal["classification", "binary", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
-Sizes = tuple[Annotated[int, Field(gt=0)], ...]
+Sizes = tuple[Annotated[int, Field(gt=0, le=LIMIT)], ...]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Report = Callable[[str], None]
 """Is told the steps of a download, one line each."""
@@ -92,7 +92,7 @@ class DataSet(Frozen):
     name: str
     validation: Fraction = 0.2
     """Share of the training examples held back for validation."""
-    limit: int | None = Field(default=None, gt=1)
+    limit: int | None = Field(default=None, gt=1, le=LIMIT)
     """Use only so many examples before the split into training and validation (a quick look)."""
 
     @abstractmethod

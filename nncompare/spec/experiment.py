@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from nncompare.errors import ShapeError
 from nncompare.spec.data import DATA, DataSet, Signature, Task
 from nncompare.spec.families import AnyModel
-from nncompare.spec.frozen import Frozen
+from nncompare.spec.frozen import LIMIT, Frozen
 from nncompare.spec.model import Model, resolve
 from nncompare.spec.runtimes import CATALOG, DEFAULT_RUNTIMES
 from nncompare.spec.training import Train
@@ -35,7 +35,7 @@ class Measure(Frozen):
     """Fresh processes per runtime."""
     device: DeviceName = "auto"
     """``auto``: the first of tpu, gpu, cpu that the runtime has."""
-    threads: Annotated[int, Field(gt=0)] | None = None
+    threads: Annotated[int, Field(gt=0, le=LIMIT)] | None = None
     """CPU threads per runtime; null: all that this process may use."""
     parity: Literal["quick", "full", "off"] = "quick"
     """``quick``: forward pass, gradients and 10 steps are compared after the training; ``full``:
@@ -89,14 +89,22 @@ class Experiment(Frozen):
             ShapeError: with ``path`` set to the key at fault.
         """
         explicit = self.model.family == "layers"
+        if signature.input.size > LIMIT:
+            message = (
+                f"an example would have {signature.input.size:,} numbers, which no memory holds"
+            )
+            raise ShapeError(message, path="data")
         try:
             layers = list(self.model.layers_for(signature))
             model = resolve(layers, signature.input)
         except ShapeError as error:
             # the layers of a family have no place in the file; its keys have
             path = error.path if explicit and error.path else "model"
-            if error.field and (explicit or error.field in type(self.model).model_fields):
-                path += f".{error.field}"
+            field = error.field
+            if field == "units" and not explicit:
+                field = self.model.units_key
+            if field and (explicit or field in type(self.model).model_fields):
+                path += f".{field}"
             raise ShapeError(error.message, field=error.field, path=path) from None
         self._check_output(model, signature)
         return model
@@ -105,9 +113,13 @@ class Experiment(Frozen):
         steps = signature.input.shape[:1] if signature.per_step else ()
         wanted = (*steps, signature.outputs)
         if model.output.shape != wanted:
+            ending = f"{{type: dense, units: {signature.outputs}}}"
+            # a dense layer keeps every axis but the last
+            if len(model.output.shape) > len(wanted):
+                ending = f"{{type: flatten}}, {ending}"
             raise ShapeError(
                 f"the last layer gives {model.output}, but task {self.task} on {self.data.name}"
-                f" needs {wanted}; end the list with {{type: dense, units: {signature.outputs}}}",
+                f" needs {wanted}; end the list with {ending}",
                 path="model.layers" if self.model.family == "layers" else "model",
             )
 

@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from nncompare.errors import ShapeError
 from nncompare.spec.data import Signature, Sizes
-from nncompare.spec.frozen import Frozen
+from nncompare.spec.frozen import LIMIT, Frozen
 from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
 from nncompare.spec.layers import LAYERS, AnyLayer, Layer, TensorSpec
 from nncompare.spec.layers.attention import Attention
@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 else:
     ActivationName = Literal[tuple(_ACTIVATIONS)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Units = Annotated[int, Field(gt=0)]
+Units = Annotated[int, Field(gt=0, le=LIMIT)]
+Depth = Annotated[int, Field(gt=0, le=1000)]
+"""Each level is a layer with its own weights; more than any network has is a zero too many."""
 
 
 class Family(Frozen):
     """Base of every model config."""
 
     title: ClassVar[str]
+    units_key: ClassVar[str] = "hidden"
+    """The key that gives the layers their units."""
 
     def layers_for(self, signature: Signature) -> Iterator[Layer]:
         """The layers that lead from ``signature.input`` to logits or values of
@@ -100,7 +104,7 @@ class Mlp(_Common):
     family: Literal["mlp"]
     hidden: Sizes = Field(default=(128,), min_length=1)
     """Units of each hidden layer."""
-    depth: Annotated[int, Field(gt=0)] | None = None
+    depth: Depth | None = None
     """Number of hidden layers; the last size of ``hidden`` is repeated, or the list cut."""
     batch_norm: bool = False
     """Batch normalization before each activation; the layer before it then has no bias."""
@@ -133,7 +137,7 @@ class Cnn(_Common):
     family: Literal["cnn"]
     filters: Sizes = Field(default=(16, 32), min_length=1)
     """Filters of each block."""
-    depth: Annotated[int, Field(gt=0)] | None = None
+    depth: Depth | None = None
     """Number of blocks; the last size of ``filters`` is repeated, or the list cut."""
     kernel: Pair = (3, 3)
     """Height and width of the kernel; one number means both."""
@@ -203,7 +207,7 @@ class Recurrent(_Common):
     """Kind of the recurrent layers."""
     hidden: Units = 64
     """Units of each recurrent layer."""
-    depth: Annotated[int, Field(gt=0)] = 1
+    depth: Depth = 1
     """Number of recurrent layers."""
     embedding: Units | None = None
     """Features a token; needed for tokens."""
@@ -233,6 +237,7 @@ class AttentionFamily(_Common):
     title = (
         "self-attention blocks: embedding, heads, depth, causal, positions, feed_forward, readout"
     )
+    units_key = "embedding"
     family: Literal["attention"]
     activation: ActivationName = "gelu"
     """Activation between layers."""
@@ -240,7 +245,7 @@ class AttentionFamily(_Common):
     """Features of every step inside the model."""
     heads: Units = 2
     """Number of heads; must divide the number of features."""
-    depth: Annotated[int, Field(gt=0)] = 1
+    depth: Depth = 1
     """Number of blocks."""
     causal: bool = False
     """True: step t sees steps 0…t only."""

@@ -17,6 +17,11 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+LIMIT = 2**40
+"""No size and no count is larger: terabytes, and far from what 64 bits hold. Zeros too many are
+told at their key, before anything is made of them.
+"""
+
 
 class Open:
     """Marks a field whose value frameworks choose differently: ``epsilon: Annotated[float, Open]``.

@@ -10,6 +10,7 @@ from typing import Generic
 from typing_extensions import TypeVar  # has defaults, which typing has from Python 3.13 on
 
 from nncompare.errors import ShapeError
+from nncompare.spec.frozen import LIMIT
 from nncompare.spec.layers import Layer, Parameter, TensorSpec
 from nncompare.spec.layers.structure import Residual
 
@@ -126,7 +127,25 @@ def _node(layer: Layer, x: TensorSpec, path: str, seen: Counter[str]) -> Node:
     except ShapeError as error:
         # the layer does not know its place in the file
         raise ShapeError(error.message, field=error.field, path=path) from None
-    return Node(name=name, layer=layer, input=x, output=output, parameters=layer.parameters(x))
+    parameters = layer.parameters(x)
+    sizes = {"its output": output.size} | {item.name: item.size for item in parameters}
+    for what, size in sizes.items():
+        if size > LIMIT:
+            message = f"{name}: {what} would have {size:,} numbers, which no memory holds"
+            raise ShapeError(message, field=_largest_field(layer), path=path)
+    return Node(name=name, layer=layer, input=x, output=output, parameters=parameters)
+
+
+def _largest_field(layer: Layer) -> str | None:
+    """The field with the largest whole number, which makes a layer as large as it is."""
+    largest: dict[str, int] = {}
+    for name, value in layer:
+        items = value if isinstance(value, tuple) else (value,)
+        # a bool is no size
+        numbers = [item for item in items if type(item) is int]
+        if numbers:
+            largest[name] = max(numbers)
+    return max(largest, key=largest.__getitem__, default=None)
 
 
 def _residual(

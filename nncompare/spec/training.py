@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from nncompare.spec.frozen import Frozen, Open
+from nncompare.spec.frozen import LIMIT, Frozen, Open
 from nncompare.spec.unions import members
 
 Positive = Annotated[float, Field(gt=0)]
@@ -140,7 +140,7 @@ class Constant(Schedule):
 class Step(Schedule):
     title = "times factor after every so many epochs"
     name: Literal["step"]
-    every: int = Field(gt=0)
+    every: int = Field(gt=0, le=LIMIT)
     """Epochs."""
     factor: float = Field(default=0.1, gt=0, le=1)
     """By which the learning rate is multiplied."""
@@ -172,7 +172,7 @@ class EarlyStopping(Frozen):
 
     metric: Literal["val_loss", "val_accuracy"] = "val_loss"
     """What must improve."""
-    patience: int = Field(default=3, gt=0)
+    patience: int = Field(default=3, gt=0, le=LIMIT)
     """Epochs without improvement before training stops."""
     min_delta: NonNegative = 0.0
     """Smallest change that counts as an improvement."""
@@ -181,15 +181,15 @@ class EarlyStopping(Frozen):
 class Train(Frozen):
     """How the network is trained."""
 
-    epochs: int = Field(default=3, gt=0)
+    epochs: int = Field(default=3, gt=0, le=LIMIT)
     """Passes over the training part."""
-    batch_size: int = Field(default=128, gt=0)
+    batch_size: int = Field(default=128, gt=0, le=LIMIT)
     """Examples a step; the last step of an epoch takes what is left."""
     optimizer: AnyOptimizer = Adam(name="adam")
     """The update rule, chosen by ``name``; see [optimizers](#optimizers)."""
     schedule: AnySchedule = Constant()
     """How the learning rate changes, chosen by ``name``; see [schedules](#schedules)."""
-    warmup_steps: int = Field(default=0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0, le=LIMIT)
     """Steps over which the learning rate rises linearly from zero, before the schedule takes over.
     """
     penalty: Penalty = Penalty()

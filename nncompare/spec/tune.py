@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from nncompare.spec.frozen import Frozen
+from nncompare.spec.frozen import LIMIT, Frozen
 from nncompare.spec.unions import members
 
 MetricName = Literal[
@@ -40,7 +40,7 @@ BY_EPOCH = ("val_loss", "val_accuracy")
 """Metrics that are known after every epoch, so that a pruner can judge them."""
 DEFAULT_TRIALS = 20
 
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=LIMIT)]
 Seconds = Annotated[float, Field(gt=0)]
 Number = int | float
 
@@ -81,9 +81,9 @@ class MedianPruner(Frozen):
 
     title: ClassVar[str] = "worse than the median of earlier trials"
     name: Literal["median"]
-    startup_trials: int = Field(default=5, ge=0)
+    startup_trials: int = Field(default=5, ge=0, le=LIMIT)
     """Trials before the first one can be stopped."""
-    warmup_epochs: int = Field(default=0, ge=0)
+    warmup_epochs: int = Field(default=0, ge=0, le=LIMIT)
     """Epochs of each trial before it can be stopped."""
 
 
@@ -94,7 +94,7 @@ class HyperbandPruner(Frozen):
     name: Literal["hyperband"]
     min_epochs: Count = 1
     """Epochs that every trial gets."""
-    reduction_factor: int = Field(default=3, ge=2)
+    reduction_factor: int = Field(default=3, ge=2, le=LIMIT)
     """Of so many trials one goes on at each rung."""
 
 
@@ -105,7 +105,7 @@ class HalvingPruner(Frozen):
     name: Literal["successive_halving"]
     min_epochs: Count = 1
     """Epochs that every trial gets."""
-    reduction_factor: int = Field(default=4, ge=2)
+    reduction_factor: int = Field(default=4, ge=2, le=LIMIT)
     """Of so many trials one goes on at each rung."""
 
 
@@ -114,7 +114,7 @@ class PatientPruner(Frozen):
 
     title: ClassVar[str] = "no improvement of its own for some epochs"
     name: Literal["patient"]
-    patience: int = Field(default=2, ge=0)
+    patience: int = Field(default=2, ge=0, le=LIMIT)
     """Epochs without improvement that are tolerated."""
     min_delta: float = Field(default=0.0, ge=0)
     """Smallest change that counts as an improvement."""
@@ -219,13 +219,13 @@ class Tune(Frozen):
     """Of the sampler. Trial k is drawn with a key of this seed and k, so that a resumed search goes
     on as it would.
     """
-    startup_trials: int = Field(default=10, ge=0)
+    startup_trials: int = Field(default=10, ge=0, le=LIMIT)
     """Random trials before `tpe`, `gp` or `cmaes` begins to learn."""
     pruner: AnyPruner = NoPruner()
     """Who stops hopeless trials early, by their metric after every epoch; a name or a mapping."""
     parameters: dict[str, DimensionField] = Field(min_length=1)
     """Dotted path of the experiment -> its values."""
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=LIMIT)] | None = None
     """Cross-validation: the metric is the mean over so many folds (stratified for classes)."""
     timeout: Seconds | None = None
     """Seconds after which no trial is started any more and those under way are given up."""

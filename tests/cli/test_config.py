@@ -384,6 +384,27 @@ def test_every_key_of_the_schema_is_described_for_editors() -> None:
     assert marks == []
 
 
+def whole_numbers(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where a whole number may stand, and what bounds it."""
+    if isinstance(schema, list):
+        for index, item in enumerate(schema):
+            yield from whole_numbers(item, f"{path}/{index}")
+    if isinstance(schema, dict):
+        if schema.get("type") == "integer":
+            yield path, schema
+        for name, value in schema.items():
+            yield from whole_numbers(value, f"{path}/{name}")
+
+
+def test_every_whole_number_is_bounded() -> None:
+    found = dict(whole_numbers(json_schema()))
+    assert len(found) > 60
+    bounds = {"maximum", "exclusiveMaximum"}
+    free = [path for path, schema in found.items() if not bounds & set(schema)]
+    # the ends of a range are checked as values of what they range over
+    assert [path for path in free if "/Dimension/properties/" not in path] == []
+
+
 def test_schema_command(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(stdout_of(capsys, "schema"))
     assert (document["$schema"], document["title"]) == (DIALECT, "nncompare experiment")

@@ -85,6 +85,32 @@ BAD = [
     Bad("wrong output", DATA + "model: {layers: [{type: flatten}]}\n", "2:17", ("units: 10",)),
     Bad("dense in a residual", DATA + "model:\n  layers:\n  - {type: flatten}\n  - type: residual\n"
         "    layers: [{type: dense, units: 3}]\n  - {type: dense, units: 10}\n", "5:5", ("model.layers.1", "agree")),
+    # a zero too many: refused before anything is made of it
+    *(
+        Bad(f"{family} depth", f"data: {{name: {data}}}\nmodel: {{family: {family}, depth: 1000000000}}\n",
+            f"2:{26 + len(family)}", ("model.depth", "at most 1000"))
+        for family, data in (("mlp", "digits"), ("cnn", "digits"), ("rnn", "digits_rows"), ("attention", "digits_rows"))
+    ),
+    Bad("hidden", DATA + "model: {family: mlp, hidden: [8, 1000000000000]}\n", "2:30", ("model.hidden: dense_2: kernel would have 8,000,000,000,000 numbers",)),
+    Bad("filters", DATA + "model: {family: cnn, filters: [1000000000000]}\n", "2:31", ("model.filters: conv2d_1: ",)),
+    Bad("kernel", DATA + "model: {family: cnn, kernel: 1000000000, padding: 1000000000}\n", "2:30",
+        ("model.kernel: conv2d_1: its output would have", "which no memory holds")),
+    Bad("layer", DATA + "model: {layers: [{type: flatten}, {type: dense, units: 2000000000}, {type: dense, units: 2000000000}]}\n",
+        "2:90", ("model.layers.2.units", "dense_2: kernel would have 4,000,000,000,000,000,000 numbers")),
+    Bad("shape", "data: {name: random, shape: [10000000, 10000000]}\nmodel: {family: mlp}\n", "1:1",
+        ("data: an example would have 100,000,000,000,000 numbers",)),
+    Bad("length", "data: {name: adding, length: 10000000000000}\nmodel: {family: rnn}\n", "1:30", ("data.length",)),
+    Bad("window", "data: {name: pattern, window: 10000000000000}\nmodel: {family: rnn}\n", "1:31", ("data.window",)),
+    Bad("epochs", GOOD + "train: {epochs: 10000000000000}\n", "3:17", ("train.epochs", "at most 1099511627776")),
+    Bad("batch size", GOOD + "train: {batch_size: 10000000000000000000000}\n", "3:21", ("train.batch_size",)),
+    Bad("grid", GOOD + "tune:\n  sampler: grid\n  parameters: {train.batch_size: {min: 1, max: 1000000000}}\n", "4:12",
+        ("tune.sampler", "1,000,000,000 points")),
+    Bad("fine grid", GOOD + "tune:\n  sampler: grid\n  parameters: {model.dropout: {min: 0, max: 0.5, step: 1e-12}}\n", "4:12",
+        ("tune.sampler", "500,000,000,001 points")),
+    Bad("searched depth", GOOD + "tune:\n  parameters: {model.depth: {min: 1, max: 1000000000}}\n", "4:43",
+        ("tune.parameters.model.depth.max", "at most 1000")),
+    Bad("no flatten", DATA + "model: {layers: [{type: dense, units: 64}, {type: dense, units: 10}]}\n", "2:17",
+        ("model.layers", "end the list with {type: flatten}, {type: dense, units: 10}")),
     # not an experiment at all
     Bad("empty file", "", "", ("empty", "nncompare init")),
     Bad("only comments", "# one\n# two\n", "", ("only comments",)),

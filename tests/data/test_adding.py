@@ -43,6 +43,14 @@ def test_one_step_of_each_half_is_marked() -> None:
             "data.validation: 0.01 of 9 examples is none; raise it",
         ),
         (
+            {"examples": 100, "test": 0.99999},
+            "data.test: 0.99999 of 100 examples leaves 0 for training and validation; lower it",
+        ),
+        (
+            {"examples": 1000, "test": 0.998},
+            "data.validation: 0.2 of 2 examples is none; raise it or lower data.test",
+        ),
+        (
             {"limit": 2, "validation": 0.1},
             "data.validation: 0.1 of 2 .*none.*raise data.limit",
         ),

@@ -27,6 +27,12 @@ def test_its_tokens_keep_them_too() -> None:
     check_data_set(make(vocabulary=9, outputs=3), "classification", distinct=False)
 
 
+@pytest.mark.parametrize("shape", [(2**30, 2**30), (2**20, 2**20)], ids=str)
+def test_what_no_memory_holds_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"data: random does not fit into memory .*make it smaller"):
+        prepare(make(shape=shape), "classification", seed=0, dtype="float32")
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -109,6 +109,10 @@ def test_limit_takes_windows_from_the_beginning(path: Path) -> None:
             "the test part has 20 characters, a window of 30 needs 31; .*raise data.test",
         ),
         (
+            {"window": 7, "test": 0.99},
+            "data.test: 0.99 of 200 characters leaves 2 for training and validation, a window of 7",
+        ),
+        (
             {"window": 10, "validation": 0.01},
             "the validation part has 2 characters.*raise data.validation",
         ),

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from nncompare.spec.frozen import LIMIT
 from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
 from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
@@ -24,7 +25,7 @@ class Attention(Layer):
     # 1/sqrt(head_dim)
     rounded = ("scale",)
     type: Literal["attention"] = "attention"
-    heads: int = Field(gt=0)
+    heads: int = Field(gt=0, le=LIMIT)
     """Number of heads; must divide the number of features."""
     causal: bool = False
     """True: step t sees steps 0…t only."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from nncompare.spec.frozen import LIMIT
 from nncompare.spec.initializers import XAVIER_UNIFORM, InitializerField
 from nncompare.spec.layers.base import Layer, Parameter, TensorSpec
 
@@ -18,8 +19,8 @@ def _pair(value: Any) -> Any:
     return value
 
 
-Size = Annotated[int, Field(gt=0)]
-Amount = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(gt=0, le=LIMIT)]
+Amount = Annotated[int, Field(ge=0, le=LIMIT)]
 Pair = Annotated[
     tuple[Size, Size], BeforeValidator(_pair, json_schema_input_type=Size | tuple[Size, Size])
 ]
@@ -100,7 +101,7 @@ class Conv2d(_Window):
 
     title = "two-dimensional convolution"
     type: Literal["conv2d"] = "conv2d"
-    filters: int = Field(gt=0)
+    filters: int = Field(gt=0, le=LIMIT)
     """Number of filters."""
     kernel: Pair = (3, 3)
     """Height and width of the kernel; one number means both."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from nncompare.spec.frozen import LIMIT
 from nncompare.spec.initializers import (
     EMBEDDING_NORMAL,
     XAVIER_UNIFORM,
@@ -20,7 +21,7 @@ class Dense(Layer):
 
     title = "fully connected layer over the last axis"
     type: Literal["dense"] = "dense"
-    units: int = Field(gt=0)
+    units: int = Field(gt=0, le=LIMIT)
     """Size of the output."""
     bias: bool = True
     """Whether it has a bias."""
@@ -57,7 +58,7 @@ class Embedding(Layer):
     title = "table lookup of tokens"
     takes_tokens = True
     type: Literal["embedding"] = "embedding"
-    units: int = Field(gt=0)
+    units: int = Field(gt=0, le=LIMIT)
     """Size of the output."""
     initializer: InitializerField = EMBEDDING_NORMAL
     """How the kernels start; a name or ``{name: …, scale: …}``, see [initializers](#initializers).

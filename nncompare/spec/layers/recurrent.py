@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from nncompare.spec.frozen import LIMIT
 from nncompare.spec.initializers import (
     ORTHOGONAL,
     XAVIER_UNIFORM,
@@ -26,7 +27,7 @@ class RecurrentLayer(Layer):
     biases.
     """
 
-    units: int = Field(gt=0)
+    units: int = Field(gt=0, le=LIMIT)
     """Size of the output."""
     return_sequences: bool = False
     """True: every step's output ``(T, units)``; False: the last step's ``(units,)``."""

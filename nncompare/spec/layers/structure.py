@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from nncompare.spec.frozen import LIMIT
 from nncompare.spec.layers.base import Layer, TensorSpec
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Reshape(Layer):
     title = "another shape for the same values"
     computes = False
     type: Literal["reshape"] = "reshape"
-    shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(min_length=1)
+    shape: tuple[Annotated[int, Field(ge=-1, le=LIMIT)], ...] = Field(min_length=1)
     """The new shape of one example; one size may be -1."""
 
     def output(self, x: TensorSpec) -> TensorSpec:

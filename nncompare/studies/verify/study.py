@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nncompare.config.load import dump
 from nncompare.data.lookup import cache_folder
+from nncompare.errors import UsageError
 from nncompare.launch.scratch import scratch_folder
 from nncompare.records.finished import Finished
 from nncompare.records.folder import ResultFolder, create_if_stored
@@ -23,6 +24,8 @@ from nncompare.studies.verify.record import VerifyRecord
 from nncompare.studies.verify.watcher import NullWatcher, Watcher
 from nncompare.terminal.signals import held
 from nncompare.wire.job_folder import LOG_FILE
+
+MOST_STEPS = 100_000
 
 
 def verify(
@@ -45,9 +48,12 @@ def verify(
 
     Raises:
         DataError, StoreError: nothing has been checked.
-        UsageError: the check does not fit into memory.
+        UsageError: so many steps, or their trajectory does not fit into memory.
         KeyboardInterrupt: Ctrl-C; a check without its answer is stored nowhere.
     """
+    # a trajectory is kept whole, step by step
+    if steps > MOST_STEPS:
+        raise UsageError(f"--steps {steps}: at most {MOST_STEPS:,}")
     watcher = watcher or NullWatcher()
     begun = time.monotonic()
     created = datetime.now().astimezone()
@@ -63,7 +69,13 @@ def verify(
         with signals.obeyed():
             form = NativeParity if native else AlignedParity
             check = form(experiment, work, watcher, steps, ("float64",) if native else dtypes)
-            check.run()
+            try:
+                check.run()
+            except MemoryError as error:
+                raise UsageError(
+                    f"the check does not fit into memory ({error}); take fewer --steps, or a"
+                    " smaller experiment"
+                ) from None
             result = document.build(
                 check,
                 head=head(experiment.name, created=created, id=folder.id if folder else None),

@@ -214,6 +214,7 @@ def test_a_model_too_large_for_memory_is_an_error(small, tmp_path, monkeypatch):
     [
         (["--dtype", "float16"], "allowed are both, float64"),
         (["--steps", "0"], "--steps"),
+        (["--steps", "1000000000000"], "--steps 1000000000000: at most 100,000"),
         (["-b", "troch"], "did you mean"),
         (["train.optimizer.lr=-1"], "train.optimizer.lr"),
     ],
