@@ -49,7 +49,8 @@ def main() -> None:
     page = README.read_text(encoding="utf-8")
     head, rest = page[: page.index(BEGIN)], page[page.index(BEGIN) :]
     marker, tail = rest[: rest.index("\n")], rest[rest.index(END) :]
-    README.write_text(f"{head}{marker}\n```\n$ {COMMAND}\n{text}\n```\n{tail}", encoding="utf-8")
+    block = f"```console\n$ {COMMAND}\n{text}\n```"
+    README.write_text(f"{head}{marker}\n{block}\n{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":
