@@ -1,4 +1,4 @@
-"""Optuna's samplers, pruners and distributions from ``tune:``.
+"""Samplers, pruners and distributions from ``tune:``.
 
 Trial k is drawn by a fresh sampler whose seed is made of the search's seed and k. So what a trial
 proposes depends on the trials before it and on nothing that a killed process could have taken
@@ -20,10 +20,12 @@ from optuna.distributions import (
 )
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
 
 from nncompare.config.space import all_values, stored_choice
 from nncompare.spec import tune as spec
 from nncompare.spec.tune import Dimension, Tune
+from nncompare.studies.tune.cma_es import CmaEsSampler
 from nncompare.studies.tune.stored_study import StoredStudy
 
 
@@ -54,17 +56,19 @@ def distributions(tune: Tune) -> dict[str, BaseDistribution]:
     }
 
 
-def sampler(tune: Tune, number: int) -> BaseSampler:
-    """The sampler of one trial. A grid's trials carry their points already."""
+def sampler(tune: Tune, number: int, study: StoredStudy) -> BaseSampler:
+    """The sampler of one trial. A grid's trials carry their points already.
+
+    Args:
+        study: that holds the trial.
+    """
     seed = seed_of(tune, number)
     startup = tune.startup_trials
     match tune.sampler:
         case "tpe":
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
         case "cmaes":
-            return optuna.samplers.CmaEsSampler(
-                seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False
-            )
+            return CmaEsSampler(study, seed=seed, startup_trials=max(1, startup))
         case "gp":
             return optuna.samplers.GPSampler(
                 seed=seed, n_startup_trials=startup, warn_independent_sampling=False
@@ -135,7 +139,9 @@ def propose(study: StoredStudy, tune: Tune, number: int) -> dict[str, Any]:
     with warnings.catch_warnings():
         # Optuna warns of samplers that it calls experimental.
         warnings.simplefilter("ignore")
-        view = study.optuna_study(sampler=sampler(tune, number))
+        view = study.optuna_study(sampler=sampler(tune, number, study))
+        # Optuna's cache of a database knows only trials that it has listed.
+        view.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         trial = optuna.trial.Trial(view, study.trial_id(number))
         for name, kind in distributions(tune).items():
             _suggest(trial, name, kind)

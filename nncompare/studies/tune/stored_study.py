@@ -64,6 +64,11 @@ class StoredStudy:
                 storage.set_study_user_attr(study_id, key, value)
         return cls(storage, name)
 
+    @property
+    def user_attributes(self) -> dict[str, Any]:
+        """What was written of the search itself."""
+        return self.storage.get_study_user_attrs(self.id)
+
     def optuna_study(self, **settings: Any) -> optuna.Study:
         """Optuna's own view, with a sampler and a pruner."""
         return optuna.load_study(study_name=self.name, storage=self.storage, **settings)
@@ -151,6 +156,10 @@ class StoredStudy:
         """Writes a trial's user attributes."""
         for key, value in attributes.items():
             self.storage.set_trial_user_attr(self.trial_id(number), key, value)
+
+    def set_system_attribute(self, number: int, key: str, value: Any) -> None:
+        """Writes what a sampler has to know of a trial, as JSON."""
+        self.storage.set_trial_system_attr(self.trial_id(number), key, value)
 
     def release(self, number: int) -> None:
         """Back to waiting: it was not trained to its end."""
