@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nncompare.launch import run_worker
+from nncompare.launch import run_worker, trials
 from tests import fake_worker
 from tests.running import TINY
 
@@ -20,6 +20,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "NNCOMPARE_DATA_DIR", fake_worker.VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(run_worker, "worker_command", fake_worker.command)
+    monkeypatch.setattr(trials, "worker_command", fake_worker.command)
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     return tmp_path
 

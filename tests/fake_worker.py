@@ -3,7 +3,7 @@ tests.fake_worker``.
 
 It speaks on the wire as ``nncompare.worker`` does, and prints noise as frameworks do.
 ``FAKE_WORKERS`` in the environment is JSON: runtime -> ``ok`` (the default), ``crash``, ``error``
-or ``hang``.
+``hang``, or in a search ``slow``.
 
 With ``--drive ARGUMENTS…`` it is the ``nncompare`` command itself, with these workers in place of
 the real ones.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from nncompare.wire import job_folder
 from nncompare.wire.connection import Inbox, Wire, worker_end
 from nncompare.wire.figures import Epoch, Final, Memory
 from nncompare.wire.messages import (
+    BeginTrial,
     Built,
     End,
     EpochEnd,
@@ -32,8 +34,9 @@ from nncompare.wire.messages import (
     Probed,
     Result,
     Slices,
+    TrialEnd,
 )
-from nncompare.wire.requests import ProbeRequest
+from nncompare.wire.requests import ProbeRequest, ServeTrialsRequest, TrialRequest
 from nncompare.wire.slice import Slice
 
 EPOCHS, STEPS_PER_EPOCH = 3, 40
@@ -92,9 +95,32 @@ def train(wire: Wire[ParentWord], runtime: str, behaviour: str) -> None:
     wire.send(End(status="ok"))
 
 
+def serve_trials(wire: Wire[ParentWord], inbox: Inbox, runtime: str, behaviour: str) -> None:
+    """One trial of a search after the other; the loss depends on the learning rate. ``slow``: each
+    takes half a second.
+    """
+    wire.send(Imported(versions={runtime.partition(":")[0]: "1.2.3"}, import_s=0.5))
+    while isinstance(word := inbox.words.get(), BeginTrial):
+        request = job_folder.read(Path(word.folder))
+        assert isinstance(request, TrialRequest)
+        experiment = request.job.experiment
+        wire.send(Built(device=DEVICE, settings={}, build_s=0.1, parameters=10, steps=40))
+        distance = abs(math.log10(experiment.train.optimizer.lr or 1.0) + 2)
+        for epoch in range(1, experiment.train.epochs + 1):
+            time.sleep(0.5 / experiment.train.epochs if behaviour == "slow" else 0)
+            figures = history(epoch) | {"val_loss": distance + 1 / epoch}
+            wire.send(EpochEnd(figures=Epoch(epoch=epoch, **figures)))
+            if request.judged and epoch < experiment.train.epochs:
+                inbox.words.get()
+        final = Final(val_loss=distance + 1 / experiment.train.epochs)
+        memory = Memory(peak_bytes=2**28, source="process")
+        wire.send(Result(final=final, memory=memory, evaluate_s=0.5, total_s=0.5))
+        wire.send(TrialEnd(status="ok", reason=None, resident_bytes=2**28))
+
+
 def work(asked: argparse.Namespace) -> None:
     wire = worker_end(asked.wire)
-    Inbox(wire)  # ends this process when the parent is gone
+    inbox = Inbox(wire)  # ends this process when the parent is gone
     request = job_folder.read(asked.folder)
     runtime = request.runtime
     behaviour = json.loads(os.environ.get(VARIABLE, "{}")).get(runtime, "ok")
@@ -106,16 +132,19 @@ def work(asked: argparse.Namespace) -> None:
         wire.send(Imported(versions={runtime: "1.2.3"}))
         wire.send(Probed(devices=(DEVICE,)))
         wire.send(End(status="ok"))
+    elif isinstance(request, ServeTrialsRequest):
+        serve_trials(wire, inbox, runtime, behaviour)
     else:
         train(wire, runtime, behaviour)
 
 
 def drive(arguments: list[str]) -> None:
     from nncompare.cli import main
-    from nncompare.launch import run_worker
+    from nncompare.launch import run_worker, trials
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     run_worker.worker_command = command
+    trials.worker_command = command
     sys.argv[1:] = arguments
     main()
 

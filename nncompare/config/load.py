@@ -55,6 +55,18 @@ def load(
     return _checked(document, name_from(path), str(path), overrides, backends, signature_of)
 
 
+def load_text(text: str, source: str, *, signature_of: SignatureOf | None = None) -> Experiment:
+    """Checks an experiment that is given as the text of a file; else as ``load``.
+
+    Args:
+        source: where the text stands, for messages.
+
+    Raises:
+        ConfigError, DataError: as ``load``.
+    """
+    return _checked(parse(text, source), "experiment", source, (), (), signature_of)
+
+
 def load_mapping(
     mapping: Mapping[str, Any],
     overrides: Sequence[str | Override] = (),

@@ -11,10 +11,13 @@ Beside the files that every study has:
 ``trial``             how one trial ended, and the values of its goals
 ``data_store``        prepared arrays on disk, made once for all trials that use the same
 ``trial_attributes``  what is written of a trial into Optuna's study
+``cma_es``            CMA-ES, whose state is made of the trials and of nothing that is stored
 ``samplers``          Optuna's samplers, pruners and distributions from the file's words
 ``proposer``          the process that proposes trials where a sampler needs a framework
 ``storage``           where Optuna keeps a search: a journal or a database
 ``stored_study``      one search in a storage: trials are made ahead, taken, given back, reclaimed
+``journal_check``     looks a journal through, line by line, before a search goes on with it
+``resumption``        whether a stored search may go on: the same one, and all of it there
 ``watcher``           who wants to know how a search goes
 ``confirmation``      the best trials once more, on every runtime and with fresh seeds
 ``document``          from Optuna's studies to the record

@@ -100,6 +100,6 @@ def _tuned(finished: Finished[TuneRecord]) -> Tuned:
     from nncompare.studies.tune.page import write
 
     # A search that is not stored draws its pictures when it is looked at.
-    if finished.folder is not None:
+    if finished.folder is not None and finished.problem is None:
         write(finished.record, finished.folder)
-    return Tuned(finished.record, finished.folder)
+    return Tuned.of(finished)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nncompare.errors import UsageError
+from nncompare.errors import ExitCode, UsageError
 from nncompare.terminal import options
 
 if TYPE_CHECKING:
@@ -123,7 +123,11 @@ def _refuse_with_resume(given: list[str]) -> None:
 
 
 def _plan(experiment: Experiment, search_options: SearchOptions, *, as_json: bool) -> None:
-    """What would be searched; nothing is trained or written."""
+    """What would be searched; nothing is trained or written.
+
+    Raises:
+        typer.Exit: something that it needs is not installed.
+    """
     from nncompare.studies.tune.options import check_options, threads_of
     from nncompare.studies.tune.plan import points, searched_runtimes
     from nncompare.studies.tune.samplers import distributions
@@ -143,6 +147,9 @@ def _plan(experiment: Experiment, search_options: SearchOptions, *, as_json: boo
     console.print(f"{jobs} worker(s) with {threads} thread(s) each")
     for name, kind in distributions(section).items():
         console.print(f"  {name}: {kind}", markup=False, soft_wrap=True)
+    missing = _missing(experiment)
+    for reason in missing:
+        console.print(f"PROBLEM {reason}", markup=False, soft_wrap=True)
     if as_json:
         document = {
             "schema_version": 1,
@@ -151,8 +158,28 @@ def _plan(experiment: Experiment, search_options: SearchOptions, *, as_json: boo
             "runtimes": runtimes,
             "jobs": jobs,
             "threads": threads,
+            "missing": missing,
         }
         print_json(document)
+    if missing:
+        raise typer.Exit(ExitCode.NOT_FINISHED)
+
+
+def _missing(experiment: Experiment) -> list[str]:
+    """What is not installed of that which the search and its confirmation need."""
+    from nncompare.spec.runtimes import CATALOG
+    from nncompare.studies.tune.proposer import missing_framework
+
+    assert experiment.tune is not None, "checked before"
+    found = []
+    for runtime in experiment.backends:
+        reason = CATALOG[runtime].missing()
+        if reason is not None:
+            found.append(f"{runtime}: {reason}")
+    reason = missing_framework(experiment.tune)
+    if reason is not None:
+        found.append(reason)
+    return found
 
 
 def _run(
@@ -161,25 +188,42 @@ def _run(
     """Searches, shows how it goes, and prints what came of it."""
     from nncompare.studies.tune.progress import TuneProgress
     from nncompare.terminal.console import err, is_live
-    from nncompare.terminal.signals import ended_like_ctrl_c
+    from nncompare.terminal.ending import leave
+    from nncompare.terminal.signals import ended_like_ctrl_c, held
 
     console = err()
     progress = TuneProgress(console, quiet=quiet, verbose=verbose, live=is_live(console))
-    with ended_like_ctrl_c(), progress:
-        finished = search(watcher=progress)
-    _print(finished, as_json=as_json, verbose=verbose)
+    with ended_like_ctrl_c(), held() as signals:
+        with progress:
+            finished = search(watcher=progress)
+        _print(finished, as_json=as_json, verbose=verbose)
+        # Whoever stops it in its last second has lost nothing.
+        if signals.waiting is not None and finished.record.complete:
+            console.print(
+                "the search was complete and is stored; for more trials: nncompare tune --resume"
+                f" {finished.folder} --trials N",
+                markup=False,
+                soft_wrap=True,
+            )
+    leave(finished)
 
 
 def _print(finished: Finished[TuneRecord], *, as_json: bool, verbose: bool) -> None:
     # What draws the pictures is large, and the trials are over now.
+    from nncompare.errors import StoreError
     from nncompare.studies.tune.page import write
     from nncompare.studies.tune.report import tune_report
-    from nncompare.terminal.console import err
-    from nncompare.terminal.ending import leave, print_finished
+    from nncompare.terminal.console import err, report_error
+    from nncompare.terminal.ending import print_finished
 
     assert finished.folder is not None, "a command stores its search"
-    pictures = write(finished.record, finished.folder)
+    pictures: Path | None = None
+    try:
+        pictures = write(finished.record, finished.folder)
+    except StoreError as error:
+        # The tables are not lost with the pictures of them.
+        report_error(error)
     report = tune_report(finished.record, folder=finished.folder)
     print_finished(finished, report, as_json=as_json, verbose=verbose)
-    err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)
-    leave(finished)
+    if pictures is not None:
+        err().print(f"pictures: {pictures}", markup=False, soft_wrap=True)

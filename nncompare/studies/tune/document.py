@@ -27,10 +27,11 @@ _LEAST_FOR_IMPORTANCE = 4
 def trials(study: StoredStudy, runtime: str, tune: Tune) -> list[TuneTrial]:
     """Every trial that was begun, by its number."""
     begun = [item for item in study.trials() if item.state != TrialState.WAITING]
-    return [_trial(item, runtime, tune) for item in begun]
+    return [trial(item, runtime, tune) for item in begun]
 
 
-def _trial(item: FrozenTrial, runtime: str, tune: Tune) -> TuneTrial:
+def trial(item: FrozenTrial, runtime: str, tune: Tune) -> TuneTrial:
+    """One trial as the record has it."""
     # JSON knows no infinity; a trial that diverged says so in its reason.
     intermediate = {}
     for step, value in sorted(item.intermediate_values.items()):

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from nncompare.errors import StoreError
-from nncompare.records.atomic import write_text
+from nncompare.records.atomic import explained, write_text
 from nncompare.records.folder import RESULT_FILE
 from nncompare.records.record import to_json
 from nncompare.studies.tune.record import TuneRecord, all_keys
+from nncompare.studies.tune.storage import HELD
 
 EXPERIMENT, BEST, TRIALS, REPORT = "experiment.yaml", "best.yaml", "trials.csv", "report.html"
 
@@ -59,7 +60,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
     Raises:
         StoreError: another process holds it.
     """
-    descriptor = os.open(folder / ".held", os.O_RDWR | os.O_CREAT, 0o644)
+    with explained(folder / HELD):
+        descriptor = os.open(folder / HELD, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             # A file that names its holder would be left behind by a killed process.

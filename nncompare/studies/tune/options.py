@@ -12,6 +12,10 @@ from nncompare.launch.resources import usable_threads
 from nncompare.spec.experiment import Experiment
 from nncompare.spec.tune import TIMED, Tune
 
+DECISIVE = ("name", "task", "data", "model", "train", "tune")
+"""Sections that decide the trials of one runtime, wherever they are trained."""
+JOBS_PER_PROCESSOR = 2
+"""More workers than that only take each other's time and memory."""
 RESUMABLE = (
     "tune.trials",
     "tune.timeout",
@@ -51,6 +55,11 @@ def check_options(experiment: Experiment, options: SearchOptions) -> Tune:
         )
     if options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: at least 1")
+    if options.jobs > most_jobs():
+        raise UsageError(
+            f"--jobs {options.jobs}: at most {most_jobs()} here, {JOBS_PER_PROCESSOR} for each"
+            f" processor that this process may use ({usable_threads()})"
+        )
     timed = [goal.name for goal in experiment.tune.metric if goal.name in TIMED]
     # Trainings beside each other take each other's processors.
     if options.jobs > 1 and timed:
@@ -59,6 +68,11 @@ def check_options(experiment: Experiment, options: SearchOptions) -> Tune:
             " other; use --jobs 1"
         )
     return experiment.tune
+
+
+def most_jobs() -> int:
+    """Workers that make sense on this machine."""
+    return JOBS_PER_PROCESSOR * usable_threads()
 
 
 def is_resumable(path: str) -> bool:

@@ -31,6 +31,19 @@ NEEDS_A_FRAMEWORK = {"gp": "torch"}
 """Sampler -> the framework that it computes with."""
 
 
+def missing_framework(tune: Tune) -> str | None:
+    """Why the search's sampler cannot compute here, with the command that mends it; None if it can.
+    Nothing is imported.
+    """
+    needed = NEEDS_A_FRAMEWORK.get(tune.sampler)
+    if needed is None or importlib.util.find_spec(needed) is not None:
+        return None
+    return (
+        f"sampler {tune.sampler} needs {needed}, not installed; pip install"
+        f" {CATALOG[needed].requirements}"
+    )
+
+
 class Proposer:
     """The parent's end. Started at the first trial.
 
@@ -43,13 +56,10 @@ class Proposer:
 
     def __init__(self, plan: SearchPlan):
         tune = plan.tune
-        needed = NEEDS_A_FRAMEWORK[tune.sampler]
-        # Said at once, and not by the first trial's traceback. Looking imports nothing.
-        if importlib.util.find_spec(needed) is None:
-            raise Refused(
-                f"sampler {tune.sampler} needs {needed}, not installed; pip install"
-                f" {CATALOG[needed].requirements}"
-            )
+        # Said at once, and not by the first trial's traceback.
+        missing = missing_framework(tune)
+        if missing is not None:
+            raise Refused(missing)
         # One thread: its matrices are small, and the trials need the processors.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
         # The same nncompare as here, whether it is installed or not.

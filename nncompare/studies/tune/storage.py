@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +19,16 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
 from nncompare.errors import ConfigError, Problem, StoreError
+from nncompare.launch.scratch import TEMPORARY
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 JOURNAL = "study.journal"
+HELD = ".held"
+"""Locked by the process that works on a search; it holds the journal's size in bytes after the last
+finished trial.
+"""
 CONNECT_S = 4
 """For one address of a database; a name may have two."""
 HEARTBEAT_S = 10
@@ -55,6 +63,13 @@ class _Journal(JournalFileBackend):
             # What is finished is not trained again, so it must outlive a power cut.
             if ends_a_trial:
                 os.fsync(file.fileno())
+                self._remember_size(file.tell())
+
+    def _remember_size(self, size: int) -> None:
+        """So that a journal from which something was cut off is known as one."""
+        # The trial itself is stored, and that is what matters.
+        with contextlib.suppress(OSError):
+            self.path.with_name(HELD).write_text(f"{size}\n")
 
     def cut_torn_line(self) -> None:
         """Removes what a crash has left of a line."""
@@ -73,6 +88,14 @@ class _Journal(JournalFileBackend):
             yield
         finally:
             self.lock.release()
+
+
+def remembered_size(folder: Path) -> int | None:
+    """The size that a folder's journal had after the last finished trial; None: it is not known."""
+    try:
+        return int((folder / HELD).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def open_journal(path: Path) -> BaseStorage:
@@ -118,22 +141,46 @@ def explain_storage_errors(folder: Path, url: str | None) -> Iterator[None]:
     """Says what to do when the storage fails in the midst of a search.
 
     Raises:
-        StoreError: the database has gone, or the disk is full.
+        StoreError: the database has gone, or a disk is full; the message names which.
     """
+    option = f"--storage {redact_password(url)}" if url else ""
     try:
         yield
     except optuna.exceptions.StorageInternalError as error:
         # Optuna wraps what the database's driver says.
+        place = option or str(folder)
         reason = _first_line(error.__cause__ or error)
     except OSError as error:
+        place = str(failed_place(error, folder))
         reason = error.strerror or str(error)
+        if place.startswith(tempfile.gettempdir()) and not str(folder).startswith(place):
+            reason += f" (another place for temporary files: {TEMPORARY})"
     else:
         return
-    option = f"--storage {redact_password(url)}" if url else ""
     again = f"nncompare tune --resume {folder} {option}".rstrip()
-    raise StoreError(
-        f"{option or folder}: {reason}; finished trials are kept: mend it, then {again}"
-    )
+    raise StoreError(f"{place}: {reason}; finished trials are kept: mend it, then {again}")
+
+
+def failed_place(error: OSError, folder: Path) -> Path | str:
+    """What could not be written: the file that the error names, or the folder whose disk is full.
+
+    Args:
+        folder: the result folder; else it is the one for temporary files.
+    """
+    if error.filename is not None:
+        return os.fsdecode(error.filename)
+    temporary = Path(tempfile.gettempdir())
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return folder
+    # Writing to an open file names none: the fuller disk has no room.
+    return min((folder, temporary), key=_free_bytes)
+
+
+def _free_bytes(folder: Path) -> float:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return float("inf")
 
 
 def redact_password(url: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -10,13 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
 from nncompare.config.load import dump, load, to_mapping
 from nncompare.config.overrides import Override, OverrideError
 from nncompare.data import signature
-from nncompare.errors import ConfigError, RuntimeFailure, UsageError
+from nncompare.errors import ConfigError, RuntimeFailure, StoreError, UsageError
 from nncompare.launch.machine import describe_environment
+from nncompare.launch.scratch import scratch_folder
 from nncompare.records.atomic import write_text
 from nncompare.records.finished import Finished
 from nncompare.records.folder import create
@@ -33,11 +34,13 @@ from nncompare.studies.tune.options import (
     SearchOptions,
     check_options,
     is_resumable,
+    most_jobs,
     study_name,
 )
 from nncompare.studies.tune.plan import SearchPlan
 from nncompare.studies.tune.proposer import NEEDS_A_FRAMEWORK, Proposer
 from nncompare.studies.tune.record import Outcome, TuneGoal, TuneRecord, TuneSearch
+from nncompare.studies.tune.resumption import check_database, check_journal
 from nncompare.studies.tune.search import Propose, Search
 from nncompare.studies.tune.storage import (
     JOURNAL,
@@ -49,6 +52,7 @@ from nncompare.studies.tune.storage import (
 from nncompare.studies.tune.stored_study import StoredStudy
 from nncompare.studies.tune.trial_attributes import ranked_trials
 from nncompare.studies.tune.watcher import Watcher
+from nncompare.terminal.signals import Held, held
 
 
 def tune(
@@ -77,11 +81,11 @@ def tune(
     # Before anything is written: it may not answer.
     database = open_database(options.storage) if options.storage else None
     created = datetime.now().astimezone()
-    with tempfile.TemporaryDirectory(prefix="nncompare-") as temporary:
-        work = Path(temporary)
+    with held() as signals, scratch_folder() as work:
         data = DataStore(work / "data")
         # Nothing is written where the data cannot be had.
-        environment = describe_environment(data.prepared(experiment))
+        with signals.obeyed():
+            environment = describe_environment(data.prepared(experiment))
         # A search that is not stored has a folder all the same: the journal is in it.
         with create(output or work, experiment.name, created=created) as new:
             plan = SearchPlan(
@@ -94,8 +98,8 @@ def tune(
             # In its place from the start, so that it can be resumed after anything.
             new.publish()
         with tune_folder.lock_folder(new.path):
-            record = _SearchRun(plan, database, watcher).run(record)
-    return Finished(record=record, folder=new.path if output else None)
+            record, problem = _SearchRun(plan, database, watcher, signals).run(record)
+    return Finished(record=record, folder=new.path if output else None, problem=problem)
 
 
 def resume(
@@ -116,7 +120,8 @@ def resume(
 
     Raises:
         UsageError: another key is changed, or the database is not named.
-        StoreError: the folder holds no search, or another process works on it.
+        StoreError: the folder holds no search, another one than it was begun with or a damaged
+            one, or another process works on it. Nothing has been changed.
         ConfigError: the changed file is wrong, or the database cannot be reached.
     """
     overrides = _resumable_changes(changes, trials)
@@ -125,22 +130,32 @@ def resume(
     folder = folder if folder.is_dir() else folder.parent
     _check_storage(folder, before, storage)
     experiment = load(folder / tune_folder.EXPERIMENT, overrides, signature_of=signature)
-    options = SearchOptions(jobs=before.jobs, per_backend=before.per_backend, storage=storage)
+    # It may have been begun on a larger machine.
+    jobs = min(before.jobs, most_jobs())
+    options = SearchOptions(jobs=jobs, per_backend=before.per_backend, storage=storage)
     check_options(experiment, options)
     database = open_database(storage) if storage else None
-    with (
-        tune_folder.lock_folder(folder),
-        tempfile.TemporaryDirectory(prefix="nncompare-") as temporary,
-    ):
-        work = Path(temporary)
+    watcher = watcher or Watcher()
+    with held() as signals, tune_folder.lock_folder(folder), scratch_folder() as work:
         data = DataStore(work / "data")
         plan = SearchPlan(
             experiment=experiment, options=options, folder=folder, work=work, data=data
         )
+        # A large journal takes a while.
+        with signals.obeyed(), explain_storage_errors(folder, storage):
+            if database is None:
+                notice = check_journal(plan, before)
+            else:
+                check_database(plan, before, database)
+                notice = None
+        if notice is not None:
+            watcher.say(notice)
         write_text(folder / tune_folder.EXPERIMENT, dump(experiment))
-        record = before.model_copy(update={"experiment": to_mapping(experiment)})
-        record = _SearchRun(plan, database, watcher).run(record)
-    return Finished(record=record, folder=folder)
+        record = before.model_copy(
+            update={"experiment": to_mapping(experiment), "goals": _goals(plan), "jobs": jobs}
+        )
+        record, problem = _SearchRun(plan, database, watcher, signals).run(record)
+    return Finished(record=record, folder=folder, problem=problem)
 
 
 def _resumable_changes(changes: Sequence[str], trials: str | None) -> list[Override]:
@@ -194,8 +209,12 @@ def _empty_record(plan: SearchPlan, head: Head, environment: dict[str, Any]) -> 
         jobs=plan.options.jobs,
         threads=plan.threads,
         storage=redact_password(url) if url else JOURNAL,
-        goals=tuple(TuneGoal(name=goal.name, goal=goal.direction) for goal in plan.tune.metric),
+        goals=_goals(plan),
     )
+
+
+def _goals(plan: SearchPlan) -> tuple[TuneGoal, ...]:
+    return tuple(TuneGoal(name=goal.name, goal=goal.direction) for goal in plan.tune.metric)
 
 
 class _SearchRun:
@@ -205,43 +224,82 @@ class _SearchRun:
         plan: what is searched; its folder is held by this process.
         database: where the trials are kept; None: in the folder's journal.
         watcher: told of everything as it happens.
+        signals: that wait while something is stored.
     """
 
-    def __init__(self, plan: SearchPlan, database: BaseStorage | None, watcher: Watcher | None):
+    def __init__(
+        self,
+        plan: SearchPlan,
+        database: BaseStorage | None,
+        watcher: Watcher | None,
+        signals: Held,
+    ):
         self.plan = plan
         self.database = database
         self.watcher = watcher or Watcher()
+        self.signals = signals
         self.confirmation = Confirmation(plan, self.watcher)
         self.studies: dict[str, StoredStudy] = {}
         """Runtime -> its study, for each one that was searched."""
         self.stopped: dict[str, str | None] = {}
         """Runtime -> why its search ended early, or None."""
 
-    def run(self, record: TuneRecord) -> TuneRecord:
-        """Searches, confirms, writes; after Ctrl-C it writes what there is."""
+    def run(self, record: TuneRecord) -> tuple[TuneRecord, StoreError | None]:
+        """Searches, confirms, writes; after Ctrl-C or where a disk is full it writes what there is.
+
+        Returns:
+            The record, and what could not be written.
+
+        Raises:
+            StoreError: the trials cannot even be read.
+        """
         begun = time.monotonic()
         plan = self.plan
-        end = None if plan.tune.timeout is None else begun + plan.tune.timeout
+        url = plan.options.storage
+        problem: StoreError | None = None
         outcome: Outcome = "complete"
-        with explain_storage_errors(plan.folder, plan.options.storage):
-            storage = self.database or open_journal(plan.folder / JOURNAL)
-            try:
-                for runtime in plan.runtimes:
-                    self.stopped[runtime] = self._search(runtime, storage, end)
-                if any(self.stopped.values()):
-                    outcome = "stopped"
-                # Where each backend was searched, nothing has to transfer.
-                if not plan.options.per_backend:
-                    self._confirm(plan.runtimes[0])
-            except KeyboardInterrupt:
-                outcome = "interrupted"
-            # A resumed search has taken its time before, too.
-            seconds = (record.seconds or 0.0) + time.monotonic() - begun
-            record = record.model_copy(
-                update={**self._results(), "outcome": outcome, "seconds": seconds}
-            )
+        try:
+            with explain_storage_errors(plan.folder, url), self.signals.obeyed():
+                outcome = self._search_and_confirm(begun)
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+        except StoreError as error:
+            outcome = "stopped"
+            problem = error
+        # A resumed search has taken its time before, too.
+        seconds = (record.seconds or 0.0) + time.monotonic() - begun
+        try:
+            with explain_storage_errors(plan.folder, url):
+                results = self._results()
+        except StoreError as error:
+            # The first one is the cause of all.
+            raise problem or error from None
+        record = record.model_copy(update={**results, "outcome": outcome, "seconds": seconds})
+        try:
             self._write(record)
-        return record
+        except StoreError as error:
+            # What cannot be stored is shown all the same; the trials are in the storage.
+            problem = problem or StoreError(
+                f"{error}; finished trials are kept: then nncompare tune --resume {plan.folder}"
+            )
+        return record, problem
+
+    def _search_and_confirm(self, begun: float) -> Outcome:
+        """Searches on each runtime, then repeats the best trials on all."""
+        plan = self.plan
+        end = None if plan.tune.timeout is None else begun + plan.tune.timeout
+        storage = self.database or open_journal(plan.folder / JOURNAL)
+        for runtime in plan.runtimes:
+            try:
+                self.stopped[runtime] = self._search(runtime, storage, end)
+            except (OSError, StorageInternalError):
+                # What is written then says why there is no more of it.
+                self.stopped[runtime] = "a file could not be written"
+                raise
+        # Where each backend was searched, nothing has to transfer.
+        if not plan.options.per_backend:
+            self._confirm(plan.runtimes[0])
+        return "stopped" if any(self.stopped.values()) else "complete"
 
     def _search(self, runtime: str, storage: BaseStorage, end: float | None) -> str | None:
         """One runtime's search; why it ended early."""
@@ -271,6 +329,7 @@ class _SearchRun:
             "experiment": dump(plan.experiment),
             "runtime": runtime,
             "metrics": [goal.name for goal in plan.tune.metric],
+            "per_backend": plan.options.per_backend,
         }
         name = study_name(plan.experiment, runtime, shared=self.database is not None)
         return StoredStudy.open_or_create(storage, name, plan.tune.directions, attributes)

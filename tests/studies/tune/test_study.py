@@ -308,7 +308,7 @@ def test_a_full_disk_is_said_and_what_was_finished_before_is_kept(tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(_Journal, "append_logs", full)
-        assert call(["tune", "full.yaml", "-q", "--trials", "4"]) == 2
+        assert call(["tune", "full.yaml", "-q", "--trials", "4"]) == 3
     said = capsys.readouterr().err
     (folder,) = tmp_path.glob("results/killed-*")
     assert "No space left on device; finished trials are kept" in said
