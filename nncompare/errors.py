@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
     """The user's input is wrong."""
     NOT_FINISHED = 3
     """Some runtime did not finish, the others did; or the result could not be stored where it was
-    to be.
+    to be, or what the command says could not be written.
     """
     INTERRUPTED = 130
     """Ctrl-C, as a shell reports it."""

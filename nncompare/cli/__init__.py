@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from nncompare.errors import ExitCode, NncompareError
+from nncompare.terminal import interrupts, streams
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,6 @@ def _wants_rich() -> bool:
     return bool(sys.stdout and sys.stdout.isatty()) or bool(os.environ.get("FORCE_COLOR"))
 
 
-def _drop_output() -> None:
-    """The reader has gone (``nncompare list | head``): what is still buffered must not complain at
-    exit.
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -97,9 +91,6 @@ class _Group(TyperGroup):
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except BrokenPipeError:
-            _drop_output()
-            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
 
 
 class _Lazy(TyperCommand):
@@ -133,10 +124,13 @@ def _load(name: str) -> Any:
     # subcommands are a group of their own
     if hasattr(module, "app"):
         module.app.rich_markup_mode = "rich" if _wants_rich() else None
-        return get_command(module.app)
-    app = _app(add_completion=False)
-    app.command(name)(getattr(module, word))
-    return get_command(app)
+        app = module.app
+    else:
+        app = _app(add_completion=False)
+        app.command(name)(getattr(module, word))
+    command = get_command(app)
+    interrupts.command_begins()
+    return command
 
 
 def _say_version(wanted: bool) -> None:
@@ -192,16 +186,11 @@ def call(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        _drop_output()
-        return ExitCode.BROKEN_PIPE
 
 
 def main() -> None:
-    """Entry point of the ``nncompare`` script."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # an ASCII terminal gets a question mark for a character it lacks, not a traceback
-            reconfigure(errors="replace")
-    sys.exit(call(sys.argv[1:]))
+    """The command line of this process, and its exit code."""
+    streams.guard()
+    code = call(sys.argv[1:])
+    interrupts.command_has_ended()
+    sys.exit(streams.lost_output(code))

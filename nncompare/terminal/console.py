@@ -17,13 +17,22 @@ from rich.text import Text
 from nncompare.errors import ConfigError, NncompareError
 
 _PIPE_WIDTH = 160
+_NARROWEST = 40
+"""Columns that every report has: what is narrower breaks its lines itself."""
 
 
 def _console(stream: TextIO, **settings: Any) -> Console:
+    return Console(file=stream, width=_width(stream), highlight=False, emoji=False, **settings)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Columns to fill; None: those of the terminal."""
     columns = os.environ.get("COLUMNS", "")
+    # set by hand, or by a shell that thinks that it has none: on 0 columns nothing would be seen
+    if columns.isdecimal() and int(columns) > 0:
+        return max(int(columns), _NARROWEST)
     # rich takes a pipe for 80 columns, which would wrap every table
-    width = None if stream.isatty() or columns.isdigit() else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, emoji=False, **settings)
+    return None if stream.isatty() else _PIPE_WIDTH
 
 
 def out() -> Console:
@@ -54,7 +63,13 @@ def print_json(document: Any) -> None:
     Raises:
         ValueError: the document holds NaN or infinity.
     """
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    # JSON has a form for every character; a question mark would be another name
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    sys.stdout.write(text + "\n")
 
 
 def report_error(error: NncompareError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -24,8 +23,7 @@ def print_finished(
         report: goes to stdout, or to stderr while stdout holds the JSON document.
         verbose: names every stored file too, on stderr.
     """
-    from nncompare.records.record import to_json
-    from nncompare.terminal.console import err, human, report_error
+    from nncompare.terminal.console import err, human, print_json, report_error
 
     human(as_json).print(report)
     # after the report, whose figures are all there
@@ -37,7 +35,7 @@ def print_finished(
             if path.is_file():
                 err().print(f"stored: {path}", markup=False, soft_wrap=True)
     if as_json:
-        sys.stdout.write(to_json(finished.record))
+        print_json(finished.record.model_dump(mode="json"))
 
 
 def leave(finished: Finished[Any], *, negative: bool = False) -> None:
