@@ -6,8 +6,9 @@ float64    a few steps with learning rates that change on purpose, and the first
            small
 float32    the same steps without the one after a load, relative to the step, in the entries whose
            gradient is more than rounding
-rounding   what a gradient that is nothing but rounding makes of an optimizer that divides by the
-           gradient's size
+rounding   what it explains is left out of every deviation, entry by entry: the roundings of the
+           weight itself, and what the gradient's own rounding makes of the step, which is without
+           bound where an optimizer divides by the gradient's size
 =========  ======================================================================================
 """
 
@@ -18,11 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nncompare.backends.base import Params
+from nncompare.backends.base import Array, Params
 from nncompare.numerics import updates
+from nncompare.numerics.batches import BatchPlan
+from nncompare.numerics.keys import generator
 from nncompare.studies.verify.checks import dead
 from nncompare.studies.verify.checks.check import Check
-from nncompare.studies.verify.checks.distance import absolute, largest, scale, scale_of_all, size
+from nncompare.studies.verify.checks.distance import largest, scale, scale_of_all, size
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.checks.subject import Subject
 from nncompare.studies.verify.context import Context
@@ -43,7 +46,13 @@ SURE = 1e-3
 """Entries whose float32 gradient is below this share of their tensor's are left out ..."""
 SURE_OF_ALL = 1e-5
 """... and those below this share of the whole gradient's largest entry."""
-_EPSILON = float(np.finfo(np.float32).eps)
+WEIGHT_ROUNDINGS = 4
+"""Of a weight in one step, each of half a unit in its last place: AdamW rounds ``1 - rate decay``,
+its product with the weight and the difference, and one product more where the decay is subtracted.
+"""
+CONDITION = 20.0
+"""Times what a rounding of the gradient, drawn at random, does to the step."""
+_DRAWS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,7 @@ class Step:
         before, after: the runtime's weights.
         gradient: the runtime's own, before clipping.
         expected: the new weights by the formula.
+        rounding: how far rounding may put each new weight off, absolute.
     """
 
     number: int
@@ -62,24 +72,101 @@ class Step:
     after: Params
     gradient: Params
     expected: Params
+    rounding: Params
+
+    def deviation(self, name: str) -> Array:
+        """How far each new weight of a tensor is off beyond what rounding explains; infinite for a
+        missing tensor, another shape, or a number that is not finite on one side only.
+        """
+        after = self.after.get(name)
+        expected = self.expected.get(name)
+        if after is None or expected is None or after.shape != expected.shape:
+            return np.full(self.before[name].shape, np.inf)
+        apart = np.abs(after.astype(np.float64) - expected)
+        beyond = np.maximum(apart - self.rounding[name], 0.0)
+        # overflow in the same place is no difference
+        beyond[~np.isfinite(after) & ~np.isfinite(expected)] = 0.0
+        beyond[np.isfinite(after) != np.isfinite(expected)] = np.inf
+        return beyond
+
+
+class _Formula:
+    """The optimizer's formula, step after step, and what rounding makes of it.
+
+    Beside the formula on the runtime's gradients run a few on gradients that are rounded at random,
+    each with a state of its own: how far these lie apart is the condition of the step.
+    """
+
+    def __init__(self, context: Context):
+        self._context = context
+        self._unit = float(np.finfo(context.job.dtype).eps) / 2
+        self._state = updates.State()
+        self._noisy = [updates.State()] * _DRAWS
+
+    def step(
+        self,
+        before: Params,
+        after: Params,
+        gradient: Params,
+        plan: BatchPlan,
+        index: int,
+        squares: Params | None,
+    ) -> Step:
+        """The next step; the arguments are those of ``Step`` and ``Context.update``."""
+        context = self._context
+        expected, self._state = context.update(self._state, before, gradient, plan, index, squares)
+        moved = {name: np.zeros_like(made) for name, made in expected.items()}
+        for draw in range(_DRAWS):
+            noisy = {
+                name: self._rounded(name, value, index, draw) for name, value in gradient.items()
+            }
+            made, self._noisy[draw] = context.update(
+                self._noisy[draw], before, noisy, plan, index, squares
+            )
+            for name, value in made.items():
+                # where both overflow there is no number to be apart
+                apart = np.nan_to_num(np.abs(value - expected[name]))
+                moved[name] = np.maximum(moved[name], apart)
+        rounding = {
+            name: CONDITION * moved[name] + self._of_weight(before[name], made)
+            for name, made in expected.items()
+        }
+        return Step(
+            number=index + 1,
+            before=before,
+            after=after,
+            gradient=gradient,
+            expected=expected,
+            rounding=rounding,
+        )
+
+    def _rounded(self, name: str, gradient: Array, index: int, draw: int) -> Array:
+        """The gradient with a rounding of its tensor's largest entry in each of its own.
+
+        An entry is a sum whose terms may be as large as that. One that is zero has no terms: a
+        token that does not occur, a unit that is off.
+        """
+        noise = generator(draw, f"rounding/update {index}/{name}").standard_normal(gradient.shape)
+        return np.where(gradient == 0, 0.0, gradient + self._unit * size(gradient) * noise)
+
+    def _of_weight(self, before: Array, after: Array) -> Array:
+        larger = np.maximum(np.abs(before.astype(np.float64)), np.abs(after))
+        return WEIGHT_ROUNDINGS * self._unit * larger
 
 
 def checked_steps(context: Context, observation: Observation) -> Iterator[Step]:
     """Every checked update with the optimizer's formula; its state is the formula's own."""
     plan = context.plan
-    state = updates.State()
+    formula = _Formula(context)
     for index in range(plan.update_steps):
-        before = observation.update_weights[index]
-        gradient = observation.update_gradients[index]
-        # given by runtimes whose embeddings keep the gradients of single tokens apart
-        squares = observation.update_squares.get(index)
-        expected, state = context.update(state, before, gradient, plan.updates, index, squares)
-        yield Step(
-            number=index + 1,
-            before=before,
-            after=observation.update_weights[index + 1],
-            gradient=gradient,
-            expected=expected,
+        yield formula.step(
+            observation.update_weights[index],
+            observation.update_weights[index + 1],
+            observation.update_gradients[index],
+            plan.updates,
+            index,
+            # given by runtimes whose embeddings keep the gradients of single tokens apart
+            observation.update_squares.get(index),
         )
 
 
@@ -95,22 +182,21 @@ def after_load(subject: Subject) -> Iterator[Check]:
     """
     context = subject.context
     seen = subject.seen
-    before = seen.checkpoints[0]
-    after = seen.checkpoints[1]
-    gradient = seen.start_gradients
-    plan = context.plan.trajectory
-    fresh = updates.State()
-    expected, _ = context.update(fresh, before, gradient, plan, 0, seen.start_squares)
-    step = Step(number=1, before=before, after=after, gradient=gradient, expected=expected)
+    step = _Formula(context).step(
+        seen.checkpoints[0],
+        seen.checkpoints[1],
+        seen.start_gradients,
+        context.plan.trajectory,
+        0,
+        seen.start_squares,
+    )
     yield from _check_tensors(subject, Quantity.UPDATE_AFTER_LOAD, step)
 
 
 def _check_tensors(subject: Subject, quantity: Quantity, step: Step) -> Iterator[Check]:
     """One step in float64, tensor by tensor."""
     for name in subject.context.trained:
-        expected = step.expected.get(name)
-        # a tensor that the runtime does not have
-        worst = np.inf if expected is None else absolute(step.after.get(name), expected)
+        worst = size(step.deviation(name))
         yield subject.check(quantity, name, worst, _tolerance(step, name), step.number)
 
 
@@ -150,10 +236,6 @@ def by_formula_float32(subject: Subject) -> Iterator[Check]:
             sure[name] &= gradient > max(SURE * size(gradient), SURE_OF_ALL * whole)
             # the formula is evaluated in float64, from the weights as they are
             before = step.before[name].astype(np.float64)
-            made = step.expected[name]
-            # the weight itself is rounded, to one unit in its last place
-            rounding = np.maximum(np.abs(before), np.abs(made)) * _EPSILON
-            apart = np.maximum(np.abs(step.after[name] - made) - rounding, 0.0)
-            moved = size((made - before)[sure[name]])
-            worst = size(apart[sure[name]])
+            moved = size((step.expected[name] - before)[sure[name]])
+            worst = size(step.deviation(name)[sure[name]])
             yield subject.check(Quantity.UPDATE, name, worst, FLOAT32 * moved, step.number)
