@@ -83,7 +83,7 @@ class Step:
         if after is None or expected is None or after.shape != expected.shape:
             return np.full(self.before[name].shape, np.inf)
         apart = np.abs(after.astype(np.float64) - expected)
-        beyond = np.maximum(apart - self.rounding[name], 0.0)
+        beyond: Array = np.maximum(apart - self.rounding[name], 0.0)
         # overflow in the same place is no difference
         beyond[~np.isfinite(after) & ~np.isfinite(expected)] = 0.0
         beyond[np.isfinite(after) != np.isfinite(expected)] = np.inf
