@@ -5,6 +5,7 @@ stored document.
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,25 @@ def test_what_cannot_be_stored_is_a_warning_and_no_loss(
     with pytest.warns(UserWarning, match="not stored: the disk is full"):
         run = nncompare.run("tiny.yaml", "backends=[torch]")
     assert (run.complete, run.folder) == (True, None)
+
+
+class Terminal(io.StringIO):
+    """Standard error as a terminal that redraws nothing."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_it_shows_how_it_goes_where_someone_sees_it(
+    wanted: bool, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        nncompare.run("tiny.yaml", "backends=[torch]", output=None, progress=wanted)
+    assert ("torch: ok" in terminal.getvalue()) == wanted
+    # nobody reads a pipe as it is written
+    nncompare.run("tiny.yaml", "backends=[torch]", output=None)
+    assert capsys.readouterr().err == ""
