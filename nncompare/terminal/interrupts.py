@@ -29,8 +29,11 @@ def command_begins() -> None:
 
 
 def command_has_ended() -> None:
-    """From now on Ctrl-C does nothing: all is said and stored, and the way out is short."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """From now on Ctrl-C and ``kill`` do nothing: all is said and stored, the way out is short, and
+    a second signal must not change the exit code that tells of the first.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(*_: object) -> None:

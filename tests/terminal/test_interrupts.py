@@ -49,3 +49,22 @@ def test_ctrl_c_during_the_imports(tiny: Path) -> None:
     for name, process in started.items():
         out, err = process.communicate(timeout=60)
         assert (name, process.returncode, out, err) == (name, 130, "", "interrupted\n")
+
+
+def test_signals_after_the_command_leave_its_exit_code_alone(tiny: Path) -> None:
+    driver = """\
+import atexit, os, signal, sys
+from nncompare.cli import main
+
+for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+    atexit.register(os.kill, os.getpid(), number)
+sys.argv[1:] = ["show", "missing.yaml"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", driver],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tiny,
+    )
+    assert done.returncode == 2
