@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -12,6 +14,9 @@ from nncompare.spec.experiment import Experiment
 from nncompare.studies.loading import loaded
 from nncompare.studies.tune.record import TuneBest, TuneRecord, TuneTrial
 from nncompare.studies.tune.report import tune_report
+from nncompare.terminal.console import err, is_live
+from nncompare.terminal.progress import is_shown
+from nncompare.terminal.signals import ended_like_ctrl_c, held
 
 
 class Tuned(Result[TuneRecord]):
@@ -29,13 +34,14 @@ class Tuned(Result[TuneRecord]):
         """Every trial by its number, of each runtime that was searched."""
         return self.record.trials
 
-    def resume(self, *changes: str, storage: str | None = None) -> Tuned:
+    def resume(self, *changes: str, storage: str | None = None, progress: bool = True) -> Tuned:
         """Goes on with a stored search, for instance ``resume("tune.trials=40")``.
 
         Args:
             changes: the total or a limit, as on the command line; nothing that would make trials
                 incomparable.
             storage: the same URL, if it is kept in a database.
+            progress: as in ``tune``.
 
         Raises:
             ValueError: it was not stored.
@@ -46,7 +52,9 @@ class Tuned(Result[TuneRecord]):
         # imported here: who reads a stored search needs no Optuna
         from nncompare.studies.tune import study
 
-        return _tuned(study.resume(self.folder, changes, storage=storage))
+        return _searched(
+            partial(study.resume, self.folder, changes, storage=storage), progress=progress
+        )
 
     def report(self) -> RenderableType:
         return tune_report(self.record, folder=self.folder)
@@ -70,6 +78,7 @@ def tune(
     jobs: int = 1,
     per_backend: bool = False,
     storage: str | None = None,
+    progress: bool = True,
 ) -> Tuned:
     """Searches hyperparameters as the experiment's ``tune:`` says.
 
@@ -81,25 +90,35 @@ def tune(
         per_backend: one search for each runtime; else one on the first, whose best trials are
             repeated on all.
         storage: ``postgresql://…`` for several machines; None: a file in the result folder.
+        progress: show on stderr how it goes, where that is a terminal or a notebook.
 
     Raises:
         ConfigError, DataError, StoreError, UsageError: nothing has been trained. (A StoreError may
             also come at the end; the trials are in the folder's ``study.journal`` then.)
         TypeError: overrides for an experiment that is already loaded.
+        KeyboardInterrupt: Ctrl-C; what was finished has been stored, and is the exception's
+            ``result``.
     """
     from nncompare.studies.tune import study
     from nncompare.studies.tune.options import SearchOptions
 
     options = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
     folder = None if output is None else Path(output)
-    return _tuned(study.tune(loaded(experiment, overrides), options, output=folder))
+    search = partial(study.tune, loaded(experiment, overrides), options, output=folder)
+    return _searched(search, progress=progress)
 
 
-def _tuned(finished: Finished[TuneRecord]) -> Tuned:
-    """The search with its page written beside its result."""
+def _searched(search: Callable[..., Finished[TuneRecord]], *, progress: bool) -> Tuned:
+    """The search, shown as it goes, with its page written beside its result."""
     from nncompare.studies.tune.page import write
+    from nncompare.studies.tune.progress import TuneProgress
 
-    # A search that is not stored draws its pictures when it is looked at.
-    if finished.folder is not None and finished.problem is None:
-        write(finished.record, finished.folder)
-    return Tuned.of(finished)
+    console = err()
+    quiet = not is_shown(progress)
+    with ended_like_ctrl_c(), held() as signals:
+        with TuneProgress(console, quiet=quiet, live=is_live(console)) as display:
+            finished = search(watcher=display)
+        # A search that is not stored draws its pictures when it is looked at.
+        if finished.folder is not None and finished.problem is None:
+            write(finished.record, finished.folder)
+        return Tuned.of(finished, stopped=signals.came)
