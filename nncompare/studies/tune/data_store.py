@@ -12,6 +12,7 @@ import numpy as np
 from nncompare.data import prepare
 from nncompare.data.base import Data
 from nncompare.data.folds import fold as cut_fold
+from nncompare.errors import DataError, StoreError
 from nncompare.spec.experiment import Experiment
 
 _MOST_KEPT = 12
@@ -44,6 +45,7 @@ class DataStore:
 
         Raises:
             DataError: the data cannot be had.
+            StoreError: there is no room for them.
         """
         key = _key(experiment)
         if folds:
@@ -60,7 +62,11 @@ class DataStore:
         while len(self._saved) >= max(_MOST_KEPT, folds or 0):
             oldest, _ = self._saved.pop(next(iter(self._saved)))
             shutil.rmtree(oldest, ignore_errors=True)
-        data.save(self._folder / key)
+        try:
+            data.save(self._folder / key)
+        except DataError as error:
+            # No trial's fault: the next one would fail as well.
+            raise StoreError(str(error)) from error
         self._saved[key] = (self._folder / key, len(data.train))
         return self._saved[key]
 

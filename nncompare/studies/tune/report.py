@@ -222,7 +222,8 @@ def _notes(result: TuneRecord, folder: Path | None) -> Group:
         lines.append(f"values are means over {folds} folds")
     if folder is not None:
         lines.append(f"stored in {folder}")
-        if result.best is not None:
+        # A full disk may have left the folder without it.
+        if result.best is not None and (result.complete or (folder / "best.yaml").is_file()):
             lines.append(f"run the best one: nncompare run {folder / 'best.yaml'}")
         # A whole search has nothing left to go on with.
         if not result.complete:

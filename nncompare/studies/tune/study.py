@@ -292,7 +292,7 @@ class _SearchRun:
         for runtime in plan.runtimes:
             try:
                 self.stopped[runtime] = self._search(runtime, storage, end)
-            except (OSError, StorageInternalError):
+            except (OSError, StorageInternalError, StoreError):
                 # What is written then says why there is no more of it.
                 self.stopped[runtime] = "a file could not be written"
                 raise

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from nncompare.cli import call
+from nncompare.data.base import Data
+from nncompare.errors import DataError
 from nncompare.launch.resources import usable_threads
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.tune import options, storage
@@ -114,6 +116,21 @@ def test_a_full_temporary_disk_is_named_and_what_is_finished_is_stored_and_shown
     assert (folder / "best.yaml").is_file()
     assert "Best parameters" in out
     assert f"nncompare tune --resume results/{folder.name}" in out
+
+
+def test_no_trial_is_spent_where_its_data_have_no_room(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: Data, folder: Path) -> None:
+        raise DataError(f"cannot write the prepared data to {folder}: no room")
+
+    monkeypatch.setattr(Data, "save", full)
+    assert call(["tune", "small.yaml", "-q"]) == 3
+    assert "error: cannot write the prepared data to" in capsys.readouterr().err
+    (folder,) = (small / "results").iterdir()
+    record = json.loads((folder / "result.json").read_text())
+    assert record["outcome"] == "stopped"
+    assert record["searches"][0]["failed"] == 0
 
 
 def test_an_error_that_names_its_file_is_about_that_file(tmp_path: Path) -> None:

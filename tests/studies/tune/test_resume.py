@@ -308,6 +308,7 @@ def test_a_whole_search_goes_on(copy: Path, capsys: pytest.CaptureFixture[str]) 
     assert "5 of 5 trials done" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_totals_may_be_changed_in_the_file(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     replace_text("experiment.yaml", "trials: 4", "trials: 5")(copy)
     assert call(["tune", "--resume", str(copy), "-q"]) == 0

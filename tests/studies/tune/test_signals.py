@@ -69,13 +69,10 @@ def check_all_is_there(folder: Path, shown: str, trials: int) -> None:
     assert "Traceback" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "number"),
-    [
-        (1, signal.SIGINT),
-        pytest.param(5, signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(1, signal.SIGTERM, marks=pytest.mark.slow),
-    ],
+    [(1, signal.SIGINT), (5, signal.SIGINT), (1, signal.SIGTERM)],
 )
 def test_half_a_second_after_the_last_trial_all_trials_are_stored_and_shown(
     tmp_path: Path, count: int, number: int
@@ -121,7 +118,8 @@ def test_in_the_midst_of_a_trial_those_before_it_are_stored_and_shown(tmp_path: 
 @pytest.mark.parametrize("place", range(20))
 def test_at_any_instant_nothing_that_is_finished_is_lost(tmp_path: Path, place: int) -> None:
     process = started(tmp_path)
-    time.sleep(0.5 + 0.35 * place)
+    wait_for(process, "torch: ")
+    time.sleep(0.3 * place)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in out + err
