@@ -52,6 +52,21 @@ def usable_threads(asked: int | None = None, *, root: Path = CGROUP) -> int:
     return max(1, min(limits))
 
 
+def too_many_threads(asked: int | None, *, root: Path = CGROUP) -> str | None:
+    """What to say where a worker gets fewer threads than ``measure.threads`` asks for; None: it
+    gets them.
+
+    No error: the file may come from a larger machine, and runs here as well as it can.
+    """
+    usable = usable_threads(root=root)
+    if asked is None or asked <= usable:
+        return None
+    return (
+        f"measure.threads: {asked:,} asked for, but this process may use {usable:,}, so every"
+        f" runtime gets {usable:,}; --threads {usable:,} says the same, null means all there are"
+    )
+
+
 def killed_for_memory(root: Path = CGROUP) -> int:
     """How many processes of this control group the kernel has killed for memory so far."""
     try:

@@ -1,4 +1,4 @@
-"""An experiment in one line."""
+"""An experiment in one line, and what its runtimes get of what it asks for."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ def describe(experiment: dict[str, Any], *, parameters: int | None) -> str:
         None if seed is None else f"seed {seed}",
     ]
     return " · ".join(str(part) for part in parts if part)
+
+
+def threads_each(experiment: dict[str, Any], given: list[int]) -> str:
+    """``2 per runtime``; where the file asks for more than there were, that is said too.
+
+    Args:
+        experiment: as a record holds it.
+        given: the numbers of threads that runtimes got, at least one.
+    """
+    text = f"{' or '.join(map(str, given))} per runtime"
+    asked = _section(experiment, "measure").get("threads")
+    if not isinstance(asked, int) or asked <= max(given):
+        return text
+    return f"{text}: all that this process could use, though measure.threads asks for {asked:,}"
 
 
 def _section(mapping: dict[str, Any], name: str) -> dict[str, Any]:

@@ -81,6 +81,12 @@ class Sheet:
     def marked(self) -> bool:
         return any(column.best for column in self.columns)
 
+    @property
+    def has_figures(self) -> bool:
+        """Whether a single number is known."""
+        numbers = [column for column in self.columns if column.number]
+        return any(text is not None for column in numbers for text in column.texts)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield section(self.title)
         if not self.prose and self._width() <= options.max_width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,6 +88,20 @@ _LOOKS_LIKE_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=.*", re.DOTALL)
 def is_override(argument: str) -> bool:
     """``train.epochs=3`` is one, unless a file has that name."""
     return bool(_LOOKS_LIKE_OVERRIDE.fullmatch(argument)) and not Path(argument).exists()
+
+
+def say_begin(what: object, *, quiet: bool) -> None:
+    """The first word of a command that takes its time: what comes before the first worker needs
+    seconds, and an empty screen looks like a fault.
+
+    Args:
+        what: is read, a file or a result.
+    """
+    # no console: what is large is imported after this
+    if not quiet:
+        from nncompare.show.words import printable
+
+        sys.stderr.write(f"reads {printable(str(what))} and prepares its data\n")
 
 
 def load_experiment(

@@ -100,7 +100,7 @@ class Display(ABC):
 
         Args:
             text: beside the bar.
-            head: before it, in place of the label.
+            head: before it, in place of the label; None: as it was.
             completed, total: None: as they were.
         """
         if self._live is None:
@@ -108,7 +108,9 @@ class Display(ABC):
         # who never says anything has no bar
         if label not in self._tasks:
             self._tasks[label] = self._live.add_task(head or label, total=None, text=text)
-        self._live.update(self._tasks[label], text=text, completed=completed, total=total)
+        self._live.update(
+            self._tasks[label], description=head, text=text, completed=completed, total=total
+        )
         return True
 
     def _remove_bar(self, label: str) -> None:

@@ -27,6 +27,7 @@ def compare_conventions(
     gives hold in both; in the native run each framework fills in the rest. Exit code 3 if some
     runtime did not finish.
     """
+    options.say_begin(config, quiet=quiet)
     from nncompare.studies.conventions.report import conventions_report
     from nncompare.studies.conventions.study import compare_conventions as compare
     from nncompare.studies.run.progress import RunProgress

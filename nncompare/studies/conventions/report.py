@@ -28,10 +28,13 @@ def conventions_report(result: ConventionsRecord, *, folder: Path | None = None)
     Args:
         folder: where it is stored, for the last line.
     """
-    parts: list[RenderableType] = [_head(result), _sheet(result, "loss")]
+    parts: list[RenderableType] = [_head(result)]
+    sheets = [_sheet(result, "loss")]
     # a regression has no accuracies
     if result.experiment.get("task") != "regression":
-        parts.append(_sheet(result, "accuracy"))
+        sheets.append(_sheet(result, "accuracy"))
+    # a table without a result is no news; why there is none stands first then
+    parts += [sheet for sheet in sheets if sheet.has_figures]
     for convention in ("aligned", "native"):
         rows = [getattr(pair, convention) for pair in result.runtimes]
         absent = [row for row in rows if row.status != "ok"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import typer
+
+from nncompare.errors import ExitCode
 from nncompare.terminal import options
 
 
 def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """Frameworks, devices, threads, data: what works, what to mend.
 
-    Each installed framework is imported in a process of its own, which takes some seconds.
+    Each installed framework is imported in a process of its own, which takes some seconds. Exit
+    code 1 if none of them can be used.
     """
     from nncompare.records.finished import Finished
     from nncompare.studies.doctor import study
@@ -28,3 +32,6 @@ def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     with ended_like_ctrl_c():
         finished = Finished(record=study.doctor(asking))
     print_finished(finished, doctor_report(finished.record), as_json=as_json)
+    # with nothing to run, no other command works
+    if not finished.record.usable:
+        raise typer.Exit(ExitCode.NEGATIVE)

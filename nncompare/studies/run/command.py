@@ -42,6 +42,8 @@ def run(
     Prints tables of losses, times and settings that differ, and stores them with the raw times.
     Exit code 3 if some runtime did not finish; its row says why.
     """
+    # a plan is there before anybody wonders
+    options.say_begin(config, quiet=quiet or dry_run)
     settings = {"device": device, "rounds": rounds, "seed": seed, "threads": threads}
     experiment = options.load_experiment(config, overrides, backends=backend, **settings)
     from nncompare.terminal.ending import leave, print_finished

@@ -21,7 +21,7 @@ from rich.text import Text
 from nncompare.records.trained_runtime import TrainedRuntime
 from nncompare.show import numbers
 from nncompare.studies.run.watcher import Watcher
-from nncompare.terminal.progress import Display
+from nncompare.terminal.progress import EVERY_S, Display
 from nncompare.wire.figures import Epoch
 from nncompare.wire.messages import (
     Built,
@@ -36,6 +36,10 @@ from nncompare.wire.slice import Slice
 
 _WIDE = 100
 """Columns from which loss and elapsed time have room beside the bar."""
+_ALL = "all runtimes"
+"""Label of the bar over the others."""
+_NO_TEXT = ""
+"""Beside that bar."""
 
 
 class RunProgress(Display, Watcher):
@@ -65,6 +69,8 @@ class RunProgress(Display, Watcher):
         self._steps: int | None = None
         """Of the whole training, once the worker has said it."""
         self._rate: str | None = None
+        self._trains = False
+        """It has taken its first step."""
         self._waiting: str | None = None
         """The line about the last epoch, if it was too soon to say it."""
 
@@ -83,12 +89,14 @@ class RunProgress(Display, Watcher):
         # nothing of an earlier training counts, of this runtime or another
         self._said.clear()
         self._rate = None
+        self._trains = False
         self._waiting = None
-        width = max(map(len, self._runtimes))
-        place = f"({self._runtimes.index(runtime) + 1} of {len(self._runtimes)})"
-        # in a bar the names stand in a column, on a pipe every line is read alone
-        if not self._bar(runtime, "starts", head=f"{runtime.ljust(width)} {place}"):
-            self._line(f"{runtime} {place}: starts")
+        ended = self._runtimes.index(runtime)
+        place = f"{ended + 1} of {len(self._runtimes)}"
+        self._overall(f"runtime {place}", ended)
+        # on a pipe every line is read alone
+        if not self._bar(runtime, "starts"):
+            self._line(f"{runtime} ({place}): starts")
 
     def message(self, runtime: str, message: WorkerWord) -> None:
         """Shows what a worker says."""
@@ -96,9 +104,12 @@ class RunProgress(Display, Watcher):
             case Imported(import_s=import_s):
                 took = "" if import_s is None else f" in {numbers.duration(import_s)}"
                 self._say(runtime, f"imported{took}; builds the network")
-            case Built(device=device, steps=steps):
+            case Built(device=device, steps=steps, settings=settings):
                 self._steps = steps
-                self._say(runtime, f"built on {device.kind}; trains")
+                # minutes, for some networks and compilers
+                compiles = settings.get("compiled", "no") != "no"
+                does = "compiles and takes" if compiles else "takes"
+                self._say(runtime, f"built on {device.kind}; {does} the first step")
             case Slices(slices=slices):
                 self._trained(runtime, slices)
             case EpochEnd(figures=figures):
@@ -113,6 +124,8 @@ class RunProgress(Display, Watcher):
         if self._waiting is not None:
             self._line(self._waiting)
         self._remove_bar(runtime)
+        ended = self._runtimes.index(runtime) + 1
+        self._overall(f"{ended} of {len(self._runtimes)} runtimes ended", ended)
         text = row.reason
         # a runtime that failed says why, and not how long that took
         if row.status == "ok" and row.timing.total_s is not None:
@@ -124,8 +137,19 @@ class RunProgress(Display, Watcher):
         if not self._bar(runtime, text):
             self._line(f"{runtime}: {text}")
 
+    def _overall(self, head: str, ended: int) -> None:
+        """How far all of them are together."""
+        # of a single one its own bar says it
+        if len(self._runtimes) > 1:
+            self._bar(_ALL, _NO_TEXT, head=head, completed=ended, total=len(self._runtimes))
+
     def _trained(self, runtime: str, slices: Sequence[Slice]) -> None:
-        """Moves the bar; a pipe is told of epochs only."""
+        """Moves the bar; a pipe is told of epochs only, and of a first step that took long."""
+        if not self._trains:
+            self._trains = True
+            took = slices[0].seconds
+            if self._live is None and slices[0].phase == "first" and took >= EVERY_S:
+                self._line(f"{runtime}: first step took {numbers.duration(took)}; trains")
         self._rate = _rate(slices)
         last = slices[-1]
         parts = [f"epoch {last.epoch}/{self._epochs}"]
@@ -166,7 +190,8 @@ class _Left(TimeRemainingColumn):
     """``00:07 left``; nothing while that is not known."""
 
     def render(self, task: Task) -> Text:
-        if task.time_remaining is None:
+        # how long the others take is not known from the ones that have ended
+        if task.time_remaining is None or task.fields["text"] == _NO_TEXT:
             return Text()
         return Text(f"{super().render(task).plain} left")
 

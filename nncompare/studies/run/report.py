@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nncompare.records.trained_runtime import TrainedRuntime
+from nncompare.show.experiment_line import threads_each
 from nncompare.show.ledger import ledger_part
 from nncompare.show.sheet import grid_of_texts, heading, remark, section, spaced
 from nncompare.show.words import printable
@@ -25,20 +26,32 @@ def run_report(result: RunRecord, *, folder: Path | None = None) -> RenderableTy
     Args:
         folder: where it is stored, for the last line.
     """
-    parts: list[RenderableType] = [
-        _head(result),
-        learning_sheet(result),
-        *loss_curves(result.runtimes),
-        time_sheet(result),
-    ]
+    parts: list[RenderableType] = [_head(result)]
+    # a table without a result is no news, its reason is
+    if not result.finished:
+        parts.append(did_not_finish(result.absent))
+    parts += _figures(result)
     # reasons before settings: who did not finish is the first question
-    if result.absent:
+    if result.finished and result.absent:
         parts.append(did_not_finish(result.absent))
     # a single runtime differs from nothing
     if len(result.finished) > 1:
         parts.append(ledger_part(result.ledger, "Settings that differ"))
     parts.append(_notes(result, folder))
     return spaced(parts)
+
+
+def _figures(result: RunRecord) -> list[RenderableType]:
+    """Tables and curves; of a run that nobody finished those that hold a figure at all."""
+    curves = loss_curves(result.runtimes)
+    learning = learning_sheet(result)
+    time = time_sheet(result)
+    if result.finished:
+        return [learning, *curves, time]
+    shown: list[RenderableType] = [*curves]
+    if time.has_figures:
+        shown.append(time)
+    return shown
 
 
 def _head(result: RunRecord) -> Group:
@@ -72,8 +85,7 @@ def _notes(result: RunRecord, folder: Path | None) -> Group:
     threads = sorted({row.threads for row in result.runtimes if row.threads is not None})
     # runtimes that did not start have no number
     if threads:
-        numbers = " or ".join(map(str, threads))
-        rows.append(("threads", f"{numbers} per runtime"))
+        rows.append(("threads", threads_each(result.experiment, threads)))
     rows.append(("created", result.created))
     rows.append(("stored in", str(folder)) if folder else ("id", result.id))
     return Group(section("Notes"), grid_of_texts(rows))

@@ -12,7 +12,7 @@ from nncompare.data.base import Data
 from nncompare.errors import StoreError
 from nncompare.launch.background_load import BackgroundLoad
 from nncompare.launch.machine import describe_environment
-from nncompare.launch.resources import usable_threads
+from nncompare.launch.resources import too_many_threads, usable_threads
 from nncompare.launch.run_worker import run_worker
 from nncompare.launch.scratch import scratch_folder
 from nncompare.records.finished import Finished
@@ -77,6 +77,8 @@ def run(
     with held() as signals:
         with signals.obeyed():
             jobs = plan_jobs(experiment)
+            if fewer := too_many_threads(experiment.measure.threads):
+                watcher.prepares(fewer)
             train = experiment.train
             data = prepare(
                 experiment.data,

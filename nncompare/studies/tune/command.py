@@ -73,6 +73,8 @@ def tune(
     of them with fresh seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of
     trials asked for. Exit code 3 if the search ended early or no trial ended well.
     """
+    # a plan is there before anybody wonders, and what names no search is an error
+    options.say_begin(resume or config, quiet=quiet or dry_run or not (resume or config))
     from nncompare.studies.tune import study
     from nncompare.studies.tune.options import SearchOptions
 

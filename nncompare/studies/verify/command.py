@@ -50,6 +50,7 @@ def verify(
 
     if dtype not in _DTYPES:
         raise UsageError(f"--dtype {dtype}: allowed are {', '.join(_DTYPES)}")
+    options.say_begin(config, quiet=quiet)
     experiment = options.load_experiment(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
     )

@@ -11,6 +11,7 @@ import pytest
 
 from nncompare.cli import call
 from nncompare.data import mnist, text
+from nncompare.errors import ExitCode
 from nncompare.spec.runtimes import CATALOG
 from tests.data import write_mnist
 from tests.running import CONTROL, THREE, strict
@@ -50,6 +51,19 @@ def test_each_problem_comes_with_its_fix(
     )
     assert "Ready: keras, keras:xla." in flat
     assert output.err == ""
+
+
+@pytest.mark.parametrize("output", [[], ["--json"]])
+def test_nothing_usable_is_a_negative_answer(
+    output: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in CATALOG:
+        absent = replace(CATALOG[name], needs=("no_such_module",))
+        monkeypatch.setitem(CATALOG, name, absent)
+    assert call(["doctor", "-q", *output]) == ExitCode.NEGATIVE
+    assert "Not ready: no runtime can be used" in "".join(capsys.readouterr())
 
 
 def test_as_json(

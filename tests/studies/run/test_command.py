@@ -20,6 +20,7 @@ import nncompare
 from nncompare.cli import call
 from nncompare.config.load import load
 from nncompare.errors import StoreError
+from nncompare.launch.resources import usable_threads
 from nncompare.records.folder import ResultFolder
 from nncompare.spec.runtimes import CATALOG
 from nncompare.studies.run import study
@@ -47,6 +48,30 @@ class TestOutput:
         assert all(PROGRESS.fullmatch(line) for line in output.err.splitlines())
         assert "keras: epoch 3/3: train loss 0.6667" in output.err
         assert fake_worker.NOISE not in output.out + output.err
+
+    @pytest.mark.parametrize("command", ["run", "verify", "tune", "compare-conventions"])
+    def test_a_command_speaks_before_it_works(
+        self, command: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call([command, "missing.yaml"]) == 2
+        first, second = capsys.readouterr().err.splitlines()
+        assert first == "reads missing.yaml and prepares its data"
+        assert "there is no such file" in second
+        assert call([command, "missing.yaml", "-q"]) == 2
+        assert "reads" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize("options", [["--threads", "99"], ["measure.threads=99"]])
+    def test_fewer_threads_than_asked_for_are_told(
+        self, options: list[str], tiny: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call(["run", "tiny.yaml", "-b", "torch", *options]) == 0
+        output = capsys.readouterr()
+        usable = usable_threads()
+        assert f"measure.threads: 99 asked for, but this process may use {usable}" in output.err
+        told = f"threads {usable} per runtime: all that this process could use"
+        assert told in " ".join(output.out.split())
+        assert call(["run", "tiny.yaml", "-b", "torch", "--dry-run", *options]) == 0
+        assert told in " ".join(capsys.readouterr().out.split())
 
     def test_a_pipe_gets_no_control_codes(
         self, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

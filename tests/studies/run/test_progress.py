@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -24,8 +25,9 @@ class Clock:
         return self.now
 
 
-def built(steps: int) -> Built:
-    return Built(device=Device(kind="cpu", id="cpu", name="x"), settings={}, steps=steps)
+def built(steps: int, compiled: str = "no") -> Built:
+    device = Device(kind="cpu", id="cpu", name="x")
+    return Built(device=device, settings={"compiled": compiled}, steps=steps)
 
 
 def steady(epoch: int, begin: int, *, loss: float) -> Slices:
@@ -63,6 +65,7 @@ class TestProgress:
     def test_a_pipe_gets_one_plain_line_at_a_time(self):
         lines = self.lines(epoch_s=3.0)
         assert lines[0] == "torch (1 of 2): starts"
+        assert lines[2] == "torch: built on cpu; takes the first step"
         assert (
             lines[3]
             == "torch: epoch 1/5: train loss 0.5000, validation loss n/a, validation accuracy 90.00"
@@ -76,6 +79,41 @@ class TestProgress:
         lines = [line for line in self.lines(epoch_s=0.1, epochs=epochs) if ": epoch" in line]
         assert len(lines) == 2
         assert "epoch 5" in lines[-1]
+
+    def test_a_first_step_that_compiles_is_told_apart_from_training(self):
+        console, clock = Console(file=io.StringIO(), width=40), Clock()
+        progress = RunProgress(console, ["tensorflow:xla"], epochs=5, clock=clock)
+        first = Slice(epoch=1, begin=0, end=1, seconds=85.0, loss=1.0, phase="first")
+        with progress:
+            progress.started("tensorflow:xla")
+            progress.message("tensorflow:xla", built(steps=50, compiled="XLA"))
+            for seconds in (85.0, 0.1):
+                one = replace(first, seconds=seconds)
+                progress.message("tensorflow:xla", Slices(slices=(one,)))
+        assert console.file.getvalue().splitlines()[1:] == [
+            "tensorflow:xla: built on cpu; compiles and takes the first step",
+            "tensorflow:xla: first step took 85.00 s; trains",
+        ]
+
+    def test_a_terminal_shows_how_far_all_runtimes_are(self):
+        console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
+        progress = RunProgress(console, ["torch", "keras"], epochs=5, live=True, clock=Clock())
+        seen = []
+        with progress:
+            for runtime in ("torch", "keras"):
+                progress.started(runtime)
+                progress._live.refresh()
+                seen.append(console.file.getvalue())
+                progress.finished(runtime, examples.row(runtime))
+        assert "runtime 1 of 2" in seen[0]
+        assert "runtime 2 of 2" not in seen[0]
+        assert "runtime 2 of 2" in seen[1]
+        # of a single runtime its own bar says it
+        console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
+        with RunProgress(console, ["torch"], epochs=5, live=True, clock=Clock()) as progress:
+            progress.started("torch")
+            progress._live.refresh()
+            assert "runtime" not in console.file.getvalue()
 
     def test_quiet_says_nothing(self):
         assert self.lines(epoch_s=3.0, quiet=True) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nncompare.records.rows import not_started
 from nncompare.show.page import fragment, plain
 from nncompare.show.sheet import best
 from nncompare.show.words import printable
@@ -145,6 +146,26 @@ class TestHeadline:
         text = to_text(examples.run(*failed))
         assert "No runtime finished." in text
         assert "Fastest" not in text
+
+    def test_where_nothing_finished_the_reason_stands_first(self):
+        failed = tuple(row for row in examples.failures().runtimes if row.status != "ok")
+        bare = tuple(not_started(row.runtime) for row in failed)
+        text = to_text(examples.run(*bare))
+        assert text.index("Did not finish\n") < text.index("Notes")
+        for title in ("Learning", "Time", "Loss by epoch"):
+            assert f"\n{title}" not in text
+        # what is known of a training that broke off is still there, behind the reason
+        text = to_text(examples.run(*failed))
+        assert text.index("Did not finish\n") < text.index("\nTime")
+        assert "\nLearning" not in text
+
+    def test_fewer_threads_than_asked_for_are_told(self):
+        result = examples.all_ok()
+        many = {**result.experiment, "measure": {"threads": 99}}
+        text = flat(to_text(result.model_copy(update={"experiment": many}), 120))
+        told = "per runtime: all that this process could use, though measure.threads asks for 99"
+        assert told in text
+        assert "asks for" not in flat(to_text(result, 120))
 
     def test_too_short_to_time(self):
         text = flat(to_text(examples.too_short(), 120))

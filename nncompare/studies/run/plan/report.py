@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nncompare.show.experiment_line import describe
-from nncompare.show.numbers import counted, short
+from nncompare.show.experiment_line import describe, threads_each
+from nncompare.show.numbers import short
 from nncompare.show.sheet import grid_of_texts, heading, section, spaced
 from nncompare.show.words import printable
 from nncompare.studies.run.plan.record import PlanRecord
@@ -33,7 +33,8 @@ def plan_report(plan: PlanRecord) -> RenderableType:
 
 def _facts(plan: PlanRecord) -> list[tuple[str, str]]:
     first = plan.runtimes[0]
-    facts = [("device", f"{first.device}, {counted(first.threads, 'thread')} per runtime")]
+    facts = [("device", first.device)]
+    facts.append(("threads", threads_each(plan.experiment, [first.threads])))
     facts += [("data", printable(note)) for note in plan.notes]
     # data that would be downloaded first are not counted yet
     if plan.examples is not None:
