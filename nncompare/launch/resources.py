@@ -62,8 +62,8 @@ def too_many_threads(asked: int | None, *, root: Path = CGROUP) -> str | None:
     if asked is None or asked <= usable:
         return None
     return (
-        f"measure.threads: {asked:,} asked for, but this process may use {usable:,}, so every"
-        f" runtime gets {usable:,}; --threads {usable:,} says the same, null means all there are"
+        f"measure.threads: {asked:,} asked for, but this process may use {usable:,}, and every"
+        f" runtime gets {usable:,}; write 1 to {usable:,}, or null for all"
     )
 
 

@@ -108,8 +108,8 @@ class RunProgress(Display, Watcher):
                 self._steps = steps
                 # minutes, for some networks and compilers
                 compiles = settings.get("compiled", "no") != "no"
-                does = "compiles and takes" if compiles else "takes"
-                self._say(runtime, f"built on {device.kind}; {does} the first step")
+                does = "compiles" if compiles else "first step"
+                self._say(runtime, f"built on {device.kind}; {does}")
             case Slices(slices=slices):
                 self._trained(runtime, slices)
             case EpochEnd(figures=figures):

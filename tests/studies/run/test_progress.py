@@ -65,7 +65,7 @@ class TestProgress:
     def test_a_pipe_gets_one_plain_line_at_a_time(self):
         lines = self.lines(epoch_s=3.0)
         assert lines[0] == "torch (1 of 2): starts"
-        assert lines[2] == "torch: built on cpu; takes the first step"
+        assert lines[2] == "torch: built on cpu; first step"
         assert (
             lines[3]
             == "torch: epoch 1/5: train loss 0.5000, validation loss n/a, validation accuracy 90.00"
@@ -91,7 +91,7 @@ class TestProgress:
                 one = replace(first, seconds=seconds)
                 progress.message("tensorflow:xla", Slices(slices=(one,)))
         assert console.file.getvalue().splitlines()[1:] == [
-            "tensorflow:xla: built on cpu; compiles and takes the first step",
+            "tensorflow:xla: built on cpu; compiles",
             "tensorflow:xla: first step took 85.00 s; trains",
         ]
 
