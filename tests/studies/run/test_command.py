@@ -158,7 +158,7 @@ class TestOutput:
     @pytest.mark.parametrize("columns", [80, 120])
     def test_a_terminal_is_drawn_on_and_left_clean(self, tiny: Path, columns: int) -> None:
         text = on_a_terminal(tiny, columns, "run", "tiny.yaml")
-        assert "tensorflow (2 of 3)" in text  # the bar
+        assert "runtime 2 of 3" in text  # the bar over the others
         assert fake_worker.NOISE not in text
         assert text.count("\x1b[?25l") == text.count("\x1b[?25h") > 0  # the cursor is back
         tables = re.sub(r"\x1b\[[0-9;?]*[a-z]", "", text.rpartition("\x1b[?25h")[2]).replace(
