@@ -125,7 +125,9 @@ class RunProgress(Display, Watcher):
             self._line(self._waiting)
         self._remove_bar(runtime)
         ended = self._runtimes.index(runtime) + 1
-        self._overall(f"{ended} of {len(self._runtimes)} runtimes ended", ended)
+        # nothing is left to be far of
+        if ended == len(self._runtimes):
+            self._remove_bar(_ALL)
         text = row.reason
         # a runtime that failed says why, and not how long that took
         if row.status == "ok" and row.timing.total_s is not None:
