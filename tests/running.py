@@ -20,7 +20,7 @@ train: {epochs: 3, batch_size: 128, optimizer: {name: adam, lr: 3e-2}}
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 PROGRESS = re.compile(
     r"(torch|tensorflow|keras)( \(\d of 3\))?: \S.*|compares what the runtimes computed"
-    r"|reads \S+ and prepares its data"
+    r"|prepares the data of \S+"
 )
 """Every line of progress on a pipe; what a framework says begins otherwise."""
 

@@ -90,18 +90,17 @@ def is_override(argument: str) -> bool:
     return bool(_LOOKS_LIKE_OVERRIDE.fullmatch(argument)) and not Path(argument).exists()
 
 
-def say_begin(what: object, *, quiet: bool) -> None:
-    """The first word of a command that takes its time: what comes before the first worker needs
-    seconds, and an empty screen looks like a fault.
+def say_begin(config: Path | str, *, quiet: bool) -> None:
+    """The first word of a command that takes its time, as soon as the file is found to be right:
+    what comes before the first worker needs seconds, and an empty screen looks like a fault.
 
-    Args:
-        what: is read, a file or a result.
+    A mistake in the file is one message, with nothing before it.
     """
     # no console: what is large is imported after this
     if not quiet:
         from nncompare.show.words import printable
 
-        sys.stderr.write(f"reads {printable(str(what))} and prepares its data\n")
+        sys.stderr.write(f"prepares the data of {printable(str(config))}\n")
 
 
 def load_experiment(

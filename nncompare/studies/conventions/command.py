@@ -27,7 +27,6 @@ def compare_conventions(
     gives hold in both; in the native run each framework fills in the rest. Exit code 3 if some
     runtime did not finish.
     """
-    options.say_begin(config, quiet=quiet)
     from nncompare.studies.conventions.report import conventions_report
     from nncompare.studies.conventions.study import compare_conventions as compare
     from nncompare.studies.run.progress import RunProgress
@@ -38,6 +37,7 @@ def compare_conventions(
     experiment = options.load_experiment(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
     )
+    options.say_begin(config, quiet=quiet)
     epochs = experiment.train.epochs
     # one display for both runs: every runtime starts anew in the second
     progress = RunProgress(

@@ -42,10 +42,10 @@ def run(
     Prints tables of losses, times and settings that differ, and stores them with the raw times.
     Exit code 3 if some runtime did not finish; its row says why.
     """
-    # a plan is there before anybody wonders
-    options.say_begin(config, quiet=quiet or dry_run)
     settings = {"device": device, "rounds": rounds, "seed": seed, "threads": threads}
     experiment = options.load_experiment(config, overrides, backends=backend, **settings)
+    # a plan is there before anybody wonders
+    options.say_begin(config, quiet=quiet or dry_run)
     from nncompare.terminal.ending import leave, print_finished
     from nncompare.terminal.signals import ended_like_ctrl_c, held
 

@@ -73,8 +73,6 @@ def tune(
     of them with fresh seeds. Ctrl-C keeps what is done: --resume RESULT goes on to the number of
     trials asked for. Exit code 3 if the search ended early or no trial ended well.
     """
-    # a plan is there before anybody wonders, and what names no search is an error
-    options.say_begin(resume or config, quiet=quiet or dry_run or not (resume or config))
     from nncompare.studies.tune import study
     from nncompare.studies.tune.options import SearchOptions
 
@@ -103,6 +101,8 @@ def tune(
         experiment = options.load_experiment(
             Path(config), changes, backends=backend, device=device, seed=seed, threads=threads
         )
+        # a plan is there before anybody wonders
+        options.say_begin(config, quiet=quiet or dry_run)
         how = SearchOptions(jobs=jobs, per_backend=per_backend, storage=storage)
         # After the checks, which a dry run is for.
         if dry_run:

@@ -50,10 +50,10 @@ def verify(
 
     if dtype not in _DTYPES:
         raise UsageError(f"--dtype {dtype}: allowed are {', '.join(_DTYPES)}")
-    options.say_begin(config, quiet=quiet)
     experiment = options.load_experiment(
         config, overrides, backends=backend, device=device, seed=seed, threads=threads
     )
+    options.say_begin(config, quiet=quiet)
     from nncompare.studies.verify.progress import VerifyProgress
     from nncompare.studies.verify.report import verify_report
     from nncompare.studies.verify.study import verify as check
