@@ -6,7 +6,7 @@ float64    a few steps with learning rates that change on purpose, and the first
            small
 float32    the same steps without the one after a load, relative to the step, in the entries whose
            gradient is more than rounding
-rounding   what it explains is left out of every deviation, entry by entry: the roundings of the
+rounding   what it explains is added to every tolerance, entry by entry: the roundings of the
            weight itself, and what the gradient's own rounding makes of the step, which is without
            bound where an optimizer divides by the gradient's size
 =========  ======================================================================================
@@ -74,20 +74,32 @@ class Step:
     expected: Params
     rounding: Params
 
-    def deviation(self, name: str) -> Array:
-        """How far each new weight of a tensor is off beyond what rounding explains; infinite for a
-        missing tensor, another shape, or a number that is not finite on one side only.
+    def worst(self, name: str, tolerance: float, among: Array | None = None) -> tuple[float, float]:
+        """The weight of a tensor that comes nearest to failing, or fails by most.
+
+        Args:
+            tolerance: besides what rounding explains of each weight.
+            among: mask of the weights that are judged; None: all.
+
+        Returns:
+            How far it is off, infinite for a missing tensor, another shape, or a number that is not
+            finite on one side only; and the tolerance with what rounding explains of it.
         """
         after = self.after.get(name)
         expected = self.expected.get(name)
         if after is None or expected is None or after.shape != expected.shape:
-            return np.full(self.before[name].shape, np.inf)
+            return np.inf, tolerance
         apart = np.abs(after.astype(np.float64) - expected)
-        beyond: Array = np.maximum(apart - self.rounding[name], 0.0)
         # overflow in the same place is no difference
-        beyond[~np.isfinite(after) & ~np.isfinite(expected)] = 0.0
-        beyond[np.isfinite(after) != np.isfinite(expected)] = np.inf
-        return beyond
+        apart[~np.isfinite(after) & ~np.isfinite(expected)] = 0.0
+        apart[np.isfinite(after) != np.isfinite(expected)] = np.inf
+        allowed = tolerance + self.rounding[name]
+        chosen = np.ones(apart.shape, bool) if among is None else among
+        # without a number there is nothing to be off
+        if not chosen.any():
+            return 0.0, tolerance
+        share = (apart[chosen] / np.maximum(allowed[chosen], np.finfo(float).tiny)).argmax()
+        return float(apart[chosen][share]), float(allowed[chosen][share])
 
 
 class _Formula:
@@ -196,8 +208,8 @@ def after_load(subject: Subject) -> Iterator[Check]:
 def _check_tensors(subject: Subject, quantity: Quantity, step: Step) -> Iterator[Check]:
     """One step in float64, tensor by tensor."""
     for name in subject.context.trained:
-        worst = size(step.deviation(name))
-        yield subject.check(quantity, name, worst, _tolerance(step, name), step.number)
+        worst, tolerance = step.worst(name, _tolerance(step, name))
+        yield subject.check(quantity, name, worst, tolerance, step.number)
 
 
 def _tolerance(step: Step, name: str) -> float:
@@ -237,5 +249,5 @@ def by_formula_float32(subject: Subject) -> Iterator[Check]:
             # the formula is evaluated in float64, from the weights as they are
             before = step.before[name].astype(np.float64)
             moved = size((step.expected[name] - before)[sure[name]])
-            worst = size(step.deviation(name)[sure[name]])
-            yield subject.check(Quantity.UPDATE, name, worst, FLOAT32 * moved, step.number)
+            worst, tolerance = step.worst(name, FLOAT32 * moved, sure[name])
+            yield subject.check(Quantity.UPDATE, name, worst, tolerance, step.number)
