@@ -76,6 +76,10 @@ def _job(case: Case, **changes: Any) -> Job:
     return replace(case.job("keras"), **{"deterministic": False, **changes})
 
 
+def _plan(case: Case) -> BatchPlan:
+    return case.plan(_job(case))
+
+
 def _weights(session: Any) -> list[float]:
     return [
         float(value)
@@ -139,7 +143,7 @@ def real_keras() -> Any:
         calls.append(kwargs["verbose"]),
         fit(*args, **kwargs),
     )[1]
-    session.train(SMALL.plan, FixedGate(pieces_of(SMALL.plan, 2)))
+    session.train(_plan(SMALL), FixedGate(pieces_of(_plan(SMALL), 2)))
     model = session._model
     return {
         "functional": (
@@ -180,8 +184,8 @@ def interrupted_by_predictions() -> Any:
         predict = (
             (lambda _piece, session=session: session.predict(SMALL.data.test.x)) if busy else None
         )
-        gate = FixedGate(pieces_of(SMALL.plan, 2), before=predict)
-        session.train(SMALL.plan, gate)
+        gate = FixedGate(pieces_of(_plan(SMALL), 2), before=predict)
+        session.train(_plan(SMALL), gate)
         results.append([gate.losses, _weights(session)])
     return results
 
@@ -190,8 +194,8 @@ def interrupted_by_predictions() -> Any:
 def fresh_after_load() -> Any:
     """Two trainings in one session, each after ``load``; the second with a shorter plan first."""
     session, results = _open(SMALL), []
-    short = replace(SMALL, epochs=1).plan
-    for plan in (SMALL.plan, short, SMALL.plan):
+    short = _plan(replace(SMALL, epochs=1))
+    for plan in (_plan(SMALL), short, _plan(SMALL)):
         session.load(SMALL.params)
         gate = FixedGate(pieces_of(plan))
         session.train(plan, gate)
@@ -202,7 +206,7 @@ def fresh_after_load() -> Any:
 @probe
 def jumping_gate() -> Any:
     try:
-        _open(SMALL).train(SMALL.plan, FixedGate([Piece(0, 1, 0), Piece(2, 3, 0)]))
+        _open(SMALL).train(_plan(SMALL), FixedGate([Piece(0, 1, 0), Piece(2, 3, 0)]))
     except RuntimeError as error:
         return str(error)
     return None
@@ -212,7 +216,7 @@ def jumping_gate() -> Any:
 def no_pieces() -> Any:
     session = _open(SMALL)
     before = _weights(session)
-    session.train(SMALL.plan, FixedGate([]))
+    session.train(_plan(SMALL), FixedGate([]))
     return before == _weights(session)
 
 
@@ -227,8 +231,8 @@ def framework_dropout() -> Any:
         if ask:
             session.loss_and_gradients(np.arange(4))
             session.outputs(DROPPED.data.train.x[:4], training=True)
-        gate = FixedGate(pieces_of(DROPPED.plan, 1))
-        session.train(DROPPED.plan, gate)
+        gate = FixedGate(pieces_of(_plan(DROPPED), 1))
+        session.train(_plan(DROPPED), gate)
         results[name] = gate.losses
     session = _open(DROPPED, dropout="framework")
     batch = DROPPED.data.train.x[:4]
@@ -262,14 +266,14 @@ def single_precision() -> Any:
     """
     params = {name: array.astype(np.float32) for name, array in SINGLE.params.items()}
     session = _open(SINGLE)
-    rows = SINGLE.plan.rows(0)
+    rows = _plan(SINGLE).rows(0)
     _, gradients = session.loss_and_gradients(rows)
-    session.train(SINGLE.plan, FixedGate([Piece(0, 1, 0)]))
+    session.train(_plan(SINGLE), FixedGate([Piece(0, 1, 0)]))
     trained = session.params()
     optimizer = SINGLE.experiment.train.optimizer.model_copy(update={"epsilon": 1e-3})
     adam = replace(SINGLE, train={"optimizer": optimizer.model_dump(), "dtype": "float32"})
     eager = _open(adam)
-    eager.train(adam.plan, FixedGate([Piece(0, 1, 0)]))
+    eager.train(_plan(adam), FixedGate([Piece(0, 1, 0)]))
     wanted, _ = updates.step(optimizer, updates.State(), params, gradients, 0.01)
     moved = {name: np.abs(eager.params()[name] - wanted[name]).max() for name in gradients}
     return {
@@ -314,8 +318,8 @@ def xla() -> Any:
     results = {}
     for runtime in ("keras", "keras:xla"):
         session = _open(WORDS, runtime=runtime, deterministic=runtime == "keras:xla")
-        gate = FixedGate(pieces_of(WORDS.plan, 1))
-        session.train(WORDS.plan, gate)
+        gate = FixedGate(pieces_of(_plan(WORDS), 1))
+        session.train(_plan(WORDS), gate)
         results[runtime] = {
             "losses": gate.losses,
             "predicted": session.predict(WORDS.data.test.x).tolist(),
@@ -364,7 +368,7 @@ def close_frees() -> Any:
     import weakref
 
     session = _open(SMALL)
-    session.train(SMALL.plan, FixedGate(pieces_of(SMALL.plan)))
+    session.train(_plan(SMALL), FixedGate(pieces_of(_plan(SMALL))))
     session.predict(SMALL.data.test.x)
     held = [weakref.ref(session._model), weakref.ref(session._optimizer)]
     session.close()

@@ -70,7 +70,7 @@ def _look(dropout: str) -> dict[str, Any]:
     from nncompare.backends.tensorflow import BACKEND
 
     job = replace(SMALL.job("tensorflow"), dropout=dropout)
-    size, rate = job.experiment.train.batch_size, SMALL.plan.learning_rate
+    size, rate = job.experiment.train.batch_size, SMALL.plan(job).learning_rate
     examples = len(SMALL.data.train)
     short = examples - size  # one full batch less, and the same last one
     steps = -(-short // size)
@@ -84,7 +84,7 @@ def _look(dropout: str) -> dict[str, Any]:
             session.train(plan, gate)
         return session, gate.losses
 
-    session, later = losses(SMALL.plan, few)
+    session, later = losses(SMALL.plan(job), few)
     traces = sum(loop.experimental_get_tracing_count() for loop in session._loops.values())
     _, fresh = losses(few)
     return {"loops": len(session._loops), "traces": traces, "after training": later, "fresh": fresh}
