@@ -35,7 +35,12 @@ class Side:
     ) -> None:
         home.mkdir()
         environment = worker_environment(
-            framework, threads=threads, device="cpu", deterministic=False, home=home
+            framework,
+            threads=threads,
+            device="cpu",
+            deterministic=False,
+            home=home,
+            temporary=home,
         )
         environment["PYTHONPATH"] = str(checkout)
         # to the process alone: frameworks print to stdout
