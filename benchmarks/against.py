@@ -19,10 +19,9 @@ from pathlib import Path
 
 from benchmarks.cases import CASES
 from benchmarks.intervals import median_interval, spread
-from nncompare.launch.environment import worker_environment
+from benchmarks.throughput import FRAMEWORKS, environment_of
 from nncompare.launch.resources import usable_threads
 
-FRAMEWORKS = ("torch", "tensorflow", "keras")
 WARM_UP = 3
 """Pieces of each side that are not counted."""
 
@@ -34,14 +33,7 @@ class Side:
         self, checkout: Path, framework: str, case: str, *, pieces: int, threads: int, home: Path
     ) -> None:
         home.mkdir()
-        environment = worker_environment(
-            framework,
-            threads=threads,
-            device="cpu",
-            deterministic=False,
-            home=home,
-            temporary=home,
-        )
+        environment = environment_of(framework, threads, home)
         environment["PYTHONPATH"] = str(checkout)
         # to the process alone: frameworks print to stdout
         told, self._out = os.pipe()

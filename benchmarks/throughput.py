@@ -61,19 +61,19 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
+def environment_of(framework: str, threads: int, home: Path) -> dict[str, str]:
+    """The environment of a process that is timed: as a worker's on the CPU."""
+    return worker_environment(
+        framework, threads=threads, device="cpu", deterministic=False, home=home, temporary=home
+    )
+
+
 def compare(framework: str, case: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """The answer of one fresh process; ``error`` says why there are no ratios."""
     threads = usable_threads(chosen.threads)
     with tempfile.TemporaryDirectory(prefix="nncompare-benchmark-") as name:
         home = Path(name)
-        environment = worker_environment(
-            framework,
-            threads=threads,
-            device="cpu",
-            deterministic=False,
-            home=home,
-            temporary=home,
-        )
+        environment = environment_of(framework, threads, home)
         request = {
             "framework": framework,
             "case_name": case,
