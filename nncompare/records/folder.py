@@ -93,10 +93,14 @@ class ResultFolder:
         self._copy(source, "weights", f"{file_name(runtime)}.safetensors")
 
     def _copy(self, source: Path, folder: str, name: str) -> None:
+        target = self._partial / folder / name
         # a worker that never came so far has left none
         if source.exists():
-            target = self._partial / folder / name
             with explained(target):
+                # what has ended writes no more: a result that is written again has it whole,
+                # unless the disk was full
+                if target.exists() and target.stat().st_size == source.stat().st_size:
+                    return
                 target.parent.mkdir(exist_ok=True)
                 shutil.copyfile(source, target)
 
