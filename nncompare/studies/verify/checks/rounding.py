@@ -39,7 +39,8 @@ SUM_SHARE = 1 / 8
 28x28.
 """
 CONDITION = 20.0
-"""Times what a rounding of every layer's input does to the formulas."""
+"""Times what a rounding that is drawn at random does to the formulas."""
+DRAWS = 3
 WIDER = 16 * 2.0**29
 """How far float32 may be off where float64 is off by one; 2**29 is the ratio of their epsilons."""
 
@@ -116,7 +117,7 @@ def _room_for_sums(context: Context, observation: Observation, check: Check) -> 
     rows = min(context.job.experiment.train.batch_size, len(context.data.train))
     # values a channel, of the batch norm that adds up most
     values = max(rows * node.input.size // node.input.shape[-1] for node in norms)
-    room = SUM_SHARE * values * _unit(context)
+    room = SUM_SHARE * values * unit_roundoff(context)
     # the check of a mean is relative to the mean, its rounding to the spread of its values
     of_mean = str(check.layer).endswith("running_mean")
     if check.quantity == Quantity.RUNNING_STATISTICS and of_mean:
@@ -149,9 +150,9 @@ def _condition(context: Context, observation: Observation, check: Check) -> dict
     task = context.job.experiment.task
     right = context.run(place.params, place.x, place.step).outputs
     found: dict[str | None, float] = dict.fromkeys(right, 0.0)
-    for draw in range(_DRAWS):
+    for draw in range(DRAWS):
         table = {
-            kind: partial(_of_rounded, formula, draw, _unit(context))
+            kind: partial(_of_rounded, formula, draw, unit_roundoff(context))
             for kind, formula in reference.FORWARD.items()
         }
         noisy = context.run(place.params, place.x, place.step, table).outputs
@@ -164,9 +165,6 @@ def _condition(context: Context, observation: Observation, check: Check) -> dict
             change = abs(a - b) / abs(b) if b else 0.0
             found[None] = max(found.get(None, 0.0), change)
     return found
-
-
-_DRAWS = 3
 
 
 def _of_rounded(
@@ -186,6 +184,6 @@ def _of_rounded(
     return formula(node, own, x, run)
 
 
-def _unit(context: Context) -> float:
+def unit_roundoff(context: Context) -> float:
     """The unit roundoff of the runtime's dtype."""
     return float(np.finfo(context.job.dtype).eps) / 2

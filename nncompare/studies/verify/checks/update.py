@@ -27,6 +27,7 @@ from nncompare.studies.verify.checks import dead
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.distance import largest, scale, scale_of_all, size
 from nncompare.studies.verify.checks.quantity import Quantity
+from nncompare.studies.verify.checks.rounding import CONDITION, DRAWS, unit_roundoff
 from nncompare.studies.verify.checks.subject import Subject
 from nncompare.studies.verify.context import Context
 from nncompare.wire.observation import Observation
@@ -50,9 +51,6 @@ WEIGHT_ROUNDINGS = 4
 """Of a weight in one step, each of half a unit in its last place: AdamW rounds ``1 - rate decay``,
 its product with the weight and the difference, and one product more where the decay is subtracted.
 """
-CONDITION = 20.0
-"""Times what a rounding of the gradient, drawn at random, does to the step."""
-_DRAWS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +87,19 @@ class Step:
         expected = self.expected.get(name)
         if after is None or expected is None or after.shape != expected.shape:
             return np.inf, tolerance
-        apart = np.abs(after.astype(np.float64) - expected)
+        chosen = np.ones(expected.shape, bool) if among is None else among
+        finite = np.isfinite(expected)
+        # whatever rounding explains
+        if not np.array_equal(np.isfinite(after)[chosen], finite[chosen]):
+            return np.inf, tolerance
         # overflow in the same place is no difference
-        apart[~np.isfinite(after) & ~np.isfinite(expected)] = 0.0
-        apart[np.isfinite(after) != np.isfinite(expected)] = np.inf
-        allowed = tolerance + self.rounding[name]
-        chosen = np.ones(apart.shape, bool) if among is None else among
-        # without a number there is nothing to be off
+        chosen = chosen & finite
         if not chosen.any():
             return 0.0, tolerance
-        share = (apart[chosen] / np.maximum(allowed[chosen], np.finfo(float).tiny)).argmax()
-        return float(apart[chosen][share]), float(allowed[chosen][share])
+        apart = np.abs(after[chosen].astype(np.float64) - expected[chosen])
+        allowed = tolerance + self.rounding[name][chosen]
+        nearest = (apart / np.maximum(allowed, np.finfo(float).tiny)).argmax()
+        return float(apart[nearest]), float(allowed[nearest])
 
 
 class _Formula:
@@ -111,9 +111,9 @@ class _Formula:
 
     def __init__(self, context: Context):
         self._context = context
-        self._unit = float(np.finfo(context.job.dtype).eps) / 2
+        self._unit = unit_roundoff(context)
         self._state = updates.State()
-        self._noisy = [updates.State()] * _DRAWS
+        self._noisy = [updates.State()] * DRAWS
 
     def step(
         self,
@@ -128,7 +128,7 @@ class _Formula:
         context = self._context
         expected, self._state = context.update(self._state, before, gradient, plan, index, squares)
         moved = {name: np.zeros_like(made) for name, made in expected.items()}
-        for draw in range(_DRAWS):
+        for draw in range(DRAWS):
             noisy = {
                 name: self._rounded(name, value, index, draw) for name, value in gradient.items()
             }
