@@ -13,7 +13,7 @@ from typing import Any
 
 from nncompare.spec.experiment import Experiment
 from nncompare.studies.verify.aligned import AlignedParity
-from nncompare.studies.verify.watcher import NullWatcher
+from nncompare.studies.verify.watcher import Watcher
 
 STEPS = 40
 _CONV: dict[str, Any] = {"type": "conv2d", "filters": 3, "kernel": 3, "padding": "same"}
@@ -117,5 +117,5 @@ def parity(name: str) -> AlignedParity:
     experiment = Experiment.model_validate({"name": name, **DESCRIBED[name]})
     # float32 is judged, too, where an error shows only there
     return AlignedParity(
-        experiment, Path(tempfile.gettempdir()), NullWatcher(), STEPS, ("float64", "float32")
+        experiment, Path(tempfile.gettempdir()), Watcher(), STEPS, ("float64", "float32")
     )

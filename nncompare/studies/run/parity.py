@@ -18,7 +18,7 @@ from nncompare.studies.verify.growth import in_doubt
 from nncompare.studies.verify.quick import judge_quick
 from nncompare.studies.verify.record import Parity, VerifyRecord
 from nncompare.studies.verify.study import verify
-from nncompare.studies.verify.watcher import NullWatcher
+from nncompare.studies.verify.watcher import Watcher
 from nncompare.wire.observation import read
 from nncompare.wire.outcome import Outcome
 
@@ -84,7 +84,7 @@ def run_parity(
     return found.model_copy(update={"certificate": known})
 
 
-class _Teller(NullWatcher):
+class _Teller(Watcher):
     """Says what a full check does, a line for each worker that has ended and each phase."""
 
     def __init__(self, say: Callable[[str], None]):

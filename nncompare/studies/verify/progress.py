@@ -7,6 +7,7 @@ from typing import assert_never
 
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
 
+from nncompare.studies.verify.watcher import Watcher
 from nncompare.terminal.progress import Display
 from nncompare.wire.messages import (
     Built,
@@ -23,10 +24,8 @@ _PARENT = "parent"
 """Label of the bar for what the parent does."""
 
 
-class VerifyProgress(Display):
-    """Says what every worker does and how far it is. Fulfils ``studies.verify.Watcher``; called
-    from several threads.
-    """
+class VerifyProgress(Display, Watcher):
+    """Says what every worker does and how far it is. Called from several threads."""
 
     def _columns(self, width: int) -> Sequence[ProgressColumn]:
         return (

@@ -21,7 +21,7 @@ from nncompare.studies.verify import certificates, document
 from nncompare.studies.verify.aligned import DTYPES, STEPS, AlignedParity
 from nncompare.studies.verify.native import NativeParity
 from nncompare.studies.verify.record import VerifyRecord
-from nncompare.studies.verify.watcher import NullWatcher, Watcher
+from nncompare.studies.verify.watcher import Watcher
 from nncompare.terminal.signals import held
 from nncompare.wire.job_folder import LOG_FILE
 
@@ -54,7 +54,7 @@ def verify(
     # a trajectory is kept whole, step by step
     if steps > MOST_STEPS:
         raise UsageError(f"--steps {steps}: at most {MOST_STEPS:,}")
-    watcher = watcher or NullWatcher()
+    watcher = watcher or Watcher()
     begun = time.monotonic()
     created = datetime.now().astimezone()
     native = experiment.train.convention == "native"

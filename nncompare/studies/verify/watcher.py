@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from nncompare.launch.run_worker import Listener
 from nncompare.wire.messages import WorkerWord
 from nncompare.wire.outcome import Outcome
 
 
-class Watcher(Listener, Protocol):
-    """The progress display: told of every worker under ``runtime dtype``, and of what the parent
-    does itself.
+class Watcher:
+    """Told of every worker under ``runtime dtype``, and of what the parent does itself. This one
+    says nothing; the progress display says it all.
     """
 
-    def prepares(self, text: str) -> None: ...
-
-    def phase(self, text: str) -> None: ...
-
-    def ended(self, label: str, outcome: Outcome) -> None: ...
-
-
-class NullWatcher:
-    """A watcher that says nothing."""
-
     def prepares(self, text: str) -> None:
-        pass
+        """A step of what comes before the first worker, in one line."""
 
     def phase(self, text: str) -> None:
-        pass
+        """What the parent does."""
 
     def message(self, runtime: str, message: WorkerWord) -> None:
-        pass
+        """A worker has said something."""
 
     def ended(self, label: str, outcome: Outcome) -> None:
-        pass
+        """A worker has ended, well or not."""

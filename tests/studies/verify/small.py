@@ -11,7 +11,7 @@ from nncompare.studies.verify.aligned import AlignedParity
 from nncompare.studies.verify.checks.check import Check
 from nncompare.studies.verify.checks.quantity import Quantity
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.watcher import NullWatcher
+from nncompare.studies.verify.watcher import Watcher
 
 DATA = "{name: random, shape: [6, 6, 1], examples: 400}"
 BATCH_NORM = (
@@ -35,7 +35,7 @@ def check_of(layers: str, work: Path, steps: int = 20) -> AlignedParity:
     file = work / "experiment.yaml"
     file.write_text(text)
     return AlignedParity(
-        load(file, (), signature_of=signature), work, NullWatcher(), steps, ("float64", "float32")
+        load(file, (), signature_of=signature), work, Watcher(), steps, ("float64", "float32")
     )
 
 

@@ -17,7 +17,7 @@ from nncompare.studies.verify.aligned import AlignedParity
 from nncompare.studies.verify.checks import update
 from nncompare.studies.verify.checks.subject import Subject
 from nncompare.studies.verify.context import Context
-from nncompare.studies.verify.watcher import NullWatcher
+from nncompare.studies.verify.watcher import Watcher
 from nncompare.wire.observation import Observation
 from tests.studies.verify.small import DATA, DENSE
 
@@ -31,7 +31,7 @@ def context(optimizer: str, dtype: str, work: Path) -> Context:
         f"train: {{batch_size: 64, optimizer: {optimizer}}}\nbackends: [torch]"
     )
     experiment = load(file, (), signature_of=signature)
-    return AlignedParity(experiment, work, NullWatcher(), 20, (dtype,)).contexts[dtype]
+    return AlignedParity(experiment, work, Watcher(), 20, (dtype,)).contexts[dtype]
 
 
 def adamw(decay: float, dtype: str, *, multiply: bool) -> Rule:
